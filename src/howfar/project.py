@@ -1,0 +1,20 @@
+"""Where the project's own files are, from a clone or from an installed wheel."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def project_root() -> Path:
+    """The folder that holds `data/`, `notebooks/` and `_config.yml`.
+
+    The current folder or a parent of it where it is a clone; else the clone this package was
+    installed from; else the copy of `data/` and `notebooks/` inside the wheel.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (Path.cwd(), *Path.cwd().parents, here.parents[1]):
+        if (folder / "data" / "studies").is_dir() and (folder / "data" / "sources.csv").is_file():
+            return folder
+    return here / "_project"

@@ -1,0 +1,57 @@
+"""Where a result came from: enough, beside the file itself, to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from .project import project_root
+
+_PACKAGES = ("howfar", "numpy", "pandas", "scipy", "torch", "cyvcf2", "pyfaidx", "msprime")
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hex SHA-256 of a file."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@cache
+def commit() -> str:
+    """The git commit of the project, with '+' when the tree differs from it; '' outside git."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    head = git("rev-parse", "HEAD")
+    return head + "+" if head and git("status", "--porcelain", "-uno") else head
+
+
+def block(parameters: dict, inputs: dict[str, str | Path] | None = None, **extra) -> dict:
+    """The provenance block of a result.
+
+    `parameters` are the call's; `inputs` maps a role to a file, which is recorded by SHA-256;
+    `extra` takes seed, device, precision and warning counts.
+    """
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "python": sys.version.split()[0],
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {name: version(name) for name in _PACKAGES},
+        "parameters": parameters,
+        "inputs": {
+            role: {"file": Path(path).name, "sha256": sha256_of(path)}
+            for role, path in (inputs or {}).items()
+        },
+        **extra,
+    }

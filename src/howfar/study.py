@@ -1,0 +1,160 @@
+"""A study is one YAML file in ``data/studies/``; this module reads and checks it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import HowfarError
+from .project import project_root
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reality(_Strict):
+    """Which parts are real and which simulated; every figure's caption says so."""
+
+    genotypes: str
+    expression: str
+    weights: str
+
+
+class Cohort(_Strict):
+    """The files of a cohort; relative paths count from the project's folder."""
+
+    reference: Path
+    variants: Path
+    genes: Path
+    expression: Path | None = None
+    samples: Path | None = None  # columns sample, population
+    alleles: Literal["snv", "all"] = "snv"
+    unphased: str = Field("error", pattern=r"^(error|dosage|random\(\d+\))$")
+    max_ref_mismatch: float = Field(0.01, ge=0, le=1)
+    gene_versions: Literal["keep", "strip"] = "keep"
+    expression_units: str = "expression"
+    log_expression: bool = True  # False: medians and CVs are of a linear scale already
+
+
+class Run(_Strict):
+    """One model applied in one way; together the fields define what a prediction is."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    label: str
+    model: str
+    weights: Path | None = None
+    options: dict[str, Any] = {}
+    tracks: list[int | str | dict[str, Any]] = [0]
+    bins: str | list[int] = "centre3"
+    transform: list[str] = ["sum_bins", "mean_tracks", "mean_haplotypes"]
+    alleles: Literal["snv", "all"] | None = None  # None: as the cohort says
+    device: str = "auto"
+    batch_size: int = Field(32, ge=1)
+
+
+class Evaluation(_Strict):
+    """Options of the statistics."""
+
+    null_draws: int = Field(10_000, ge=100)
+    cis_window: int = Field(200_000, ge=1)  # bp in total, centred on the TSS
+    min_maf: float = Field(0.05, ge=0, lt=0.5)
+    folds: int = Field(5, ge=2)
+    bootstrap: int = Field(2_000, ge=100)
+    seed: int = 1
+
+
+class Published(_Strict):
+    """A study whose tables others published: the loader and the files it needs."""
+
+    loader: str
+    needs: list[str]  # ids of data/sources.csv
+
+
+class Study(_Strict):
+    """One study: a cohort with runs, or published tables."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str
+    summary: str = ""
+    individuals: Literal["public", "private"] = "private"
+    reality: Reality
+    simulate: dict[str, Any] | None = None  # {world: demo, seed: 1, ...}
+    cohort: Cohort | None = None
+    runs: list[Run] = []
+    evaluation: Evaluation = Evaluation()
+    published: Published | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Study:
+        if (self.cohort is None) == (self.published is None):
+            raise ValueError("a study has either `cohort` or `published`, and not both")
+        ids = [run.id for run in self.runs]
+        if len(ids) != len(set(ids)):
+            raise ValueError(f"run ids must differ, found {sorted(ids)}")
+        return self
+
+    def run(self, run_id: str) -> Run:
+        """The run of that id; HowfarError if there is none."""
+        for run in self.runs:
+            if run.id == run_id:
+                return run
+        raise HowfarError(
+            f"study {self.name}, run {run_id!r}",
+            found=f"the runs {[r.id for r in self.runs]}",
+            expected="one of them",
+            do="Correct the run's name, or add it to the study file.",
+        )
+
+
+def study_file(name: str) -> Path:
+    """``data/studies/<name>.yaml``, or `name` itself where it is a path to a YAML file."""
+    given = Path(name)
+    if given.suffix in (".yaml", ".yml"):
+        return given
+    return project_root() / "data" / "studies" / f"{name}.yaml"
+
+
+def study_names() -> list[str]:
+    """Names of the studies in ``data/studies/``, the template left out."""
+    found = sorted(p.stem for p in (project_root() / "data" / "studies").glob("*.yaml"))
+    return [name for name in found if name != "template"]
+
+
+def load_study(name: str) -> Study:
+    """The study of that name, checked; errors name the file and the key."""
+    path = study_file(name)
+    if not path.is_file():
+        raise HowfarError(
+            str(path),
+            found="no such file",
+            expected=f"a study file; the project has {', '.join(study_names())}",
+            do="Correct the name, or copy data/studies/template.yaml and fill it in.",
+        )
+    try:
+        return Study.model_validate(yaml.safe_load(path.read_text()))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise HowfarError(
+            f"{path}, line {mark.line + 1 if mark else '?'}",
+            found=f"text that is not YAML ({getattr(error, 'problem', error)})",
+            expected="YAML as in data/studies/template.yaml",
+            do="Correct that line.",
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+        raise HowfarError(
+            f"{path}, key {key}",
+            found=f"{first.get('input')!r} ({len(error.errors())} key(s) wrong in all)",
+            expected=first["msg"],
+            do="Correct the key; data/studies/template.yaml explains each one.",
+        ) from error
+
+
+def resolve(path: Path) -> Path:
+    """A path of a study file: relative ones count from the project's folder."""
+    return path if path.is_absolute() else project_root() / path

@@ -1,0 +1,269 @@
+"""The result tables: one schema for what we compute and for what others published.
+
+Every table is a Parquet file checked when written and when read, with a provenance block in the
+file's metadata. A study's tables lie in ``results/<study>/tables/<name>.parquet``; person-level
+rows (`individuals`) in ``results/<study>/individuals/``, apart, as they may be private.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+
+from .errors import HowfarError
+
+SCHEMA_VERSION = 1
+
+_KEY = {"nullable": False, "coerce": True}
+
+
+def _text(**kw) -> pa.Column:
+    return pa.Column("string", **({"nullable": True, "coerce": True} | kw))
+
+
+def _number(*checks, **kw) -> pa.Column:
+    return pa.Column(
+        "float64", list(checks), **({"nullable": True, "coerce": True} | kw)
+    )
+
+
+def _count(**kw) -> pa.Column:
+    return pa.Column("Int64", pa.Check.ge(0), **({"nullable": True, "coerce": True} | kw))
+
+
+_R = pa.Check.in_range(-1, 1)
+_P = pa.Check.in_range(0, 1)
+
+
+def _table(unique: list[str], **columns: pa.Column) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, unique=unique, strict=True, ordered=True)
+
+
+def _run() -> pa.Column:
+    return _text(**_KEY)
+
+
+SCHEMAS: dict[str, pa.DataFrameSchema] = {
+    # label: how figures name the run. kind: 'network', 'linear', 'lead_snp', 'truth'.
+    # transform: ordered steps, e.g. "mean_bins > mean_haplotypes" or "log10p1 > sum_bins > ...".
+    "runs": _table(
+        ["run_id"],
+        run_id=_run(),
+        study=_run(),
+        label=_run(),
+        kind=_text(
+            nullable=False, checks=pa.Check.isin(["network", "linear", "lead_snp", "truth"])
+        ),
+        model=_run(),
+        weights_sha256=_text(),
+        tracks=_text(),
+        bins=_text(),
+        transform=_text(),
+        units=_text(),
+        context=_count(),
+        alleles=_text(),
+        split=_text(),
+        training_fraction=_number(_P),
+        seed=_count(),
+        population=_text(),
+        precision=_text(),
+        engine=_text(),
+    ),
+    "genes": _table(
+        ["gene_id"],
+        gene_id=_run(),
+        name=_text(),
+        chrom=_text(),
+        tss=_count(),  # 1-based
+        strand=_text(checks=pa.Check.isin(["+", "-"])),
+    ),
+    # feature names are listed in FEATURES.
+    "features": _table(
+        ["gene_id", "feature", "source"],
+        gene_id=_run(),
+        feature=_run(),
+        source=_run(),
+        value=_number(),
+        se=_number(),
+    ),
+    "reference": _table(
+        ["run_id", "gene_id"],
+        run_id=_run(),
+        gene_id=_run(),
+        prediction=_number(),
+        observed_mean=_number(),
+        region=_text(checks=pa.Check.isin(["train", "valid", "test"])),
+    ),
+    # population: 'pooled', a population's name, 'centred' (population means removed) or
+    # 'permuted' (people permuted within population: a control). p, q, ci_* are of `pearson`.
+    "across": _table(
+        ["run_id", "gene_id", "population"],
+        run_id=_run(),
+        gene_id=_run(),
+        population=_run(),
+        n=_count(),
+        pearson=_number(_R),
+        spearman=_number(_R),
+        p=_number(_P),
+        q=_number(_P),
+        null_mean=_number(),
+        null_sd=_number(),
+        p_null=_number(_P),
+        ci_low=_number(_R),
+        ci_high=_number(_R),
+    ),
+    # correlation across genes within one person; `rank` orders people by r and names nobody.
+    "within": _table(
+        ["run_id", "population", "rank"],
+        run_id=_run(),
+        population=_run(),
+        rank=_count(),
+        n_genes=_count(),
+        pearson=_number(_R),
+        spearman=_number(_R),
+    ),
+    "drivers": _table(
+        ["run_id", "gene_id", "variant"],
+        run_id=_run(),
+        gene_id=_run(),
+        variant=_run(),
+        effect=_number(),
+        eqtl_slope=_number(),
+        distance=_number(),
+        gain=_number(),
+        carriers=_count(),
+        is_main=pa.Column("boolean", nullable=True, coerce=True),
+    ),
+    "numbers": _table(
+        ["id"],
+        id=_run(),
+        value=_number(),
+        n=_count(),
+        ci_low=_number(),
+        ci_high=_number(),
+        definition=_text(),
+        source=_text(),
+    ),
+    "individuals": _table(
+        ["run_id", "gene_id", "sample"],
+        run_id=_run(),
+        gene_id=_run(),
+        sample=_run(),
+        predicted=_number(),
+        observed=_number(),
+        fold=_count(),
+    ),
+}
+
+#: Feature names of the `features` table and their units.
+FEATURES = {
+    "lead_eqtl_distance": "bp from the TSS, unsigned",
+    "lead_eqtl_log10p": "-log10 p",
+    "lead_eqtl_r": "Pearson r of dosage and expression",
+    "lead_eqtl_maf": "minor allele frequency",
+    "median_expression": "units of the study's expression",
+    "cv_expression": "coefficient of variation over people",
+    "h2": "cis-heritability",
+    "gc_content": "share of G and C in the window",
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A study's result tables by name: ``tables["across"]``; absent ones are empty frames."""
+
+    study: str
+    frames: dict[str, pd.DataFrame]
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.frames[name]
+
+
+def empty(name: str) -> pd.DataFrame:
+    """An empty table with the columns and types of schema `name`."""
+    columns = SCHEMAS[name].columns
+    return pd.DataFrame({c: pd.Series(dtype=str(s.dtype)) for c, s in columns.items()})
+
+
+def validate(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """`frame` with the schema's types, column order, and row order by key.
+
+    Columns that a source lacks are filled with missing values. Raises HowfarError naming the
+    first column and row that breaks the schema.
+    """
+    schema = SCHEMAS[name]
+    full = frame.reindex(columns=[*schema.columns, *frame.columns.difference(schema.columns)])
+    try:
+        checked = schema.validate(full, lazy=False)
+    except (pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
+        raise HowfarError(
+            f"{where}, table {name}",
+            found=str(error).splitlines()[0],
+            expected=f"schema {name}, version {SCHEMA_VERSION}",
+            do="Run the step that writes this table again with this version of howfar.",
+        ) from error
+    return checked.sort_values(schema.unique, kind="stable").reset_index(drop=True)
+
+
+def path_of(results: str | Path, study: str, name: str) -> Path:
+    """Where table `name` of `study` lies."""
+    folder = "individuals" if name == "individuals" else "tables"
+    return Path(results) / study / folder / f"{name}.parquet"
+
+
+def write(path: str | Path, name: str, frame: pd.DataFrame, provenance: dict) -> Path:
+    """Check `frame` against schema `name` and write it, whole or not at all."""
+    path = Path(path)
+    table = arrow.Table.from_pandas(validate(name, frame, str(path)), preserve_index=False)
+    block = {"table": name, "schema": SCHEMA_VERSION} | provenance
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), b"howfar": json.dumps(block, sort_keys=True).encode()}
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    parquet.write_table(table, part, compression="zstd")
+    os.replace(part, path)
+    return path
+
+
+def read(path: str | Path, name: str) -> pd.DataFrame:
+    """Table `name` from `path`, checked against its schema and schema version."""
+    found = read_provenance(path).get("schema")
+    if found != SCHEMA_VERSION:
+        raise HowfarError(
+            str(path),
+            found=f"schema version {found}",
+            expected=f"version {SCHEMA_VERSION} of table {name}",
+            do="Run the step that writes this table again with this version of howfar.",
+        )
+    return validate(name, pd.read_parquet(path), str(path))
+
+
+def read_provenance(path: str | Path) -> dict:
+    """The provenance block in a table's metadata; empty if it carries none."""
+    try:
+        metadata = parquet.read_schema(path).metadata or {}
+    except (OSError, arrow.ArrowInvalid) as error:
+        raise HowfarError(
+            str(path),
+            found=f"no readable Parquet file ({error})",
+            expected="a result table",
+            do="Delete the file and run the step that writes it again.",
+        ) from error
+    return json.loads(metadata.get(b"howfar", b"{}"))
+
+
+def load(study: str, results: str | Path = "results") -> Tables | None:
+    """All shareable result tables of a study (never `individuals`); None if there are none."""
+    names = [n for n in SCHEMAS if n != "individuals"]
+    paths = {n: path_of(results, study, n) for n in names}
+    if not paths["runs"].exists():
+        return None
+    return Tables(study, {n: read(p, n) if p.exists() else empty(n) for n, p in paths.items()})
