@@ -1,0 +1,145 @@
+"""A study's cohort, opened: reference, variants, genes, expression, and the people in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from .errors import HowfarError
+from .expression import Expression, common_samples, read_expression, read_samples
+from .genes import read_genes
+from .haplotypes import Windows, build_windows
+from .intervals import Gene, Interval
+from .reference import Reference
+from .study import Cohort, Study, resolve
+from .variants import VariantFile
+
+INPUTS = ("reference", "variants", "genes", "expression", "samples")
+
+
+def input_files(study: Study) -> dict[str, Path]:
+    """The cohort's input files by role; empty for a study of published tables."""
+    given = {role: getattr(study.cohort, role) for role in INPUTS} if study.cohort else {}
+    return {role: resolve(path) for role, path in given.items() if path is not None}
+
+
+def require_inputs(study: Study) -> None:
+    """Raise HowfarError for the first input file that isn't there."""
+    for role, path in input_files(study).items():
+        if not path.is_file():
+            make = f"Run `howfar simulate --study {study.name}`." if study.simulate else ""
+            raise HowfarError(
+                str(path),
+                found="no such file",
+                expected=f"the {role} file of study {study.name}",
+                do=make or f"Correct cohort.{role} in the study file, or put the file there.",
+            )
+
+
+@dataclass
+class OpenCohort:
+    """Files of a cohort, opened once; `warnings` counts what was left out or assumed."""
+
+    study: Study
+    warnings: Counter = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        require_inputs(self.study)
+
+    @property
+    def settings(self) -> Cohort:
+        """The `cohort` block of the study file."""
+        return self.study.cohort
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The reference genome."""
+        return Reference(resolve(self.settings.reference))
+
+    @cached_property
+    def variants(self) -> VariantFile:
+        """The people's genotypes."""
+        return VariantFile(resolve(self.settings.variants))
+
+    @cached_property
+    def genes(self) -> list[Gene]:
+        """The genes of the gene table, in its order."""
+        return read_genes(resolve(self.settings.genes))
+
+    @cached_property
+    def expression(self) -> Expression | None:
+        """The expression matrix, or None for a study without one."""
+        path = self.settings.expression
+        return path and read_expression(resolve(path), versions=self.settings.gene_versions)
+
+    @cached_property
+    def populations(self) -> pd.Series | None:
+        """Population by sample, or None where the study has no sample table."""
+        path = self.settings.samples
+        if path is None:
+            return None
+        table = read_samples(resolve(path), known=self.variants.samples)
+        return table.set_index("sample")["population"]
+
+    @cached_property
+    def samples(self) -> list[str]:
+        """The people in every input, in the order of the variant file."""
+        wanted = None if self.populations is None else list(self.populations.index)
+        measured = self.variants.samples if self.expression is None else self.expression.samples
+        kept, report = common_samples(self.variants.samples, measured, wanted)
+        self.warnings.update({k: v for k, v in report.items() if k != "common"})
+        return kept
+
+    def genes_to_run(self, gene: str | None = None, chrom: str | None = None) -> list[Gene]:
+        """All genes, or the one named (id or name), or those of one contig."""
+        chosen = [
+            g
+            for g in self.genes
+            if (gene is None or gene in (g.gene_id, g.name)) and (chrom is None or g.chrom == chrom)
+        ]
+        if not chosen:
+            raise HowfarError(
+                str(resolve(self.settings.genes)),
+                found=f"no gene for gene={gene!r}, chrom={chrom!r} among {len(self.genes)}",
+                expected="a gene id, gene name or contig of the gene table",
+                do="Correct --gene or --chrom.",
+            )
+        return chosen
+
+    def windows(self, gene: Gene, length: int, tss_offset: int, alleles: str | None) -> Windows:
+        """Both haplotypes of everyone around a gene's TSS (see `build_windows`)."""
+        built = build_windows(
+            self.reference,
+            self.variants,
+            gene,
+            length,
+            tss_offset=tss_offset,
+            samples=self.samples,
+            alleles=alleles or self.settings.alleles,
+            unphased=self.settings.unphased,
+            max_ref_mismatch=self.settings.max_ref_mismatch,
+        )
+        self.warnings.update(built.counts)
+        return built
+
+    def dosages(self, gene: Gene, window: int):
+        """Dosages of the alternative alleles in `window` bp centred on the TSS.
+
+        Returns float32 (people, variants), NaN where missing, and the list of Variants.
+        """
+        length = self.reference.length(gene.chrom)
+        around = gene.window(window)
+        inside = Interval(gene.chrom, max(0, around.start), min(length, around.end))
+        found = self.variants.read(
+            inside,
+            self.reference,
+            samples=self.samples,
+            alleles="all",
+            unphased="dosage",  # dosages need no phase
+            max_ref_mismatch=self.settings.max_ref_mismatch,
+        )
+        return found.dosages()

@@ -1,0 +1,215 @@
+"""Predictions of a run: raw model outputs per gene and distinct haplotype, resumable.
+
+A run's store is a Zarr group ``results/<study>/predictions/<run>-<hash>.zarr``; the hash is of
+everything that defines the raw outputs (inputs, weights, tracks, bins, alleles), so a changed
+definition never meets old values. Each gene is a group of its own, written under another name
+and moved into place, so that a killed run leaves whole genes only:
+
+``values`` float32 (1 + distinct haplotypes, bins, tracks), row 0 the reference sequence;
+``index`` int32 (people, 2), the row of each person's haplotypes.
+
+Logs, sums and means come later (`transform`), so one store serves every definition of
+"the prediction" on the same bins and tracks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import zarr
+
+from .cohort import OpenCohort, input_files
+from .errors import HowfarError
+from .intervals import Gene
+from .models import load_model
+from .models.base import SequenceModel, parse_bins, reverse_complement
+from .progress import track
+from .provenance import sha256_of
+from .study import Run, Study, resolve
+
+_ELEMENTWISE = {
+    "log1p": np.log1p,
+    "log2p1": lambda x: np.log2(1 + x),
+    "log10p1": lambda x: np.log10(1 + x),
+}
+_AXES = {"haplotypes": 1, "bins": 2, "tracks": 3}
+_REDUCE = {"sum": np.sum, "mean": np.mean}
+
+
+def transform(values: np.ndarray, steps: Sequence[str]) -> np.ndarray:
+    """One number a person from raw outputs (people, 2 haplotypes, bins, tracks).
+
+    `steps` are applied in order: ``log1p``, ``log2p1``, ``log10p1`` (of 1 + x), and
+    ``sum_`` or ``mean_`` of ``haplotypes``, ``bins``, ``tracks``, each exactly once. The order
+    matters: a mean of logs is not the log of a mean.
+    """
+    check_transform(steps)
+    x = np.asarray(values, np.float64)
+    for step in steps:
+        if step in _ELEMENTWISE:
+            x = _ELEMENTWISE[step](x)
+        else:
+            how, axis = step.split("_")
+            x = _REDUCE[how](x, axis=_AXES[axis], keepdims=True)
+    return x[:, 0, 0, 0]
+
+
+def check_transform(steps: Sequence[str]) -> None:
+    """Raise HowfarError unless `steps` are known and reduce each axis exactly once."""
+    reductions = [s.split("_")[1] for s in steps if s not in _ELEMENTWISE and "_" in s]
+    known = {f"{how}_{axis}" for how in _REDUCE for axis in _AXES} | set(_ELEMENTWISE)
+    if not set(steps) <= known or sorted(reductions) != sorted(_AXES):
+        raise HowfarError(
+            f"transform {list(steps)}",
+            found=f"steps that reduce {reductions}",
+            expected=f"each of haplotypes, bins and tracks reduced once, by {sorted(known)}",
+            do="Correct the run's `transform` in the study file.",
+        )
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where a run's raw outputs lie, and what defines them."""
+
+    path: Path
+    definition: dict
+
+    def has(self, gene: Gene) -> bool:
+        """Whether the gene is finished."""
+        return (self.path / gene.gene_id / "zarr.json").is_file()
+
+    def write(self, gene: Gene, values: np.ndarray, index: np.ndarray) -> None:
+        """Write a gene, whole or not at all."""
+        part = self.path / f".{gene.gene_id}.{os.getpid()}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        group = zarr.open_group(part, mode="w", zarr_format=3)
+        group.create_array("values", data=values, chunks=values.shape)
+        group.create_array("index", data=index, chunks=index.shape)
+        final = self.path / gene.gene_id
+        shutil.rmtree(final, ignore_errors=True)  # what a kill between two renames may leave
+        os.replace(part, final)
+
+    def read(self, gene_id: str) -> tuple[np.ndarray, np.ndarray]:
+        """`values` and `index` of a finished gene."""
+        group = zarr.open_group(self.path / gene_id, mode="r")
+        return group["values"][:], group["index"][:]
+
+
+def _open_store(study: Study, run: Run, model: SequenceModel, samples, results, suffix) -> Store:
+    bins = {s: parse_bins(run.bins, model.tss_bin(s), model.layout.n_bins) for s in "+-"}
+    tracks = model.track_indices(run.tracks)
+    definition = {
+        "study": study.name,
+        "run": run.id,
+        "model": model.name,
+        "weights_sha256": model.weights_sha256,
+        "context": model.layout.context,
+        "bins": bins,
+        "tracks": tracks,
+        "options": run.options,
+        "alleles": run.alleles or study.cohort.alleles,
+        "unphased": study.cohort.unphased,
+        "precision": model.precision,
+        "units": model.units,
+        "samples": hashlib.sha256("\n".join(samples).encode()).hexdigest(),
+        "inputs": {
+            role: sha256_of(path)
+            for role, path in input_files(study).items()
+            if role in ("reference", "variants", "genes")
+        },
+    }
+    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
+    path = Path(results) / study.name / "predictions" / f"{run.id}{suffix}-{digest}.zarr"
+    if not (path / "zarr.json").is_file():
+        path.mkdir(parents=True, exist_ok=True)
+        group = zarr.open_group(path, mode="a", zarr_format=3)
+        group.attrs.update({"definition": definition, "samples": list(samples)})
+    return Store(path, definition)
+
+
+def open_model(run: Run) -> SequenceModel:
+    """The run's model with its weights, on its device."""
+    weights = run.weights and resolve(run.weights)
+    return load_model(
+        run.model, weights=weights, device=run.device, batch_size=run.batch_size, **run.options
+    )
+
+
+def predict(
+    study: Study,
+    run: Run,
+    results: str | Path = "results",
+    *,
+    gene: str | None = None,
+    chrom: str | None = None,
+    sample: str | None = None,
+) -> tuple[Store, OpenCohort, list[Gene]]:
+    """Predict `run` for a study's people and genes; finished genes are not done again.
+
+    `gene` (id or name) or `chrom` restrict the genes; `sample` makes a store of its own for one
+    person. Returns the store, the cohort (with its warning counts) and the genes asked for.
+    """
+    check_transform(run.transform)
+    cohort, model = OpenCohort(study), open_model(run)
+    if sample is not None:
+        _restrict(cohort, sample)
+    suffix = "" if sample is None else f"@{sample}"
+    store = _open_store(study, run, model, cohort.samples, results, suffix)
+    genes = cohort.genes_to_run(gene, chrom)
+    todo = [g for g in genes if not store.has(g)]
+    done = len(genes) - len(todo)
+    for each in track(todo, len(genes), f"{run.id}: genes", done=done):
+        store.write(each, *predict_gene(cohort, run, model, store.definition, each))
+    return store, cohort, genes
+
+
+def _restrict(cohort: OpenCohort, sample: str) -> None:
+    if sample not in cohort.samples:
+        raise HowfarError(
+            f"study {cohort.study.name}, --sample",
+            found="a person who is not in every input file",
+            expected=f"one of the {len(cohort.samples)} people in all of them",
+            do="Check the spelling against the variant file's header.",
+        )
+    cohort.samples = [sample]
+
+
+def predict_gene(
+    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, gene: Gene
+) -> tuple[np.ndarray, np.ndarray]:
+    """Raw outputs for one gene: values (1 + distinct, bins, tracks) and index (people, 2)."""
+    offset = model.tss_offset(gene.strand)
+    windows = cohort.windows(gene, model.layout.context, offset, run.alleles)
+    sequences = np.concatenate([windows.reference[None], windows.sequences])
+    if model.oriented and gene.strand == "-":
+        sequences = reverse_complement(sequences)
+    values = model.predict(sequences, definition["bins"][gene.strand], definition["tracks"])
+    if not np.isfinite(values).all():
+        raise HowfarError(
+            f"run {run.id}, gene {gene.gene_id}",
+            found=f"{int((~np.isfinite(values)).sum())} values that are not finite",
+            expected="finite model outputs",
+            do="Check the weights and the precision of the run.",
+        )
+    return values.astype(np.float32), (windows.index + 1).astype(np.int32)
+
+
+def collect(
+    store: Store, genes: Sequence[Gene], samples: Sequence[str], steps: Sequence[str]
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Transformed predictions: (genes x people) and, per gene, of the reference sequence."""
+    people, reference = {}, {}
+    for gene in genes:
+        values, index = store.read(gene.gene_id)
+        people[gene.gene_id] = transform(values[index], steps)
+        reference[gene.gene_id] = transform(np.repeat(values[:1], 2, axis=0)[None], steps)[0]
+    frame = pd.DataFrame.from_dict(people, orient="index", columns=list(samples))
+    return frame, pd.Series(reference, name="reference")
