@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -18,3 +19,8 @@ def project_root() -> Path:
         if (folder / "data" / "studies").is_dir() and (folder / "data" / "sources.csv").is_file():
             return folder
     return here / "_project"
+
+
+def results_root() -> Path:
+    """The results folder: HOWFAR_RESULTS (the command line's --results), else ``./results``."""
+    return Path(os.environ.get("HOWFAR_RESULTS", "results")).resolve()

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import HowfarError
-from .project import project_root
+from .project import project_root, results_root
 
 
 class _Strict(BaseModel):
@@ -25,7 +25,7 @@ class Reality(_Strict):
 
 
 class Cohort(_Strict):
-    """The files of a cohort; relative paths count from the project's folder."""
+    """The files of a cohort; `resolve` says what relative paths count from."""
 
     reference: Path
     variants: Path
@@ -73,6 +73,11 @@ class Published(_Strict):
     loader: str
     needs: list[str]  # ids of data/sources.csv
 
+    @property
+    def fetch_names(self) -> list[str]:
+        """The names under which `howfar fetch` brings these files."""
+        return sorted({need.split("/")[0] for need in self.needs})
+
 
 class Study(_Strict):
     """One study: a cohort with runs, or published tables."""
@@ -87,6 +92,7 @@ class Study(_Strict):
     runs: list[Run] = []
     evaluation: Evaluation = Evaluation()
     published: Published | None = None
+    notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
 
     @model_validator(mode="after")
     def _one_kind(self) -> Study:
@@ -156,5 +162,13 @@ def load_study(name: str) -> Study:
 
 
 def resolve(path: Path) -> Path:
-    """A path of a study file: relative ones count from the project's folder."""
-    return path if path.is_absolute() else project_root() / path
+    """A path of a study file as an absolute one.
+
+    ``results/...`` counts from the results folder in use (`results_root`), other relative paths
+    from the project's folder.
+    """
+    if path.is_absolute():
+        return path
+    if path.parts[:1] == ("results",):
+        return results_root().joinpath(*path.parts[1:])
+    return project_root() / path

@@ -1,0 +1,5 @@
+"""``python -m howfar``: the command line."""
+
+from .cli import main
+
+main()

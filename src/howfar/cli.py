@@ -1,0 +1,285 @@
+"""The command line: each command is one step, and `run` is all of them in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from .errors import HowfarError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""How far are we from predicting a person's gene expression from their genome?
+
+A study is one file, `data/studies/<name>.yaml`: a cohort (FASTA, VCF, expression, genes) with
+the models to run on it, or tables that others published. Typical use:
+
+    howfar doctor --study demo        what is here, what is missing
+
+    howfar run --study demo           every step, up to the result tables
+
+    howfar numbers demo --csv n.csv   every number a figure shows
+
+To bring your own cohort, copy `data/studies/template.yaml`.""",
+)
+bench = typer.Typer(no_args_is_help=True, help="Measure speed against what you would use instead.")
+app.add_typer(bench, name="bench")
+console = Console(stderr=True)
+
+StudyOption = Annotated[str, typer.Option("--study", help="A study's name, or its YAML file.")]
+
+
+class _State:
+    results = Path("results")
+
+
+@app.callback()
+def _options(
+    results: Annotated[
+        Path,
+        typer.Option(
+            envvar="HOWFAR_RESULTS", help="Where everything that is computed or fetched goes."
+        ),
+    ] = Path("results"),
+) -> None:
+    _State.results = results.resolve()
+    os.environ["HOWFAR_RESULTS"] = str(_State.results)  # study files may say results/...
+
+
+@app.command()
+def fetch(
+    studies: Annotated[
+        list[str],
+        typer.Argument(help="Studies of data/sources.csv, e.g. huang2023 sasse2023 region."),
+    ],
+    quick: Annotated[
+        bool, typer.Option(help="Fetch only what the study files of these studies need.")
+    ] = False,
+) -> None:
+    """Fetch public files, checked by SHA-256, with their licences.
+
+    HOWFAR_MIRROR=FOLDER reads FOLDER/owner/repository/commit/path instead of the network.
+    """
+    from . import sources
+
+    wanted = _needs(studies) if quick else studies
+    report = sources.fetch(wanted, folder=_State.results / "sources")
+    typer.echo(report.summary())
+
+
+def _needs(studies: list[str]) -> list[str]:
+    from .study import load_study
+
+    found = [load_study(s).published for s in studies]
+    return sorted({need for p in found if p for need in p.needs})
+
+
+@app.command()
+def simulate(study: StudyOption = "demo") -> None:
+    """Simulate the cohort of a study whose file has a `simulate` block."""
+    from .pipeline import simulate as run
+
+    run(_load(study))
+
+
+@app.command()
+def train(study: StudyOption = "demo") -> None:
+    """Train the demo world's model on its reference genome (never on people)."""
+    from .pipeline import train as run
+
+    run(_load(study))
+
+
+@app.command()
+def sequences(
+    reference: Annotated[Path, typer.Option(help="FASTA.")],
+    variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")],
+    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")],
+    context: Annotated[int, typer.Option(help="Window length, bp; the TSS at its middle.")],
+    samples: Annotated[str, typer.Option(help="Comma-separated; empty: everybody.")] = "",
+    alleles: Annotated[str, typer.Option(help="snv, or all (indels too).")] = "snv",
+    unphased: Annotated[str, typer.Option(help="error, dosage or random(SEED).")] = "error",
+    out: Annotated[Path | None, typer.Option(help="bgzipped FASTA to write.")] = None,
+    checksums: Annotated[Path | None, typer.Option(help="CSV of SHA-256 to write.")] = None,
+) -> None:
+    """Personal haplotype windows, as FASTA or checksums.
+
+    A drop-in for a loop around `samtools faidx | bcftools consensus`, on the forward strand.
+    """
+    from .sequences import write_checksums, write_fasta
+
+    if (out is None) == (checksums is None):
+        raise HowfarError(
+            "howfar sequences",
+            found="--out and --checksums both given" if out else "neither --out nor --checksums",
+            expected="one of the two",
+            do="Give --out FILE.fa.gz for sequences, or --checksums FILE.csv.",
+        )
+    (write_fasta if out else write_checksums)(
+        out or checksums,
+        reference=reference,
+        variants=variants,
+        genes=genes,
+        context=context,
+        samples=[s for s in samples.split(",") if s] or None,
+        alleles=alleles,
+        unphased=unphased,
+    )
+
+
+@app.command()
+def predict(
+    study: StudyOption = "demo",
+    run: Annotated[str, typer.Option(help="One run of the study; all if left out.")] = "",
+    model: Annotated[str, typer.Option(help="Only runs of this model.")] = "",
+    sample: Annotated[str, typer.Option(help="One person, all genes.")] = "",
+    gene: Annotated[str, typer.Option(help="One gene (id or name), all people.")] = "",
+    chrom: Annotated[str, typer.Option(help="Genes of one contig, all people.")] = "",
+    csv: Annotated[Path | None, typer.Option(help="Also write gene x person values here.")] = None,
+) -> None:
+    """Predict expression from each person's two haplotypes. Finished genes are kept."""
+    from .pipeline import predict as run_all
+
+    run_all(
+        _load(study),
+        _State.results,
+        run=run or None,
+        model=model or None,
+        sample=sample or None,
+        gene=gene or None,
+        chrom=chrom or None,
+        csv=csv,
+    )
+
+
+@app.command()
+def evaluate(study: StudyOption = "demo") -> None:
+    """Make a study's result tables, from predictions or from published tables."""
+    from .pipeline import evaluate as run
+
+    run(_load(study), _State.results)
+
+
+@app.command()
+def numbers(
+    study: Annotated[str, typer.Argument(help="A study's name.")],
+    csv: Annotated[Path | None, typer.Option(help="Write id,value here.")] = None,
+) -> None:
+    """Every number that a figure or a sentence shows: id,value."""
+    from . import tables
+
+    found = tables.load(study, _State.results)
+    if found is None:
+        raise HowfarError(
+            str(_State.results / study),
+            found="no result tables",
+            expected=f"the tables of study {study}",
+            do=f"Run `howfar run --study {study}`.",
+        )
+    text = found["numbers"][["id", "value"]].to_csv(index=False)
+    if csv is None:
+        typer.echo(text, nl=False)
+    else:
+        csv.write_text(text)
+
+
+@app.command()
+def run(
+    study: Annotated[
+        list[str] | None, typer.Option("--study", help="Repeat for several.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every study in data/studies.")] = False,
+    to: Annotated[str, typer.Option(help="tables, notebooks or book.")] = "tables",
+    cores: Annotated[int, typer.Option(help="CPU cores to use.")] = os.cpu_count() or 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate forward passes, hours and disk; run none.")
+    ] = False,
+    profile: Annotated[str, typer.Option(help="A Snakemake profile (a cluster, say).")] = "",
+) -> None:
+    """All steps of a study; a run that was cut off goes on where it stopped."""
+    from . import pipeline, workflow
+    from .study import study_names
+
+    names = study_names() if every else (study or ["demo"])
+    if dry_run:
+        pipeline.estimate([_load(name) for name in names], _State.results)
+        return
+    pipeline.fetch_what_is_needed(names, _State.results)
+    extra = ["--profile", profile] if profile else []
+    raise typer.Exit(workflow.run(names, _State.results, cores=cores, target=to, extra=extra))
+
+
+@app.command()
+def notebook(
+    source: Annotated[Path, typer.Argument(help="A notebook of notebooks/.")],
+    out: Annotated[Path, typer.Argument(help="The executed notebook.")],
+    study: Annotated[str, typer.Option(help="The study it shows.")] = "",
+) -> None:
+    """Execute a notebook by papermill; figures go to book/_figures."""
+    from .pipeline import execute_notebook
+
+    execute_notebook(source, out, study=study or None, results=_State.results)
+
+
+@app.command()
+def book() -> None:
+    """Build the book from the executed notebooks."""
+    from .pipeline import build_book
+
+    build_book(_State.results)
+
+
+@app.command()
+def doctor(
+    study: Annotated[str, typer.Option(help="Say what this study still lacks.")] = "",
+) -> None:
+    """What is installed, which device is seen, which data are here, what is missing."""
+    from .doctor import report
+
+    typer.echo(report(study or None, _State.results), nl=False)
+
+
+@bench.command("haplotypes")
+def bench_haplotypes(
+    reference: Annotated[Path, typer.Option(help="FASTA.")],
+    variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")],
+    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")],
+    context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
+    alleles: Annotated[str, typer.Option(help="snv or all.")] = "all",
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the table here.")] = None,
+) -> None:
+    """Haplotype windows per second, against bcftools consensus and a plain Python loop."""
+    from .bench_haplotypes import run as measure
+
+    result = measure(reference, variants, genes, context=context, alleles=alleles)
+    typer.echo(result.to_string(index=False))
+    if json_out:
+        json_out.write_text(json.dumps(result.to_dict("records"), indent=1) + "\n")
+
+
+def _load(name: str):
+    from .study import load_study
+
+    return load_study(name)
+
+
+def main() -> None:
+    """Entry point: a HowfarError ends in one message and exit status 2, no traceback."""
+    try:
+        app()
+    except HowfarError as error:
+        width = shutil.get_terminal_size().columns
+        Console(stderr=True, width=width, soft_wrap=True).print(
+            f"howfar: {error}", markup=False, highlight=False
+        )
+        sys.exit(2)

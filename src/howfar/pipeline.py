@@ -1,0 +1,216 @@
+"""The steps behind the commands: each takes a study and leaves files in the results folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from . import provenance, tables
+from .cohort import OpenCohort, input_files
+from .errors import HowfarError
+from .project import project_root
+from .study import Run, Study, load_study, resolve
+
+
+def _world_folder(study: Study) -> Path:
+    if not study.simulate or study.simulate.get("world") != "demo":
+        raise HowfarError(
+            f"study {study.name}",
+            found=f"simulate: {study.simulate}",
+            expected="a `simulate` block with `world: demo`",
+            do="Name a simulated study, such as demo.",
+        )
+    return resolve(study.cohort.reference).parent
+
+
+def simulate(study: Study) -> None:
+    """Simulate the study's cohort into the folder its file names."""
+    from .demo import world
+
+    options = {k: v for k, v in study.simulate.items() if k != "world"} if study.simulate else {}
+    world.simulate(_world_folder(study), **options)
+
+
+def train(study: Study) -> None:
+    """Train every model whose weights the study keeps in the results folder."""
+    from .demo import train as training
+
+    folder = _world_folder(study)
+    for weights in sorted({resolve(r.weights) for r in study.runs if r.weights}):
+        training.train(folder, weights, seed=study.simulate.get("seed", 1))
+
+
+def chosen_runs(study: Study, run: str | None, model: str | None) -> list[Run]:
+    """The study's runs of that id and model; all where neither is given."""
+    runs = [study.run(run)] if run else list(study.runs)
+    kept = [r for r in runs if model in (None, r.model)]
+    if not kept:
+        raise HowfarError(
+            f"study {study.name}",
+            found=f"runs {[(r.id, r.model) for r in study.runs]}, none for model {model!r}",
+            expected="a run to predict",
+            do="Correct --run or --model, or add a run to the study file.",
+        )
+    return kept
+
+
+def predict(
+    study: Study,
+    results: Path,
+    *,
+    run: str | None = None,
+    model: str | None = None,
+    sample: str | None = None,
+    gene: str | None = None,
+    chrom: str | None = None,
+    csv: Path | None = None,
+) -> None:
+    """Predict the chosen runs, print what was counted, and write `csv` if asked for."""
+    from . import predict as prediction
+
+    frames = []
+    for each in chosen_runs(study, run, model):
+        store, cohort, genes = prediction.predict(
+            study, each, results, gene=gene, chrom=chrom, sample=sample
+        )
+        print(f"{each.id}: {len(genes)} genes x {len(cohort.samples)} people in {store.path.name}")
+        print(describe_warnings(cohort.warnings), end="")
+        if csv:
+            people, reference = prediction.collect(store, genes, cohort.samples, each.transform)
+            people.insert(0, "reference", reference)
+            people.insert(0, "run_id", each.id)
+            frames.append(people)
+    if csv:
+        pd.concat(frames).rename_axis("gene_id").to_csv(csv)
+
+
+def describe_warnings(counts) -> str:
+    """One line a count, for the end of a run; empty where nothing was counted."""
+    return "".join(f"  counted {what}: {n:,}\n" for what, n in sorted(counts.items()) if n)
+
+
+def fetch_what_is_needed(names: list[str], results: Path) -> None:
+    """Fetch the published tables of `names`; where that fails, say so and go on without."""
+    from . import sources
+
+    published = [p for p in (load_study(n).published for n in names) if p]
+    needs = sorted({need for p in published for need in p.needs})
+    folder = results / "sources"
+    missing = [n for n, here in sources.available(needs, folder=folder).items() if not here]
+    if not missing:
+        return
+    try:
+        print(sources.fetch(missing, folder=folder).summary())
+    except HowfarError as error:
+        print(f"howfar: going on without some published tables. {error}", file=sys.stderr)
+
+
+def execute_notebook(source: Path, out: Path, *, study: str | None, results: Path) -> None:
+    """Execute a template by papermill, whole or not at all."""
+    import papermill
+
+    figures = out.resolve().parents[1] / "_figures"
+    parameters = {"results": str(results), "output": str(figures)}
+    if study:
+        parameters["study"] = study
+    part = out.with_name(f".{out.stem}.{os.getpid()}.ipynb")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            source, part, parameters=parameters, progress_bar=False, kernel_name="python3"
+        )
+        os.replace(part, out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def build_book(results: Path) -> None:
+    """Write the generated pages and build the HTML book, warnings being errors."""
+    from . import book
+
+    root = project_root()
+    book.prepare(results)
+    shutil.rmtree(root / "book" / "_build", ignore_errors=True)  # or stale pages stay
+    command = ["build", "book", "--config", "_config.yml", "--path-output", "book"]
+    flags = ["-W", "-n", "--keep-going", "--quiet"]
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    done = subprocess.run(
+        [jupyter_book, *command, *flags], cwd=root, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise HowfarError(
+            str(root / "book"),
+            found=f"warnings or errors of jupyter-book:\n{done.stdout[-4000:]}{done.stderr[-4000:]}",
+            expected="a build without warnings",
+            do="Correct the page named above.",
+        )
+
+
+def estimate(studies: list[Study], results: Path) -> None:
+    """Print forward passes, hours and disk of every run, from a sample of genes."""
+    rows = [row for study in studies for run in study.runs for row in [_estimate(study, run)]]
+    if not rows:
+        print("No model is run in these studies: their tables are published or already made.")
+        return
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
+    """Distinct windows per gene counted on a few genes, one batch timed, both scaled up."""
+    from .predict import open_model
+
+    row = {"study": study.name, "run": run.id}
+    missing = [p.name for p in input_files(study).values() if not p.is_file()]
+    weights = run.weights and resolve(run.weights)
+    if missing or (weights and not weights.exists()):
+        absent = missing or [f"weights {weights.name}"]
+        return row | {"passes": "unknown", "note": f"not here yet: {', '.join(absent)}"}
+    cohort, model = OpenCohort(study), open_model(run)
+    step = max(1, len(cohort.genes) // genes_tried)
+    tried = cohort.genes[::step]
+    context, alleles = model.layout.context, run.alleles
+    built = [cohort.windows(g, context, model.tss_offset(g.strand), alleles) for g in tried]
+    passes = sum(len(w.sequences) + 1 for w in built) / len(tried) * len(cohort.genes)
+    bins = list(range(min(3, model.layout.n_bins)))
+    tracks = model.track_indices(run.tracks)
+    batch = built[0].sequences[: run.batch_size]
+    start = time.perf_counter()
+    model.predict(batch, bins, tracks)
+    seconds = (time.perf_counter() - start) / len(batch) * passes
+    size = passes * len(bins) * len(tracks) * 4 + len(cohort.genes) * len(cohort.samples) * 8
+    return row | {
+        "genes": len(cohort.genes),
+        "people": len(cohort.samples),
+        "passes": f"{passes:,.0f}",
+        "hours": f"{seconds / 3600:.2g}",
+        "disk_MB": f"{size / 1e6:.3g}",
+        "device": model.device,
+        "note": f"distinct windows counted on {len(tried)} genes",
+    }
+
+
+def evaluate(study: Study, results: Path) -> None:
+    """Write a study's result tables."""
+    if study.published:
+        from .published import write_tables
+
+        write_tables(study.name, results)
+        return
+    from .evaluate_study import frames_of
+
+    frames, warnings = frames_of(study, results)
+    block = provenance.block(
+        {"study": study.model_dump(mode="json")},
+        input_files(study),
+        seed=study.evaluation.seed,
+        warnings=dict(sorted(warnings.items())),
+    )
+    for name, frame in frames.items():
+        tables.write(tables.path_of(results, study.name, name), name, frame, block)
+    print(describe_warnings(warnings), end="")

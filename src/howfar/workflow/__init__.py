@@ -1,0 +1,135 @@
+"""The workflow: what is made from what. `Snakefile` beside this file asks `plan` for the steps.
+
+`run` starts Snakemake on it. A lock on the results folder keeps two runs apart; it is freed by
+the operating system when the last process that holds it ends, however that happens.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import sources
+from ..cohort import input_files
+from ..errors import HowfarError
+from ..project import project_root
+from ..study import Study, load_study, resolve, study_file
+
+SNAKEFILE = Path(__file__).with_name("Snakefile")
+#: Files of the package that each step's result depends on (a change makes the step run again).
+CODE = {
+    "simulate": ["demo/grammar.py", "demo/world.py"],
+    "train": ["demo/train.py", "models/enformer.py"],
+    "predict": ["predict.py", "cohort.py", "haplotypes.py", "variants.py", "models/enformer.py"],
+    "evaluate": ["evaluate.py", "stats.py", "null.py", "eqtl.py", "pipeline.py", "truth.py"],
+    "publish": ["published.py", "published/*.py", "stats.py", "null.py"],
+    "notebook": ["figures.py", "figures/*.py", "truth.py"],
+    "book": ["book.py"],
+}
+
+
+def code(step: str) -> list[str]:
+    """The package files that `step` depends on, as paths."""
+    package = Path(__file__).resolve().parents[1]
+    return sorted(str(p) for pattern in CODE[step] for p in package.glob(pattern))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the workflow makes for one study."""
+
+    study: Study
+    results: Path
+
+    @property
+    def folder(self) -> Path:
+        """The study's results folder."""
+        return self.results / self.study.name
+
+    @property
+    def computed(self) -> bool:
+        """True where we compute the tables, False where others published them."""
+        return self.study.cohort is not None
+
+    @property
+    def source_files(self) -> list[str]:
+        """Fetched files the study needs; empty unless all of them are here."""
+        needs = self.study.published.needs if self.study.published else []
+        have = sources.available(needs, folder=self.results / "sources")
+        complete = all(have.values())
+        return [str(sources.path(n, folder=self.results / "sources")) for n in needs if complete]
+
+    @property
+    def inputs(self) -> list[str]:
+        """The cohort's files that the workflow doesn't make itself, and the study file."""
+        made = [] if self.study.simulate else [str(p) for p in input_files(self.study).values()]
+        return [str(study_file(self.study.name)), *made]
+
+    @property
+    def possible(self) -> bool:
+        """Whether the study's tables can be made from what is here."""
+        if not self.computed:
+            return bool(self.source_files)
+        files = input_files(self.study).values()
+        return bool(self.study.simulate) or all(p.is_file() for p in files)
+
+    @property
+    def trained(self) -> list[Path]:
+        """Weights folders that the workflow trains (those of the demo world's model)."""
+        folders = [resolve(r.weights) for r in self.study.runs if r.weights]
+        return sorted({f for f in folders if self.study.simulate and self.results in f.parents})
+
+    def stamp(self, step: str) -> str:
+        """The file that says a step is done."""
+        return str(self.folder / "steps" / f"{step}.done")
+
+    @property
+    def tables(self) -> list[str]:
+        """The stamp of the result tables; empty where they can't be made."""
+        return [self.stamp("tables")] if self.possible else []
+
+
+def plan(name: str, results: str | Path) -> Plan:
+    """The plan of the study of that name."""
+    return Plan(load_study(name), Path(results).resolve())
+
+
+def run(
+    studies: Sequence[str],
+    results: str | Path = "results",
+    *,
+    cores: int = 2,
+    target: str = "tables",
+    extra: Sequence[str] = (),
+) -> int:
+    """Run the workflow for `studies` up to `target` (tables, notebooks or book).
+
+    Finished steps are kept; a step that was cut off is taken up where it stopped. Returns
+    Snakemake's exit status. `extra` goes to Snakemake as it is (a cluster profile, say).
+    """
+    results = Path(results).resolve()
+    results.mkdir(parents=True, exist_ok=True)
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
+        *("--directory", str(project_root()), "--cores", str(cores)),
+        *("--config", f"results={results}", f"studies={','.join(studies)}"),
+        *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
+        *("--retries", "1", *extra, "--", target),
+    ]
+    with open(results / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise HowfarError(
+                str(results),
+                found="another run of the workflow at work here",
+                expected="one run a results folder",
+                do="Wait for it to end, or give this one another --results folder.",
+            ) from error
+        env = os.environ | {"PYTHONUNBUFFERED": "1"}
+        return subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False).returncode
