@@ -195,9 +195,7 @@ def numbers(
 
 @app.command()
 def run(
-    study: Annotated[
-        list[str] | None, typer.Option("--study", help="Repeat for several.")
-    ] = None,
+    study: Annotated[list[str] | None, typer.Option("--study", help="Repeat for several.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every study in data/studies.")] = False,
     to: Annotated[str, typer.Option(help="tables, notebooks or book.")] = "tables",
     cores: Annotated[int, typer.Option(help="CPU cores to use.")] = os.cpu_count() or 1,

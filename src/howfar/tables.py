@@ -29,9 +29,7 @@ def _text(**kw) -> pa.Column:
 
 
 def _number(*checks, **kw) -> pa.Column:
-    return pa.Column(
-        "float64", list(checks), **({"nullable": True, "coerce": True} | kw)
-    )
+    return pa.Column("float64", list(checks), **({"nullable": True, "coerce": True} | kw))
 
 
 def _count(**kw) -> pa.Column:
@@ -199,17 +197,24 @@ def validate(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
     first column and row that breaks the schema.
     """
     schema = SCHEMAS[name]
-    full = frame.reindex(columns=[*schema.columns, *frame.columns.difference(schema.columns)])
+    extra = frame.columns.difference(list(schema.columns), sort=False)
+    full = frame.reindex(columns=list(schema.columns)).reset_index(drop=True)
+    if len(extra):
+        raise _broken(name, where, f"columns outside the schema: {', '.join(map(str, extra))}")
     try:
         checked = schema.validate(full, lazy=False)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
-        raise HowfarError(
-            f"{where}, table {name}",
-            found=str(error).splitlines()[0],
-            expected=f"schema {name}, version {SCHEMA_VERSION}",
-            do="Run the step that writes this table again with this version of howfar.",
-        ) from error
+        raise _broken(name, where, str(error).splitlines()[0]) from error
     return checked.sort_values(schema.unique, kind="stable").reset_index(drop=True)
+
+
+def _broken(name: str, where: str, found: str) -> HowfarError:
+    return HowfarError(
+        f"{where}, table {name}",
+        found=found,
+        expected=f"schema {name}, version {SCHEMA_VERSION}",
+        do="Run the step that writes this table again with this version of howfar.",
+    )
 
 
 def path_of(results: str | Path, study: str, name: str) -> Path:

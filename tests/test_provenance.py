@@ -1,0 +1,15 @@
+import hashlib
+
+from howfar import provenance
+
+
+def test_block_records_inputs_by_checksum(tmp_path):
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"abc")
+    block = provenance.block({"a": 1}, {"reference": path}, seed=7)
+    assert block["inputs"]["reference"] == {
+        "file": "in.txt",
+        "sha256": hashlib.sha256(b"abc").hexdigest(),
+    }
+    assert block["seed"] == 7 and block["parameters"] == {"a": 1}
+    assert block["packages"]["howfar"] and block["created"].endswith("+00:00")
