@@ -1,0 +1,70 @@
+"""Tables that others published, brought into the result tables of `howfar.tables`.
+
+One module per study; its `load(study, files)` returns frames by table name. What a study didn't
+publish stays missing: nothing is filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from .. import provenance, sources, tables
+from ..errors import HowfarError
+from ..study import Study, load_study
+from . import geuvadis_public, huang2023, sasse2023
+from .files import Files
+
+LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
+    "geuvadis_public": geuvadis_public.load,
+    "huang2023": huang2023.load,
+    "sasse2023": sasse2023.load,
+}
+
+
+def load_published(
+    study: Study, sources_folder: str | Path = sources.FOLDER, verify: bool = True
+) -> dict[str, pd.DataFrame]:
+    """The result tables of a published study by name, in the schemas of `howfar.tables`.
+
+    `sources_folder` holds the fetched files. With `verify` their SHA-256 is compared with
+    ``data/sources.csv``. Raises HowfarError for a study without published tables, a missing or
+    changed file, and a file without the expected columns or rows.
+    """
+    files = Files(_published(study).needs, study.name, Path(sources_folder), verify)
+    frames = LOADERS[_published(study).loader](study, files)
+    where = f"study {study.name}"
+    return {name: tables.validate(name, frame, where) for name, frame in frames.items()}
+
+
+def write_tables(study_name: str, results: str | Path = "results") -> None:
+    """Write the result tables of a published study, with the checksums of what they come from.
+
+    Reads ``<results>/sources``, writes ``<results>/<study>/tables`` and, for person-level rows,
+    ``<results>/<study>/individuals``. Raises as `load_published`.
+    """
+    study = load_study(study_name)
+    needs = _published(study).needs
+    folder = Path(results) / "sources"
+    frames = load_published(study, folder)
+    block = provenance.block(
+        {"study": study.name, "loader": _published(study).loader},
+        {name: folder / name for name in needs},
+        seed=study.evaluation.seed,
+    )
+    for name, frame in frames.items():
+        tables.write(tables.path_of(results, study.name, name), name, frame, block)
+
+
+def _published(study: Study):
+    if study.published is not None and study.published.loader in LOADERS:
+        return study.published
+    loader = study.published.loader if study.published else None
+    raise HowfarError(
+        f"study {study.name}, key published.loader",
+        found="no published tables" if loader is None else f"loader {loader!r}",
+        expected=f"one of {', '.join(LOADERS)}",
+        do="Correct the study file; a cohort of your own goes through `howfar evaluate`.",
+    )

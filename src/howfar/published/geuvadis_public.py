@@ -1,0 +1,159 @@
+"""Real Geuvadis people whose expression and predictions are public (rastogi2024, huang2023; hg19).
+
+Enformer without fine-tuning and five linear models against the observed expression of the test
+people: correlations are computed here, person by person, not copied.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ..study import Study
+from . import correlate, huang2023
+from .files import Files, gene_rows, long_features
+
+ENFORMER = "rastogi2024/baseline_enformer.384_bins.rc.csv"
+SAMPLES = "rastogi2024/samples.csv"
+HERITABILITY = "rastogi2024/heritability.all_samples.tsv"
+POPULATIONS = {"YRI": "YRI", "Non-YRI": "EUR"}
+LINEAR = {
+    "top_snp": ("rastogi2024/top1.csv", "Lead SNP", "lead_snp"),
+    "lasso": ("rastogi2024/lasso.csv", "Lasso", "linear"),
+    "elastic_net": ("rastogi2024/enet.csv", "Elastic net (PrediXcan)", "linear"),
+    "blup": ("rastogi2024/subset_100/replicate_1/blup.csv", "BLUP", "linear"),
+    "bslmm": ("rastogi2024/bslmm.csv", "BSLMM", "linear"),
+}
+_SPLIT = "200 genes: 77 random test people each; 200 genes: 77 Yoruba, trained on the others"
+_UNITS = "ln(TPM + 0.01), corrected"
+
+
+def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
+    """Tables runs, genes, features, reference, across, within and individuals."""
+    genes = huang2023.gene_list(files)
+    observed = huang2023.observed_expression(files, genes)
+    groups = _populations(files, list(observed.columns))
+    parts = {"across": [], "within": [], "individuals": []}
+    for number, (run, predicted) in enumerate(_predictions(files, genes, observed)):
+        ids, x, y = predicted.index, predicted.to_numpy(), observed.loc[predicted.index].to_numpy()
+        seed = [study.evaluation.seed, number]
+        parts["across"].append(correlate.across(run, x, y, ids, groups, seed))
+        parts["individuals"].append(correlate.individuals(run, x, y, ids, predicted.columns))
+        if run == "enformer":  # linear predictions contain each gene's training mean
+            parts["within"].append(correlate.within(run, x, y, groups))
+    return {
+        "runs": _runs(study.name),
+        "genes": genes.drop(columns="key"),
+        "features": _features(files, genes, observed),
+        "reference": huang2023.reference(files, genes, observed),
+    } | {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+
+
+def _populations(files: Files, people: list[str]) -> np.ndarray:
+    """The population of each person, (people,)."""
+    frame = files.table(SAMPLES, ["sample", "population"], [])
+    unknown = set(frame["population"]) - set(POPULATIONS)
+    if unknown or frame["sample"].duplicated().any() or set(frame["sample"]) != set(people):
+        raise files.bad(
+            SAMPLES,
+            f"{len(frame)} people, populations {sorted(set(frame['population']))}",
+            f"the {len(people)} people of the expression table, {sorted(POPULATIONS)}",
+        )
+    named = frame.set_index("sample")["population"].map(POPULATIONS)
+    return named.loc[people].to_numpy(dtype=object).astype(str)
+
+
+def _predictions(files: Files, genes: pd.DataFrame, observed: pd.DataFrame):
+    """Pairs (run id, predictions of genes by people), people in the order of `observed`.
+
+    `enformer_split` is Enformer on exactly the genes and people of the linear models.
+    """
+    enformer = _matrix(files, ENFORMER, genes, observed)
+    linear = {run: _matrix(files, source, genes, observed) for run, (source, *_) in LINEAR.items()}
+    tested = linear["elastic_net"].notna()
+    if any(not frame.notna().equals(tested.loc[frame.index]) for frame in linear.values()):
+        raise files.bad(LINEAR["blup"][0], "other test people than the elastic net", "the same")
+    yield "enformer", enformer
+    yield "enformer_split", enformer.loc[tested.index].where(tested)
+    yield from linear.items()
+
+
+def _matrix(files: Files, name: str, genes: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
+    frame = gene_rows(files, name, files.matrix(name), huang2023.ids_of(genes))
+    if set(frame.columns) != set(observed.columns):
+        common = len(set(frame.columns) & set(observed.columns))
+        raise files.bad(
+            name, f"{len(frame.columns)} people, {common} known", f"{len(observed.columns)} people"
+        )
+    return frame[observed.columns]
+
+
+def _features(files: Files, genes: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(
+        [
+            huang2023.lead_eqtls(files, genes),
+            huang2023.expression_features(observed),
+            _heritability(files, genes),
+        ],
+        ignore_index=True,
+    )
+
+
+def _heritability(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
+    """Heritability and standard error by GCTA REML; unconstrained, so it may be below 0."""
+    frame = files.table(HERITABILITY, ["gene"], ["h2", "se", "p"], header=False, sep=r"\s+")
+    frame["gene"] = frame["gene"].str.split("/").str[-1]
+    frame = gene_rows(files, HERITABILITY, frame.set_index("gene"), huang2023.ids_of(genes))
+    if frame.index.duplicated().any():
+        raise files.bad(HERITABILITY, "repeated genes", "one row per gene")
+    rows = long_features(frame, "GCTA REML, 421 people", {"h2": "h2"})
+    return rows.assign(se=frame["se"].reindex(rows["gene_id"]).to_numpy())
+
+
+def _runs(study: str) -> pd.DataFrame:
+    """Enformer on people, on the linear models' people, the linear models, other references."""
+    linear = [
+        {
+            "run_id": run,
+            "study": study,
+            "label": label,
+            "kind": kind,
+            "model": label,
+            "transform": "dosages of SNPs in the window, weighted",
+            "units": _UNITS,
+            "context": 49_152,
+            "alleles": "snv",
+            "split": _SPLIT,
+            "training_fraction": 1.0,
+            "engine": "FUSION",
+        }
+        for run, (_, label, kind) in LINEAR.items()
+    ]
+    others = huang2023.model_runs(study)
+    others = others[others["run_id"] != "enformer"].to_dict("records")
+    return pd.DataFrame([*_enformer_runs(study), *linear, *others])
+
+
+def _enformer_runs(study: str) -> list[dict]:
+    base = {
+        "study": study,
+        "kind": "network",
+        "model": "Enformer",
+        "tracks": "5110 CAGE:B lymphoblastoid cell line: GM12878 ENCODE",
+        "bins": "187-196 of 384",
+        "transform": "people: sum_bins > mean_haplotypes > mean_strands",
+        "units": "CAGE, linear",
+        "context": 49_152,
+        "alleles": "snv",
+        "engine": "enformer-pytorch",
+    }
+    note = base["transform"] + "; reference sequence: 196,608 bp, as published by huang2023"
+    return [
+        base | {"run_id": "enformer", "label": "Enformer", "transform": note},
+        base
+        | {
+            "run_id": "enformer_split",
+            "label": "Enformer (test people of the linear models)",
+            "split": _SPLIT,
+        },
+    ]

@@ -1,0 +1,216 @@
+"""Sasse et al. 2023: statistics per gene over 839 people of ROSMAP, cortex (hg38).
+
+Correlations are the published ones (three digits); p-values and intervals are worked out from r
+and n. The p and q columns of the published tables are -log10 and aren't used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .. import null, stats
+from ..study import Study
+from .files import Files, long_features
+
+STATISTICS = "sasse2023/SupplementaryTable1.tsv"
+DRIVERS = "sasse2023/SupplementaryTable2.tsv"
+REFERENCE = "sasse2023/MeanGeXPredFineTuned.txt"
+TEST_GENES = "sasse2023/enformer_test_set_genes.npy"
+POSITIONS = "sasse2023/gene-ids-and-positions.tsv"
+PEOPLE = 839
+_TRACK = "CAGE,adult,brain"
+_RUNS = {
+    "enformer": f"PearsonR{_TRACK}",
+    "enformer_finetuned": "PearsonRfineTuned",
+    "predixcan": "PrediXcanR",
+}
+_DRIVER_COLUMNS = {
+    "ISM": "effect",
+    "eQTL": "eqtl_slope",
+    "DisttoTSS": "distance",
+    f"IncreasedFractionofSumPearonRbyrankedDriverto{_TRACK}": "gain",
+    "NIndividualsWithSNV": "carriers",
+}
+_APPROXIMATION = f"SumISMPearsonRto{_TRACK}"
+
+
+def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
+    """Tables runs, genes, features, reference, across and drivers."""
+    statistics = _statistics(files)
+    reference = _reference(files)
+    drivers = _driver_table(files)
+    wanted = statistics.index.union(reference["gene_id"]).union(drivers["gene_id"])
+    return {
+        "runs": _runs(study.name),
+        "genes": _genes(files, wanted),
+        "features": _features(statistics, drivers),
+        "reference": reference,
+        "across": across(statistics),
+        "drivers": _drivers(drivers),
+    }
+
+
+def _statistics(files: Files) -> pd.DataFrame:
+    """Published statistics per gene (index: gene id)."""
+    numbers = ["MeanObs", "StdObs", "RmeanRandom", "Rstdrandom", *_RUNS.values()]
+    frame = files.table(STATISTICS, ["gene_id"], numbers, sep="\t").set_index("gene_id")
+    outside = int((frame[list(_RUNS.values())].abs() > 1).to_numpy().sum())
+    if frame.index.duplicated().any() or outside:
+        raise files.bad(STATISTICS, f"repeated genes, {outside} r beyond 1", "one row per gene")
+    return frame
+
+
+def across(statistics: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `across`: p, q and interval from r and n = 839; the null for the CAGE track only.
+
+    A gene whose r is missing in the published table keeps its row with r missing (12 of 6,820 for
+    the CAGE track). The elastic nets exist for some genes only: the others have no row.
+    """
+    parts = [_run_rows(run, statistics[column]) for run, column in _RUNS.items()]
+    parts[0]["null_mean"] = statistics["RmeanRandom"].to_numpy()
+    parts[0]["null_sd"] = statistics["Rstdrandom"].to_numpy()
+    parts[0]["p_null"] = null.calibrated_from_moments(
+        parts[0]["pearson"].to_numpy(), parts[0]["null_mean"], parts[0]["null_sd"]
+    )
+    parts[2] = parts[2][parts[2]["pearson"].notna()]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _run_rows(run: str, r: pd.Series) -> pd.DataFrame:
+    values = r.to_numpy(float)
+    p = stats.correlation_p(values, PEOPLE - 2)
+    low, high = stats.fisher_interval(values, PEOPLE)
+    return pd.DataFrame(
+        {
+            "run_id": run,
+            "gene_id": r.index,
+            "population": "pooled",
+            "n": PEOPLE,
+            "pearson": values,
+            "p": p,
+            "q": stats.benjamini_hochberg(p),
+            "ci_low": low,
+            "ci_high": high,
+        }
+    )
+
+
+def _reference(files: Files) -> pd.DataFrame:
+    """Fine-tuned model on the reference sequence; region 'test': outside Enformer's training.
+
+    Genes that the list of such genes lacks have no region here: it doesn't say why it lacks them.
+    """
+    given = ["mean gene expression", "Enf prediction, Reference, fine-tuned"]
+    frame = files.table(REFERENCE, ["Unnamed: 0"], given, sep="\t")
+    frame.columns = ["gene_id", "observed_mean", "prediction"]
+    if frame["gene_id"].duplicated().any() or frame.isna().any(axis=None):
+        raise files.bad(REFERENCE, "repeated genes or empty cells", "two numbers per gene")
+    outside = frame["gene_id"].isin(_test_genes(files))
+    region = pd.Series(np.where(outside, "test", None), index=frame.index, dtype="string")
+    return frame.assign(run_id="enformer_finetuned", region=region)
+
+
+def _test_genes(files: Files) -> set[str]:
+    try:
+        found = np.load(files.path(TEST_GENES), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise files.bad(TEST_GENES, f"no readable array ({error})", "gene ids") from error
+    if found.ndim != 1 or found.dtype.kind != "U" or not len(found):
+        raise files.bad(TEST_GENES, f"shape {found.shape}, type {found.dtype}", "gene ids")
+    return set(found.tolist())
+
+
+def _genes(files: Files, wanted: pd.Index) -> pd.DataFrame:
+    """Name, chromosome, TSS (hg38, 1-based) and strand of the genes in any of the tables."""
+    text = ["gene_id", "gene_name", "chr_hg38", "strand_hg38"]
+    frame = files.table(POSITIONS, text, ["tss_hg38"], sep="\t").set_index("gene_id")
+    lacking = wanted.difference(frame.index)
+    if frame.index.duplicated().any() or len(lacking):
+        raise files.bad(POSITIONS, f"{len(lacking)} genes without a row", "one row per gene")
+    names = {
+        "gene_name": "name",
+        "chr_hg38": "chrom",
+        "tss_hg38": "tss",
+        "strand_hg38": "strand",
+    }
+    return frame.loc[wanted].rename(columns=names).rename_axis("gene_id").reset_index()
+
+
+def _driver_table(files: Files) -> pd.DataFrame:
+    text = ["gene_id", "chr_hg38", "LociDriverhg38", "IsMainDriver"]
+    frame = files.table(DRIVERS, text, [*_DRIVER_COLUMNS, _APPROXIMATION], sep="\t")
+    if not frame["IsMainDriver"].isin(["True", "False"]).all():
+        raise files.bad(DRIVERS, "other words in column IsMainDriver", "True or False")
+    mains = frame[frame["IsMainDriver"] == "True"]["gene_id"]
+    if mains.duplicated().any():
+        raise files.bad(DRIVERS, "a gene with two main drivers", "one main driver per gene")
+    return frame
+
+
+def _drivers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Drivers of the CAGE track; `distance` is position - TSS, not signed by strand."""
+    given = frame[list(_DRIVER_COLUMNS)].rename(columns=_DRIVER_COLUMNS)
+    return given.assign(
+        run_id="enformer",
+        gene_id=frame["gene_id"],
+        variant=frame["chr_hg38"] + ":" + frame["LociDriverhg38"],
+        is_main=frame["IsMainDriver"] == "True",
+    )
+
+
+def _features(statistics: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
+    """Mean log2 CPM; CV of CPM if it is log-normal; main driver's distance; linear approximation.
+
+    CV = sqrt(exp((s ln 2)^2) - 1), s the published SD of log2 CPM: the SD and mean of CPM itself
+    aren't published, and neither are medians.
+    """
+    sd = statistics["StdObs"] * np.log(2)
+    genes = statistics[["MeanObs"]].assign(cv=np.sqrt(np.expm1(sd**2)))
+    main = drivers[drivers["IsMainDriver"] == "True"].set_index("gene_id")
+    main = main.assign(bp=main["DisttoTSS"].abs())
+    return pd.concat(
+        [
+            long_features(genes, "log2 CPM, 839 people", {"MeanObs": "mean_expression"}),
+            long_features(genes, "CPM taken as log-normal", {"cv": "cv_expression"}),
+            long_features(
+                main,
+                "drivers of the CAGE track",
+                {"bp": "main_driver_distance", _APPROXIMATION: "linear_approximation_r"},
+            ),
+        ],
+        ignore_index=True,
+    )
+
+
+def _runs(study: str) -> pd.DataFrame:
+    common = {"study": study, "alleles": "snv", "population": "ROSMAP"}
+    network = common | {"kind": "network", "model": "Enformer", "context": 196_608}
+    return pd.DataFrame(
+        [
+            network
+            | {
+                "run_id": "enformer",
+                "label": "Enformer",
+                "tracks": "4980 CAGE:brain, adult",
+                "transform": "as published (central bins > log10p1 > sum > mean_haplotypes)",
+            },
+            network
+            | {
+                "run_id": "enformer_finetuned",
+                "label": "Enformer + elastic net",
+                "tracks": "all 5,313",
+                "transform": "log2 > elastic net on mean expression > sum_haplotypes",
+                "units": "log2 CPM",
+            },
+            common
+            | {
+                "run_id": "predixcan",
+                "label": "PrediXcan (GTEx v8)",
+                "kind": "linear",
+                "model": "PrediXcan",
+                "transform": "dosages, published weights",
+                "units": "as published",
+            },
+        ]
+    )
