@@ -40,7 +40,7 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     statistics = _statistics(files)
     reference = _reference(files)
     drivers = _driver_table(files)
-    wanted = statistics.index.union(reference["gene_id"]).union(drivers["gene_id"])
+    wanted = statistics.index.union(reference["gene_id"]).union(drivers["gene_id"].unique())
     return {
         "runs": _runs(study.name),
         "genes": _genes(files, wanted),
