@@ -80,8 +80,7 @@ def fetch(
 def _needs(studies: list[str]) -> list[str]:
     from .study import load_study
 
-    found = [load_study(s).published for s in studies]
-    return sorted({need for p in found if p for need in p.needs})
+    return sorted({need for name in studies for need in load_study(name).needs})
 
 
 @app.command()
@@ -196,7 +195,7 @@ def numbers(
 @app.command()
 def run(
     study: Annotated[list[str] | None, typer.Option("--study", help="Repeat for several.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every study in data/studies.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every study that the book shows.")] = False,
     to: Annotated[str, typer.Option(help="tables, notebooks or book.")] = "tables",
     cores: Annotated[int, typer.Option(help="CPU cores to use.")] = os.cpu_count() or 1,
     dry_run: Annotated[
@@ -208,7 +207,8 @@ def run(
     from . import pipeline, workflow
     from .study import study_names
 
-    names = study_names() if every else (study or ["demo"])
+    shown = [name for name in study_names() if _load(name).notebooks]
+    names = shown if every else (study or ["demo"])
     if dry_run:
         pipeline.estimate([_load(name) for name in names], _State.results)
         return

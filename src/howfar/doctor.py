@@ -72,16 +72,16 @@ def _inputs(study: Study) -> list[str]:
 
 
 def _sources(study: Study, results: Path) -> list[str]:
-    needs = study.published.needs if study.published else []
-    have = sources.available(needs, folder=results / "sources")
+    have = sources.available(study.needs, folder=results / "sources")
     return [f"  {need}: {'here' if here else 'MISSING'}" for need, here in have.items()]
 
 
 def _advice(study: Study, lacking: bool, made: bool) -> str:
     if made and not lacking:
         return "nothing is lacking"
-    if lacking and study.published:
-        return f"run `howfar fetch {' '.join(study.published.fetch_names)}`, then `howfar run`"
+    if lacking and study.needs:
+        names = " ".join(study.fetch_names)
+        return f"run `howfar fetch {names}`, then `howfar run --study {study.name}`"
     if lacking and not study.simulate:
         return "put the missing files in place, or correct the paths in the study file"
     return f"run `howfar run --study {study.name}`"

@@ -18,32 +18,41 @@ from .project import project_root
 from .study import Run, Study, load_study, resolve
 
 
-def _world_folder(study: Study) -> Path:
-    if not study.simulate or study.simulate.get("world") != "demo":
+def _world(study: Study) -> tuple[str, Path, dict]:
+    """Which world a study simulates, the folder of its files, and the other options."""
+    options = dict(study.simulate or {})
+    world = options.pop("world", None)
+    options.pop("from", None)  # fetched files it starts from, see Study.needs
+    if world not in ("demo", "region"):
         raise HowfarError(
             f"study {study.name}",
             found=f"simulate: {study.simulate}",
-            expected="a `simulate` block with `world: demo`",
+            expected="a `simulate` block with `world: demo` or `world: region`",
             do="Name a simulated study, such as demo.",
         )
-    return resolve(study.cohort.reference).parent
+    return world, resolve(study.cohort.reference).parent, options
 
 
 def simulate(study: Study) -> None:
     """Simulate the study's cohort into the folder its file names."""
-    from .demo import world
+    world, folder, options = _world(study)
+    if world == "region":
+        from . import region
 
-    options = {k: v for k, v in study.simulate.items() if k != "world"} if study.simulate else {}
-    world.simulate(_world_folder(study), **options)
+        region.simulate(folder, **options)
+    else:
+        from .demo import world as demo
+
+        demo.simulate(folder, **options)
 
 
 def train(study: Study) -> None:
     """Train every model whose weights the study keeps in the results folder."""
     from .demo import train as training
 
-    folder = _world_folder(study)
+    _, folder, options = _world(study)
     for weights in sorted({resolve(r.weights) for r in study.runs if r.weights}):
-        training.train(folder, weights, seed=study.simulate.get("seed", 1))
+        training.train(folder, weights, seed=options.get("seed", 1))
 
 
 def chosen_runs(study: Study, run: str | None, model: str | None) -> list[Run]:
@@ -99,8 +108,8 @@ def fetch_what_is_needed(names: list[str], results: Path) -> None:
     """Fetch the published tables of `names`; where that fails, say so and go on without."""
     from . import sources
 
-    published = [p for p in (load_study(n).published for n in names) if p]
-    needs = sorted({need for p in published for need in p.needs})
+    studies = [load_study(name) for name in names]
+    needs = sorted({need for study in studies for need in study.needs})
     folder = results / "sources"
     missing = [n for n, here in sources.available(needs, folder=folder).items() if not here]
     if not missing:
@@ -146,7 +155,7 @@ def build_book(results: Path) -> None:
     if done.returncode:
         raise HowfarError(
             str(root / "book"),
-            found=f"warnings or errors of jupyter-book:\n{done.stdout[-4000:]}{done.stderr[-4000:]}",
+            found=f"a failed build:\n{done.stdout[-4000:]}{done.stderr[-4000:]}",
             expected="a build without warnings",
             do="Correct the page named above.",
         )

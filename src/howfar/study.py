@@ -73,11 +73,6 @@ class Published(_Strict):
     loader: str
     needs: list[str]  # ids of data/sources.csv
 
-    @property
-    def fetch_names(self) -> list[str]:
-        """The names under which `howfar fetch` brings these files."""
-        return sorted({need.split("/")[0] for need in self.needs})
-
 
 class Study(_Strict):
     """One study: a cohort with runs, or published tables."""
@@ -102,6 +97,16 @@ class Study(_Strict):
         if len(ids) != len(set(ids)):
             raise ValueError(f"run ids must differ, found {sorted(ids)}")
         return self
+
+    @property
+    def needs(self) -> list[str]:
+        """Ids of the fetched files that the study is made from."""
+        return self.published.needs if self.published else (self.simulate or {}).get("from", [])
+
+    @property
+    def fetch_names(self) -> list[str]:
+        """The names under which `howfar fetch` brings these files."""
+        return sorted({need.split("/")[0] for need in self.needs})
 
     def run(self, run_id: str) -> Run:
         """The run of that id; HowfarError if there is none."""

@@ -59,21 +59,20 @@ class Plan:
     @property
     def source_files(self) -> list[str]:
         """Fetched files the study needs; empty unless all of them are here."""
-        needs = self.study.published.needs if self.study.published else []
-        have = sources.available(needs, folder=self.results / "sources")
-        complete = all(have.values())
-        return [str(sources.path(n, folder=self.results / "sources")) for n in needs if complete]
+        folder = self.results / "sources"
+        complete = all(sources.available(self.study.needs, folder=folder).values())
+        return [str(sources.path(n, folder=folder)) for n in self.study.needs if complete]
 
     @property
     def inputs(self) -> list[str]:
         """The cohort's files that the workflow doesn't make itself, and the study file."""
         made = [] if self.study.simulate else [str(p) for p in input_files(self.study).values()]
-        return [str(study_file(self.study.name)), *made]
+        return [str(study_file(self.study.name)), *made, *self.source_files]
 
     @property
     def possible(self) -> bool:
         """Whether the study's tables can be made from what is here."""
-        if not self.computed:
+        if self.study.needs:
             return bool(self.source_files)
         files = input_files(self.study).values()
         return bool(self.study.simulate) or all(p.is_file() for p in files)
@@ -90,8 +89,9 @@ class Plan:
 
     @property
     def tables(self) -> list[str]:
-        """The stamp of the result tables; empty where they can't be made."""
-        return [self.stamp("tables")] if self.possible else []
+        """The stamp of the last step before the notebooks; empty where it can't be made."""
+        last = "tables" if self.study.runs or not self.computed else "simulate"
+        return [self.stamp(last)] if self.possible else []
 
 
 def plan(name: str, results: str | Path) -> Plan:
