@@ -1,0 +1,351 @@
+"""Reading expression and sample lists, and agreeing on the people that all inputs share."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import HowfarError
+
+_MISSING = ["", "NA", "NaN", "nan", "N/A", "na", "."]
+_SAMPLE_HEADERS = {"sample", "samples", "sample_id", "sampleid", "id", "iid", "individual"}
+_POPULATION_HEADERS = {"population", "pop"}
+# A version follows an Ensembl gene id only: the `.7` of RP11-34P13.7 is part of its name.
+_VERSIONED = re.compile(r"^(ENS[A-Z]*G\d+)\.\d+(_PAR_Y)?$")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Expression of a cohort.
+
+    `values`: float64 frame, gene_id x sample, NaN where missing. `positions`: frame indexed by
+    gene_id with `chrom`, `start0`, `end` as in the BED file (0-based, half-open), or None for a
+    plain matrix. `missing`: number of missing cells.
+    """
+
+    values: pd.DataFrame
+    positions: pd.DataFrame | None
+    missing: int
+
+
+def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression:
+    """Expression from a BED file of FastQTL, QTLtools or tensorQTL, or a CSV/TSV matrix.
+
+    A BED file has the columns #chr, start, end, gene id, then samples; QTLtools' two columns
+    between (gene, strand) are recognised. A matrix has gene ids in its first column and samples
+    in its header. `.gz` files are read too. gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes
+    ENSG...1). Raises HowfarError for a file without its header, ragged rows, a cell that is no
+    number (line and column), an infinite one, and genes or samples that occur twice.
+    """
+    path = Path(path)
+    if gene_versions not in ("keep", "strip"):
+        raise HowfarError(
+            str(path), found=f"gene_versions {gene_versions!r}", expected="'keep' or 'strip'",
+            do="Correct `cohort.gene_versions` in the study file.",
+        )  # fmt: skip
+    lines, first = _lines(path)
+    sep = _separator(path, lines[0])
+    header = _cells(lines[0], sep)
+    bed = path.name.removesuffix(".gz").lower().endswith(".bed")
+    keys = _bed_columns(path, header) if bed else 1
+    _check_header(path, header, keys)
+    _check_width(path, lines, sep, len(header), first)
+    table = _parse(lines, sep, keys)
+    values = _numbers(path, table, keys, first)
+    names = table[3 if bed else 0].str.strip()
+    genes = _gene_ids(path, names, gene_versions)
+    values.index, values.columns = genes, pd.Index(header[keys:], name="sample")
+    positions = _positions(path, table, genes, first) if bed else None
+    return Expression(values, positions, int(values.isna().to_numpy().sum()))
+
+
+def _lines(path: Path) -> tuple[list[str], int]:
+    """Lines from the header on, and the 1-based line number of the header."""
+    if not path.is_file():
+        raise HowfarError(
+            str(path), found="no such file", expected="an expression or sample file",
+            do="Correct the path in the study file.",
+        )  # fmt: skip
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as handle:
+            lines = handle.read().splitlines()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise HowfarError(
+            str(path), found=f"an unreadable file ({type(error).__name__})",
+            expected="UTF-8 text, gzip-compressed if it ends in .gz",
+            do="Check that the file is whole and named after what it is.",
+        ) from error  # fmt: skip
+    first = next((i for i, line in enumerate(lines) if not line.startswith("##")), len(lines))
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if len(lines) <= first:
+        raise HowfarError(
+            str(path), found="an empty file", expected="a header and at least one row",
+            do="Write the file again.",
+        )  # fmt: skip
+    return lines[first:], first + 1
+
+
+def _separator(path: Path, header: str) -> str:
+    if "\t" in header:
+        return "\t"
+    return "," if "," in header or ".csv" in path.name.lower() else "\t"
+
+
+def _cells(line: str, sep: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=sep))]
+
+
+def _bed_columns(path: Path, header: list[str]) -> int:
+    """Number of key columns of a BED file: 4, or 6 with QTLtools' gene and strand."""
+    if len(header) < 5 or header[0].lower().lstrip("#") not in ("chr", "chrom", "chromosome"):
+        raise HowfarError(
+            f"{path}, header",
+            found=f"{len(header)} columns, the first not '#chr'",
+            expected="#chr, start, end, gene id, then one column per sample",
+            do="Restore the header line; FastQTL and tensorQTL need it too.",
+        )
+    return 6 if [c.lower() for c in header[4:6]] in (["gid", "strand"], ["gene", "strand"]) else 4
+
+
+def _check_header(path: Path, header: list[str], keys: int) -> None:
+    samples = header[keys:]
+    # Sample ids may be whole numbers, but a header of decimals is a row of data.
+    decimal = any(_is_number(s) and not s.isdigit() for s in samples)
+    if samples and (decimal and all(_is_number(s) or s in _MISSING for s in samples)):
+        raise _no_header(path, f"numbers in all {len(samples)} sample columns of the first line")
+    if keys == 1 and re.match(r"^ENS[A-Z]*G\d{11}", header[0]):
+        raise _no_header(path, "a gene id at the start of the first line")
+    repeats = len(samples) - len(set(samples))
+    if not samples or repeats or "" in samples:
+        raise HowfarError(
+            f"{path}, header",
+            found=f"{len(samples)} samples, {repeats} repeated, {samples.count('')} unnamed",
+            expected="one column per sample, each named once",
+            do="Remove or rename the columns; check the separator if there seem to be none.",
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_header(path: Path, found: str) -> HowfarError:
+    return HowfarError(
+        f"{path}, header", found=found, expected="the names of the samples",
+        do="The header line is missing: restore it. Without it the first gene would be lost.",
+    )  # fmt: skip
+
+
+def _check_width(path: Path, lines: list[str], sep: str, width: int, first: int) -> None:
+    for offset, line in enumerate(lines):
+        found = len(_cells(line, sep)) if '"' in line else line.count(sep) + 1
+        if found != width:
+            raise HowfarError(
+                f"{path}, line {first + offset}",
+                found=f"{found} columns",
+                expected=f"{width}, as in the header",
+                do="Correct that line; a row may be cut short.",
+            )
+
+
+def _parse(lines: list[str], sep: str, keys: int) -> pd.DataFrame:
+    if len(lines) == 1:
+        return pd.DataFrame(columns=range(len(_cells(lines[0], sep))), dtype=str)
+    return pd.read_csv(
+        StringIO("\n".join(lines[1:])),
+        sep=sep,
+        header=None,
+        dtype=dict.fromkeys(range(keys), str),
+        keep_default_na=False,
+        na_values={c: _MISSING for c in range(keys, len(_cells(lines[0], sep)))},
+        skip_blank_lines=False,
+        skipinitialspace=True,
+        float_precision="round_trip",
+        low_memory=False,
+    )
+
+
+def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataFrame:
+    values = table.iloc[:, keys:]
+    for column, kind in enumerate(values.dtypes):
+        numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+        if not numeric:
+            raise _bad_cell(path, values.iloc[:, column], keys + column + 1, first)
+    values = values.astype(float)
+    row, column = np.nonzero(np.isinf(values.to_numpy()))
+    if row.size:
+        raise HowfarError(
+            f"{path}, line {first + 1 + row[0]}, column {keys + column[0] + 1}",
+            found=f"an infinite value ({row.size} in all)",
+            expected="finite numbers, NA where missing",
+            do="Check the transform that made it; a logarithm of zero?",
+        )
+    return values
+
+
+def _bad_cell(path: Path, cells: pd.Series, column: int, first: int) -> HowfarError:
+    text = cells.astype(str).str.strip()
+    bad = [i for i, (cell, t) in enumerate(zip(cells, text, strict=True))
+           if not (isinstance(cell, float) and np.isnan(cell)) and not _is_number(t)]  # fmt: skip
+    row = bad[0] if bad else 0
+    return HowfarError(
+        f"{path}, line {first + 1 + row}, column {column}",
+        found=f"{text.iloc[row]!r} ({len(bad)} such cells in the column)",
+        expected="a number, or NA where missing",
+        do="Correct the cell; if the column is no sample, remove it.",
+    )
+
+
+def _gene_ids(path: Path, names: pd.Series, gene_versions: str) -> pd.Index:
+    strip = gene_versions == "strip"
+    genes = [_strip_version(g) for g in names] if strip else list(names)
+    index = pd.Index(genes, name="gene_id", dtype=object)
+    twice = index[index.duplicated()].unique()
+    if len(twice) or (index == "").any():
+        stripped = strip and not names.duplicated().any()
+        raise HowfarError(
+            f"{path}, gene ids",
+            found=f"{len(twice)} repeated (first: {twice[0] if len(twice) else 'an empty id'})"
+            + (" once their versions are stripped" if stripped else ""),
+            expected="each gene once",
+            do="Set gene_versions to keep, or remove the repeats." if stripped
+            else "Remove the repeats, or sum them if they are parts of one gene.",
+        )  # fmt: skip
+    return index
+
+
+def _strip_version(gene: str) -> str:
+    match = _VERSIONED.match(gene)
+    return match.group(1) + (match.group(2) or "") if match else gene
+
+
+def _positions(path: Path, table: pd.DataFrame, genes: pd.Index, first: int) -> pd.DataFrame:
+    bounds = table[[1, 2]].apply(pd.to_numeric, errors="coerce")
+    whole = (bounds % 1 == 0).all(axis=1)  # False for NaN too
+    bad = np.flatnonzero(~whole | (bounds[1] < 0) | (bounds[2] <= bounds[1]))
+    if bad.size:
+        i = bad[0]
+        raise HowfarError(
+            f"{path}, line {first + 1 + i}",
+            found=f"start {table[1].iloc[i]!r}, end {table[2].iloc[i]!r} ({bad.size} such rows)",
+            expected="0-based start < end, as in BED",
+            do="Correct the columns start and end.",
+        )
+    frame = pd.DataFrame({"chrom": table[0].str.strip(), "start0": bounds[1], "end": bounds[2]})
+    frame = frame.astype({"start0": "int64", "end": "int64"})
+    frame.index = genes
+    return frame
+
+
+# --- people ----------------------------------------------------------------------------------
+
+
+def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Series:
+    """Populations by sample: from a table with a header, or a list with one sample a line.
+
+    A table (CSV or TSV) has the columns `sample` and, optionally, `population`; others are
+    ignored. A list has no header and no populations. known: samples of the genotypes, if at hand,
+    to tell a header from a person. Returns strings named `population`, <NA> where unknown.
+    Raises HowfarError for a table without header (its first person would vanish), a header in a
+    list, and samples that occur twice.
+    """
+    path = Path(path)
+    lines, first = _lines(path)
+    rows = [_cells(line, _separator(path, lines[0])) for line in lines]
+    head = [c.lower().lstrip("#") for c in rows[0]]
+    named = head[0] in _SAMPLE_HEADERS or any(c in _SAMPLE_HEADERS for c in head)
+    if named and known is not None and rows[0][0] in set(known):
+        raise _header_doubt(path, first, "a column name that is also a genotyped sample")
+    if not named and len(head) > 1:
+        raise _header_doubt(path, first, f"{len(head)} columns and no column named 'sample'")
+    if not named:
+        _check_list(path, [r[0] for r in rows], known, first)
+    samples, populations = _columns(rows, head, named)
+    repeats = len(samples) - len(set(samples))
+    if repeats or "" in samples:
+        raise HowfarError(
+            str(path), found=f"{repeats} repeated and {samples.count('')} empty samples",
+            expected="each sample once", do="Remove the repeats.",
+        )  # fmt: skip
+    index = pd.Index(samples, name="sample", dtype=object)
+    return pd.Series(populations, index=index, name="population", dtype="string")
+
+
+def _header_doubt(path: Path, line: int, found: str) -> HowfarError:
+    return HowfarError(
+        f"{path}, line {line}",
+        found=found,
+        expected="a header 'sample,population', or a plain list with one sample a line",
+        do="Add the header line (the first person must not be taken for one), or remove it.",
+    )
+
+
+def _check_list(path: Path, samples: list[str], known: Sequence[str] | None, first: int) -> None:
+    rest = sum(s in set(known) for s in samples[1:]) if known is not None else 0
+    if rest and samples[0] not in set(known or ()) and rest == len(samples) - 1:
+        raise _header_doubt(
+            path, first, "a first line that is no genotyped sample, while all others are"
+        )
+
+
+def _columns(rows, head: list[str], named: bool) -> tuple[list[str], list[str | None]]:
+    if not named:
+        return [r[0] for r in rows], [None] * len(rows)
+    sample = next(i for i, c in enumerate(head) if c in _SAMPLE_HEADERS)
+    population = next((i for i, c in enumerate(head) if c in _POPULATION_HEADERS), None)
+    body = [r + [""] * (len(head) - len(r)) for r in rows[1:]]
+    groups = [None if population is None else r[population] or None for r in body]
+    return [r[sample] for r in body], groups
+
+
+def common_samples(
+    genotype_samples: Sequence[str],
+    expression_samples: Sequence[str],
+    wanted: Sequence[str] | None = None,
+) -> tuple[list[str], dict[str, int]]:
+    """The people in all inputs, in the genotypes' order, and how many each input has.
+
+    wanted: a sample list, or None for everybody. The report counts `genotypes`, `expression`,
+    `wanted` (if given), `common`, and the people left out for the lack of each.
+    `only_first_missing` is 1 where nobody but the first person of some input is left out: the
+    mark of a list elsewhere that lost its first line to a header (420 people instead of 421).
+    Raises HowfarError, with counts and no identifier, for no overlap.
+    """
+    expressed = set(expression_samples)
+    chosen = set(genotype_samples) | expressed if wanted is None else set(wanted)
+    common = [s for s in genotype_samples if s in expressed and s in chosen]
+    report = {
+        "genotypes": len(genotype_samples),
+        "expression": len(expression_samples),
+        **({} if wanted is None else {"wanted": len(wanted)}),
+        "common": len(common),
+        "without_expression": sum(s not in expressed for s in genotype_samples),
+        "without_genotypes": len(expressed - set(genotype_samples)),
+    }
+    if wanted is not None:
+        report["wanted_but_absent"] = len(chosen - set(common))
+    if not common:
+        raise HowfarError(
+            "samples of the study",
+            found=", ".join(f"{v} {k.replace('_', ' ')}" for k, v in report.items()),
+            expected="people that occur in all inputs",
+            do="Compare the spelling of the samples in the files; is the matrix transposed?",
+        )
+    inputs = [genotype_samples, expression_samples, *([] if wanted is None else [wanted])]
+    lost = [len(i) == len(common) + 1 and i[0] not in set(common) for i in inputs]
+    report["only_first_missing"] = int(any(lost))
+    return common, report
