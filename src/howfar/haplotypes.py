@@ -1,0 +1,526 @@
+"""Personal haplotype windows: what a person's two chromosomes read around a TSS.
+
+A haplotype is the reference with that haplotype's alleles put in. The window is anchored on the
+TSS base, which stays at index `tss_offset`; each side is filled from the haplotype, so that a
+deletion draws in sequence from outside on the side where it lies, and N follows the ends of the
+contig. Overlapping variants: first come, first applied, with the rules of ``bcftools consensus``.
+
+Alignment of an allele to REF: shared bases in front are matched first, then shared bases at the
+end; what is left is matched from the left, and the surplus is a deletion or an insertion. From
+this follow the anchor where the TSS base is deleted, and `Windows.position_map`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from .errors import HowfarError
+from .intervals import Gene, Interval
+from .reference import Reference
+from .variants import Genotypes, VariantFile, is_resolved
+
+_N = ord("N")
+_MARGIN = 1024  # bp read beyond the window at first; deletions that need more extend the read
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One allele in reference coordinates relative to the start of REF.
+
+    substitutions: (offset, byte) of bases replaced. gap: (offset, bases deleted from there,
+    bytes inserted before it), None where the length stays.
+    """
+
+    substitutions: tuple[tuple[int, int], ...]
+    gap: tuple[int, int, bytes] | None
+
+
+@dataclass
+class Windows:
+    """The windows of P people around one TSS, each distinct haplotype once.
+
+    sequences: uint8 (D, length), upper-case ASCII, forward strand. index: int32 (P, 2), the row
+    of each haplotype. samples: the P names. skipped: int32 (P, 2), variants left out within the
+    window because they overlap one applied before. reference: uint8 (length,), the reference
+    window. counts: what was met, by kind (of the region read, which reaches a little farther).
+    """
+
+    gene: Gene
+    tss_offset: int
+    sequences: np.ndarray
+    index: np.ndarray
+    samples: tuple[str, ...]
+    skipped: np.ndarray
+    counts: Counter[str]
+    reference: np.ndarray
+    _layouts: list[_Layout] = field(repr=False, default_factory=list)
+    _contig_length: int = 0
+
+    def position_map(self, row: int) -> np.ndarray:
+        """int64 (length,): 0-based reference position of each base of distinct window `row`.
+
+        -1 for inserted bases and for the N beyond the contig's ends.
+        """
+        positions = np.full(len(self.reference), -1, np.int64)
+        for at, start, end, inserted in self._layouts[row].pieces():
+            if inserted is None:
+                positions[at : at + end - start] = np.arange(start, end)
+        positions[(positions < 0) | (positions >= self._contig_length)] = -1
+        return positions
+
+
+def build_windows(
+    reference: Reference,
+    variants: VariantFile,
+    gene: Gene,
+    length: int,
+    *,
+    tss_offset: int | None = None,
+    samples: Sequence[str] | None = None,
+    alleles: str = "snv",
+    unphased: str = "error",
+    max_ref_mismatch: float = 0.01,
+) -> Windows:
+    """The haplotype windows of `length` bp around the TSS of `gene`.
+
+    tss_offset: 0-based index of the TSS base, default ``length // 2``. The other options and
+    the errors are those of `VariantFile.read`; a TSS off the contig is an error too.
+    """
+    offset = length // 2 if tss_offset is None else tss_offset
+    _check_request(reference, gene, length, offset)
+    options = {
+        "samples": samples,
+        "alleles": alleles,
+        "unphased": unphased,
+        "max_ref_mismatch": max_ref_mismatch,
+    }
+    region = _read_region(reference, variants, gene, (length, offset), options)
+    return _assemble(reference, region, gene, length, offset)
+
+
+def personalize(
+    interval: Interval,
+    sample: str,
+    *,
+    reference: Reference,
+    variants: VariantFile,
+    alleles: str = "all",
+    unphased: str = "error",
+    max_ref_mismatch: float = 0.01,
+) -> tuple[str, str]:
+    """The two haplotypes of one person over `interval`, each of the interval's length.
+
+    The window is anchored on the interval's centre base (index ``len(interval) // 2``) as
+    `build_windows` is on a TSS, so ``personalize(gene.window(n), ...)`` is that gene's window.
+    """
+    half = len(interval) // 2
+    centre = Gene("interval", str(interval), interval.chrom, interval.start + half + 1, "+")
+    windows = build_windows(
+        reference,
+        variants,
+        centre,
+        len(interval),
+        samples=[sample],
+        alleles=alleles,
+        unphased=unphased,
+        max_ref_mismatch=max_ref_mismatch,
+    )
+    first, second = (windows.sequences[row].tobytes().decode() for row in windows.index[0])
+    return first, second
+
+
+# What a region holds once read: everything that the windows are made from.
+
+
+@dataclass
+class _Region:
+    genotypes: Genotypes
+    applied: np.ndarray  # int8 (V, H): allele applied on each distinct haplotype, 0 none
+    overlapped: np.ndarray  # bool (V, H): left out because of an overlap
+    column: np.ndarray  # int (P * 2,): distinct haplotype of each person's
+    edits: dict[tuple[int, int], Edit]
+    gaps: _Gaps
+    start: int
+
+
+@dataclass
+class _Gaps:
+    """Every length-changing allele of a region, in order; which haplotype has it."""
+
+    record: np.ndarray  # (G,)
+    position: np.ndarray  # (G,) 0-based: deletion from here, insertion before here
+    deleted: np.ndarray  # (G,)
+    inserted: list[bytes]  # G
+    carried: np.ndarray  # bool (G, H)
+
+
+def _check_request(reference: Reference, gene: Gene, length: int, offset: int) -> None:
+    if not 0 <= offset < length:
+        raise HowfarError(
+            f"gene {gene.gene_id}, window of {length} bp",
+            found=f"TSS offset {offset}",
+            expected="an index inside the window",
+            do="Correct the length or the offset.",
+        )
+    end = reference.length(gene.chrom)
+    if gene.start0 >= end:
+        raise HowfarError(
+            f"gene {gene.gene_id}",
+            found=f"TSS {gene.chrom}:{gene.tss}",
+            expected=f"a position on the contig, which is {end} bp long",
+            do="Check that gene table and reference belong to one genome build.",
+        )
+
+
+def _read_region(
+    reference: Reference, variants: VariantFile, gene: Gene, size: tuple[int, int], options: dict
+) -> _Region:
+    """Read far enough that each haplotype fills its window on both sides."""
+    length, offset = size
+    contig_end = reference.length(gene.chrom)
+    left = right = _MARGIN
+    while True:
+        start = max(gene.start0 - offset - left, 0)
+        end = min(gene.start0 - offset + length + right, contig_end)
+        # Whether a variant is applied depends on those that overlap it on the left.
+        start = variants.cluster_start(gene.chrom, start)
+        genotypes = variants.read(Interval(gene.chrom, start, end), reference, **options)
+        region = _apply(genotypes, start)
+        more_left, more_right = _shortage(region, gene.start0, length, offset, end)
+        more_left = 0 if start == 0 else more_left
+        more_right = 0 if end == contig_end else more_right
+        if more_left <= 0 and more_right <= 0:
+            return region
+        left += max(more_left + _MARGIN, 0) if more_left > 0 else 0
+        right += max(more_right + _MARGIN, 0) if more_right > 0 else 0
+
+
+def _shortage(region: _Region, tss: int, length: int, offset: int, end: int) -> tuple[int, int]:
+    """Bases (left, right) that the region may lack for some haplotype; insertions don't help."""
+    gaps = region.gaps
+    on_left = gaps.position < tss
+    on_right = gaps.position + gaps.deleted > tss
+
+    def worst(side: np.ndarray) -> int:
+        lost = (gaps.deleted[side, None] * gaps.carried[side]).sum(0)
+        return int(lost.max(initial=0))
+
+    have_left = tss - region.start - worst(on_left)
+    have_right = end - tss - worst(on_right)
+    return offset - have_left, length - offset - have_right
+
+
+def _apply(genotypes: Genotypes, start: int) -> _Region:
+    """Which allele each distinct haplotype carries, overlaps settled."""
+    records, people = genotypes.calls.shape[:2]
+    calls = genotypes.calls.reshape(records, people * 2)
+    keys = np.ascontiguousarray(calls.T)
+    rows: dict[bytes, int] = {}
+    column = np.array([rows.setdefault(key.tobytes(), len(rows)) for key in keys], np.int64)
+    first = np.unique(column, return_index=True)[1]
+    wanted = np.ascontiguousarray(calls[:, first])
+    edits = _edits(genotypes)
+    wanted[wanted < 0] = 0
+    _drop_unapplicable(wanted, genotypes)
+    applied = wanted.copy()
+    for members in _clusters(genotypes):
+        applied[members] = _first_come(wanted[members], members, genotypes)
+    overlapped = wanted != applied
+    return _Region(
+        genotypes, applied, overlapped, column, edits, _gaps(genotypes, applied, edits), start
+    )
+
+
+def _drop_unapplicable(wanted: np.ndarray, genotypes: Genotypes) -> None:
+    """Zero the calls of ``*`` and symbolic alleles."""
+    for v, alleles in enumerate(genotypes.alleles):
+        for k in range(1, len(alleles)):
+            if not is_resolved(alleles[k]) and (v, k) not in genotypes.ambiguous:
+                wanted[v, wanted[v] == k] = 0
+
+
+def _clusters(genotypes: Genotypes) -> list[np.ndarray]:
+    """Runs of two or more records whose REF spans overlap, directly or through another."""
+    if len(genotypes) < 2:
+        return []
+    reach = np.maximum.accumulate(genotypes.ends)
+    breaks = np.flatnonzero(genotypes.starts[1:] >= reach[:-1]) + 1
+    runs = np.split(np.arange(len(genotypes)), breaks)
+    return [run for run in runs if len(run) > 1]
+
+
+def _first_come(wanted: np.ndarray, members: np.ndarray, genotypes: Genotypes) -> np.ndarray:
+    """`wanted` (records of one cluster, H) with the alleles that overlap an earlier one zeroed."""
+    applied = wanted.copy()
+    crowded = np.flatnonzero((wanted != 0).sum(0) > 1)
+    if not len(crowded):
+        return applied
+    combinations, which = np.unique(wanted[:, crowded], axis=1, return_inverse=True)
+    for c in range(combinations.shape[1]):
+        combinations[:, c] = _settle(combinations[:, c], members, genotypes)
+    applied[:, crowded] = combinations[:, which.ravel()]
+    return applied
+
+
+def _settle(calls: np.ndarray, members: np.ndarray, genotypes: Genotypes) -> np.ndarray:
+    """One haplotype's alleles in file order, each kept unless it overlaps one kept before.
+
+    As in ``bcftools consensus``, an insertion or deletion whose first base is REF's may share
+    that base with the last base of the variant before, unless that one was an insertion.
+    """
+    kept = calls.copy()
+    last, after_insertion = -1, False
+    for i in np.flatnonzero(calls):
+        v = members[i]
+        ref, alt = genotypes.alleles[v][0], genotypes.alleles[v][calls[i]]
+        begin = int(genotypes.starts[v])
+        shares = begin == last and is_anchored_indel(ref, alt) and not after_insertion
+        if begin <= last and not shares:
+            kept[i] = 0
+            continue
+        last = int(genotypes.ends[v]) - 1
+        after_insertion = len(alt) > len(ref)
+    return kept
+
+
+@lru_cache(maxsize=65536)
+def is_anchored_indel(ref: bytes, alt: bytes) -> bool:
+    """Whether `alt` only inserts or only deletes bases after a first base shared with `ref`."""
+    if ref[:1] != alt[:1] or len(ref) == len(alt):
+        return False
+    front, back = _shared(ref, alt)
+    return front + back == min(len(ref), len(alt))
+
+
+def _shared(ref: bytes, alt: bytes) -> tuple[int, int]:
+    """Number of bases shared in front, and after those, at the end."""
+    shorter = min(len(ref), len(alt))
+    front = 0
+    while front < shorter and ref[front] == alt[front]:
+        front += 1
+    back = 0
+    while back < shorter - front and ref[-1 - back] == alt[-1 - back]:
+        back += 1
+    return front, back
+
+
+@lru_cache(maxsize=65536)
+def edit_of(ref: bytes, alt: bytes) -> Edit:
+    """The substitutions and the gap that turn `ref` into `alt`."""
+    front, back = (0, 0) if len(ref) == len(alt) else _shared(ref, alt)
+    old, new = ref[front : len(ref) - back], alt[front : len(alt) - back]
+    paired = min(len(old), len(new))
+    substitutions = tuple((front + i, new[i]) for i in range(paired) if old[i] != new[i])
+    if len(old) == len(new):
+        return Edit(substitutions, None)
+    return Edit(substitutions, (front + paired, len(old) - paired, new[paired:]))
+
+
+def _edits(genotypes: Genotypes) -> dict[tuple[int, int], Edit]:
+    return {
+        (v, k): edit_of(alleles[0], alleles[k])
+        for v, alleles in enumerate(genotypes.alleles)
+        for k in range(1, len(alleles))
+        if is_resolved(alleles[k]) or (v, k) in genotypes.ambiguous
+    }
+
+
+def _gaps(genotypes: Genotypes, applied: np.ndarray, edits: dict[tuple[int, int], Edit]) -> _Gaps:
+    found = [
+        (v, k, int(genotypes.starts[v]) + edit.gap[0], edit.gap[1], edit.gap[2])
+        for (v, k), edit in edits.items()
+        if edit.gap is not None
+    ]
+    found.sort(key=lambda item: (item[2], item[0]))
+    record = np.array([f[0] for f in found], np.int64)
+    allele = np.array([f[1] for f in found], np.int64)
+    return _Gaps(
+        record,
+        np.array([f[2] for f in found], np.int64),
+        np.array([f[3] for f in found], np.int64),
+        [f[4] for f in found],
+        applied[record] == allele[:, None],
+    )
+
+
+# From a region to sequences.
+
+
+@dataclass
+class _Layout:
+    """How one distinct window lies on the reference.
+
+    anchor: reference position at index `offset`. gaps of the haplotype: `position`, `deleted`,
+    `inserted`, in order.
+    """
+
+    anchor: int
+    offset: int
+    length: int
+    position: np.ndarray
+    deleted: np.ndarray
+    inserted: list[bytes]
+
+    def __post_init__(self) -> None:
+        sizes = np.array([len(i) for i in self.inserted], np.int64)
+        change = sizes - self.deleted
+        # Index in the window of the reference base at x, if no gap lay before x, is x + origin.
+        before_anchor = int(change[self.position <= self.anchor].sum())
+        self.origin = self.offset - self.anchor - before_anchor
+        self.shift = np.concatenate(([0], np.cumsum(change)))
+        self.sizes = sizes
+
+    def place(self, positions: np.ndarray) -> np.ndarray:
+        """Window index of retained reference bases."""
+        passed = np.searchsorted(self.position, positions, side="right")
+        return positions + self.shift[passed] + self.origin
+
+    def span(self) -> tuple[int, int]:
+        """Reference positions (0-based half-open) from which the window can draw."""
+        spare = int(self.deleted.sum() + self.sizes.sum())
+        low = self.anchor - self.offset - spare
+        return low, self.anchor + self.length - self.offset + spare
+
+    def pieces(self) -> list[tuple[int, int, int, bytes | None]]:
+        """(window index, reference start, reference end, inserted bytes or None), in order.
+
+        Clipped to the window; where bytes are inserted, start == end.
+        """
+        low, high = self.span()
+        ends = [*self.position.tolist(), high]
+        starts = [low, *(self.position + self.deleted).tolist()]
+        shifts = (self.shift + self.origin).tolist()
+        found = []
+        for i, (start, end, shift) in enumerate(zip(starts, ends, shifts, strict=True)):
+            first, last = max(start, -shift), min(end, self.length - shift)
+            if first < last:
+                found.append((first + shift, first, last, None))
+            if i < len(self.inserted) and self.inserted[i]:
+                at = end + shift
+                text = self.inserted[i][max(-at, 0) : max(self.length - at, 0)]
+                if text:
+                    found.append((max(at, 0), end, end, text))
+        return found
+
+
+@dataclass
+class _Substitutions:
+    """Every base that some allele replaces; which haplotype has it."""
+
+    position: np.ndarray  # (S,) 0-based
+    byte: np.ndarray  # uint8 (S,)
+    carried: np.ndarray  # bool (H, S)
+
+
+def _substitutions(region: _Region) -> _Substitutions:
+    flat = [
+        (v, k, offset, byte)
+        for (v, k), edit in region.edits.items()
+        for offset, byte in edit.substitutions
+    ]
+    record, allele, offset, byte = np.array(flat, np.int64).reshape(-1, 4).T
+    return _Substitutions(
+        region.genotypes.starts[record] + offset,
+        byte.astype(np.uint8),
+        np.ascontiguousarray((region.applied[record] == allele[:, None]).T),
+    )
+
+
+def _layouts(region: _Region, tss: int, length: int, offset: int) -> list[_Layout]:
+    """The layout of each distinct haplotype of the region."""
+    gaps = region.gaps
+    found = []
+    for h in range(region.applied.shape[1]):
+        mine = np.flatnonzero(gaps.carried[:, h])
+        position, deleted = gaps.position[mine], gaps.deleted[mine]
+        anchor = tss
+        for p, d in zip(position.tolist(), deleted.tolist(), strict=True):
+            if p <= anchor < p + d:
+                anchor = p + d
+        inserted = [gaps.inserted[g] for g in mine]
+        found.append(_Layout(anchor, offset, length, position, deleted, inserted))
+    return found
+
+
+def _assemble(
+    reference: Reference, region: _Region, gene: Gene, length: int, offset: int
+) -> Windows:
+    """Build each distinct window once and point the people's haplotypes at it."""
+    layouts = _layouts(region, gene.start0, length, offset)
+    pieces = [layout.pieces() for layout in layouts]
+    row_of, chosen, skipped = _distinct(region, pieces)
+    pad = length + int(region.gaps.deleted.sum())
+    low = min(region.start, gene.start0 - offset) - pad
+    buffer = reference.fetch(Interval(gene.chrom, low, gene.start0 + length + pad))
+    sequences = np.empty((len(chosen), length), np.uint8)
+    substitutions = _substitutions(region)
+    for row, h in zip(sequences, chosen, strict=True):
+        _fill(row, layouts[h], pieces[h], buffer, low)
+        _substitute(row, layouts[h], substitutions, h)
+    people = len(region.genotypes.samples)
+    moved = np.array([layout.anchor != gene.start0 for layout in layouts], bool)
+    counts = Counter(region.genotypes.counts)
+    counts["overlapping variants skipped"] += int(skipped[region.column].sum())
+    counts["haplotypes with the TSS base deleted"] += int(moved[region.column].sum())
+    counts["windows without variants"] += int(not region.applied.any())
+    at = gene.start0 - offset - low
+    return Windows(
+        gene,
+        offset,
+        sequences,
+        row_of[region.column].reshape(people, 2).astype(np.int32),
+        region.genotypes.samples,
+        skipped[region.column].reshape(people, 2).astype(np.int32),
+        counts,
+        buffer[at : at + length].copy(),
+        [layouts[h] for h in chosen],
+        reference.length(gene.chrom),
+    )
+
+
+def _distinct(
+    region: _Region, pieces: list[list[tuple]]
+) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """(row of each haplotype, one haplotype per row, overlaps skipped inside each window).
+
+    Haplotypes that differ only outside their windows share a row.
+    """
+    genotypes = region.genotypes
+    reach = np.maximum.accumulate(genotypes.ends)
+    applied = np.ascontiguousarray(region.applied.T)
+    rows: dict[tuple, int] = {}
+    chosen: list[int] = []
+    row_of = np.zeros(len(pieces), np.int64)
+    skipped = np.zeros(len(pieces), np.int64)
+    for h, mine in enumerate(pieces):
+        low, high = mine[0][1], mine[-1][2]
+        begin = int(np.searchsorted(reach, low, side="left"))
+        end = int(np.searchsorted(genotypes.starts, high, side="left"))
+        skipped[h] = region.overlapped[begin:end, h].sum()
+        key = (mine[0], mine[-1], applied[h, begin:end].tobytes())
+        row_of[h] = rows.setdefault(key, len(rows))
+        if row_of[h] == len(chosen):
+            chosen.append(h)
+    return row_of, chosen, skipped
+
+
+def _fill(
+    row: np.ndarray, layout: _Layout, pieces: list[tuple], buffer: np.ndarray, low: int
+) -> None:
+    for at, start, end, inserted in pieces:
+        if inserted is None:
+            row[at : at + end - start] = buffer[start - low : end - low]
+        else:
+            row[at : at + len(inserted)] = np.frombuffer(inserted, np.uint8)
+
+
+def _substitute(row: np.ndarray, layout: _Layout, every: _Substitutions, h: int) -> None:
+    mine = np.flatnonzero(every.carried[h])
+    at = layout.place(every.position[mine])
+    inside = (at >= 0) & (at < len(row))
+    row[at[inside]] = every.byte[mine[inside]]

@@ -1,0 +1,251 @@
+"""The reference genome: windows of a FASTA file as bytes.
+
+A contig that is not there is an error, never a run of N. The index (`.fai`) is kept in a cache
+folder, so that a read-only FASTA works and a stale index beside it does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyfaidx
+
+from .errors import HowfarError
+from .intervals import Interval
+
+_N = ord("N")
+
+
+def _cleaning_table() -> np.ndarray:
+    """uint8 (256,): upper case for A C G T N, N for IUPAC letters, 0 for anything else."""
+    table = np.zeros(256, np.uint8)
+    for letter in "ACGTN":
+        table[[ord(letter), ord(letter.lower())]] = ord(letter)
+    for letter in "RYSWKMBDHVU":
+        table[[ord(letter), ord(letter.lower())]] = _N
+    return table
+
+
+_CLEAN = _cleaning_table()
+
+
+def match_contig(name: str, available: Iterable[str], where: str) -> str:
+    """The name under which contig `name` goes in `available`: itself, or with/without 'chr'.
+
+    'chrM', 'chrMT', 'M' and 'MT' are one contig. Raises HowfarError listing the contigs.
+    """
+    have = list(available)
+    bare = name[3:] if name.lower().startswith("chr") else name
+    names = [name, bare, f"chr{bare}"]
+    if bare in ("M", "MT"):
+        names += ["MT", "M", "chrM", "chrMT"]
+    for candidate in names:
+        if candidate in have:
+            return candidate
+    listed = ", ".join(have[:30]) + (f" and {len(have) - 30} more" if len(have) > 30 else "")
+    raise HowfarError(
+        f"{where}, contig {name!r}",
+        found=f"no such contig among {listed or 'none at all'}",
+        expected="the contig, with or without the prefix 'chr'",
+        do="Check that the files belong to one genome build, and correct the contig names.",
+    )
+
+
+class Reference:
+    """Sequence of a FASTA file, read through pyfaidx.
+
+    `path` is a FASTA that is not compressed. `counts` collects what was put right on the way:
+    'ambiguous bases read as N' and 'stale index ignored'.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.counts: Counter[str] = Counter()
+        _check_readable(self.path)
+        index, stale = _index_in_cache(self.path)
+        self.counts["stale index ignored"] += stale
+        try:
+            self._fasta = pyfaidx.Fasta(
+                str(self.path), indexname=str(index), as_raw=True, rebuild=False
+            )
+        except (pyfaidx.IndexNotFoundError, pyfaidx.FastaIndexingError, ValueError) as error:
+            raise _not_fasta(self.path, str(error)) from error
+        self._lengths = {name: len(self._fasta[name]) for name in self._fasta.keys()}  # noqa: SIM118
+        if not self._lengths:
+            raise _not_fasta(self.path, "no sequence")
+
+    def __enter__(self) -> Reference:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._fasta.close()
+
+    @property
+    def contigs(self) -> dict[str, int]:
+        """Length in bp of each contig, by its name in the file."""
+        return dict(self._lengths)
+
+    def contig(self, name: str) -> str:
+        """The file's own name of contig `name` ('20' and 'chr20' are one); error if none."""
+        return match_contig(name, self._lengths, str(self.path))
+
+    def length(self, chrom: str) -> int:
+        """Length of a contig, bp."""
+        return self._lengths[self.contig(chrom)]
+
+    def fetch(self, interval: Interval) -> np.ndarray:
+        """uint8 (len(interval),): upper-case ASCII A C G T N, forward strand.
+
+        `interval` is 0-based half-open; what lies beyond the contig's ends is N. IUPAC codes
+        become N and are counted; any other byte raises HowfarError.
+        """
+        name = self.contig(interval.chrom)
+        start = min(max(interval.start, 0), self._lengths[name])
+        end = max(min(interval.end, self._lengths[name]), start)
+        window = np.full(len(interval), _N, np.uint8)
+        if start == end:
+            return window
+        raw = np.frombuffer(self._fasta[name][start:end].encode("latin-1"), np.uint8)
+        if len(raw) != end - start:
+            raise _not_fasta(self.path, f"{len(raw)} of {end - start} bases of {name}")
+        window[start - interval.start : end - interval.start] = self._clean(raw, name, start)
+        return window
+
+    def _clean(self, raw: np.ndarray, name: str, start: int) -> np.ndarray:
+        clean = _CLEAN[raw]
+        if not clean.all():
+            first = int(np.argmin(clean))
+            raise HowfarError(
+                f"{self.path}, contig {name}, position {start + first + 1} (1-based)",
+                found=f"the byte {bytes([raw[first]])!r}",
+                expected="a base (A C G T N, upper or lower case) or an IUPAC code",
+                do="Repair the FASTA file, or remove a .fai file that belongs to another one.",
+            )
+        changed = int(((clean == _N) & (raw != _N) & (raw != ord("n"))).sum())
+        if changed:
+            self.counts["ambiguous bases read as N"] += changed
+        return clean
+
+
+def _not_fasta(path: Path, found: str) -> HowfarError:
+    return HowfarError(
+        str(path),
+        found=found,
+        expected="a FASTA file with lines of equal length and contig names that differ",
+        do="Check the file with `samtools faidx`, or fetch it again.",
+    )
+
+
+def _check_readable(path: Path) -> None:
+    if not path.is_file():
+        raise HowfarError(
+            str(path),
+            found="no such file",
+            expected="the reference genome as FASTA",
+            do="Correct the path of the reference.",
+        )
+    with path.open("rb") as handle:
+        start = handle.read(2)
+    if start == b"\x1f\x8b":
+        raise HowfarError(
+            str(path),
+            found="a compressed file",
+            expected="a FASTA file that is not compressed, as windows are read by position",
+            do=f"Run `gunzip -k {path.name}` and name the new file.",
+        )
+    if start[:1] != b">":
+        raise _not_fasta(path, f"a file that starts with {start!r} instead of '>'")
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "howfar" / "fai"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        pass
+    folder = Path(tempfile.gettempdir()) / f"howfar-fai-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _index_in_cache(path: Path) -> tuple[Path, int]:
+    """(index of `path` in the cache folder, 1 if one beside the FASTA was stale)."""
+    status = path.stat()
+    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    index = _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.fai"
+    beside = path.with_name(path.name + ".fai")
+    fits = beside.is_file() and index_fits(path, beside)
+    stale = int(beside.is_file() and not fits)
+    if stale:
+        warnings.warn(
+            f"{beside}: the index does not fit the FASTA file and is ignored; "
+            "make it again with `samtools faidx`",
+            stacklevel=3,
+        )
+    if not (index.is_file() and index_fits(path, index)):
+        _make_index(path, index, beside if fits else None)
+    os.utime(index)  # pyfaidx takes an index older than its FASTA for a stale one
+    return index, stale
+
+
+def _make_index(path: Path, index: Path, known: Path | None) -> None:
+    part = index.with_name(f"{index.name}.{os.getpid()}.part")
+    part.unlink(missing_ok=True)
+    if known is not None:
+        shutil.copyfile(known, part)
+    else:
+        try:
+            pyfaidx.Faidx(str(path), indexname=str(part), build_index=True).close()
+        except (pyfaidx.FastaIndexingError, ValueError) as error:
+            part.unlink(missing_ok=True)
+            raise _not_fasta(path, str(error)) from error
+    os.replace(part, index)
+
+
+def index_fits(path: Path, index: Path) -> bool:
+    """Whether a `.fai` belongs to the FASTA as it is now, whatever the files' dates say.
+
+    Each contig's header must stand right before its first base and the next header (or the end
+    of the file) right after its last; the bases between are counted by the file's own length.
+    """
+    size = path.stat().st_size
+    try:
+        rows = [line.split("\t") for line in index.read_text().splitlines()]
+        entries = sorted((int(r[2]), r[0], *map(int, (r[1], r[3], r[4]))) for r in rows)
+    except (ValueError, IndexError, UnicodeDecodeError):
+        return False
+    if not entries:
+        return False
+    expected = 0  # where the next header starts
+    with path.open("rb") as handle:
+        for offset, name, length, bases, width in entries:
+            handle.seek(expected)
+            header = handle.read(max(offset - expected, 0))
+            words = header[1:].split()
+            if header[:1] != b">" or not header.endswith(b"\n") or header.count(b"\n") != 1:
+                return False
+            if not words or words[0].decode("utf-8", "replace") != name or bases < 1:
+                return False
+            full, rest = divmod(length, bases)
+            last = offset + full * width + rest
+            handle.seek(last - (width - bases) if rest == 0 else last)
+            tail = handle.read(4096).lstrip(b"\r\n")
+            if tail[:1] not in (b"", b">"):
+                return False
+            expected = size - len(tail) if not tail else handle.tell() - len(tail)
+    return expected >= size

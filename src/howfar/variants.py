@@ -1,0 +1,511 @@
+"""Genotypes of a region from an indexed VCF or BCF file, as one compact matrix.
+
+What the calls mean, decided once:
+
+- a missing call is reference (as in ``bcftools consensus``) and counted; a half-call is its known
+  allele plus reference, counted; a haploid call goes to both haplotypes, counted;
+- ``*`` and symbolic alleles (``<DEL>``, breakends) are never applied, and counted; records with
+  nothing but such alleles are left out;
+- a record whose REF is not what the FASTA has is left out and counted; above a given share of
+  such records reading stops, as the files then belong to different genomes.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from cyvcf2 import VCF
+
+from .errors import HowfarError
+from .intervals import Interval, Variant
+from .reference import Reference, match_contig
+
+MISSING = -1
+_MAX_ALLELES = 100  # calls are int8, with room for IUPAC pseudo-alleles
+_IUPAC = {
+    frozenset(pair): code.encode()
+    for pair, code in {"AG": "R", "CT": "Y", "CG": "S", "AT": "W", "GT": "K", "AC": "M"}.items()
+}
+_RESOLVED = re.compile(rb"[ACGTN]+")
+
+
+@dataclass
+class Genotypes:
+    """The calls of V records for P people.
+
+    chrom: contig, as asked for. starts, ends: int64 (V,), 0-based half-open span of REF, in file
+    order. alleles: per record REF, then the ALTs, upper case. calls: int8 (V, P, 2); 0 is REF,
+    k is ``alleles[v][k]``, -1 is missing. samples: the P names. counts: what was met, by kind.
+    ambiguous: (v, k) -> the two allele numbers that an IUPAC allele k stands for (only with
+    ``unphased="dosage"``).
+    """
+
+    chrom: str
+    starts: np.ndarray
+    ends: np.ndarray
+    alleles: list[tuple[bytes, ...]]
+    calls: np.ndarray
+    samples: tuple[str, ...]
+    counts: Counter[str] = field(default_factory=Counter)
+    ambiguous: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, keep: np.ndarray) -> Genotypes:
+        """The records at the indices `keep`; counts stay those of the whole."""
+        place = {int(v): i for i, v in enumerate(keep)}
+        return Genotypes(
+            self.chrom,
+            self.starts[keep],
+            self.ends[keep],
+            [self.alleles[v] for v in keep],
+            self.calls[keep],
+            self.samples,
+            self.counts,
+            {(place[v], k): p for (v, k), p in self.ambiguous.items() if v in place},
+        )
+
+    def dosages(self) -> tuple[np.ndarray, list[Variant]]:
+        """(float32 (P, W) copies of each ALT, 0-2; the W variants).
+
+        One column per sequence-resolved ALT, so a multiallelic record gives several. NaN where
+        any allele of the call is missing. A haploid call counts twice. Unphased indels that
+        `read(unphased="dosage")` skipped read as reference here; `VariantFile.dosages` has them.
+        """
+        ambiguous = {key for key in self.ambiguous}
+        rows = [
+            (v, k)
+            for v, alleles in enumerate(self.alleles)
+            for k in range(1, len(alleles))
+            if (v, k) not in ambiguous and is_resolved(alleles[k])
+        ]
+        variants = [
+            Variant(
+                self.chrom,
+                int(self.starts[v]) + 1,
+                self.alleles[v][0].decode(),
+                self.alleles[v][k].decode(),
+            )
+            for v, k in rows
+        ]
+        if not rows:
+            return np.zeros((len(self.samples), 0), np.float32), []
+        record, allele = np.array(rows).T
+        calls = self._unmixed()[record]
+        copies = (calls == allele[:, None, None]).sum(2).astype(np.float32)
+        copies[(calls == MISSING).any(2)] = np.nan
+        return np.ascontiguousarray(copies.T), variants
+
+    def _unmixed(self) -> np.ndarray:
+        """The calls with IUPAC alleles written as the heterozygotes they are."""
+        if not self.ambiguous:
+            return self.calls
+        calls = self.calls.copy()
+        for (v, k), pair in self.ambiguous.items():
+            calls[v, self.calls[v, :, 0] == k] = pair
+        return calls
+
+
+def is_resolved(allele: bytes) -> bool:
+    """Whether an allele is a sequence (not ``*``, symbolic or a breakend)."""
+    return _RESOLVED.fullmatch(allele) is not None
+
+
+def is_snv_site(alleles: Sequence[bytes]) -> bool:
+    """Whether each ALT changes exactly one base and no length; ``*`` alleles don't matter.
+
+    A record with any insertion, deletion, multi-nucleotide or symbolic allele is none, as with
+    the SNV sets of ``bcftools view``.
+    """
+    ref = alleles[0]
+    alts = [a for a in alleles[1:] if a != b"*"]
+    return bool(alts) and all(
+        len(a) == len(ref)
+        and is_resolved(a)
+        and (len(a) == 1 or sum(x != y for x, y in zip(a, ref, strict=True)) == 1)
+        for a in alts
+    )
+
+
+class VariantFile:
+    """An indexed VCF (bgzipped) or BCF file, read region by region through cyvcf2.
+
+    `samples` are the people of the file in its order. Not safe to share between threads.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        _check_indexed(self.path)
+        self._all = self._open(None)
+        self.samples: tuple[str, ...] = tuple(self._all.samples)
+        self._column = {name: i for i, name in enumerate(self.samples)}
+        self._contigs = list(self._all.seqnames)
+        self._some: tuple[tuple[int, ...], VCF] | None = None
+        if not self.samples or "GT" not in _formats(self._all):
+            raise HowfarError(
+                str(self.path),
+                found="no genotypes (no sample column, or no FORMAT field GT)",
+                expected="a VCF or BCF file with a call per person",
+                do="Use the file with genotypes, not the sites-only one.",
+            )
+
+    def __enter__(self) -> VariantFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._all.close()
+        if self._some is not None:
+            self._some[1].close()
+
+    @property
+    def contigs(self) -> list[str]:
+        """The contigs that the header or the index names."""
+        return list(self._contigs)
+
+    def read(
+        self,
+        interval: Interval,
+        reference: Reference,
+        *,
+        samples: Sequence[str] | None = None,
+        alleles: str = "snv",
+        unphased: str = "error",
+        max_ref_mismatch: float = 0.01,
+    ) -> Genotypes:
+        """The records whose REF overlaps `interval`, with the calls of `samples` (default: all).
+
+        alleles: 'snv' keeps SNV-only sites (`is_snv_site`), 'all' each record with a
+        sequence-resolved ALT. unphased: what an unphased heterozygous call is: 'error' stops at
+        it; 'random(SEED)' gives its alleles to the haplotypes by a coin that depends on the seed,
+        the record and the person's place in the file alone; 'dosage' writes the IUPAC code of
+        both alleles on both haplotypes (alleles of unequal length are left out and counted).
+        Raises HowfarError for unknown or repeated samples, an unknown contig, more than two
+        alleles a call, or more than `max_ref_mismatch` (share) of records whose REF differs.
+        """
+        rule, seed = _parse_unphased(unphased)
+        found, phased = self._records(interval, reference, samples, alleles, max_ref_mismatch)
+        _resolve_phase(found, phased, rule, seed, self._columns(samples), len(self.samples))
+        return found
+
+    def dosages(
+        self,
+        interval: Interval,
+        reference: Reference,
+        *,
+        samples: Sequence[str] | None = None,
+        alleles: str = "all",
+        max_ref_mismatch: float = 0.01,
+    ) -> tuple[np.ndarray, list[Variant]]:
+        """(float32 (P, W) copies of each ALT, the W variants) that start inside `interval`.
+
+        As `Genotypes.dosages`; phase plays no part.
+        """
+        found, _ = self._records(interval, reference, samples, alleles, max_ref_mismatch)
+        _settle_ploidy(found)
+        return found.take(np.flatnonzero(found.starts >= interval.start)).dosages()
+
+    def cluster_start(self, chrom: str, position: int) -> int:
+        """The leftmost 0-based start of the records that reach over `position` from the left.
+
+        Directly or through records that overlap one another; `position` if none does.
+        """
+        name = self._contig(chrom)
+        while position > 0:
+            starts = [
+                record.start
+                for record in self._query(self._all, name, position, position + 1)
+                if any(is_resolved(a.upper().encode()) for a in record.ALT)
+                and record.start + len(record.REF) > position
+            ]
+            first = min([position, *starts])
+            if first == position:
+                break
+            position = first
+        return position
+
+    def _open(self, samples: list[str] | None) -> VCF:
+        try:
+            return VCF(str(self.path), samples=samples)
+        except Exception as error:  # cyvcf2 raises bare Exception and OSError alike
+            raise HowfarError(
+                str(self.path),
+                found=f"a file that htslib can't open ({error})",
+                expected="a bgzipped VCF or a BCF file with sample names that differ",
+                do="Check it with `bcftools view -h`.",
+            ) from error
+
+    def _contig(self, chrom: str) -> str:
+        return match_contig(chrom, self._contigs, str(self.path))
+
+    def _columns(self, samples: Sequence[str] | None) -> np.ndarray:
+        """Places in the file of the samples asked for; names of people stay out of errors."""
+        if samples is None:
+            return np.arange(len(self.samples))
+        unknown = sum(name not in self._column for name in samples)
+        repeated = len(samples) - len(set(samples))
+        if unknown or repeated or not len(samples):
+            raise HowfarError(
+                str(self.path),
+                found=f"{len(samples)} samples asked for, of which {unknown} are not in the file "
+                f"and {repeated} are asked for twice",
+                expected=f"some of the file's {len(self.samples)} samples, each once",
+                do="Compare the sample list with `bcftools query -l`; the first line of a list "
+                "may have been taken for a header, or a header for a person.",
+            )
+        return np.array([self._column[name] for name in samples])
+
+    def _query(self, handle: VCF, name: str, start: int, end: int):
+        if end <= max(start, 0):
+            return
+        records = iter(handle(f"{name}:{max(start, 0) + 1}-{end}"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cyvcf2 warns of a contig without records
+            first = next(records, None)
+        if first is not None:
+            yield first
+            yield from records
+
+    def _handle(self, columns: np.ndarray) -> tuple[VCF, np.ndarray]:
+        """A reader and the places of `columns` in what it returns; few people have their own."""
+        if len(columns) * 2 > len(self.samples):
+            return self._all, columns
+        ordered = tuple(sorted(int(c) for c in columns))
+        if self._some is None or self._some[0] != ordered:
+            self._some = (ordered, self._open([self.samples[c] for c in ordered]))
+        return self._some[1], np.searchsorted(ordered, columns)
+
+    def _records(
+        self,
+        interval: Interval,
+        reference: Reference,
+        samples: Sequence[str] | None,
+        alleles: str,
+        max_ref_mismatch: float,
+    ) -> tuple[Genotypes, np.ndarray]:
+        """The records and, bool (V, P), whether each call is phased; -2 marks no allele."""
+        if alleles not in ("snv", "all"):
+            raise HowfarError(
+                "option alleles",
+                found=repr(alleles),
+                expected="'snv' or 'all'",
+                do="Correct the option.",
+            )
+        columns = self._columns(samples)
+        handle, places = self._handle(columns)
+        counts: Counter[str] = Counter()
+        starts, kept, raw = [], [], []
+        for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
+            names = _alleles_of(record, interval, alleles, counts)
+            if names is None:
+                continue
+            calls = self._calls_of(record, counts)
+            if calls is not None:
+                starts.append(record.start)
+                kept.append(names)
+                raw.append(calls)
+        matrix = np.stack(raw) if raw else np.zeros((0, len(handle.samples), 3), np.int16)
+        found = Genotypes(
+            interval.chrom,
+            np.array(starts, np.int64),
+            np.array(starts, np.int64) + np.array([len(a[0]) for a in kept], np.int64),
+            kept,
+            np.ascontiguousarray(matrix[:, places, :2]).astype(np.int8),
+            tuple(self.samples[c] for c in columns),
+            counts,
+        )
+        good = _matching_ref(found, reference, max_ref_mismatch, self.path)
+        counts["duplicate positions"] += int((np.diff(found.starts) == 0).sum())
+        return found.take(good), matrix[good][:, places, 2] == 1
+
+    def _calls_of(self, record, counts: Counter[str]) -> np.ndarray | None:
+        """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
+        try:
+            array = np.asarray(record.genotype.array())
+        except Exception:  # cyvcf2 raises a bare Exception for a record without GT
+            counts["records without genotypes"] += 1
+            return None
+        if array.shape[1] == 3:
+            return array
+        wide = np.full((len(array), 3), -2, np.int16)
+        wide[:, 0], wide[:, 2] = array[:, 0], array[:, -1]
+        if array.shape[1] > 3:
+            wide[:, 1] = array[:, 1]
+            if (array[:, 2:-1] != -2).any():
+                raise HowfarError(
+                    f"{self.path}, record {record.CHROM}:{record.POS}",
+                    found=f"a call with {array.shape[1] - 1} alleles",
+                    expected="one or two alleles a call",
+                    do="Leave polyploid calls out of the file.",
+                )
+        return wide
+
+
+def _bounds(interval: Interval) -> tuple[int, int]:
+    return max(interval.start, 0), max(interval.end, 0)
+
+
+def _formats(handle: VCF) -> set[str]:
+    return {h["ID"] for h in handle.header_iter() if h["HeaderType"] == "FORMAT"}
+
+
+def _check_indexed(path: Path) -> None:
+    if not path.is_file():
+        raise HowfarError(
+            str(path),
+            found="no such file",
+            expected="a bgzipped VCF or a BCF file",
+            do="Correct the path of the variants.",
+        )
+    if not any(path.with_name(path.name + end).is_file() for end in (".csi", ".tbi")):
+        raise HowfarError(
+            str(path),
+            found="no index (.csi or .tbi) beside it",
+            expected="an indexed file, as it is read region by region",
+            do=f"Run `bcftools index {path.name}` (plain VCF: `bcftools view -Oz` it first).",
+        )
+
+
+def _alleles_of(
+    record, interval: Interval, wanted: str, counts: Counter[str]
+) -> tuple[bytes, ...] | None:
+    """The record's alleles, or None where it is left out; counts why."""
+    ref = record.REF.upper().encode()
+    if record.start + len(ref) <= interval.start or not record.ALT:
+        return None
+    names = (ref, *(alt.upper().encode() for alt in record.ALT))
+    stars = names.count(b"*")
+    resolved = sum(is_resolved(a) for a in names[1:])
+    counts["star alleles"] += stars
+    counts["symbolic alleles"] += len(names) - 1 - stars - resolved
+    if len(names) > _MAX_ALLELES:
+        raise HowfarError(
+            f"record {record.CHROM}:{record.POS}",
+            found=f"{len(names)} alleles",
+            expected=f"at most {_MAX_ALLELES}",
+            do="Split the record with `bcftools norm -m-`.",
+        )
+    if not resolved:
+        return None
+    if wanted == "snv" and not is_snv_site(names):
+        counts["non-SNV sites left out"] += 1
+        return None
+    return names
+
+
+def _matching_ref(found: Genotypes, reference: Reference, limit: float, path: Path) -> np.ndarray:
+    """Indices of the records whose REF is what the FASTA has; error above the share `limit`."""
+    if not len(found):
+        return np.zeros(0, np.int64)
+    first, last = int(found.starts.min()), int(found.ends.max())
+    sequence = reference.fetch(Interval(found.chrom, first, last)).tobytes()
+    same = [
+        sequence[start - first : end - first] == alleles[0]
+        for start, end, alleles in zip(
+            found.starts.tolist(), found.ends.tolist(), found.alleles, strict=True
+        )
+    ]
+    bad = np.flatnonzero(~np.array(same))
+    found.counts["REF mismatches"] += len(bad)
+    if len(bad) > limit * len(found):
+        shown = ", ".join(
+            f"{found.chrom}:{found.starts[v] + 1} REF {found.alleles[v][0].decode()[:20]} FASTA "
+            f"{sequence[found.starts[v] - first : found.ends[v] - first].decode()[:20]}"
+            for v in bad[:5]
+        )
+        raise HowfarError(
+            f"{path} against {reference.path}",
+            found=f"{len(bad)} of {len(found)} records whose REF differs: {shown}",
+            expected=f"at most a share of {limit} (max_ref_mismatch)",
+            do="Use the FASTA of the VCF's genome build; files coded by major and minor allele "
+            "need `bcftools norm --check-ref s`.",
+        )
+    return np.flatnonzero(same)
+
+
+def _parse_unphased(unphased: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(error|dosage)|random\((\d+)\)", unphased)
+    if match is None:
+        raise HowfarError(
+            "option unphased",
+            found=repr(unphased),
+            expected="'error', 'dosage' or 'random(SEED)' with a whole number",
+            do="Correct the option.",
+        )
+    return (match[1], 0) if match[1] else ("random", int(match[2]))
+
+
+def _resolve_phase(
+    found: Genotypes, phased: np.ndarray, rule: str, seed: int, columns: np.ndarray, people: int
+) -> None:
+    """Settle haploid, missing and unphased calls of `found` in place, counting each kind."""
+    _settle_ploidy(found)
+    calls = found.calls
+    known = np.maximum(calls, 0)
+    open_calls = ~phased & (known[..., 0] != known[..., 1])
+    found.counts["unphased calls"] += int(open_calls.sum())
+    for v in np.flatnonzero(open_calls.any(1)):
+        if rule == "error":
+            raise HowfarError(
+                f"record {found.chrom}:{found.starts[v] + 1}",
+                found=f"{int(open_calls[v].sum())} heterozygous call(s) without phase",
+                expected="phased calls, as haplotypes are asked for",
+                do="Phase the file (Eagle, SHAPEIT, Beagle), or choose unphased: dosage or "
+                "random(SEED).",
+            )
+        if rule == "random":
+            key = zlib.crc32(b",".join(found.alleles[v]))
+            coins = np.random.default_rng([seed, int(found.starts[v]), key])
+            swap = open_calls[v] & (coins.random(people)[columns] < 0.5)
+            calls[v, swap] = calls[v, swap, ::-1]
+        else:
+            _mix(found, int(v), open_calls[v])
+
+
+def _settle_ploidy(found: Genotypes) -> None:
+    calls = found.calls
+    haploid = calls[..., 1] == -2
+    calls[haploid, 1] = calls[haploid, 0]
+    none = calls == MISSING
+    found.counts["missing calls"] += int(none.all(2).sum())
+    found.counts["half calls"] += int((none.any(2) & ~none.all(2)).sum())
+    found.counts["haploid calls"] += int((haploid & ~none.all(2)).sum())
+
+
+def _mix(found: Genotypes, v: int, people: np.ndarray) -> None:
+    """Write the unphased heterozygotes of record `v` as IUPAC alleles on both haplotypes."""
+    pairs = np.maximum(found.calls[v], 0)
+    for a, b in np.unique(np.sort(pairs[people], axis=1), axis=0).tolist():
+        who = people & (np.sort(pairs, axis=1) == (a, b)).all(1)
+        mixed = _iupac(found.alleles[v], a, b)
+        if mixed is None:
+            found.counts["unphased indels skipped"] += int(who.sum())
+            found.calls[v, who] = 0
+            continue
+        found.alleles[v] = (*found.alleles[v], mixed)
+        k = len(found.alleles[v]) - 1
+        found.ambiguous[v, k] = (a, b)
+        found.calls[v, who] = k
+
+
+def _iupac(alleles: tuple[bytes, ...], a: int, b: int) -> bytes | None:
+    """The IUPAC spelling of two alleles of REF's length; None for other alleles."""
+    one, two = alleles[a], alleles[b]
+    if not (len(one) == len(two) == len(alleles[0]) and is_resolved(one) and is_resolved(two)):
+        return None
+    letters = [
+        bytes([x]) if x == y else _IUPAC.get(frozenset((chr(x), chr(y))), b"N")
+        for x, y in zip(one, two, strict=True)
+    ]
+    return b"".join(letters)
