@@ -27,7 +27,7 @@ from .project import project_root
 CONTIG, LENGTH = "20", 1_000_000
 PEOPLE = {"EUR": 344, "AFR": 77}  # as many Europeans and Yoruba as in Geuvadis's 421
 _FIXED_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
-_NEARBY = 20_000  # bp
+_NEARBY = 50_000  # bp
 _MUTATION_RATE = 6e-8  # many more mutations than sites, so that a like frequency is near
 
 
@@ -87,7 +87,7 @@ def simulated_mutations(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def assign_carriers(sites: list[Site], places: np.ndarray, alleles: np.ndarray) -> np.ndarray:
     """int8 (sites, haplotypes): for each site the number of the allele carried, 0 = REF.
 
-    An alternative allele takes the carriers of the mutation within 20 kb whose frequencies in
+    An alternative allele takes the carriers of the mutation within 50 kb whose frequencies in
     the two populations are closest (sum of differences of arcsine-rooted frequencies), or of
     that mutation's ancestral allele; a later alternative leaves earlier carriers alone.
     """
