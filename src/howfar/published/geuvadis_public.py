@@ -1,7 +1,7 @@
 """Real Geuvadis people whose expression and predictions are public (rastogi2024, huang2023; hg19).
 
 Enformer without fine-tuning and five linear models against the observed expression of the test
-people: correlations are computed here, person by person, not copied.
+people: correlations are computed from individual values, not copied.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from .. import evaluate
 from ..study import Study
-from . import correlate, huang2023
+from . import huang2023
 from .files import Files, gene_rows, long_features
 
 ENFORMER = "rastogi2024/baseline_enformer.384_bins.rc.csv"
@@ -29,28 +30,38 @@ _UNITS = "ln(TPM + 0.01), corrected"
 
 
 def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
-    """Tables runs, genes, features, reference, across, within and individuals."""
+    """Tables runs, genes, features, reference, across, within and individuals.
+
+    A constant prediction has r missing (rastogi2024 counts it as 0). `within` is of Enformer only:
+    linear predictions contain each gene's training mean.
+    """
     genes = huang2023.gene_list(files)
     observed = huang2023.observed_expression(files, genes)
-    groups = _populations(files, list(observed.columns))
-    parts = {"across": [], "within": [], "individuals": []}
-    for number, (run, predicted) in enumerate(_predictions(files, genes, observed)):
-        ids, x, y = predicted.index, predicted.to_numpy(), observed.loc[predicted.index].to_numpy()
-        seed = [study.evaluation.seed, number]
-        parts["across"].append(correlate.across(run, x, y, ids, groups, seed))
-        parts["individuals"].append(correlate.individuals(run, x, y, ids, predicted.columns))
-        if run == "enformer":  # linear predictions contain each gene's training mean
-            parts["within"].append(correlate.within(run, x, y, groups))
+    panel = evaluate.Panel(
+        observed,
+        genes.drop(columns="key"),
+        _populations(files, list(observed.columns)),
+        units="ln TPM",
+    )
+    runs = [
+        evaluate.Predictions(run, people, pd.Series(np.nan, index=people.index))
+        for run, people in _predictions(files, genes, observed)
+    ]
+    across = evaluate.across_table(panel, runs, seed=study.evaluation.seed)
+    individuals = evaluate.individuals_table(panel, runs)
     return {
         "runs": _runs(study.name),
-        "genes": genes.drop(columns="key"),
-        "features": _features(files, genes, observed),
+        "genes": panel.genes,
+        "features": _features(files, genes, panel),
         "reference": huang2023.reference(files, genes, observed),
-    } | {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
+        "across": across[across["n"] > 0],
+        "within": evaluate.within_table(panel, runs[:1]),
+        "individuals": individuals.dropna(subset=["predicted", "observed"]),
+    }
 
 
-def _populations(files: Files, people: list[str]) -> np.ndarray:
-    """The population of each person, (people,)."""
+def _populations(files: Files, people: list[str]) -> pd.Series:
+    """The population of each person, by sample."""
     frame = files.table(SAMPLES, ["sample", "population"], [])
     unknown = set(frame["population"]) - set(POPULATIONS)
     if unknown or frame["sample"].duplicated().any() or set(frame["sample"]) != set(people):
@@ -59,8 +70,7 @@ def _populations(files: Files, people: list[str]) -> np.ndarray:
             f"{len(frame)} people, populations {sorted(set(frame['population']))}",
             f"the {len(people)} people of the expression table, {sorted(POPULATIONS)}",
         )
-    named = frame.set_index("sample")["population"].map(POPULATIONS)
-    return named.loc[people].to_numpy(dtype=object).astype(str)
+    return frame.set_index("sample")["population"].map(POPULATIONS)
 
 
 def _predictions(files: Files, genes: pd.DataFrame, observed: pd.DataFrame):
@@ -88,11 +98,11 @@ def _matrix(files: Files, name: str, genes: pd.DataFrame, observed: pd.DataFrame
     return frame[observed.columns]
 
 
-def _features(files: Files, genes: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
+def _features(files: Files, genes: pd.DataFrame, panel: evaluate.Panel) -> pd.DataFrame:
     return pd.concat(
         [
             huang2023.lead_eqtls(files, genes),
-            huang2023.expression_features(observed),
+            evaluate.features_table(panel, huang2023.OBSERVED),
             _heritability(files, genes),
         ],
         ignore_index=True,

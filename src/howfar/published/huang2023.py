@@ -5,10 +5,9 @@ Correlations across people aren't public for this study, so its `across` table i
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from .. import tables
+from .. import evaluate, tables
 from ..study import Study
 from .files import Files, gene_rows, long_features
 
@@ -19,6 +18,8 @@ COUNTS = (
     "rastogi2024/random_split.1Mb.LCL_weights/counts.csv",
     "rastogi2024/population_split.1Mb.LCL_weights/counts.csv",
 )
+#: Source of median and coefficient of variation in the `features` table.
+OBSERVED = "Geuvadis test people, ln TPM"
 _TRACK = "5110 CAGE:B lymphoblastoid cell line: GM12878 ENCODE"
 _MODELS = {
     "Enformer": {"tracks": _TRACK, "context": 196_608, "units": "CAGE, linear"},
@@ -32,10 +33,12 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     """Tables runs, genes, features, reference; `across` is empty."""
     genes = gene_list(files)
     observed = observed_expression(files, genes)
+    panel = evaluate.Panel(observed, genes.drop(columns="key"), units="ln TPM")
+    expression = evaluate.features_table(panel, OBSERVED)
     return {
         "runs": model_runs(study.name),
-        "genes": genes.drop(columns="key"),
-        "features": pd.concat([lead_eqtls(files, genes), expression_features(observed)]),
+        "genes": panel.genes,
+        "features": pd.concat([lead_eqtls(files, genes), expression], ignore_index=True),
         "reference": reference(files, genes, observed),
         "across": tables.empty("across"),
     }
@@ -98,20 +101,6 @@ def lead_eqtls(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
         raise files.bad(EQTLS, "gene ids that disagree with the gene list", "matching ids")
     names = ["lead_eqtl_distance", "lead_eqtl_maf", "lead_eqtl_r", "lead_eqtl_log10p"]
     return long_features(frame, "Geuvadis EUR373", dict(zip(numbers, names, strict=True)))
-
-
-def expression_features(observed: pd.DataFrame) -> pd.DataFrame:
-    """Median (of the log values as they are) and CV, SD / mean of exp(value), over people."""
-    linear = np.exp(observed)
-    frame = pd.DataFrame(
-        {"median": observed.median(axis=1), "cv": linear.std(axis=1) / linear.mean(axis=1)}
-    )
-    return pd.concat(
-        [
-            long_features(frame, "ln TPM, test people", {"median": "median_expression"}),
-            long_features(frame, "TPM, test people", {"cv": "cv_expression"}),
-        ]
-    )
 
 
 def reference(files: Files, genes: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
