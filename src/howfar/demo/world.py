@@ -54,7 +54,7 @@ def simulate(folder: str | Path, seed: int = 1, people: int = 300, genes: int = 
     genome = genome_module.build(rng, genes)
     samples = people_module.sample_table(people)
     variants = {
-        chrom: people_module.variants(rng, chrom, contig, samples)
+        chrom: people_module.variants(rng, chrom, contig, _strong_sites(genome, chrom), samples)
         for chrom, contig in genome.contigs.items()
     }
     table = _gene_table(genome)
@@ -65,6 +65,12 @@ def simulate(folder: str | Path, seed: int = 1, people: int = 300, genes: int = 
     for name, values in expression.items():
         _write_bed(folder / f"{name}.bed.gz", table, samples, values)
     _write_text(folder / "world.json", json.dumps({"seed": seed, "people": people, "genes": genes}))
+
+
+def _strong_sites(genome: Genome, chrom: str) -> np.ndarray:
+    """Sorted 0-based middle bases of sites at least half occupied, promoters' cores left out."""
+    found = g.sites(genome.contigs[chrom][None], genome.grammar)
+    return found.middle[(found.occupancy >= g.UNIT // 2) & (found.motif < g.FACTORS)]
 
 
 def _gene_table(genome: Genome) -> pd.DataFrame:
