@@ -74,7 +74,7 @@ class OpenCohort:
     def expression(self) -> Expression | None:
         """The expression matrix, or None for a study without one."""
         path = self.settings.expression
-        return path and read_expression(resolve(path), versions=self.settings.gene_versions)
+        return path and read_expression(resolve(path), self.settings.gene_versions)
 
     @cached_property
     def populations(self) -> pd.Series | None:
@@ -82,16 +82,30 @@ class OpenCohort:
         path = self.settings.samples
         if path is None:
             return None
-        table = read_samples(resolve(path), known=self.variants.samples)
-        return table.set_index("sample")["population"]
+        found = read_samples(resolve(path), self.variants.samples)
+        return None if found.isna().all() else found
+
+    @cached_property
+    def listed(self) -> list[str] | None:
+        """The people of the sample table, or None without one."""
+        path = self.settings.samples
+        return path and list(read_samples(resolve(path), self.variants.samples).index)
 
     @cached_property
     def samples(self) -> list[str]:
         """The people in every input, in the order of the variant file."""
-        wanted = None if self.populations is None else list(self.populations.index)
-        measured = self.variants.samples if self.expression is None else self.expression.samples
-        kept, report = common_samples(self.variants.samples, measured, wanted)
-        self.warnings.update({k: v for k, v in report.items() if k != "common"})
+        everybody = self.variants.samples
+        measured = everybody if self.expression is None else list(self.expression.values.columns)
+        kept, report = common_samples(everybody, measured, self.listed)
+        if report["only_first_missing"]:
+            raise HowfarError(
+                f"samples of study {self.study.name}",
+                found="one person too few: the first of a list is the only one missing elsewhere",
+                expected="the same people in genotypes, expression and sample table",
+                do="Look for a file without its header, whose first person was taken for one.",
+            )
+        left_out = ("without_expression", "without_genotypes", "wanted_but_absent")
+        self.warnings.update({f"people {k}": report.get(k, 0) for k in left_out})
         return kept
 
     def genes_to_run(self, gene: str | None = None, chrom: str | None = None) -> list[Gene]:

@@ -103,7 +103,15 @@ class Store:
         return group["values"][:], group["index"][:]
 
 
-def _open_store(study: Study, run: Run, model: SequenceModel, samples, results, suffix) -> Store:
+def open_store(
+    study: Study,
+    run: Run,
+    model: SequenceModel,
+    samples: Sequence[str],
+    results: str | Path,
+    suffix: str = "",
+) -> Store:
+    """The store of a run on these people; made if it isn't there."""
     bins = {s: parse_bins(run.bins, model.tss_bin(s), model.layout.n_bins) for s in "+-"}
     tracks = model.track_indices(run.tracks)
     definition = {
@@ -162,7 +170,7 @@ def predict(
     if sample is not None:
         _restrict(cohort, sample)
     suffix = "" if sample is None else f"@{sample}"
-    store = _open_store(study, run, model, cohort.samples, results, suffix)
+    store = open_store(study, run, model, cohort.samples, results, suffix)
     genes = cohort.genes_to_run(gene, chrom)
     todo = [g for g in genes if not store.has(g)]
     done = len(genes) - len(todo)

@@ -1,0 +1,178 @@
+"""A computed study's result tables: its cohort, its predictions, and the rivals, evaluated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import evaluate, predict, tables
+from .cohort import OpenCohort
+from .errors import HowfarError
+from .evaluate import Panel, Predictions
+from .intervals import Gene, Variant
+from .models.base import SequenceModel
+from .study import Run, Study, resolve
+
+LEAD_SNP, TRUTH = "lead_snp", "truth"
+_CACHE_BYTES = 1 << 29  # of dosages kept in memory; more are read again when asked for
+
+
+def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame], Counter]:
+    """All result tables of a computed study by name, and the counts of what was left out."""
+    cohort = OpenCohort(study)
+    options = study.evaluation
+    panel = make_panel(cohort)
+    opened = {run.id: predict.open_model(run) for run in study.runs}
+    runs = [_predictions(study, run, opened[run.id], cohort, results) for run in study.runs]
+    lead, folds = evaluate.lead_snp_run(
+        panel, LEAD_SNP, options.folds, options.seed, options.min_maf, options.cis_window
+    )
+    runs.append(lead)
+    truth = true_values(study)
+    if truth is not None:
+        runs.append(Predictions(TRUTH, truth, pd.Series(np.nan, index=truth.index)))
+    frames = evaluate.evaluate(
+        panel,
+        runs,
+        study.name,
+        draws=options.null_draws,
+        min_maf=options.min_maf,
+        window=options.cis_window,
+        seed=options.seed,
+    )
+    frames["runs"] = runs_table(study, opened, with_truth=truth is not None)
+    frames["individuals"] = evaluate.individuals_table(panel, runs, {LEAD_SNP: folds})
+    checked = {name: tables.validate(name, frame, study.name) for name, frame in frames.items()}
+    result = tables.Tables(study.name, checked)
+    checked["numbers"] = evaluate.numbers_table(result, options.bootstrap, options.seed)
+    return checked, cohort.warnings
+
+
+def make_panel(cohort: OpenCohort) -> Panel:
+    """Expression, genes, populations and dosages of the people and genes in all inputs."""
+    if cohort.expression is None:
+        raise HowfarError(
+            f"study {cohort.study.name}, key cohort.expression",
+            found="nothing",
+            expected="an expression file, to evaluate predictions against",
+            do="Name one in the study file; `howfar predict` works without.",
+        )
+    values = cohort.expression.values
+    genes = [g for g in cohort.genes if g.gene_id in values.index]
+    cohort.warnings["genes without expression"] += len(cohort.genes) - len(genes)
+    cohort.warnings["genes of the expression file that the gene table lacks"] += len(values) - len(
+        genes
+    )
+    if not genes:
+        raise HowfarError(
+            f"study {cohort.study.name}",
+            found=f"no gene id in common between {len(cohort.genes)} genes and {len(values)} rows "
+            "of expression",
+            expected="the same gene ids in both files",
+            do="Compare the ids; `gene_versions: strip` removes version numbers.",
+        )
+    columns = ("gene_id", "name", "chrom", "tss", "strand")
+    table = pd.DataFrame([{c: getattr(g, c) for c in columns} for g in genes])
+    populations = cohort.populations
+    return Panel(
+        expression=values.loc[[g.gene_id for g in genes], cohort.samples],
+        genes=table,
+        populations=populations if populations is None else populations.loc[cohort.samples],
+        dosages=_dosage_reader(cohort, {g.gene_id: g for g in genes}),
+        units=cohort.settings.expression_units,
+        log_scale=cohort.settings.log_expression,
+    )
+
+
+def _dosage_reader(
+    cohort: OpenCohort, genes: dict[str, Gene]
+) -> Callable[[str], tuple[np.ndarray, list[Variant]]]:
+    """A reader of dosages by gene id that keeps what fits in memory."""
+    kept: dict[str, tuple[np.ndarray, list[Variant]]] = {}
+    room = _CACHE_BYTES
+
+    def read(gene_id: str) -> tuple[np.ndarray, list[Variant]]:
+        nonlocal room
+        if gene_id not in kept:
+            found = cohort.dosages(genes[gene_id], cohort.study.evaluation.cis_window)
+            if found[0].nbytes > room:
+                return found
+            room -= found[0].nbytes
+            kept[gene_id] = found
+        return kept[gene_id]
+
+    return read
+
+
+def _predictions(
+    study: Study, run: Run, model: SequenceModel, cohort: OpenCohort, results: str | Path
+) -> Predictions:
+    store = predict.open_store(study, run, model, cohort.samples, results)
+    genes = [g for g in cohort.genes if store.has(g)]
+    if len(genes) < len(cohort.genes):
+        raise HowfarError(
+            f"run {run.id}, {store.path}",
+            found=f"predictions of {len(genes)} genes",
+            expected=f"of all {len(cohort.genes)}",
+            do=f"Run `howfar predict --study {study.name} --run {run.id}`.",
+        )
+    people, reference = predict.collect(store, genes, cohort.samples, run.transform)
+    regions = pd.Series({g.gene_id: model.region_of(g.gene_id) for g in genes}, dtype=object)
+    return Predictions(run.id, people, reference, None if regions.isna().all() else regions)
+
+
+def true_values(study: Study) -> pd.DataFrame | None:
+    """Gene x sample true genetic values of a simulated study (cell type A), or None."""
+    if not study.simulate:
+        return None
+    path = resolve(study.cohort.reference).parent / "truth_values.parquet"
+    if not path.is_file():
+        return None
+    long = pd.read_parquet(path, columns=["gene_id", "sample", "value_a"])
+    return long.pivot(index="gene_id", columns="sample", values="value_a")
+
+
+def runs_table(study: Study, opened: dict[str, SequenceModel], with_truth: bool) -> pd.DataFrame:
+    """Table `runs`: the study's runs, the lead-SNP rival and, where known, the truth."""
+    rows = [_run_row(study, run, opened[run.id]) for run in study.runs]
+    common = {"study": study.name, "units": study.cohort.expression_units}
+    rows.append(
+        common
+        | {
+            "run_id": LEAD_SNP,
+            "label": "Lead SNP",
+            "kind": "lead_snp",
+            "model": "ordinary least squares on the lead cis-eQTL",
+            "context": study.evaluation.cis_window,
+            "split": f"out of fold, {study.evaluation.folds} folds of people",
+            "seed": study.evaluation.seed,
+        }
+    )
+    if with_truth:
+        truth = {"run_id": TRUTH, "label": "True genetic value", "kind": "truth"}
+        rows.append(common | truth | {"model": "the simulation's own function"})
+    return tables.validate("runs", pd.DataFrame(rows), study.name)
+
+
+def _run_row(study: Study, run: Run, model: SequenceModel) -> dict:
+    descriptions = model.tracks.loc[model.track_indices(run.tracks), "description"]
+    return {
+        "run_id": run.id,
+        "study": study.name,
+        "label": run.label,
+        "kind": "network",
+        "model": run.model,
+        "weights_sha256": model.weights_sha256,
+        "tracks": "; ".join(descriptions),
+        "bins": str(run.bins),
+        "transform": " > ".join(run.transform),
+        "units": model.units,
+        "context": model.layout.context,
+        "alleles": run.alleles or study.cohort.alleles,
+        "precision": model.precision,
+        "engine": "plain",
+    }
