@@ -232,27 +232,29 @@ def _correlated(run_id, genes, population, x, y, removed: int | np.ndarray = 0) 
 
 def _with_null(panel: Panel, table: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
     """`table` with the null of each gene; a gene's draws are shared by all runs."""
-    table = table.copy()
-    pooled = table[table["population"] == "pooled"]
-    for gene, rows in pooled.groupby("gene_id", sort=False):
+    pooled = table.index[table["population"] == "pooled"]
+    found = {column: np.full(len(table), np.nan) for column in ("null_mean", "null_sd", "p_null")}
+    pearson = table["pearson"].to_numpy(float)
+    for gene, rows in table.loc[pooled].groupby("gene_id", sort=False).indices.items():
+        at = pooled[rows]
         dosages, _ = panel.dosages(gene)
         r_k = null.gene_null(dosages, panel.expression.loc[gene].to_numpy(float), draws, seed)
-        table.loc[rows.index, "null_mean"] = r_k.mean()
-        table.loc[rows.index, "null_sd"] = r_k.std()
-        table.loc[rows.index, "p_null"] = [null.calibrated(r, r_k) for r in rows["pearson"]]
-    return table
+        found["null_mean"][at], found["null_sd"][at] = r_k.mean(), r_k.std()
+        found["p_null"][at] = [null.calibrated(r, r_k) for r in pearson[at]]
+    return table.assign(**found)
 
 
 def within_table(panel: Panel, runs: Iterable[Predictions]) -> pd.DataFrame:
     """Table `within`: correlation across genes within each person, people sorted by r.
 
     `population` is the person's ('pooled' where unknown), `rank` counts from 1 at the highest
-    Pearson r of the population; nobody is named.
+    Pearson r of the population; nobody is named. Runs without a reference prediction are left
+    out: such a model is told each gene's level by the people it was trained on.
     """
     parts = []
     for run in runs:
         predicted, observed, groups = _aligned(panel, run)
-        if predicted is None:
+        if predicted is None or run.reference.isna().all():
             continue
         x, y = predicted.to_numpy(float).T, observed.to_numpy(float).T
         (r, n), (rho, _) = stats.pearson_rows(x, y), stats.spearman_rows(x, y)
@@ -462,8 +464,15 @@ def numbers_table(result: tables.Tables, draws: int = 2000, seed: int = 1) -> pd
     return numbers.frame()
 
 
-def _both(pairs: np.ndarray) -> np.ndarray:
-    return np.array([stats.pearson(pairs), stats.spearman(pairs)])
+def _both(pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson and Spearman (draws, 2) of two columns."""
+    return np.column_stack(
+        [stats.weighted_pearson(pairs, weights), stats.weighted_spearman(pairs, weights)]
+    )
+
+
+def _estimate(statistic, values: np.ndarray):
+    return statistic(values, np.ones((1, len(values))))[0]
 
 
 def _reference_numbers(numbers, run_id, rows, genes, draws, seed) -> None:
@@ -474,11 +483,11 @@ def _reference_numbers(numbers, run_id, rows, genes, draws, seed) -> None:
             continue
         pairs = part[["prediction", "observed_mean"]].to_numpy(float)
         blocks, unit = blocks_of(genes, part["gene_id"])
-        low, high = stats.block_bootstrap(pairs, blocks, _both, draws, seed)
+        low, high = stats.block_bootstrap(pairs, blocks, _both, draws, seed, weighted=True)
         place = f" of the model's {suffix[1:]} regions" if suffix else ""
         for i, (key, name) in enumerate((("pearson", "Pearson r"), ("spearman", "Spearman rho"))):
             numbers.add(
-                f"{run_id}.reference.{key}{suffix}", _both(pairs)[i], len(part),
+                f"{run_id}.reference.{key}{suffix}", _estimate(_both, pairs)[i], len(part),
                 f"{name} over genes{place} of the reference prediction with mean expression; "
                 f"interval by bootstrap over {unit}.",
                 "reference.parquet", (low[i], high[i]),
@@ -492,9 +501,11 @@ _ACROSS = {
 }
 
 
-def _averages(rows: np.ndarray) -> np.ndarray:
-    r = rows[:, 0]
-    return np.array([r.mean(), np.median(r), np.abs(r).mean(), (r < 0).mean()])
+def _averages(r: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean, median, mean size and negative share (draws, 4)."""
+    columns = (r, np.abs(r), (r < 0).astype(float))
+    mean, size, negative = (stats.weighted_mean(c, weights) for c in columns)
+    return np.column_stack([mean, stats.weighted_median(r, weights), size, negative])
 
 
 def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> None:
@@ -510,7 +521,7 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
                 f"Median number of people per gene, over {people}.", source)  # fmt: skip
     r = rows["pearson"].to_numpy(float)
     blocks, unit = blocks_of(genes, rows["gene_id"])
-    low, high = stats.block_bootstrap(r[:, None], blocks, _averages, draws, seed)
+    low, high = stats.block_bootstrap(r, blocks, _averages, draws, seed, weighted=True)
     names = {
         "mean_r": "Mean over genes of Pearson r",
         "median_r": "Median over genes of Pearson r",
@@ -518,7 +529,7 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
         "share_negative": "Share of genes with negative Pearson r",
     }
     for i, (what, words) in enumerate(names.items()):
-        numbers.add(f"{key}.{what}", _averages(r[:, None])[i], len(rows),
+        numbers.add(f"{key}.{what}", _estimate(_averages, r)[i], len(rows),
                     f"{words} of prediction and expression over {people}; interval by bootstrap "
                     f"over {unit}.", source, (low[i], high[i]))  # fmt: skip
     for what, value in (("min_r", r.min()), ("max_r", r.max())):
@@ -607,9 +618,10 @@ def _trend_numbers(numbers, run_id, result, draws, seed) -> None:
         r = rows["pearson"].to_numpy(float)
         for what, values in (("r", r), ("abs_r", np.abs(r))):
             pairs = np.column_stack([rows[feature].to_numpy(float), values])
-            ci = stats.block_bootstrap(pairs, blocks, stats.spearman, draws, seed)
+            statistic = stats.weighted_spearman
+            ci = stats.block_bootstrap(pairs, blocks, statistic, draws, seed, weighted=True)
             numbers.add(
-                f"{run_id}.trend.{feature}.{what}", stats.spearman(pairs), len(rows),
+                f"{run_id}.trend.{feature}.{what}", _estimate(statistic, pairs), len(rows),
                 f"Spearman rho over genes of {feature} ({tables.FEATURES.get(feature, feature)}) "
                 f"with {'|r|' if what == 'abs_r' else 'r'} over people; interval by bootstrap over "
                 f"{unit}.",
@@ -652,7 +664,9 @@ def binned_trend(
         values = r[chosen]
         ci = (np.nan, np.nan)
         if chosen.any():
-            ci = stats.block_bootstrap(values, blocks[chosen], np.mean, draws, seed)
+            ci = stats.block_bootstrap(
+                values, blocks[chosen], stats.weighted_mean, draws, seed, weighted=True
+            )
         rows.append(
             {
                 "low": edges[b],

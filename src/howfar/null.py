@@ -83,7 +83,7 @@ def _by_axes(genotype, expression, draws: int, rng) -> np.ndarray:
     else:
         along = expression @ axis[:, kept]
     drawn = rng.standard_normal((draws, size.size), dtype=np.float32) * size.astype(np.float32)
-    return _ratio(drawn @ along, np.linalg.norm(drawn, axis=1))
+    return _ratio(drawn @ along.astype(np.float32), np.sqrt(np.einsum("ij,ij->i", drawn, drawn)))
 
 
 def _by_weights(genotype, expression, draws: int, rng) -> np.ndarray:
