@@ -493,6 +493,8 @@ def _distinct(
     genotypes = region.genotypes
     reach = np.maximum.accumulate(genotypes.ends)
     applied = np.ascontiguousarray(region.applied.T)
+    clashing = np.flatnonzero(region.overlapped.any(1))  # few: so the sum below stays short
+    overlapped = np.ascontiguousarray(region.overlapped[clashing].T)
     rows: dict[tuple, int] = {}
     chosen: list[int] = []
     row_of = np.zeros(len(pieces), np.int64)
@@ -501,7 +503,7 @@ def _distinct(
         low, high = mine[0][1], mine[-1][2]
         begin = int(np.searchsorted(reach, low, side="left"))
         end = int(np.searchsorted(genotypes.starts, high, side="left"))
-        skipped[h] = region.overlapped[begin:end, h].sum()
+        skipped[h] = overlapped[h, (clashing >= begin) & (clashing < end)].sum()
         key = (mine[0], mine[-1], applied[h, begin:end].tobytes())
         row_of[h] = rows.setdefault(key, len(rows))
         if row_of[h] == len(chosen):

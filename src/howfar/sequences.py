@@ -1,0 +1,148 @@
+"""Personal windows as files: FASTA, or checksums to compare with another tool's windows."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pysam
+
+from .errors import HowfarError
+from .haplotypes import Windows, build_windows
+from .intervals import Gene
+from .reference import Reference
+from .variants import VariantFile
+
+CHECKSUM_COLUMNS = ("gene", "sample", "haplotype", "context", "variants", "sha256")
+_LINE = 60  # bases a line, as samtools writes
+
+
+@dataclass
+class Request:
+    """Which windows to write.
+
+    contexts: window lengths, bp. variant_sets: of 'snv' and 'all'. samples: default all of the
+    file. The other options are those of `haplotypes.build_windows`.
+    """
+
+    reference: Reference
+    variants: VariantFile
+    genes: Sequence[Gene]
+    contexts: Sequence[int]
+    variant_sets: Sequence[str] = ("snv",)
+    samples: Sequence[str] | None = None
+    unphased: str = "error"
+    max_ref_mismatch: float = 0.01
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        names = [gene.name for gene in self.genes]
+        twice = [name for name, n in Counter(names).items() if n > 1]
+        if twice:
+            raise HowfarError(
+                "gene table",
+                found=f"the name(s) {', '.join(twice[:5])} more than once",
+                expected="names that differ, as they name the records of the file",
+                do="Give each gene its own name, or its gene id as name.",
+            )
+
+    def windows(self) -> Iterator[tuple[int, str, Windows]]:
+        """(context, variant set, windows) gene by gene; adds to `counts`."""
+        for gene in self.genes:
+            for context in self.contexts:
+                for variant_set in self.variant_sets:
+                    windows = build_windows(
+                        self.reference,
+                        self.variants,
+                        gene,
+                        context,
+                        samples=self.samples,
+                        alleles=variant_set,
+                        unphased=self.unphased,
+                        max_ref_mismatch=self.max_ref_mismatch,
+                    )
+                    self.counts.update(windows.counts)
+                    yield context, variant_set, windows
+
+
+def write_fasta(path: str | Path, request: Request) -> int:
+    """Write every haplotype window to a bgzipped FASTA file; returns the number of records.
+
+    A header is ``>gene=G|sample=S|haplotype=1|context=N|variants=V``, each value escaped so
+    that no other '|' or space occurs. Forward strand, upper case. Whole or not at all.
+    """
+    path = Path(path)
+    part = _part(path)
+    written = 0
+    try:
+        with pysam.BGZFile(str(part), "w") as handle:
+            for context, variant_set, windows in request.windows():
+                wrapped = [_wrap(row.tobytes()) for row in windows.sequences]
+                for sample, haplotype, row in haplotypes_of(windows):
+                    header = _header(windows.gene, sample, haplotype, context, variant_set)
+                    handle.write(header.encode() + wrapped[row])
+                    written += 1
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return written
+
+
+def write_checksums(path: str | Path, request: Request) -> int:
+    """Write the SHA-256 of every haplotype window as CSV; returns the number of rows.
+
+    Columns: gene (the `name` column of the gene table), sample, haplotype (1, 2), context (bp),
+    variants ('snv' or 'all'), sha256 of the upper-case forward-strand window. Whole or not at all.
+    """
+    path = Path(path)
+    part = _part(path)
+    try:
+        with part.open("w", newline="") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(CHECKSUM_COLUMNS)
+            rows = list(_checksum_rows(request))
+            writer.writerows(rows)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(rows)
+
+
+def haplotypes_of(windows: Windows) -> Iterable[tuple[str, int, int]]:
+    """(sample, haplotype 1 or 2, row of `windows.sequences`) for each haplotype."""
+    for sample, rows in zip(windows.samples, windows.index.tolist(), strict=True):
+        for haplotype, row in enumerate(rows, start=1):
+            yield sample, haplotype, row
+
+
+def _checksum_rows(request: Request) -> Iterator[tuple]:
+    for context, variant_set, windows in request.windows():
+        digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in windows.sequences]
+        for sample, haplotype, row in haplotypes_of(windows):
+            yield windows.gene.name, sample, haplotype, context, variant_set, digests[row]
+
+
+def _part(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def _escape(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-:+" else f"%{ord(c):02X}" for c in text)
+
+
+def _header(gene: Gene, sample: str, haplotype: int, context: int, variant_set: str) -> str:
+    return (
+        f">gene={_escape(gene.name)}|sample={_escape(sample)}|haplotype={haplotype}"
+        f"|context={context}|variants={variant_set}\n"
+    )
+
+
+def _wrap(sequence: bytes) -> bytes:
+    lines = (sequence[i : i + _LINE] for i in range(0, len(sequence), _LINE))
+    return b"\n".join(lines) + b"\n"
