@@ -36,6 +36,7 @@ from .provenance import sha256_of
 from .study import Run, Study, resolve
 
 _ELEMENTWISE = {
+    "log": np.log,
     "log1p": np.log1p,
     "log2p1": lambda x: np.log2(1 + x),
     "log10p1": lambda x: np.log10(1 + x),
@@ -47,19 +48,31 @@ _REDUCE = {"sum": np.sum, "mean": np.mean}
 def transform(values: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     """One number a person from raw outputs (people, 2 haplotypes, bins, tracks).
 
-    `steps` are applied in order: ``log1p``, ``log2p1``, ``log10p1`` (of 1 + x), and
+    `steps` are applied in order: ``log``; ``log1p``, ``log2p1``, ``log10p1`` (of 1 + x); and
     ``sum_`` or ``mean_`` of ``haplotypes``, ``bins``, ``tracks``, each exactly once. The order
-    matters: a mean of logs is not the log of a mean.
+    matters: a mean of logs is not the log of a mean. A value without a logarithm is an error.
     """
     check_transform(steps)
     x = np.asarray(values, np.float64)
     for step in steps:
         if step in _ELEMENTWISE:
-            x = _ELEMENTWISE[step](x)
+            x = _logarithm(x, step)
         else:
             how, axis = step.split("_")
             x = _REDUCE[how](x, axis=_AXES[axis], keepdims=True)
     return x[:, 0, 0, 0]
+
+
+def _logarithm(x: np.ndarray, step: str) -> np.ndarray:
+    lowest = 0.0 if step == "log" else -1.0
+    if not (x > lowest).all():
+        raise HowfarError(
+            f"transform step {step}",
+            found=f"a value of {x.min():.4g}",
+            expected=f"values above {lowest:g}",
+            do="Correct the run's `transform` in the study file, or use log1p instead of log.",
+        )
+    return _ELEMENTWISE[step](x)
 
 
 def check_transform(steps: Sequence[str]) -> None:

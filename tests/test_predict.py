@@ -1,0 +1,199 @@
+"""Predictions with a model whose output can be worked out by hand: it counts letters."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+
+from howfar import predict
+from howfar.errors import HowfarError
+from howfar.models import base
+from howfar.study import Study
+
+CONTEXT, BIN = 64, 8
+SAMPLES = ["P1", "P2", "P3"]
+GENES = [("g1", "1", 101, "+"), ("g2", "1", 201, "-")]
+# pos, ref, alt, calls of P1..P3
+RECORDS = [
+    (95, "A", "G", "0|1 1|1 0|0"),
+    (103, "A", "C", "0|0 0|1 0|0"),
+    (201, "A", "G", "1|1 0|0 0|0"),
+]
+
+
+class CountG(base.SequenceModel):
+    """Track 0: G per bin; track 1: C per bin."""
+
+    name, units, weights_sha256 = "count", "letters per bin", "0" * 64
+    layout = base.Layout(CONTEXT, BIN, CONTEXT // BIN)
+    tracks = pd.DataFrame({"description": ["G", "C"]})
+    seen = 0
+
+    def predict(self, windows, bins, tracks):
+        self.seen += len(windows)
+        letters = np.stack([windows == ord("G"), windows == ord("C")], axis=-1)
+        per_bin = letters.reshape(len(windows), -1, BIN, 2).sum(2)
+        return per_bin[:, list(bins)][:, :, list(tracks)].astype(np.float32)
+
+
+class OrientedG(CountG):
+    name, oriented = "oriented", True
+
+    def tss_index(self, strand):
+        return 10
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    (tmp_path / "ref.fa").write_text(">1\n" + "A" * 400 + "\n")
+    rows = ["gene_id,name,chrom,tss,strand"] + [f"{i},{i},{c},{t},{s}" for i, c, t, s in GENES]
+    (tmp_path / "genes.csv").write_text("\n".join(rows) + "\n")
+    header = ["##fileformat=VCFv4.2", "##contig=<ID=1,length=400>",
+              '##FORMAT=<ID=GT,Number=1,Type=String,Description="G">',
+              "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *SAMPLES])]  # fmt: skip
+    body = ["\t".join(["1", str(p), ".", r, a, ".", ".", ".", "GT", *c.split()]) for p, r, a, c in RECORDS]  # fmt: skip
+    plain = tmp_path / "v.vcf"
+    plain.write_text("\n".join(header + body) + "\n")
+    pysam.tabix_compress(str(plain), f"{plain}.gz")
+    pysam.tabix_index(f"{plain}.gz", preset="vcf")
+    return Study.model_validate(
+        {
+            "name": "tiny",
+            "title": "Tiny",
+            "reality": {"genotypes": "made up", "expression": "none", "weights": "none"},
+            "cohort": {
+                "reference": str(tmp_path / "ref.fa"),
+                "variants": str(plain) + ".gz",
+                "genes": str(tmp_path / "genes.csv"),
+                "alleles": "all",
+            },
+            "runs": [
+                {"id": "g", "label": "G", "model": "count", "tracks": ["G"], "bins": "centre3"}
+            ],
+        }
+    )
+
+
+@pytest.fixture
+def model(monkeypatch) -> CountG:
+    made = CountG()
+    monkeypatch.setattr(predict, "load_model", lambda *_, **__: made)
+    return made
+
+
+def run(study, results, **kw):
+    store, cohort, genes = predict.predict(study, study.runs[0], results, **kw)
+    return store, *predict.collect(store, genes, cohort.samples, study.runs[0].transform)
+
+
+def test_a_person_is_the_mean_of_two_haplotypes_around_the_tss(study, model, results_folder):
+    _, people, reference = run(study, results_folder)
+    # g1's TSS is base 0 of bin 4 (positions 101..108): centre3 is 93..116, so both SNVs count
+    assert people.loc["g1"].to_dict() == {"P1": 0.5, "P2": 1.0, "P3": 0.0}
+    assert people.loc["g2"].to_dict() == {"P1": 1.0, "P2": 0.0, "P3": 0.0}
+    assert (reference == 0).all()
+
+
+def test_each_distinct_haplotype_is_scored_once_and_never_again(study, model, results_folder):
+    run(study, results_folder)
+    # g1: reference + {none, G, G+C}; g2: reference + {none, G}; windows reach 32 bp only
+    assert model.seen == 4 + 3
+    run(study, results_folder)
+    assert model.seen == 7
+
+
+def test_one_gene_or_contig_alone_gives_the_same_values(study, model, results_folder, tmp_path):
+    _, whole, _ = run(study, results_folder)
+    _, alone, _ = run(study, tmp_path / "alone", gene="g2")
+    assert list(alone.index) == ["g2"] and alone.loc["g2"].equals(whole.loc["g2"])
+    with pytest.raises(HowfarError, match="no gene for gene='g9'"):
+        run(study, results_folder, gene="g9")
+    with pytest.raises(HowfarError, match="chrom='7'"):
+        run(study, results_folder, chrom="7")
+
+
+def test_one_person_alone_gives_the_same_values_and_is_not_named_when_unknown(
+    study, model, results_folder
+):
+    _, whole, _ = run(study, results_folder)
+    store, alone, _ = run(study, results_folder, sample="P2")
+    assert list(alone.columns) == ["P2"] and alone["P2"].equals(whole["P2"])
+    with pytest.raises(HowfarError) as error:
+        run(study, results_folder, sample="SECRET")
+    assert "SECRET" not in str(error.value)
+
+
+def digest(folder) -> str:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
+
+
+def test_a_run_cut_off_goes_on_and_ends_in_the_same_bytes(study, model, results_folder, tmp_path):
+    store, *_ = run(study, tmp_path / "undisturbed")
+    original, calls = model.predict, iter([True, False])
+
+    def killed(*args):
+        if next(calls):
+            return original(*args)
+        raise KeyboardInterrupt
+
+    model.predict = killed
+    with pytest.raises(KeyboardInterrupt):
+        run(study, results_folder)
+    model.predict = original
+    model.seen = 0
+    again, *_ = run(study, results_folder)
+    assert model.seen == 3  # the second gene only
+    assert digest(again.path) == digest(store.path)
+
+
+def test_another_definition_has_another_store(study, model, results_folder):
+    first, *_ = run(study, results_folder)
+    changed = study.model_copy(
+        update={"runs": [study.runs[0].model_copy(update={"bins": "centre1"})]}
+    )
+    second, *_ = run(changed, results_folder)
+    assert first.path != second.path and first.path.exists()
+
+
+def test_minus_strand_genes_of_an_oriented_model_are_turned(study, monkeypatch, results_folder):
+    made = OrientedG()
+    monkeypatch.setattr(predict, "load_model", lambda *_, **__: made)
+    windows = []
+    monkeypatch.setattr(made, "predict", lambda w, b, t: windows.append(w) or np.zeros((len(w), len(b), len(t))))  # fmt: skip
+    run(study, results_folder, gene="g2")
+    # REF A at g2's TSS reads T on the minus strand, P1's G reads C, at index 10 in both
+    assert {chr(x) for x in windows[0][:, 10]} == {"T", "C"}
+
+
+def test_values_that_are_not_finite_are_an_error(study, model, results_folder):
+    model.predict = lambda w, b, t: np.full((len(w), len(b), len(t)), np.nan)
+    with pytest.raises(HowfarError, match="gene g1: found .* not finite"):
+        run(study, results_folder)
+
+
+def test_order_of_log_sum_and_mean_is_part_of_the_definition():
+    values = np.arange(12, dtype=float).reshape(1, 2, 3, 2)
+    late = predict.transform(values, ["sum_bins", "mean_tracks", "mean_haplotypes", "log1p"])
+    early = predict.transform(values, ["log1p", "sum_bins", "mean_tracks", "mean_haplotypes"])
+    assert late[0] == pytest.approx(np.log1p(values.sum(2).mean()))
+    assert early[0] == pytest.approx(np.log1p(values).sum(2).mean())
+    assert late[0] != early[0]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [["sum_bins", "mean_tracks"], ["sum_bins", "mean_tracks", "mean_haplotypes", "ln"],
+     ["sum_bins", "mean_bins", "mean_tracks", "mean_haplotypes"]],
+)  # fmt: skip
+def test_transforms_that_are_not_defined_are_errors(steps):
+    with pytest.raises(HowfarError, match="each of haplotypes, bins and tracks reduced once"):
+        predict.check_transform(steps)
+
+
+def test_a_logarithm_of_zero_is_an_error_not_minus_infinity():
+    steps = ["sum_bins", "mean_tracks", "mean_haplotypes", "log"]
+    with pytest.raises(HowfarError, match="step log: found a value of 0"):
+        predict.transform(np.zeros((1, 2, 3, 1)), steps)
