@@ -50,12 +50,17 @@ def study(tmp_path) -> Study:
     (tmp_path / "ref.fa").write_text(">1\n" + "A" * 400 + "\n")
     rows = ["gene_id,name,chrom,tss,strand"] + [f"{i},{i},{c},{t},{s}" for i, c, t, s in GENES]
     (tmp_path / "genes.csv").write_text("\n".join(rows) + "\n")
-    header = ["##fileformat=VCFv4.2", "##contig=<ID=1,length=400>",
-              '##FORMAT=<ID=GT,Number=1,Type=String,Description="G">',
-              "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *SAMPLES])]  # fmt: skip
-    body = ["\t".join(["1", str(p), ".", r, a, ".", ".", ".", "GT", *c.split()]) for p, r, a, c in RECORDS]  # fmt: skip
+    fixed = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
+    lines = [
+        "##fileformat=VCFv4.2",
+        "##contig=<ID=1,length=400>",
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
+        "\t".join([*fixed, *SAMPLES]),
+    ]
+    for pos, ref, alt, calls in RECORDS:
+        lines.append("\t".join(["1", str(pos), ".", ref, alt, *"...", "GT", *calls.split()]))
     plain = tmp_path / "v.vcf"
-    plain.write_text("\n".join(header + body) + "\n")
+    plain.write_text("\n".join(lines) + "\n")
     pysam.tabix_compress(str(plain), f"{plain}.gz")
     pysam.tabix_index(f"{plain}.gz", preset="vcf")
     return Study.model_validate(
@@ -118,7 +123,7 @@ def test_one_person_alone_gives_the_same_values_and_is_not_named_when_unknown(
     study, model, results_folder
 ):
     _, whole, _ = run(study, results_folder)
-    store, alone, _ = run(study, results_folder, sample="P2")
+    _, alone, _ = run(study, results_folder, sample="P2")
     assert list(alone.columns) == ["P2"] and alone["P2"].equals(whole["P2"])
     with pytest.raises(HowfarError) as error:
         run(study, results_folder, sample="SECRET")
@@ -162,7 +167,12 @@ def test_minus_strand_genes_of_an_oriented_model_are_turned(study, monkeypatch, 
     made = OrientedG()
     monkeypatch.setattr(predict, "load_model", lambda *_, **__: made)
     windows = []
-    monkeypatch.setattr(made, "predict", lambda w, b, t: windows.append(w) or np.zeros((len(w), len(b), len(t))))  # fmt: skip
+
+    def keep(given, bins, tracks):
+        windows.append(given)
+        return np.zeros((len(given), len(bins), len(tracks)))
+
+    monkeypatch.setattr(made, "predict", keep)
     run(study, results_folder, gene="g2")
     # REF A at g2's TSS reads T on the minus strand, P1's G reads C, at index 10 in both
     assert {chr(x) for x in windows[0][:, 10]} == {"T", "C"}
