@@ -246,6 +246,8 @@ def _fetch_all(
 
 def _fetch_one(source: Source, folder: Path, mirror: str | None) -> None:
     """One file through pooch: a temporary name beside it, checked, then renamed."""
+    # pooch makes this folder too, but two of its threads may collide over it.
+    (folder / source.id).parent.mkdir(parents=True, exist_ok=True)
     shelf = pooch.create(
         path=folder,
         base_url=HOST,
@@ -264,10 +266,14 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None) -> None:
     except OSError as error:
         raise HowfarError(
             source.url,
-            found=f"no complete answer in {RETRIES + 1} attempts ({type(error).__name__})",
+            found=f"no complete file after {RETRIES + 1} attempts ({_first_line(error)})",
             expected=f"{source.bytes} bytes",
             do="Run `howfar fetch` again later: files that are there are not fetched twice.",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
 
 
 def _from_mirror(source: Source, mirror: str) -> Callable[[str, str, pooch.Pooch], None]:
