@@ -120,14 +120,14 @@ def fetch_what_is_needed(names: list[str], results: Path) -> None:
         print(f"howfar: going on without some published tables. {error}", file=sys.stderr)
 
 
-def execute_notebook(source: Path, out: Path, *, study: str | None, results: Path) -> None:
+def execute_notebook(source: Path, out: Path, *, study: Study | None, results: Path) -> None:
     """Execute a template by papermill, whole or not at all."""
     import papermill
 
     figures = out.resolve().parents[1] / "_figures"
     parameters = {"results": str(results), "output": str(figures)}
     if study:
-        parameters["study"] = study
+        parameters["study"] = study.name
     part = out.with_name(f".{out.stem}.{os.getpid()}.ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

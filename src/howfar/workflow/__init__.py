@@ -44,6 +44,7 @@ class Plan:
     """What the workflow makes for one study."""
 
     study: Study
+    file: Path  # the study file
     results: Path
 
     @property
@@ -67,7 +68,7 @@ class Plan:
     def inputs(self) -> list[str]:
         """The cohort's files that the workflow doesn't make itself, and the study file."""
         made = [] if self.study.simulate else [str(p) for p in input_files(self.study).values()]
-        return [str(study_file(self.study.name)), *made, *self.source_files]
+        return [str(self.file), *made, *self.source_files]
 
     @property
     def possible(self) -> bool:
@@ -95,8 +96,8 @@ class Plan:
 
 
 def plan(name: str, results: str | Path) -> Plan:
-    """The plan of the study of that name."""
-    return Plan(load_study(name), Path(results).resolve())
+    """The plan of a study, given by name or by its file."""
+    return Plan(load_study(name), study_file(name).resolve(), Path(results).resolve())
 
 
 def run(
