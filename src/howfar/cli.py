@@ -226,7 +226,7 @@ def notebook(
     """Execute a notebook by papermill; figures go to book/_figures."""
     from .pipeline import execute_notebook
 
-    execute_notebook(source, out, study=_load(study) if study else None, results=_State.results)
+    execute_notebook(source, out, study=study or None, results=_State.results)
 
 
 @app.command()

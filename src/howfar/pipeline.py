@@ -120,23 +120,37 @@ def fetch_what_is_needed(names: list[str], results: Path) -> None:
         print(f"howfar: going on without some published tables. {error}", file=sys.stderr)
 
 
-def execute_notebook(source: Path, out: Path, *, study: Study | None, results: Path) -> None:
-    """Execute a template by papermill, whole or not at all."""
+def execute_notebook(source: Path, out: Path, *, study: str | None, results: Path) -> None:
+    """Execute a template by papermill, whole or not at all; `study` is a name or a file.
+
+    The kernel works in the project's folder and is given paths relative to it, so that no page
+    shows where on a machine the project lies.
+    """
     import papermill
 
     figures = out.resolve().parents[1] / "_figures"
-    parameters = {"results": str(results), "output": str(figures)}
+    parameters = {"results": _in_project(results), "output": _in_project(figures)}
     if study:
-        parameters["study"] = study.name
+        parameters["study"] = study
     part = out.with_name(f".{out.stem}.{os.getpid()}.ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(
-            source, part, parameters=parameters, progress_bar=False, kernel_name="python3"
+            source,
+            part,
+            parameters=parameters,
+            progress_bar=False,
+            kernel_name="python3",
+            cwd=project_root(),
         )
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _in_project(path: Path) -> str:
+    path, root = path.resolve(), project_root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def build_book(results: Path) -> None:

@@ -53,6 +53,12 @@ class Plan:
         return self.results / self.study.name
 
     @property
+    def handle(self) -> str:
+        """How commands are told of the study: its name, or its file where that lies elsewhere."""
+        name = self.study.name
+        return name if study_file(name).resolve() == self.file else str(self.file)
+
+    @property
     def computed(self) -> bool:
         """True where we compute the tables, False where others published them."""
         return self.study.cohort is not None
