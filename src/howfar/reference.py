@@ -1,7 +1,8 @@
 """The reference genome: windows of a FASTA file as bytes.
 
-A contig that is not there is an error, never a run of N. The index (`.fai`) is kept in a cache
-folder, so that a read-only FASTA works and a stale index beside it does no harm.
+A contig that is not there is an error, never a run of N. An index (`.fai`) beside the FASTA is
+used only if it fits; otherwise one is made in a cache folder, never beside the FASTA, so that a
+read-only folder works and a stale index does no harm.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Reference:
         self.path = Path(path)
         self.counts: Counter[str] = Counter()
         _check_readable(self.path)
-        index, stale = _index_in_cache(self.path)
+        index, stale = _find_index(self.path)
         self.counts["stale index ignored"] += stale
         try:
             self._fasta = pyfaidx.Fasta(
@@ -183,13 +184,18 @@ def _cache_folder() -> Path:
     return folder
 
 
-def _index_in_cache(path: Path) -> tuple[Path, int]:
-    """(index of `path` in the cache folder, 1 if one beside the FASTA was stale)."""
+def _find_index(path: Path) -> tuple[Path, int]:
+    """(an index that fits `path`, 1 if the one beside the FASTA is stale).
+
+    The one beside the FASTA where it fits; else one in the cache folder, made if need be.
+    """
     status = path.stat()
-    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
-    index = _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.fai"
     beside = path.with_name(path.name + ".fai")
     fits = beside.is_file() and index_fits(path, beside)
+    if fits and beside.stat().st_mtime >= status.st_mtime:
+        return beside, 0
+    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    index = _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.fai"
     stale = int(beside.is_file() and not fits)
     if stale:
         warnings.warn(
