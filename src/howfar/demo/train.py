@@ -19,6 +19,7 @@ import pandas as pd
 
 from ..errors import HowfarError
 from ..models.base import encoding_table, reverse_complement
+from ..models.enformer import build_network
 from . import genome, grammar
 
 CONTEXT, BIN = 8_192, 32
@@ -135,46 +136,6 @@ def _batch(world: World, places: list[tuple[str, int]], flip: np.ndarray):
     windows[flip] = reverse_complement(windows[flip])
     targets[flip] = targets[flip][:, ::-1]
     return torch.from_numpy(encoding_table()[windows]), torch.from_numpy(targets)
-
-
-# --- model --------------------------------------------------------------------------------------
-
-
-def build_network(hparams: dict):
-    """The small Enformer, its pooling rewritten in an equal but faster form."""
-    from enformer_pytorch import Enformer
-    from enformer_pytorch.modeling_enformer import AttentionPool
-
-    network = Enformer.from_hparams(**hparams)
-    for module in network.modules():
-        for name, child in list(module.named_children()):
-            if isinstance(child, AttentionPool):
-                setattr(module, name, _pair_pool(child))
-    return network
-
-
-def _pair_pool(pool):
-    """Attention pooling of pairs: softmax over two is a sigmoid of the difference.
-
-    With d = x_0 - x_1, sum_i softmax(W x)_i x_i = x_1 + d sigmoid(W d): one half of the
-    products, and no softmax over a dimension of two, which takes half of the time.
-    """
-    import torch
-
-    class PairPool(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.to_attn_logits = pool.to_attn_logits
-
-        def forward(self, x):
-            first, second = x[..., 0::2], x[..., 1::2]
-            difference = first - second
-            weight = self.to_attn_logits.weight[:, :, 0]
-            return second + difference * torch.sigmoid(
-                torch.nn.functional.conv1d(difference, weight)
-            )
-
-    return PairPool()
 
 
 # --- training -----------------------------------------------------------------------------------

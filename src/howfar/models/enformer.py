@@ -1,0 +1,199 @@
+"""Enformer (Avsec et al. 2021, Nature Methods 18:1196) as a `SequenceModel`.
+
+The demo's small Enformer is one: an ``enformer_pytorch`` network whose folder holds
+``weights.safetensors`` and ``config.json`` (hyper-parameters, tracks, regions of the genes).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import HowfarError
+from ..provenance import sha256_of
+from .base import Layout, SequenceModel, encoding_table
+
+
+class EnformerModel(SequenceModel):
+    """A small Enformer read from a folder of weights.
+
+    Values are the head's outputs (linear, after softplus) in the units of ``config.json``.
+    Batches have one fixed shape: the last one is filled up with N, so that a window's values
+    do not depend on which windows are beside it.
+    """
+
+    def __init__(
+        self, name: str, weights: Path | None, *, device: str = "auto", batch_size: int = 8
+    ) -> None:
+        """Load and check; HowfarError as `load_model` says."""
+        import torch
+
+        config = _config(name, weights)
+        self.name, self.batch_size = name, batch_size
+        self.layout = Layout(
+            context=config["context"],
+            bin_size=config["bin_size"],
+            n_bins=config["context"] // config["bin_size"],
+        )
+        self.tracks = pd.DataFrame({"description": config["tracks"]})
+        self.units = config["units"]
+        self.device = pick_device(device)
+        file = weights / "weights.safetensors"
+        self.weights_sha256 = sha256_of(file)
+        self._regions = config["regions"]
+        self._network = _network(config["hparams"], file).to(self.device).eval()
+        self._table = torch.from_numpy(encoding_table()).to(self.device)
+
+    def region_of(self, gene_id: str) -> str | None:
+        """'train', 'valid' or 'test', by the contig the gene lies on; None if not known."""
+        return self._regions.get(gene_id)
+
+    def predict(
+        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
+    ) -> np.ndarray:
+        """Values of `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
+        import torch
+
+        self._check(windows)
+        out = np.empty((len(windows), len(bins), len(tracks)), np.float32)
+        rows = torch.as_tensor(list(tracks), device=self.device)
+        with torch.inference_mode():
+            for start in range(0, len(windows), self.batch_size):
+                part = windows[start : start + self.batch_size]
+                full = np.full((self.batch_size, self.layout.context), ord("N"), np.uint8)
+                full[: len(part)] = part
+                values = self._forward(torch.from_numpy(full).to(self.device), bins, rows)
+                out[start : start + len(part)] = values[: len(part)].cpu().numpy()
+        return out
+
+    def _forward(self, bases, bins: Sequence[int], tracks):
+        """One batch of bytes (batch, context) to (batch, bins, tracks): heads where asked for."""
+        network = self._network
+        x = self._table[bases.long()].transpose(1, 2)
+        x = network.conv_tower(network.stem(x)).transpose(1, 2)
+        x = network.transformer(x)[:, list(bins)]
+        linear, positive = network.heads["human"]
+        x = network.final_pointwise(x)
+        return positive(x @ linear.weight[tracks].T + linear.bias[tracks])
+
+    def _check(self, windows: np.ndarray) -> None:
+        if windows.dtype == np.uint8 and windows.shape[1:] == (self.layout.context,):
+            return
+        raise HowfarError(
+            f"model {self.name}, windows",
+            found=f"{windows.dtype} of shape {windows.shape}",
+            expected=f"uint8 of shape (n, {self.layout.context})",
+            do="Build the windows with the model's context length.",
+        )
+
+
+def pick_device(wanted: str) -> str:
+    """'auto' resolved; HowfarError where the device asked for is absent."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cpu":
+        return wanted
+    if wanted.split(":")[0] == "cuda" and torch.cuda.is_available():
+        index = wanted.partition(":")[2] or "0"
+        if index.isdigit() and int(index) < torch.cuda.device_count():
+            return wanted
+    raise HowfarError(
+        f"device {wanted!r}",
+        found=f"{torch.cuda.device_count()} CUDA devices and the CPU",
+        expected="'auto', 'cpu', or a CUDA device that is there",
+        do="Set the run's `device` to one of them.",
+    )
+
+
+def _config(name: str, weights: Path | None) -> dict:
+    """The weights folder's config.json, checked."""
+    if weights is None:
+        raise HowfarError(
+            f"model {name}",
+            found="no `weights`",
+            expected="the folder of its weights",
+            do="Set `weights` in the run of the study file.",
+        )
+    for file in ("config.json", "weights.safetensors"):
+        if not (weights / file).is_file():
+            raise HowfarError(
+                str(weights / file),
+                found="no such file",
+                expected=f"the weights of {name}",
+                do="Train the model (`howfar simulate` trains the demo's) or correct `weights`.",
+            )
+    try:
+        config = json.loads((weights / "config.json").read_text())
+        missing = {"hparams", "context", "bin_size", "tracks", "units", "regions"} - set(config)
+    except (ValueError, TypeError) as error:
+        config, missing = {}, {f"readable JSON ({error})"}
+    if missing:
+        raise HowfarError(
+            str(weights / "config.json"),
+            found=f"no {', '.join(sorted(missing))}",
+            expected="the file that the training writes",
+            do="Train the model again.",
+        )
+    return config
+
+
+def _network(hparams: dict, file: Path):
+    """The network with the weights of `file`; HowfarError where they do not fit."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    network = build_network(hparams)
+    try:
+        network.load_state_dict(load_file(file))
+    except (RuntimeError, SafetensorError) as error:
+        raise HowfarError(
+            str(file),
+            found=f"other weights ({str(error).splitlines()[0]})",
+            expected="weights of the architecture in config.json",
+            do="Train the model again, or restore the two files that belong together.",
+        ) from error
+    return network
+
+
+def build_network(hparams: dict[str, Any]):
+    """The small Enformer, its pooling rewritten in an equal but faster form."""
+    from enformer_pytorch import Enformer
+    from enformer_pytorch.modeling_enformer import AttentionPool
+
+    network = Enformer.from_hparams(**hparams)
+    for module in network.modules():
+        for name, child in list(module.named_children()):
+            if isinstance(child, AttentionPool):
+                setattr(module, name, _pair_pool(child))
+    return network
+
+
+def _pair_pool(pool):
+    """Attention pooling of pairs: softmax over two is a sigmoid of the difference.
+
+    With d = x_0 - x_1, sum_i softmax(W x)_i x_i = x_1 + d sigmoid(W d): one half of the
+    products, and no softmax over a dimension of two, which takes half of the time.
+    """
+    import torch
+
+    class PairPool(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.to_attn_logits = pool.to_attn_logits
+
+        def forward(self, x):
+            first, second = x[..., 0::2], x[..., 1::2]
+            difference = first - second
+            weight = self.to_attn_logits.weight[:, :, 0]
+            return second + difference * torch.sigmoid(
+                torch.nn.functional.conv1d(difference, weight)
+            )
+
+    return PairPool()
