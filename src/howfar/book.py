@@ -1,0 +1,341 @@
+"""The pages of the book that are made from results, tables and commands, not written by hand.
+
+`prepare` is called after the notebooks have run and before the book is built. It fills
+``book/_generated/``: executed notebooks with their study in the title, and Markdown pages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from . import tables
+from .errors import HowfarError
+from .figures.view import View, from_project, view
+from .project import project_root
+from .study import load_study
+
+#: Studies in the order of the start page.
+STUDIES = ["geuvadis_public", "sasse2023", "demo"]
+_FIRST_PICTURES = ["geuvadis_public", "demo"]
+
+
+def prepare(
+    results: str | Path = "results",
+    book: str | Path | None = None,
+    executed: str | Path | None = None,
+    figures: str | Path | None = None,
+) -> Path:
+    """Write ``<book>/_generated``; returns it.
+
+    `executed` holds ``<notebook>.<study>.ipynb`` of every page (default ``<book>/_executed``),
+    `figures` the SVG files (default ``<book>/_figures``). Raises HowfarError if an executed
+    notebook is not there.
+    """
+    book = Path(book) if book else project_root() / "book"
+    executed = Path(executed) if executed else book / "_executed"
+    figures = Path(figures) if figures else book / "_figures"
+    results = from_project(results)
+    folder = book / "_generated"
+    part = book / f".generated.{os.getpid()}"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    for name, study in executed_pages(book):
+        page = f"{name}.{study}.ipynb"
+        (part / page).write_text(titled(executed / page, study))
+    views = {s: view(s, results=results) for s in STUDIES}
+    pages = {
+        "answer": answer(views),
+        "central": central_pictures(figures, part),
+        "commands": commands(),
+        "tables": table_reference(),
+        "numbers": numbers(views),
+        "ledger": ledger(results / "ledger.csv"),
+    }
+    for name, text in pages.items():
+        (part / f"{name}.md").write_text(text.rstrip() + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+    return folder
+
+
+def executed_pages(book: Path) -> list[tuple[str, str]]:
+    """(notebook, study) of every page of the table of contents that is an executed notebook."""
+    toc = yaml.safe_load((book / "_toc.yml").read_text())
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    names = [Path(f).name for f in files if f.startswith("_generated/") and "." in Path(f).name]
+    return [tuple(name.split(".", 1)) for name in names]
+
+
+# --- notebooks -------------------------------------------------------------------------------
+
+
+def titled(path: Path, study: str) -> str:
+    """An executed notebook as a page: its study in the title, nothing of this machine in it.
+
+    The cell with the injected parameters and papermill's metadata hold paths; they are dropped.
+    """
+    if not path.is_file():
+        raise HowfarError(
+            str(path),
+            found="no such file",
+            expected="the executed notebook of this page",
+            do="Run `make book`, which runs the notebooks first.",
+        )
+    notebook = json.loads(path.read_text())
+    notebook["metadata"].pop("papermill", None)
+    cells = []
+    for cell in notebook["cells"]:
+        tags = cell["metadata"].get("tags", [])
+        if "injected-parameters" in tags:
+            continue
+        if "parameters" in tags:
+            cell["source"] = [f'study = "{study}"\n', "runs = []\n", 'results = "results"\n']
+            cell["source"] += ['output = "results/figures"']
+        cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")}
+        cells.append(cell)
+    first = "".join(cells[0]["source"]).split("\n", 1)
+    title = load_study(study).title
+    cells[0]["source"] = f"{first[0]}: {title}\n" + (first[1] if len(first) > 1 else "")
+    notebook["cells"] = cells
+    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+# --- start page ------------------------------------------------------------------------------
+
+
+def answer(views: dict[str, View]) -> str:
+    """The answer in five sentences, every number from the table `numbers`."""
+    sentences = [
+        _across_genes(views["geuvadis_public"]),
+        _across_people(views["geuvadis_public"], views["sasse2023"]),
+        _signs(views["geuvadis_public"]),
+        _rival(views["geuvadis_public"]),
+        _known_truth(views["demo"]),
+    ]
+    return "\n".join(f"{i}. {text}" for i, text in enumerate(sentences, 1))
+
+
+def _value(number, digits: int = 3) -> str:
+    """'0.044 (95 % interval 0.020 to 0.068)' of a row of `numbers`."""
+    text = f"{number.value:.{digits}f}"
+    if pd.notna(number.ci_low):
+        text += f" (95 % interval {number.ci_low:.{digits}f} to {number.ci_high:.{digits}f})"
+    return text.replace("-", "−")
+
+
+def _absent(view: View) -> str:
+    if view.study.published:
+        return f"({view.study.title}: not fetched yet; run `howfar fetch {view.study.name}`.)"
+    return f"({view.study.title}: not run yet; run `howfar run --study {view.study.name}`.)"
+
+
+def _run_of(view: View, kind: str, figure: str) -> str | None:
+    """The first run of that kind with numbers for that figure."""
+    what = {"reference": "reference.spearman", "across": "across.pooled.mean_r"}[figure]
+    for run in view.colours:
+        of_kind = view.runs.set_index("run_id").loc[run, "kind"] == kind
+        if of_kind and view.number(f"{run}.{what}") is not None:
+            return run
+    return None
+
+
+def _across_genes(view: View) -> str:
+    if view.tables is None or (run := _run_of(view, "network", "reference")) is None:
+        return _absent(view)
+    found = view.number(f"{run}.reference.spearman")
+    return (
+        f"**Across genes, well:** from the reference sequence alone {view.labels[run]} ranks the "
+        f"mean expression of {found.n:,} genes with Spearman's ρ = {_value(found)}."
+    )
+
+
+def _across_people(*views: View) -> str:
+    parts = []
+    for one in views:
+        if one.tables is None or (run := _run_of(one, "network", "across")) is None:
+            parts.append(_absent(one))
+            continue
+        key = f"{run}.across.pooled"
+        mean, low, high = (one.number(f"{key}.{w}") for w in ("mean_r", "min_r", "max_r"))
+        parts.append(
+            f"in {one.study.title} the mean r of {one.labels[run]} over {mean.n:,} genes is "
+            f"{_value(mean)}, from {low.value:.2f} to {high.value:.2f}".replace("-", "−")
+        )
+    return "**Across people, hardly:** " + "; ".join(parts) + "."
+
+
+def _signs(view: View) -> str:
+    if view.tables is None or (run := _run_of(view, "network", "across")) is None:
+        return _absent(view)
+    key = f"{run}.across.pooled"
+    spread, chance, below = (
+        view.number(f"{key}.{w}") for w in ("observed_sd", "sampling_sd", "share_negative")
+    )
+    return (
+        f"**The effect is seen, its direction is not:** r spreads over genes with a standard "
+        f"deviation of {spread.value:.3f} where sampling alone gives {chance.value:.3f}, and yet "
+        f"{100 * below.value:.0f} % of the genes have a negative r."
+    )
+
+
+def _rival(view: View) -> str:
+    if view.tables is None or (run := _run_of(view, "linear", "across")) is None:
+        return _absent(view)
+    mean = view.number(f"{run}.across.pooled.mean_r")
+    return (
+        f"**A linear model does better:** {view.labels[run]}, trained on people's genotypes, has a "
+        f"mean r of {_value(mean)} over {mean.n:,} genes, but says nothing about a gene or a "
+        "variant it was not trained on."
+    )
+
+
+def _known_truth(view: View) -> str:
+    if view.tables is None:
+        return _absent(view)
+    words = {
+        "network": "the network",
+        "lead_snp": "the lead SNP alone",
+        "truth": "the truth itself",
+    }
+    parts = []
+    for kind, name in words.items():
+        if (run := _run_of(view, kind, "across")) is not None:
+            mean = view.number(f"{run}.across.pooled.mean_r")
+            parts.append(f"{name} {_value(mean)}")
+    return (
+        "**Where the truth is known, the same picture:** in the simulated demo cohort the mean r "
+        "across people is, for " + ", ".join(parts) + "."
+    )
+
+
+def central_pictures(figures: Path, folder: Path) -> str:
+    """The central picture of each study that has one, copied beside the page that shows it."""
+    blocks = []
+    for study in _FIRST_PICTURES:
+        found = next(iter(sorted(figures.rglob(f"central.{study}.svg"))), None)
+        if found is None:
+            continue
+        shutil.copyfile(found, folder / found.name)
+        real = load_study(study).reality
+        blocks.append(
+            f"```{{figure}} /_generated/{found.name}\n"
+            ":alt: Correlation across genes above, across people below\n"
+            ":figclass: central\n\n"
+            f"{load_study(study).title}. Genotypes: {real.genotypes}. Expression: "
+            f"{real.expression}. Model weights: {real.weights}.\n```\n"
+        )
+    return "\n".join(blocks) or "The central picture appears here when a study has been run.\n"
+
+
+# --- reference pages -------------------------------------------------------------------------
+
+
+def commands() -> str:
+    """Every command of `howfar` with its options, from the command line's own help."""
+    import click
+    import typer
+
+    from .cli import app
+
+    root = typer.main.get_command(app)
+    lines = ["# Commands", "", _plain(root.help), ""]
+
+    def add(command: click.Command, path: str) -> None:
+        if isinstance(command, click.Group):
+            for name in sorted(command.commands):
+                add(command.commands[name], f"{path} {name}")
+            return
+        lines.extend([f"## `{path}`", "", _plain(command.help), ""])
+        rows = [_option(p) for p in command.params if p.name != "help"]
+        if rows:
+            lines.extend(["| option | meaning |", "|---|---|", *rows, ""])
+
+    add(root, "howfar")
+    return "\n".join(lines)
+
+
+def _plain(text: str | None) -> str:
+    """Help text as Markdown: indented lines are commands."""
+    lines = []
+    for line in (text or "").strip().splitlines():
+        lines.append(f"    {line.strip()}" if line.startswith("    ") else line)
+    return "\n".join(lines)
+
+
+def _option(parameter) -> str:
+    names = ", ".join(f"`{o}`" for o in parameter.opts)
+    names = names if names.startswith("`-") else f"`{parameter.name.upper()}`"
+    default = parameter.default
+    shown = "" if default in (None, "", False) or callable(default) else f" Default: `{default}`."
+    meaning = (getattr(parameter, "help", "") or "").replace("|", "\\|").replace("\n", " ")
+    return f"| {names} | {meaning}{shown} |"
+
+
+def table_reference() -> str:
+    """The columns of every result table, from the schemas."""
+    lines = [
+        "# Result tables",
+        "",
+        "One schema for what is computed here and for what others published. Each table is a "
+        "Parquet file, `results/<study>/tables/<table>.parquet`, checked when written and when "
+        "read, with its provenance in the file's metadata. `individuals` lies in a folder of its "
+        "own, because its rows are single people.",
+        "",
+    ]
+    for name, schema in tables.SCHEMAS.items():
+        key = ", ".join(f"`{c}`" for c in schema.unique)
+        lines += [
+            f"## `{name}`",
+            "",
+            f"One row for each {key}.",
+            "",
+            "| column | type |",
+            "|---|---|",
+        ]
+        for column, spec in schema.columns.items():
+            lines.append(f"| `{column}` | {spec.dtype}{'' if spec.nullable else ', required'} |")
+        lines.append("")
+    lines += ["## Features", "", "| feature | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {text} |" for name, text in tables.FEATURES.items()]
+    return "\n".join(lines)
+
+
+def numbers(views: dict[str, View]) -> str:
+    """Every number that the figures and sentences show, with its definition."""
+    lines = [
+        "# Numbers",
+        "",
+        "Every number that a figure or a sentence of this book shows. The same list as CSV: "
+        "`howfar numbers STUDY --csv numbers.csv`.",
+        "",
+    ]
+    for study, one in views.items():
+        lines += [f"## {one.study.title}", ""]
+        if one.tables is None:
+            lines += [_absent(one), ""]
+            continue
+        lines += ["| id | value | interval | n |", "|---|---|---|---|"]
+        for row in sorted(one.all_numbers(), key=lambda r: r.id):
+            ends = "" if pd.isna(row.ci_low) else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
+            count = "" if pd.isna(row.n) else f"{row.n:,}"
+            short = row.id.removeprefix(f"{study}.")
+            lines.append(f"| `{short}` | {row.value:.5g} | {ends} | {count} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def ledger(path: Path) -> str:
+    """Seconds of each step, from `path` (columns step, seconds)."""
+    lines = ["# What it costs", "", "Seconds of each step of the last complete run.", ""]
+    if not path.is_file():
+        return "\n".join([*lines, "No run has been recorded yet: run `make book`."])
+    steps = pd.read_csv(path)
+    lines += ["| step | seconds |", "|---|---:|"]
+    lines += [f"| {row.step} | {row.seconds:.1f} |" for row in steps.itertuples()]
+    return "\n".join([*lines, f"| **sum** | **{steps['seconds'].sum():.1f}** |"])

@@ -1,0 +1,32 @@
+"""Figures of the book: one study's result tables in, SVG, PNG, PDF and CSV out.
+
+A notebook opens a study with `view`, shows `missing(view)` (a box, or nothing) and calls one
+function per figure. Statistics come from the tables and from `howfar.stats`; nothing here
+computes an estimate of its own.
+"""
+
+from .across import central, controls, distribution, ranked, volcano
+from .distance import trends
+from .people import scatters
+from .reference import bars, scatter
+from .style import Shown
+from .view import Box, View, missing, view
+from .world import ceiling
+
+__all__ = [
+    "Box",
+    "Shown",
+    "View",
+    "bars",
+    "ceiling",
+    "central",
+    "controls",
+    "distribution",
+    "missing",
+    "ranked",
+    "scatter",
+    "scatters",
+    "trends",
+    "view",
+    "volcano",
+]

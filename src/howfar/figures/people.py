@@ -1,0 +1,88 @@
+"""Points of single people, for studies that allow it; never with an identifier."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from .. import stats, tables
+from ..errors import HowfarError
+from . import style
+from .across import main_rows
+from .view import View, figure
+
+
+def individuals(view: View) -> pd.DataFrame:
+    """Person-level predictions and expression without the sample column, rows in random order.
+
+    Raises HowfarError unless the study's file says ``individuals: public``.
+    """
+    if view.study.individuals != "public":
+        raise HowfarError(
+            f"study {view.study.name}",
+            found="individuals: private",
+            expected="individuals: public, as points of single people are asked for",
+            do="Leave the figure out, or change the study's file if all people agreed.",
+        )
+    path = tables.path_of(view.results, view.study.name, "individuals")
+    if not path.exists():
+        return tables.empty("individuals").drop(columns="sample")
+    frame = tables.read(path, "individuals")
+    frame = frame[frame["run_id"].isin(view.runs["run_id"])].drop(columns="sample")
+    # The table is ordered by sample; the order alone would identify people.
+    return frame.sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+def examples(view: View, run: str, count: int = 4) -> list[str]:
+    """Genes that show the range of r for one run: best, worst, and between them."""
+    table = main_rows(view)
+    part = table[table["run_id"] == run].sort_values("pearson", ascending=False)
+    if len(part) < count:
+        return list(part["gene_id"])
+    places = [round(i * (len(part) - 1) / (count - 1)) for i in range(count)]
+    return [part["gene_id"].iloc[i] for i in places]
+
+
+@figure("across_examples")
+def scatters(view: View):
+    """Prediction against expression over people for four genes of the first run."""
+    table = main_rows(view)
+    if table.empty:
+        return "No correlations across people are public for this study."
+    if view.study.individuals != "public":
+        return "Points of single people are not shown: the study's file says individuals: private."
+    people = individuals(view)
+    runs = [run for run in view.labels if (people["run_id"] == run).any()]
+    if not runs:
+        return "No person-level values are public for this study."
+    run = runs[0]
+    genes = [g for g in examples(view, run) if (people["gene_id"] == g).any()]
+    drawn, axes = style.panels([2.1] * len(genes))
+    names = view.tables["genes"].set_index("gene_id")["name"]
+    shown = []
+    for axis, gene in zip(axes, genes, strict=True):
+        part = people[(people["run_id"] == run) & (people["gene_id"] == gene)]
+        part = part.dropna(subset=["predicted", "observed"])
+        _panel(axis, part, view.colours[run])
+        axis.set_title(f"{names.get(gene) or gene}")
+        shown.append(part)
+    axes[-1].set_xlabel(f"prediction, {view.labels[run]}")
+    caption = (
+        f"{view.labels[run]}: four genes over the whole range of r, best to worst; one point is "
+        "one person. The genes are chosen by their r, so the extremes flatter or damn the model."
+    )
+    data = pd.concat(shown).drop(columns="fold")
+    return drawn, data, caption
+
+
+def _panel(axis, part: pd.DataFrame, colour: str) -> None:
+    x, y = part["predicted"].to_numpy(float), part["observed"].to_numpy(float)
+    axis.scatter(x, y, s=9, alpha=0.5, color=colour, linewidths=0, rasterized=True)
+    axis.set_ylabel("expression")
+    axis.ticklabel_format(useOffset=False)
+    axis.locator_params(axis="x", nbins=5)
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.25 * (high - low))
+    r, n = stats.pearson_rows(x, y)
+    ends = stats.fisher_interval(r, n)
+    text = f"r = {style.signed(r[0])} {style.interval(ends[0][0], ends[1][0], 2)}"
+    style.note(axis, f"{text}, n = {n[0]} people")

@@ -1,0 +1,116 @@
+"""The first figure: does the model rank genes? Reference prediction against mean expression."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from . import style
+from .view import View, figure
+
+_COLUMNS = [
+    *("run_id", "label", "region", "n", "pearson", "pearson_low", "pearson_high"),
+    *("spearman", "spearman_low", "spearman_high"),
+]
+_NONE = "No reference predictions beside mean expression are public for this study."
+
+
+def across_genes(view: View) -> pd.DataFrame:
+    """Correlation across genes: one row per run and region ('all' first), from `numbers`.
+
+    Columns run_id, label, region, n (genes), pearson, pearson_low, pearson_high, spearman,
+    spearman_low, spearman_high.
+    """
+    rows = []
+    for run, label in view.labels.items():
+        for region in ["all", *style.REGIONS]:
+            suffix = "" if region == "all" else f".{region}"
+            found = {
+                name: view.number(f"{run}.reference.{name}{suffix}")
+                for name in ("pearson", "spearman")
+            }
+            if found["pearson"] is None:
+                continue
+            row = {"run_id": run, "label": label, "region": region, "n": found["pearson"].n}
+            for name, number in found.items():
+                row |= {name: number.value, f"{name}_low": number.ci_low}
+                row |= {f"{name}_high": number.ci_high}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+@figure("reference_scatter")
+def scatter(view: View):
+    """Reference prediction against mean expression, one panel per run."""
+    table = view["reference"].dropna(subset=["prediction", "observed_mean"])
+    if table.empty:
+        return _NONE
+    summary = across_genes(view)
+    runs = [run for run in view.labels if run in set(summary["run_id"])]
+    drawn, axes = style.panels([2.7] * len(runs))
+    for axis, run in zip(axes, runs, strict=True):
+        row = summary[(summary["run_id"] == run) & (summary["region"] == "all")].iloc[0]
+        _scatter_panel(axis, table[table["run_id"] == run], row, view, run)
+    axes[-1].set_xlabel("prediction from the reference sequence")
+    caption = (
+        "Prediction from the reference sequence against mean expression over people; one point "
+        "is one gene. ρ is Spearman's, r Pearson's on the values as they are in the table, with "
+        "95 % block-bootstrap intervals."
+    )
+    return drawn, table, caption
+
+
+def _scatter_panel(axis, part: pd.DataFrame, row: pd.Series, view: View, run: str) -> None:
+    x, y = part["prediction"].to_numpy(float), part["observed_mean"].to_numpy(float)
+    wide = x.min() > 0 and x.max() > 100 * np.quantile(x, 0.1)
+    axis.scatter(x, y, s=7, alpha=0.35, color=view.colours[run], linewidths=0, rasterized=True)
+    axis.set_xscale("log" if wide else "linear")
+    axis.set_ylabel("mean expression")
+    units = view.runs.set_index("run_id").loc[run, "units"]
+    title = f"{row['label']}" + (f" ({units})" if isinstance(units, str) and units else "")
+    axis.set_title(title, fontsize=10 if len(title) < 52 else 8.5)
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.3 * (high - low))  # room for the numbers above the points
+    style.note(
+        axis,
+        f"n = {int(row['n'])} genes\n"
+        f"ρ = {style.signed(row['spearman'])} "
+        f"{style.interval(row['spearman_low'], row['spearman_high'], 2)}\n"
+        f"r = {style.signed(row['pearson'])} "
+        f"{style.interval(row['pearson_low'], row['pearson_high'], 2)}",
+    )
+
+
+@figure("reference_bars")
+def bars(view: View):
+    """Spearman's correlation across genes per run, by the model's own data split where known."""
+    if view["reference"].dropna(subset=["prediction", "observed_mean"]).empty:
+        return _NONE
+    summary = across_genes(view)
+    drawn, (axis,) = style.panels([0.9 + 0.34 * len(summary)])
+    place, ticks, names = 0.0, [], []
+    for run, part in summary.groupby("run_id", sort=False):
+        for row in part.itertuples():
+            _bar(axis, place, row, view.colours[run])
+            ticks.append(place)
+            names.append(row.label if row.region == "all" else f"{style.REGIONS[row.region]} genes")
+            place += 1
+        place += 0.5
+    axis.set_yticks(ticks, names)
+    axis.invert_yaxis()
+    axis.axvline(0, color=style.INK, lw=0.8)
+    axis.set_xlim(min(0, summary["spearman_low"].min() - 0.05), 1.0)
+    axis.set_xlabel("Spearman's ρ across genes, with 95 % interval")
+    caption = (
+        "Correlation across genes, all genes and, paler, those in the model's own training, "
+        "validation and test regions where these are known."
+    )
+    return drawn, summary, caption
+
+
+def _bar(axis, place: float, row, colour: str) -> None:
+    axis.barh(place, row.spearman, color=colour, alpha=1 if row.region == "all" else 0.45)
+    axis.plot([row.spearman_low, row.spearman_high], [place, place], color=style.INK, lw=1.4)
+    end = max(np.nanmax([row.spearman, row.spearman_high]), 0) + 0.02
+    text = f"{style.signed(row.spearman, 3)}, n = {row.n}"
+    axis.text(end, place, text, va="center", fontsize=9)

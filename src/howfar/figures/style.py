@@ -1,0 +1,159 @@
+"""One visual language: colours, sizes, and how a figure is written to disk.
+
+Figures are drawn one column wide and panels are stacked, so that the text stays readable when a
+telephone scales the picture to its width. Colours are those of Okabe and Ito (2008), which
+readers with any common colour blindness can tell apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+#: Width of every figure, inches; at 96 px an inch a telephone shows it at about 3/4 of its size.
+WIDTH = 4.9
+INK, FAINT = "#1a1a1a", "#767676"
+#: A pale ground behind text that lies over lines or points.
+PALE = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0}
+
+#: A model keeps its colour on every page; the order is also the order in legends.
+MODEL_COLOURS = {
+    "enformer": "#0072B2",
+    "basenji2": "#56B4E9",
+    "expecto": "#CC79A7",
+    "xpresso": "#D55E00",
+}
+#: Kinds of run in the order in which figures show them.
+KIND_COLOURS = {
+    "network": ["#0072B2", "#6A3D9A", "#8C510A", "#CC79A7", "#56B4E9", "#D55E00"],
+    "linear": ["#E69F00", "#B8860B", "#7F6000", "#F0C75E"],
+    "lead_snp": ["#009E73", "#44C39D"],
+    "truth": ["#000000", "#555555"],
+}
+REGIONS = {"train": "training", "valid": "validation", "test": "test"}
+
+_RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#4d4d4d",
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "lines.linewidth": 1.8,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "none",  # text stays text: searchable, testable, readable aloud
+    "svg.hashsalt": "howfar",  # the same data give the same bytes
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def look():
+    """matplotlib's settings for every figure of the book."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def colours(runs: pd.DataFrame) -> dict[str, str]:
+    """Colour of each run_id, in drawing order: by kind, within a kind by model, then run_id.
+
+    `runs` is the table of that name. The first run of a known model has that model's colour;
+    other runs take the next free colour of their kind.
+    """
+    kinds, models = list(KIND_COLOURS), list(MODEL_COLOURS)
+    model = runs["model"].str.lower()
+    order = runs.assign(
+        _kind=runs["kind"].map(kinds.index),
+        _model=model,
+        _place=model.map(lambda m: models.index(m) if m in models else len(models)),
+    ).sort_values(["_kind", "_place", "run_id"])
+    known = order[order["_model"].isin(models)].drop_duplicates("_model")
+    taken = dict(zip(known["run_id"], known["_model"].map(MODEL_COLOURS), strict=True))
+    for row in order[~order["run_id"].isin(taken)].itertuples():
+        free = [c for c in KIND_COLOURS[row.kind] if c not in taken.values()]
+        taken[row.run_id] = free[0] if free else _spare(row.run_id)
+    return {run: taken[run] for run in order["run_id"]}
+
+
+def _spare(run_id: str) -> str:
+    """A grey for runs beyond the palette; its shade follows from the run's name."""
+    level = 90 + hashlib.sha256(run_id.encode()).digest()[0] % 90
+    return f"#{level:02x}{level:02x}{level:02x}"
+
+
+def panels(heights: list[float]) -> tuple[Figure, list]:
+    """A figure of stacked panels of those heights (inches), without pyplot's global state."""
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    return figure, list(axes)
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number with a true minus sign, as all text in figures has it; no minus before zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(low: float, high: float, digits: int = 3) -> str:
+    """An interval as text: '[0.120, 0.340]'; empty when unknown."""
+    if pd.isna(low) or pd.isna(high):
+        return ""
+    return f"[{signed(low, digits)}, {signed(high, digits)}]"
+
+
+def note(axis, text: str, *, x: float = 0.02, y: float = 0.98, **kw) -> None:
+    """Small text inside a panel, on a pale ground so that points behind do not hide it."""
+    axis.text(
+        x, y, text, transform=axis.transAxes, va="top", fontsize=9, color=INK, bbox=PALE, **kw
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on disk as a notebook shows it: the SVG, with its caption below."""
+
+    name: str
+    svg: Path
+    caption: str
+
+    def _ipython_display_(self) -> None:
+        """What Jupyter shows: the SVG, and the caption as text below it."""
+        from IPython.display import display
+
+        display({"image/svg+xml": self.svg.read_text()}, raw=True)
+        display({"text/markdown": f"*{self.caption}*", "text/plain": self.caption}, raw=True)
+
+
+def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: str) -> Shown:
+    """Write `<name>.svg`, `.png`, `.pdf` and the plotted numbers as `.csv` into `output`.
+
+    Files carry no date, so that the same data give the same bytes; each is written whole or
+    not at all.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    for kind, metadata in dateless.items():
+        part = output / f".{name}.{os.getpid()}.{kind}"
+        figure.savefig(part, format=kind, dpi=200, metadata=metadata)
+        os.replace(part, output / f"{name}.{kind}")
+    part = output / f".{name}.{os.getpid()}.csv"
+    data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    os.replace(part, output / f"{name}.csv")
+    return Shown(name, output / f"{name}.svg", caption)

@@ -1,0 +1,172 @@
+"""What a notebook holds: one study's tables, the runs asked for, and where figures go."""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from .. import evaluate, tables
+from ..errors import HowfarError
+from ..project import project_root
+from ..study import Study, load_study
+from . import style
+
+
+@dataclass(frozen=True)
+class Box:
+    """One plain box instead of a figure, saying why there is none and what to run."""
+
+    title: str
+    lines: tuple[str, ...]
+
+    def _repr_mimebundle_(self, **_kw) -> dict[str, str]:
+        """What Jupyter displays."""
+        body = "".join(f"<p style='margin:.3em 0'>{html.escape(line)}</p>" for line in self.lines)
+        block = (
+            "<div role='note' class='howfar-missing' style='border:2px solid #D55E00;"
+            "border-radius:6px;padding:.6em 1em;margin:1em 0'>"
+            f"<strong>{html.escape(self.title)}</strong>{body}</div>"
+        )
+        return {"text/html": block, "text/plain": "\n".join([self.title, *self.lines])}
+
+
+@dataclass(frozen=True)
+class View:  # frozen, but not slotted: `numbers` is read once and kept
+    """One study's result tables as figures need them.
+
+    `tables` is None where the study has not been run; every figure is then None and the
+    notebook shows `missing(view)` alone.
+    """
+
+    study: Study
+    tables: tables.Tables | None
+    results: Path
+    output: Path
+    runs: pd.DataFrame
+    colours: dict[str, str]
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        """Table `table`, of the runs asked for."""
+        frame = self.tables[table]
+        if "run_id" in frame.columns:
+            frame = frame[frame["run_id"].isin(self.runs["run_id"])]
+        return frame.reset_index(drop=True)
+
+    @functools.cached_property
+    def _numbers(self) -> dict[str, tuple]:
+        """Table `numbers` by id; computed by `howfar.evaluate` where the study has none yet."""
+        table = self.tables["numbers"]
+        if table.empty:
+            table = evaluate.numbers_table(self.tables)
+        return {row.id: row for row in table.itertuples()}
+
+    def all_numbers(self) -> list[tuple]:
+        """All rows of `numbers`."""
+        return list(self._numbers.values())
+
+    def number(self, what: str):
+        """Row of `numbers` (value, n, ci_low, ci_high) of id ``<study>.<what>``, or None."""
+        return self._numbers.get(f"{self.study.name}.{what}")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """run_id to label, in drawing order."""
+        names = dict(zip(self.runs["run_id"], self.runs["label"], strict=True))
+        return {run: names[run] for run in self.colours}
+
+    def reality(self) -> str:
+        """The sentence that says what is real and what simulated."""
+        real = self.study.reality
+        return (
+            f"Genotypes: {real.genotypes}. Expression: {real.expression}. "
+            f"Model weights: {real.weights}."
+        )
+
+
+def from_project(path: str | Path) -> Path:
+    """A relative path counts from the clone, or from the current folder outside of one."""
+    root = project_root()
+    return (
+        root if (root / "notebooks").is_dir() and root.name != "_project" else Path.cwd()
+    ) / path
+
+
+def view(
+    study: str,
+    runs: list[str] | None = None,
+    results: str | Path = "results",
+    output: str | Path = "results/figures",
+) -> View:
+    """Open a study for figures; `runs` limits them (empty: all).
+
+    Raises HowfarError if the study has no file, or a run asked for is not in its tables.
+    """
+    found = load_study(study)
+    results = from_project(results)
+    loaded = tables.load(found.name, results)
+    table = tables.empty("runs") if loaded is None else loaded["runs"]
+    asked = list(runs or [])
+    unknown = sorted(set(asked) - set(table["run_id"]))
+    if unknown and loaded is not None:
+        raise HowfarError(
+            f"study {found.name}, parameter runs",
+            found=f"{unknown}",
+            expected=f"some of {sorted(table['run_id'])}",
+            do="Correct the parameter, or leave it empty for all runs.",
+        )
+    chosen = table[table["run_id"].isin(asked)] if asked else table
+    palette = style.colours(table)
+    kept = {run: palette[run] for run in palette if run in set(chosen["run_id"])}
+    return View(found, loaded, results, from_project(output), chosen, kept)
+
+
+def missing(view: View) -> Box | None:
+    """The box of a study whose tables are not there; None where they are."""
+    if view.tables is not None:
+        return None
+    name = view.study.name
+    if view.study.published:
+        how = (
+            f"The published tables of {name} are not on this machine. With a network connection:",
+            f"howfar fetch {name} && make book",
+            "Without one, set HOWFAR_MIRROR to a folder that holds copies of the files first.",
+        )
+    else:
+        how = (f"The study {name} has not been run yet. Run:", f"howfar run --study {name}")
+    return Box(f"No figures yet: {view.study.title}", how)
+
+
+def figure(name: str) -> Callable:
+    """Make a drawing function show its figure, or a box, or nothing.
+
+    The function takes a View (and options) and returns (figure, data, caption), or a text that
+    says why this study has no such figure. Nothing is shown where the tables are missing: the
+    notebook's first cell has said so.
+    """
+
+    def decorate(draw: Callable) -> Callable:
+        @functools.wraps(draw)
+        def show(view: View, *args, **kw):
+            if view.tables is None:
+                return None
+            with style.look():
+                made = draw(view, *args, **kw)
+                if isinstance(made, str):
+                    return Box("No such figure for this study", (made,))
+                drawn, data, caption = made
+                return style.save(
+                    drawn,
+                    data,
+                    f"{name}.{view.study.name}",
+                    view.output,
+                    f"{caption} {view.reality()}",
+                )
+
+        return show
+
+    return decorate

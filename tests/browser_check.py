@@ -1,0 +1,160 @@
+"""Open every page of the built book in headless Chromium and list what is wrong.
+
+python tests/browser_check.py HTML_FOLDER [--screenshots DIR]
+
+The folder is served on loopback. Exit code 1 and a list if a request fails or leaves the server,
+a script reports an error, an image is not drawn, a page is wider than the telephone's screen, or
+the search finds nothing. Uses the Chromium that is installed ($CHROMIUM, or `chromium` on the
+path); downloads nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import http.server
+import os
+import shutil
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+#: A word that the book certainly contains, and that a search must find.
+WORD = "haplotype"
+_UNDRAWN = """() => [...document.images]
+    .filter(i => i.getClientRects().length && !(i.complete && i.naturalWidth > 0))
+    .map(i => i.currentSrc || i.src)"""
+_LOAD_ALL = """async () => {
+    for (const i of document.images) { i.loading = 'eager'; }
+    await Promise.all([...document.images].map(i => i.decode().catch(() => {})));
+}"""
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        """Say nothing for each request."""
+
+
+@contextmanager
+def served(folder: Path):
+    """Serve `folder` on a free loopback port; yields the address."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def chromium() -> str:
+    """Path of the browser: $CHROMIUM, or the first one found on the path."""
+    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
+    for name in filter(None, names):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise SystemExit("No Chromium found. Install it (Debian: apt-get install chromium).")
+
+
+def pages(folder: Path) -> list[str]:
+    """Every HTML page below `folder`, relative, without the browser-less helper pages."""
+    found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.html"))
+    return [p for p in found if not p.startswith(("_static/", "_modules/"))]
+
+
+def watch(page: Page, base: str, problems: list[str]) -> None:
+    """Note what goes wrong while `page` loads."""
+    page.on("pageerror", lambda e: problems.append(f"{page.url}: script error: {e}"))
+    page.on("requestfailed", lambda r: problems.append(f"{page.url}: request failed: {r.url}"))
+
+    def said(message) -> None:
+        if message.type == "error":
+            problems.append(f"{page.url}: console error: {message.text}")
+
+    def answered(response) -> None:
+        if response.status >= 400:
+            problems.append(f"{page.url}: {response.status} for {response.url}")
+
+    def asked(request) -> None:
+        if not request.url.startswith((base + "/", "data:", "blob:")):
+            problems.append(f"{page.url}: request off the server: {request.url}")
+
+    page.on("console", said)
+    page.on("response", answered)
+    page.on("request", asked)
+
+
+def check_page(page: Page, address: str, problems: list[str]) -> None:
+    """Load one page; note undrawn images and a body wider than the screen."""
+    page.goto(address, wait_until="load")
+    page.evaluate(_LOAD_ALL)
+    for source in page.evaluate(_UNDRAWN):
+        problems.append(f"{address}: image not drawn: {source}")
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    if wide > page.viewport_size["width"] + 1:
+        problems.append(f"{address}: {wide} px wide on a screen of {page.viewport_size['width']}")
+
+
+def check_search(page: Page, base: str, problems: list[str]) -> None:
+    """The search page finds `WORD`."""
+    address = f"{base}/search.html?q={WORD}"
+    page.goto(address, wait_until="load")
+    try:
+        page.wait_for_selector("#search-results ul.search li", timeout=10_000)
+    except Exception:
+        problems.append(f"{address}: the search finds nothing")
+
+
+def open_all(
+    browser: Browser, base: str, names: list[str], size: str, shots: Path | None
+) -> list[str]:
+    """Every page at one size; returns what is wrong."""
+    problems: list[str] = []
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height})
+    for name in names:
+        page = context.new_page()
+        watch(page, base, problems)
+        check_page(page, f"{base}/{name}", problems)
+        if shots:
+            shot = shots / size / (name.removesuffix(".html").replace("/", "__") + ".png")
+            shot.parent.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=shot, full_page=True)
+        page.close()
+    page = context.new_page()
+    watch(page, base, problems)
+    check_search(page, base, problems)
+    context.close()
+    return problems
+
+
+def check(folder: Path, shots: Path | None = None) -> tuple[int, list[str]]:
+    """Open all pages at both sizes; returns how many there are and what is wrong."""
+    names = pages(folder)
+    problems = [] if names else [f"{folder}: no page to open"]
+    with served(folder) as base, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        for size in SIZES:
+            problems += open_all(browser, base, names, size, shots)
+        browser.close()
+    return len(names), list(dict.fromkeys(problems))
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="the folder with index.html")
+    parser.add_argument("--screenshots", type=Path, help="write a picture of every page here")
+    given = parser.parse_args()
+    n, problems = check(given.folder, given.screenshots)
+    for problem in problems:
+        print(problem)
+    print(f"{n} pages at {len(SIZES)} sizes, {len(problems)} problem(s)")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
