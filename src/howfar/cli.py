@@ -104,7 +104,9 @@ def sequences(
     reference: Annotated[Path, typer.Option(help="FASTA.")],
     variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")],
     genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")],
-    context: Annotated[int, typer.Option(help="Window length, bp; the TSS at its middle.")],
+    context: Annotated[
+        list[int], typer.Option(help="Window length, bp, the TSS at its middle; may be repeated.")
+    ],
     samples: Annotated[str, typer.Option(help="Comma-separated; empty: everybody.")] = "",
     alleles: Annotated[str, typer.Option(help="snv, or all (indels too).")] = "snv",
     unphased: Annotated[str, typer.Option(help="error, dosage or random(SEED).")] = "error",
@@ -115,8 +117,6 @@ def sequences(
 
     A drop-in for a loop around `samtools faidx | bcftools consensus`, on the forward strand.
     """
-    from .sequences import write_checksums, write_fasta
-
     if (out is None) == (checksums is None):
         raise HowfarError(
             "howfar sequences",
@@ -124,16 +124,28 @@ def sequences(
             expected="one of the two",
             do="Give --out FILE.fa.gz for sequences, or --checksums FILE.csv.",
         )
-    (write_fasta if out else write_checksums)(
-        out or checksums,
-        reference=reference,
-        variants=variants,
-        genes=genes,
-        context=context,
-        samples=[s for s in samples.split(",") if s] or None,
-        alleles=alleles,
-        unphased=unphased,
-    )
+    from . import sequences as writing
+    from .genes import read_genes
+    from .pipeline import describe_warnings
+    from .reference import Reference
+    from .variants import VariantFile
+
+    with Reference(reference) as fasta, VariantFile(variants) as file:
+        request = writing.Request(
+            fasta,
+            file,
+            read_genes(genes),
+            contexts=context,
+            variant_sets=[alleles],
+            samples=[s for s in samples.split(",") if s] or None,
+            unphased=unphased,
+        )
+        if out:
+            written = writing.write_fasta(out, request)
+        else:
+            written = writing.write_checksums(checksums, request)
+    typer.echo(f"{written:,} haplotype windows in {out or checksums}")
+    typer.echo(describe_warnings(request.counts), nl=False)
 
 
 @app.command()

@@ -51,8 +51,17 @@ def train(study: Study) -> None:
     from .demo import train as training
 
     _, folder, options = _world(study)
+    try:
+        recipe = training.Recipe(**study.train)
+    except TypeError as error:
+        raise HowfarError(
+            f"study {study.name}, key train",
+            found=str(error),
+            expected="fields of howfar.demo.train.Recipe",
+            do="Correct the key.",
+        ) from error
     for weights in sorted({resolve(r.weights) for r in study.runs if r.weights}):
-        training.train(folder, weights, seed=options.get("seed", 1))
+        training.train(folder, weights, seed=options.get("seed", 1), recipe=recipe)
 
 
 def chosen_runs(study: Study, run: str | None, model: str | None) -> list[Run]:

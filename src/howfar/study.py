@@ -83,6 +83,7 @@ class Study(_Strict):
     individuals: Literal["public", "private"] = "private"
     reality: Reality
     simulate: dict[str, Any] | None = None  # {world: demo, seed: 1, ...}
+    train: dict[str, Any] = {}  # options of the demo model's training (demo.train.Recipe)
     cohort: Cohort | None = None
     runs: list[Run] = []
     evaluation: Evaluation = Evaluation()

@@ -1,0 +1,84 @@
+import gzip
+import hashlib
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from howfar import cli, tables
+
+COMMANDS = ["fetch", "simulate", "sequences", "predict", "evaluate", "numbers", "run", "bench",
+            "doctor"]  # fmt: skip
+
+
+def howfar(*words, **kw) -> subprocess.CompletedProcess:
+    """The real program, as a user starts it."""
+    command = [sys.executable, "-m", "howfar", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **kw)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    shown = CliRunner().invoke(cli.app, [command, "--help"])
+    assert shown.exit_code == 0 and "Usage" in shown.output and len(shown.output) > 200
+
+
+def test_an_error_is_one_message_and_exit_status_2_without_traceback():
+    done = howfar("numbers", "nobody")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "found no result tables; expected the tables of study nobody" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_starts_without_torch():
+    words = "import sys, howfar.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
+
+
+def test_numbers_writes_id_and_value(results_folder, tmp_path):
+    run = dict(run_id="m", study="demo", label="M", kind="network", model="m")
+    tables.write(tables.path_of(results_folder, "demo", "runs"), "runs", pd.DataFrame([run]), {})
+    number = pd.DataFrame([dict(id="demo.m.x", value=0.25)])
+    tables.write(tables.path_of(results_folder, "demo", "numbers"), "numbers", number, {})
+    out = tmp_path / "n.csv"
+    assert howfar("numbers", "demo", "--csv", out).returncode == 0
+    assert out.read_text() == "id,value\ndemo.m.x,0.25\n"
+    assert howfar("numbers", "demo").stdout == out.read_text()
+
+
+@pytest.fixture
+def region(shared) -> list[str]:
+    folder = shared / "realregion"
+    return ["--reference", folder / "chr20_1Mb.fa", "--variants", folder / "chr20_1Mb.vcf.gz",
+            "--genes", folder / "genes.csv"]  # fmt: skip
+
+
+def test_sequences_writes_the_oracles_checksums(shared, region, tmp_path):
+    oracle = pd.read_csv(shared / "realregion" / "consensus_oracle.csv", dtype={"chrom": str})
+    oracle = oracle[(oracle["context"] == 10_500) & (oracle["variants"] == "all")]
+    out = tmp_path / "sums.csv"
+    samples = ",".join(sorted(oracle["sample"].unique()))
+    done = howfar("sequences", *region, "--samples", samples, "--context", 10_500, "--alleles",
+                  "all", "--checksums", out)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    keys = ["gene", "sample", "haplotype"]
+    both = pd.read_csv(out).merge(oracle, on=keys, suffixes=("", "_oracle"))
+    assert len(both) == len(oracle) == 264
+    assert (both["sha256"] == both["sha256_oracle"]).all()
+
+
+def test_sequences_as_fasta_are_those_of_the_checksums(shared, region, tmp_path):
+    common = [*region, "--samples", "EUR000", "--context", 501]
+    assert howfar("sequences", *common, "--out", tmp_path / "s.fa.gz").returncode == 0
+    assert howfar("sequences", *common, "--checksums", tmp_path / "s.csv").returncode == 0
+    with gzip.open(tmp_path / "s.fa.gz", "rt") as lines:
+        parts = lines.read().split(">")[1:]
+    found = [hashlib.sha256("".join(p.splitlines()[1:]).encode()).hexdigest() for p in parts]
+    assert found == list(pd.read_csv(tmp_path / "s.csv")["sha256"]) and len(found) == 22
+
+
+def test_sequences_wants_one_output(region):
+    done = howfar("sequences", *region, "--context", 501)
+    assert done.returncode == 2 and "neither --out nor --checksums" in done.stderr
