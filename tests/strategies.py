@@ -55,7 +55,7 @@ def write_vcf(
         f"##contig=<ID={contig},length={length}>",
         '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
         '##ALT=<ID=DEL,Description="Deletion">',
-        "\t".join([*_COLUMNS, *people]),
+        "\t".join([*_COLUMNS, *people] if people else _COLUMNS[:-1]),
     ]
     body = [
         "\t".join([contig, str(r.pos), ".", r.ref, ",".join(r.alts), ".", ".", ".", "GT", *r.calls])

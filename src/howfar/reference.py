@@ -248,8 +248,11 @@ def index_fits(path: Path, index: Path) -> bool:
             if not words or words[0].decode("utf-8", "replace") != name or bases < 1:
                 return False
             full, rest = divmod(length, bases)
-            last = offset + full * width + rest
-            handle.seek(last - (width - bases) if rest == 0 else last)
+            last = offset + full * width + (rest or bases - width)
+            handle.seek(offset + bases)
+            if last > size or (length > bases and handle.read(1) not in (b"\r", b"\n")):
+                return False
+            handle.seek(last)
             tail = handle.read(4096).lstrip(b"\r\n")
             if tail[:1] not in (b"", b">"):
                 return False
