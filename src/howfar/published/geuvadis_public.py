@@ -6,7 +6,6 @@ people: correlations are computed from individual values, not copied.
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from .. import evaluate
@@ -16,6 +15,7 @@ from .files import Files, gene_rows, long_features
 
 ENFORMER = "rastogi2024/baseline_enformer.384_bins.rc.csv"
 SAMPLES = "rastogi2024/samples.csv"
+CLASSES = "rastogi2024/gene_class.csv"  # which genes were tested on whom
 HERITABILITY = "rastogi2024/heritability.all_samples.tsv"
 POPULATIONS = {"YRI": "YRI", "Non-YRI": "EUR"}
 LINEAR = {
@@ -43,8 +43,13 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
         _populations(files, list(observed.columns)),
         units="ln TPM",
     )
+    reference = huang2023.reference(files, genes, observed)
+    level = reference[reference["run_id"] == "enformer"].set_index("gene_id")["prediction"]
     runs = [
-        evaluate.Predictions(run, people, pd.Series(np.nan, index=people.index))
+        # Linear models learn each gene's level from people and predict none from a reference.
+        evaluate.Predictions(
+            run, people, (level if run == "enformer" else level * float("nan"))[people.index]
+        )
         for run, people in _predictions(files, genes, observed)
     ]
     across = evaluate.across_table(panel, runs, seed=study.evaluation.seed)
@@ -52,10 +57,10 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     return {
         "runs": _runs(study.name),
         "genes": panel.genes,
-        "features": _features(files, genes, panel),
-        "reference": huang2023.reference(files, genes, observed),
+        "features": _features(files, genes, panel, set(runs[-1].people.index)),
+        "reference": reference,
         "across": across[across["n"] > 0],
-        "within": evaluate.within_table(panel, runs[:1]),
+        "within": evaluate.within_table(panel, runs),
         "individuals": individuals.dropna(subset=["predicted", "observed"]),
     }
 
@@ -98,24 +103,30 @@ def _matrix(files: Files, name: str, genes: pd.DataFrame, observed: pd.DataFrame
     return frame[observed.columns]
 
 
-def _features(files: Files, genes: pd.DataFrame, panel: evaluate.Panel) -> pd.DataFrame:
+def _features(
+    files: Files, genes: pd.DataFrame, panel: evaluate.Panel, tested: set[str]
+) -> pd.DataFrame:
     return pd.concat(
         [
             huang2023.lead_eqtls(files, genes),
             evaluate.features_table(panel, huang2023.OBSERVED),
-            _heritability(files, genes),
+            _heritability(files, genes, tested),
         ],
         ignore_index=True,
     )
 
 
-def _heritability(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
+def _heritability(files: Files, genes: pd.DataFrame, tested: set[str]) -> pd.DataFrame:
     """Heritability and standard error by GCTA REML; unconstrained, so it may be below 0."""
     frame = files.table(HERITABILITY, ["gene"], ["h2", "se", "p"], header=False, sep=r"\s+")
     frame["gene"] = frame["gene"].str.split("/").str[-1]
     frame = gene_rows(files, HERITABILITY, frame.set_index("gene"), huang2023.ids_of(genes))
-    if frame.index.duplicated().any():
-        raise files.bad(HERITABILITY, "repeated genes", "one row per gene")
+    if frame.index.duplicated().any() or set(frame.index) != tested:
+        raise files.bad(
+            HERITABILITY,
+            f"{len(frame)} rows, {int(frame.index.duplicated().sum())} of repeated genes",
+            f"one row for each of the {len(tested)} genes of the linear models",
+        )
     rows = long_features(frame, "GCTA REML, 421 people", {"h2": "h2"})
     return rows.assign(se=frame["se"].reindex(rows["gene_id"]).to_numpy())
 

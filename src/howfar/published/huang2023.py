@@ -78,14 +78,17 @@ def observed_expression(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
     both give a value they must agree.
     """
     first, second = (gene_rows(files, c, files.matrix(c), ids_of(genes)) for c in COUNTS)
-    second = second.reindex(index=first.index, columns=first.columns)
-    differ = int(((first != second) & first.notna() & second.notna()).to_numpy().sum())
-    if differ or len(first) != len(genes):
+    same = [set(a) == set(b) for a, b in zip(first.axes, second.axes, strict=True)]
+    if not all(same) or len(first) != len(genes):
         raise files.bad(
             COUNTS[1],
-            f"{differ} values that differ from {COUNTS[0]}, {len(first)} genes",
-            f"the same values, {len(genes)} genes",
+            f"{second.shape} genes and people, not those of {COUNTS[0]}, {first.shape}",
+            f"the same {len(genes)} genes and the same people",
         )
+    second = second.reindex(index=first.index, columns=first.columns)
+    differ = int(((first != second) & first.notna() & second.notna()).to_numpy().sum())
+    if differ:
+        raise files.bad(COUNTS[1], f"{differ} values that differ from {COUNTS[0]}", "the same")
     return first.combine_first(second)
 
 
