@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits  # scikit-learn requires it
 
 from . import null, stats, tables
 from .eqtl import lead_eqtl, lead_snp_prediction
@@ -22,6 +24,10 @@ from .intervals import Variant
 RESERVED = ("pooled", "centred", "permuted")
 #: Fewest blocks for which chromosomes (then 1-Mb regions) carry a bootstrap.
 MIN_BLOCKS = 5
+
+# The products of one gene are small: threads that wait for each other cost more than they give,
+# tenfold and more where other work shares the cores.
+_one_thread = partial(threadpool_limits, limits=1)
 
 Dosages = Callable[[str], tuple[np.ndarray, list[Variant]]]
 
@@ -238,7 +244,9 @@ def _with_null(panel: Panel, table: pd.DataFrame, draws: int, seed: int) -> pd.D
     for gene, rows in table.loc[pooled].groupby("gene_id", sort=False).indices.items():
         at = pooled[rows]
         dosages, _ = panel.dosages(gene)
-        r_k = null.gene_null(dosages, panel.expression.loc[gene].to_numpy(float), draws, seed)
+        observed = panel.expression.loc[gene].to_numpy(float)
+        with _one_thread():
+            r_k = null.gene_null(dosages, observed, draws, seed)
         found["null_mean"][at], found["null_sd"][at] = r_k.mean(), r_k.std()
         found["p_null"][at] = [null.calibrated(r, r_k) for r in pearson[at]]
     return table.assign(**found)

@@ -38,8 +38,8 @@ def gene_null(
     """
     genotype, expression = _prepare(dosages, observed)
     rng = np.random.default_rng(seed)
-    if absolute:
-        return _by_weights(genotype, expression, draws, rng)
+    if absolute or genotype.shape[1] <= len(genotype):
+        return _by_weights(genotype, expression, draws, rng, absolute)
     return _by_axes(genotype, expression, draws, rng)
 
 
@@ -57,47 +57,47 @@ def _prepare(dosages: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.
     genotype, expression = dosages[kept], observed[kept]
     missing = np.isnan(genotype)
     called = np.maximum((~missing).sum(axis=0), 1)
-    genotype = genotype - np.where(missing, 0, genotype).sum(axis=0) / called
-    genotype[missing] = 0
+    mean = np.where(missing, 0, genotype).sum(axis=0) / called
+    genotype = genotype - mean
+    # Rounding leaves a constant column of dosages at about 1e-16 of its level.
+    genotype[missing | (np.abs(genotype) <= 1e-12 * np.abs(mean))] = 0
     expression = expression - expression.mean() if len(expression) else expression
     length = np.linalg.norm(expression)
     return genotype, expression / length if length > 0 else np.zeros_like(expression)
 
 
-def _by_axes(genotype, expression, draws: int, rng) -> np.ndarray:
-    """r_k for N(0, 1) weights, drawn on the principal axes of the genotypes.
-
-    With G = U S V' the combination G w is U S (V' w), and V' w is again N(0, 1) on each axis: so
-    the cost of a draw is the rank of G, whatever the number of variants.
-    """
-    small = genotype.T @ genotype if genotype.shape[1] < len(genotype) else genotype @ genotype.T
-    if small.size == 0:
-        return np.zeros(draws)
-    value, axis = np.linalg.eigh(small)
-    kept = value > value[-1] * 1e-10
-    if value[-1] <= 0 or not kept.any():
-        return np.zeros(draws)
-    size = np.sqrt(value[kept])
-    if genotype.shape[1] < len(genotype):
-        along = (expression @ genotype) @ axis[:, kept] / size
-    else:
-        along = expression @ axis[:, kept]
-    drawn = rng.standard_normal((draws, size.size), dtype=np.float32) * size.astype(np.float32)
-    return _ratio(drawn @ along.astype(np.float32), np.sqrt(np.einsum("ij,ij->i", drawn, drawn)))
-
-
-def _by_weights(genotype, expression, draws: int, rng) -> np.ndarray:
+def _by_weights(genotype, expression, draws: int, rng, absolute: bool) -> np.ndarray:
+    """r_k from the weights themselves: |w . G'y| / sqrt(w G'G w), y of length 1."""
+    products, with_expression = genotype.T @ genotype, genotype.T @ expression
     parts = []
     for first in range(0, draws, _CHUNK):
-        count = min(_CHUNK, draws - first)
-        combined = np.abs(rng.standard_normal((count, genotype.shape[1]))) @ genotype.T
-        parts.append(_ratio(combined @ expression, np.linalg.norm(combined, axis=1)))
+        w = rng.standard_normal((min(_CHUNK, draws - first), genotype.shape[1]))
+        if absolute:
+            np.abs(w, out=w)
+        parts.append(_ratio(w @ with_expression, np.einsum("ij,ij->i", w @ products, w)))
     return np.concatenate(parts)
 
 
-def _ratio(product: np.ndarray, length: np.ndarray) -> np.ndarray:
-    safe = np.where(length > 0, length, 1)
-    return np.minimum(np.where(length > 0, np.abs(product) / safe, 0.0), 1.0)
+def _by_axes(genotype, expression, draws: int, rng) -> np.ndarray:
+    """r_k for N(0, 1) weights of many variants, drawn on the principal axes of the people.
+
+    With G = U S V' the combination G w is U S (V' w), and V' w is again N(0, 1) on each axis: so
+    the cost of a draw is the number of people, whatever the number of variants.
+    """
+    value, axis = np.linalg.eigh(genotype @ genotype.T)
+    if not value.size or value[-1] <= 0:
+        return np.zeros(draws)
+    kept = value > value[-1] * 1e-10
+    along = (expression @ axis[:, kept]).astype(np.float32)
+    drawn = rng.standard_normal((draws, along.size), dtype=np.float32)
+    drawn *= np.sqrt(value[kept]).astype(np.float32)
+    return _ratio(drawn @ along, np.einsum("ij,ij->i", drawn, drawn)).astype(float)
+
+
+def _ratio(product: np.ndarray, squared_length: np.ndarray) -> np.ndarray:
+    varies = squared_length > 0
+    length = np.sqrt(np.where(varies, squared_length, 1))
+    return np.minimum(np.where(varies, np.abs(product) / length, 0), 1)
 
 
 def as_published(r, mean, sd, draws: int = PUBLISHED_DRAWS) -> np.ndarray:
