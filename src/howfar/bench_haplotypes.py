@@ -251,7 +251,8 @@ class _Loop:
         start, end = max(wanted.start - _MARGIN, 0), wanted.end + _MARGIN
         column = self._samples.index(sample)
         bases = [bytes([b]) for b in self._fasta[gene.chrom][start:end].upper().encode()]
-        kept = [True] * len(bases)
+        kept = [True] * len(bases) + [False]
+        bases.append(b"")  # takes what is inserted after the last base
         last, after_insertion = -1, False
         for record in self._vcf(f"{gene.chrom}:{start + 1}-{end}"):
             names = [a.upper().encode() for a in (record.REF, *record.ALT)]
