@@ -174,7 +174,6 @@ def _parse(lines: list[str], sep: str, keys: int) -> pd.DataFrame:
         na_values={c: _MISSING for c in range(keys, len(_cells(lines[0], sep)))},
         skip_blank_lines=False,
         skipinitialspace=True,
-        float_precision="round_trip",
         low_memory=False,
     )
 

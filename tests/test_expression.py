@@ -1,0 +1,198 @@
+"""Reading expression and samples: what is right is read, what is wrong is named."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from howfar.errors import HowfarError
+from howfar.expression import common_samples, read_expression, read_samples
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+BED = (
+    "#chr\tstart\tend\tphenotype_id\tP1\tP2\tP3\n"
+    "1\t99\t100\tENSG00000000001.4\t1.5\t-2\tNA\n"
+    "X\t199\t200\tENSG00000000002.1\t0\t1e-3\t7\n"
+)
+MATRIX = "gene,P1,P2\nENSG00000000001.4,1,2\nRP11-34P13.7,3,\n"
+
+
+def put(tmp_path, name, text):
+    path = tmp_path / name
+    if name.endswith(".gz"):
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["e.bed", "e.bed.gz"])
+def test_a_bed_file(tmp_path, name):
+    found = read_expression(put(tmp_path, name, BED))
+    assert found.values.columns.tolist() == ["P1", "P2", "P3"]
+    assert found.values.index.tolist() == ["ENSG00000000001.4", "ENSG00000000002.1"]
+    np.testing.assert_array_equal(found.values, [[1.5, -2, np.nan], [0, 1e-3, 7]])
+    assert found.values.to_numpy().dtype == float and found.missing == 1
+    assert found.positions.loc["ENSG00000000002.1"].tolist() == ["X", 199, 200]
+
+
+def test_the_columns_of_qtltools(tmp_path):
+    text = "#Chr\tstart\tend\tpid\tgid\tstrand\tP1\n1\t9\t10\tG1\tG1\t+\t3.5\n"
+    found = read_expression(put(tmp_path, "e.bed", text))
+    assert found.values.columns.tolist() == ["P1"] and found.values.iloc[0, 0] == 3.5
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.csv.gz", "e.tsv", "e.txt.gz"])
+def test_a_matrix(tmp_path, name):
+    text = MATRIX if ".csv" in name else MATRIX.replace(",", "\t")
+    found = read_expression(put(tmp_path, name, text))
+    np.testing.assert_array_equal(found.values, [[1, 2], [3, np.nan]])
+    assert found.positions is None and found.missing == 1
+
+
+def test_sample_names_that_are_numbers(tmp_path):
+    found = read_expression(put(tmp_path, "e.csv", "gene,1000234,1000235\nG,1.5,2.5\n"))
+    assert found.values.columns.tolist() == ["1000234", "1000235"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.floats(allow_infinity=False), min_size=3, max_size=3), min_size=1))
+def test_every_float_comes_back_as_it_was(tmp_path_factory, rows):
+    frame = pd.DataFrame(rows, index=[f"G{i}" for i in range(len(rows))], columns=list("ABC"))
+    path = tmp_path_factory.mktemp("e") / "e.tsv"
+    frame.to_csv(path, sep="\t", na_rep="NA", index_label="gene")
+    np.testing.assert_array_equal(read_expression(path).values, frame)
+
+
+def test_gene_versions(tmp_path):
+    path = put(tmp_path, "e.csv", MATRIX)
+    stripped = read_expression(path, "strip").values.index
+    assert stripped.tolist() == ["ENSG00000000001", "RP11-34P13.7"]
+    assert read_expression(path, "keep").values.index[0] == "ENSG00000000001.4"
+    twice = put(tmp_path, "t.csv", "gene,P\nENSG00000000001.4,1\nENSG00000000001.5,2\n")
+    assert len(read_expression(twice).values) == 2
+    with pytest.raises(HowfarError, match="once their versions are stripped"):
+        read_expression(twice, "strip")
+    par = put(tmp_path, "p.csv", "gene,P\nENSG00000000001.4,1\nENSG00000000001.4_PAR_Y,2\n")
+    assert read_expression(par, "strip").values.index[1] == "ENSG00000000001_PAR_Y"
+    with pytest.raises(HowfarError, match="gene_versions"):
+        read_expression(path, "drop")
+
+
+WRONG = {
+    "text in a cell": (MATRIX.replace(",1,2", ",1,high"), r"line 2, column 3.*'high'"),
+    "truth value": ("gene,P\nA,True\nB,False\n", r"line 2, column 2.*'True'"),
+    "infinity": (MATRIX.replace(",1,2", ",1,-inf"), r"line 2, column 3.*infinite"),
+    "overflow": (MATRIX.replace(",1,2", ",1,1e999"), r"line 2, column 3.*infinite"),
+    "gene twice": ("gene,P\nA,1\nA,2\n", r"1 repeated \(first: A\)"),
+    "no gene id": ("gene,P\n,1\n", "an empty id"),
+    "sample twice": ("gene,P,P\nA,1,2\n", "2 samples, 1 repeated"),
+    "sample unnamed": ("gene,P,\nA,1,2\n", "1 unnamed"),
+    "short row": ("gene,P,Q\nA,1,2\nB,1\n", "line 3: found 2 columns"),
+    "long row": ("gene,P,Q\nA,1,2,3\n", "line 2: found 4 columns"),
+    "blank line": ("gene,P,Q\n\nA,1,2\n", "line 2: found 1 columns"),
+    "header lost": ("A,0.5,1.5\nB,1,2\n", "The header line is missing"),
+    "header lost, counts": (
+        "ENSG00000000001.4,5,6\nENSG00000000002,1,2\n",
+        "header line is missing",
+    ),
+    "empty": ("", "an empty file"),
+    "wrong separator": ("gene;P;Q\nA;1;2\n", "0 samples"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_named(tmp_path, case):
+    text, message = WRONG[case]
+    with pytest.raises(HowfarError, match=message):
+        read_expression(put(tmp_path, "e.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("#chr\tstart", "1\t5", "the first not '#chr'"),
+        ("99\t100", "100\t99", "line 2.*start '100', end '99'"),
+        ("99\t100", "9.5\t100", "line 2.*start '9.5'"),
+        ("\t7\n", "\tx\n", "line 3, column 7.*'x'"),
+    ],
+)
+def test_what_is_wrong_in_a_bed_file_is_named(tmp_path, old, new, message):
+    with pytest.raises(HowfarError, match=message):
+        read_expression(put(tmp_path, "e.bed", BED.replace(old, new)))
+
+
+def test_lines_are_counted_from_the_top_of_the_file(tmp_path):
+    text = "## made by us\n" + BED.replace("\t7\n", "\tx\n")
+    with pytest.raises(HowfarError, match="line 4, column 7"):
+        read_expression(put(tmp_path, "e.bed", text))
+
+
+def test_files_that_cant_be_read(tmp_path):
+    with pytest.raises(HowfarError, match="no such file"):
+        read_expression(tmp_path / "absent.bed")
+    cut = tmp_path / "e.bed.gz"
+    cut.write_bytes(gzip.compress(BED.encode())[:40])
+    with pytest.raises(HowfarError, match="unreadable"):
+        read_expression(cut)
+
+
+def test_errors_name_no_sample(tmp_path):
+    text = "gene,NA12878,NA12878\nA,1,2\n"
+    with pytest.raises(HowfarError) as caught:
+        read_expression(put(tmp_path, "e.csv", text))
+    assert "NA12878" not in str(caught.value)
+
+
+# --- people ----------------------------------------------------------------------------------
+
+
+def test_sample_tables_and_lists(tmp_path):
+    table = read_samples(put(tmp_path, "s.csv", "sample,population\nP1,EUR\nP2,AFR\nP3,\n"))
+    assert table.index.tolist() == ["P1", "P2", "P3"]
+    assert table.tolist()[:2] == ["EUR", "AFR"] and table.isna().tolist() == [False, False, True]
+    other = read_samples(put(tmp_path, "s.tsv", "age\tSample_ID\tpop\n3\tP1\tEUR\n"))
+    assert other.to_dict() == {"P1": "EUR"}
+    plain = read_samples(put(tmp_path, "s.txt", "P1\nP2\nP3\n"))
+    assert plain.index.tolist() == ["P1", "P2", "P3"] and plain.isna().all()
+
+
+def test_a_list_keeps_its_first_person_and_a_header_is_no_person(tmp_path):
+    people = [f"P{i}" for i in range(421)]
+    path = put(tmp_path, "s.txt", "\n".join(people) + "\n")
+    assert len(read_samples(path, known=people)) == 421
+    with pytest.raises(HowfarError, match="no genotyped sample, while all others are"):
+        read_samples(put(tmp_path, "h.txt", "donor\n" + "\n".join(people)), known=people)
+    with pytest.raises(HowfarError, match="no column named 'sample'"):
+        read_samples(put(tmp_path, "n.csv", "P1,EUR\nP2,AFR\n"))
+    with pytest.raises(HowfarError, match="also a genotyped sample"):
+        read_samples(put(tmp_path, "i.txt", "id\nP2\n"), known=["id", "P2"])
+    with pytest.raises(HowfarError, match="1 repeated"):
+        read_samples(put(tmp_path, "t.txt", "P1\nP1\n"))
+
+
+def test_common_samples_keep_the_order_of_the_genotypes():
+    common, report = common_samples(list("ABCDE"), list("EDCXY"), list("CDEZ"))
+    assert common == ["C", "D", "E"]
+    assert report == {
+        "genotypes": 5, "expression": 5, "wanted": 4, "common": 3, "without_expression": 2,
+        "without_genotypes": 2, "wanted_but_absent": 1, "only_first_missing": 0,
+    }  # fmt: skip
+
+
+def test_a_first_person_lost_to_a_header_is_reported():
+    people = [f"P{i}" for i in range(421)]
+    assert common_samples(people, people[1:])[1]["only_first_missing"] == 1
+    assert common_samples(people, people, people[1:])[1]["only_first_missing"] == 1
+    assert common_samples(people, people)[1]["only_first_missing"] == 0
+    assert common_samples(people, people[:-1])[1]["only_first_missing"] == 0
+
+
+def test_no_overlap_stops_with_counts_and_without_names():
+    with pytest.raises(HowfarError, match="2 genotypes, 1 expression, 0 common") as caught:
+        common_samples(["NA1", "NA2"], ["HG3"])
+    assert not {"NA1", "NA2", "HG3"} & set(str(caught.value).replace(",", " ").split())
