@@ -17,7 +17,6 @@ from pathlib import Path
 from .. import sources
 from ..cohort import input_files
 from ..errors import HowfarError
-from ..project import project_root
 from ..study import Study, load_study, resolve, study_file
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
@@ -123,7 +122,7 @@ def run(
     results.mkdir(parents=True, exist_ok=True)
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
-        *("--directory", str(project_root()), "--cores", str(cores)),
+        *("--directory", str(results), "--cores", str(cores)),
         *("--config", f"results={results}", f"studies={','.join(studies)}"),
         *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
         *("--retries", "1", *extra, "--", target),

@@ -1,0 +1,128 @@
+"""The whole path on a world small enough for a test: made, killed, gone on with, made again."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import yaml
+
+from howfar import tables, workflow
+from howfar.errors import HowfarError
+from howfar.study import study_file, study_names
+
+RUN = "demo-cage-a"
+
+
+def small_study(folder):
+    """The demo study, shrunk to seconds, under its own name."""
+    study = yaml.safe_load(study_file("demo").read_text())
+    study["name"] = "small"
+    study["simulate"] |= {"people": 24, "genes": 16}
+    study["train"] = {"epochs": 2}
+    study["evaluation"] = {"null_draws": 200, "bootstrap": 100, "cis_window": 8192}
+    study["runs"] = [r for r in study["runs"] if r["id"] == RUN]
+    text = yaml.safe_dump(study).replace("results/demo/", "results/small/")
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+def start(study, results) -> subprocess.Popen:
+    command = [sys.executable, "-m", "howfar", "--results", str(results), "run", "--study"]
+    return subprocess.Popen(
+        [*command, str(study)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def content(results) -> dict[str, str]:
+    """A digest of each result table's rows and schema, provenance times left out."""
+    found = {}
+    for path in sorted((results / "small").rglob("tables/*.parquet")) + sorted(
+        (results / "small").rglob("individuals/*.parquet")
+    ):
+        block = tables.read_provenance(path)
+        block.pop("created")
+        rows = pd.read_parquet(path)
+        text = rows.to_csv(float_format="%.17g") + str(rows.dtypes.to_dict()) + str(block)
+        found[path.name] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    study = small_study(folder)
+    begin = time.monotonic()
+    process = start(study, folder / "results")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return study, folder / "results", time.monotonic() - begin
+
+
+@pytest.mark.slow
+def test_a_run_makes_every_table(undisturbed):
+    _, results, _ = undisturbed
+    found = tables.load("small", results)
+    assert set(found["runs"]["run_id"]) == {RUN, "lead_snp", "truth"}
+    assert len(found["genes"]) == 16
+    assert set(found["across"]["population"]) == {"pooled", "EUR", "AFR", "centred", "permuted"}
+    assert found["across"].query("population == 'pooled'")["p_null"].notna().any()
+    assert len(found["numbers"]) > 50
+    assert tables.path_of(results, "small", "individuals").is_file()
+
+
+@pytest.mark.slow
+def test_nothing_is_done_again(undisturbed):
+    study, results, _ = undisturbed
+    before = {p: p.stat().st_mtime_ns for p in results.rglob("*.parquet")}
+    process = start(study, results)
+    output, _ = process.communicate()
+    assert process.returncode == 0 and "Nothing to be done" in output, output
+    assert before == {p: p.stat().st_mtime_ns for p in results.rglob("*.parquet")}
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp_path):
+    study, results, seconds = undisturbed
+    rng = random.Random(int(os.environ.get("HOWFAR_KILL_SEED", "1")))
+    kills = int(os.environ.get("HOWFAR_KILLS", "2"))
+    for _ in range(kills):
+        process = start(study, tmp_path)
+        try:
+            process.communicate(timeout=rng.uniform(0.2, 0.9) * seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    process = start(study, tmp_path)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert content(tmp_path) == content(results)
+    assert len(content(results)) == 9
+
+
+def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
+    def nested(*_, **__):
+        with pytest.raises(HowfarError, match="another run of the workflow"):
+            workflow.run(["demo"], tmp_path)
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(workflow.subprocess, "run", nested)
+    assert workflow.run(["demo"], tmp_path) == 0
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_plans_without_files_ask_for_nothing_impossible(name, tmp_path):
+    plan = workflow.plan(name, tmp_path)
+    assert plan.tables == ([plan.stamp("tables")] if name == "demo" else [])
+
+
+@pytest.mark.parametrize("step", workflow.CODE)
+def test_each_step_names_package_files_that_exist(step):
+    assert workflow.code(step)
