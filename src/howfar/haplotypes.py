@@ -155,7 +155,8 @@ class _Gaps:
     record: np.ndarray  # (G,)
     position: np.ndarray  # (G,) 0-based: deletion from here, insertion before here
     deleted: np.ndarray  # (G,)
-    inserted: list[bytes]  # G
+    inserted: list[np.ndarray]  # G of uint8
+    size: np.ndarray  # (G,) number of bases inserted
     carried: np.ndarray  # bool (G, H)
 
 
@@ -343,7 +344,8 @@ def _gaps(genotypes: Genotypes, applied: np.ndarray, edits: dict[tuple[int, int]
         record,
         np.array([f[2] for f in found], np.int64),
         np.array([f[3] for f in found], np.int64),
-        [f[4] for f in found],
+        [np.frombuffer(f[4], np.uint8) for f in found],
+        np.array([len(f[4]) for f in found], np.int64),
         applied[record] == allele[:, None],
     )
 
@@ -355,56 +357,58 @@ def _gaps(genotypes: Genotypes, applied: np.ndarray, edits: dict[tuple[int, int]
 class _Layout:
     """How one distinct window lies on the reference.
 
-    anchor: reference position at index `offset`. gaps of the haplotype: `position`, `deleted`,
-    `inserted`, in order.
+    anchor: reference position at index `offset`. which: the haplotype's gaps, in order, as
+    indices of `gaps`.
     """
 
     anchor: int
     offset: int
     length: int
-    position: np.ndarray
-    deleted: np.ndarray
-    inserted: list[bytes]
+    which: np.ndarray
+    gaps: _Gaps
 
     def __post_init__(self) -> None:
-        sizes = np.array([len(i) for i in self.inserted], np.int64)
-        change = sizes - self.deleted
-        # Index in the window of the reference base at x, if no gap lay before x, is x + origin.
-        before_anchor = int(change[self.position <= self.anchor].sum())
-        self.origin = self.offset - self.anchor - before_anchor
-        self.shift = np.concatenate(([0], np.cumsum(change)))
-        self.sizes = sizes
+        self.position = self.gaps.position[self.which]
+        self.deleted = self.gaps.deleted[self.which]
+        self.size = self.gaps.size[self.which]
+        change = np.zeros(len(self.which) + 1, np.int64)
+        np.cumsum(self.size - self.deleted, out=change[1:])
+        before_anchor = change[np.searchsorted(self.position, self.anchor, side="right")]
+        # Index in the window of the reference base at x with g gaps at or before it: x + shift[g]
+        self.shift = change + (self.offset - self.anchor - before_anchor)
 
     def place(self, positions: np.ndarray) -> np.ndarray:
         """Window index of retained reference bases."""
-        passed = np.searchsorted(self.position, positions, side="right")
-        return positions + self.shift[passed] + self.origin
+        if not len(self.which):
+            return positions + self.shift[0]
+        return positions + self.shift[np.searchsorted(self.position, positions, side="right")]
 
-    def span(self) -> tuple[int, int]:
-        """Reference positions (0-based half-open) from which the window can draw."""
-        spare = int(self.deleted.sum() + self.sizes.sum())
-        low = self.anchor - self.offset - spare
-        return low, self.anchor + self.length - self.offset + spare
+    def pieces(self) -> list[tuple[int, int, int, np.ndarray | None]]:
+        """(window index, reference start, reference end, inserted bases or None), in order.
 
-    def pieces(self) -> list[tuple[int, int, int, bytes | None]]:
-        """(window index, reference start, reference end, inserted bytes or None), in order.
-
-        Clipped to the window; where bytes are inserted, start == end.
+        Clipped to the window; where bases are inserted, start == end.
         """
-        low, high = self.span()
-        ends = [*self.position.tolist(), high]
-        starts = [low, *(self.position + self.deleted).tolist()]
-        shifts = (self.shift + self.origin).tolist()
-        found = []
-        for i, (start, end, shift) in enumerate(zip(starts, ends, shifts, strict=True)):
-            first, last = max(start, -shift), min(end, self.length - shift)
-            if first < last:
-                found.append((first + shift, first, last, None))
-            if i < len(self.inserted) and self.inserted[i]:
-                at = end + shift
-                text = self.inserted[i][max(-at, 0) : max(self.length - at, 0)]
-                if text:
-                    found.append((max(at, 0), end, end, text))
+        starts = np.concatenate((-self.shift[:1], self.position + self.deleted))
+        ends = np.concatenate((self.position, self.length - self.shift[-1:]))
+        first = np.maximum(starts, -self.shift)
+        last = np.minimum(ends, self.length - self.shift)
+        some = np.flatnonzero(first < last)
+        found = [
+            (at, start, end, None)
+            for at, start, end in zip(
+                (first + self.shift)[some].tolist(),
+                first[some].tolist(),
+                last[some].tolist(),
+                strict=True,
+            )
+        ]
+        place = self.position + self.shift[:-1]
+        inside = (self.size > 0) & (place < self.length) & (place + self.size > 0)
+        for i in np.flatnonzero(inside).tolist():
+            at, position = int(place[i]), int(self.position[i])
+            bases = self.gaps.inserted[self.which[i]][max(-at, 0) : self.length - at]
+            found.append((max(at, 0), position, position, bases))
+        found.sort(key=lambda piece: piece[0])
         return found
 
 
@@ -434,17 +438,21 @@ def _substitutions(region: _Region) -> _Substitutions:
 def _layouts(region: _Region, tss: int, length: int, offset: int) -> list[_Layout]:
     """The layout of each distinct haplotype of the region."""
     gaps = region.gaps
-    found = []
-    for h in range(region.applied.shape[1]):
-        mine = np.flatnonzero(gaps.carried[:, h])
-        position, deleted = gaps.position[mine], gaps.deleted[mine]
-        anchor = tss
-        for p, d in zip(position.tolist(), deleted.tolist(), strict=True):
-            if p <= anchor < p + d:
-                anchor = p + d
-        inserted = [gaps.inserted[g] for g in mine]
-        found.append(_Layout(anchor, offset, length, position, deleted, inserted))
-    return found
+    carried = np.ascontiguousarray(gaps.carried.T)
+    return [
+        _Layout(_anchor(gaps, mine, tss), offset, length, mine, gaps)
+        for mine in map(np.flatnonzero, carried)
+    ]
+
+
+def _anchor(gaps: _Gaps, mine: np.ndarray, tss: int) -> int:
+    """`tss`, or the next reference base on its right that the gaps `mine` don't delete."""
+    position, end = gaps.position[mine], gaps.position[mine] + gaps.deleted[mine]
+    while True:
+        over = np.flatnonzero((position <= tss) & (tss < end))
+        if not len(over):
+            return tss
+        tss = int(end[over[0]])
 
 
 def _assemble(
@@ -460,7 +468,7 @@ def _assemble(
     sequences = np.empty((len(chosen), length), np.uint8)
     substitutions = _substitutions(region)
     for row, h in zip(sequences, chosen, strict=True):
-        _fill(row, layouts[h], pieces[h], buffer, low)
+        _fill(row, pieces[h], buffer, low)
         _substitute(row, layouts[h], substitutions, h)
     people = len(region.genotypes.samples)
     moved = np.array([layout.anchor != gene.start0 for layout in layouts], bool)
@@ -504,21 +512,24 @@ def _distinct(
         begin = int(np.searchsorted(reach, low, side="left"))
         end = int(np.searchsorted(genotypes.starts, high, side="left"))
         skipped[h] = overlapped[h, (clashing >= begin) & (clashing < end)].sum()
-        key = (mine[0], mine[-1], applied[h, begin:end].tobytes())
+        key = (_edge(mine[0]), _edge(mine[-1]), applied[h, begin:end].tobytes())
         row_of[h] = rows.setdefault(key, len(rows))
         if row_of[h] == len(chosen):
             chosen.append(h)
     return row_of, chosen, skipped
 
 
-def _fill(
-    row: np.ndarray, layout: _Layout, pieces: list[tuple], buffer: np.ndarray, low: int
-) -> None:
+def _edge(piece: tuple) -> tuple[int, int, int, int]:
+    at, start, end, inserted = piece
+    return at, start, end, 0 if inserted is None else len(inserted)
+
+
+def _fill(row: np.ndarray, pieces: list[tuple], buffer: np.ndarray, low: int) -> None:
     for at, start, end, inserted in pieces:
         if inserted is None:
             row[at : at + end - start] = buffer[start - low : end - low]
         else:
-            row[at : at + len(inserted)] = np.frombuffer(inserted, np.uint8)
+            row[at : at + len(inserted)] = inserted
 
 
 def _substitute(row: np.ndarray, layout: _Layout, every: _Substitutions, h: int) -> None:

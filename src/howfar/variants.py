@@ -28,6 +28,7 @@ from .intervals import Interval, Variant
 from .reference import Reference, match_contig
 
 MISSING = -1
+_BASES = frozenset((b"A", b"C", b"G", b"T"))
 _MAX_ALLELES = 100  # calls are int8, with room for IUPAC pseudo-alleles
 _IUPAC = {
     frozenset(pair): code.encode()
@@ -61,6 +62,8 @@ class Genotypes:
 
     def take(self, keep: np.ndarray) -> Genotypes:
         """The records at the indices `keep`; counts stay those of the whole."""
+        if len(keep) == len(self):
+            return self
         place = {int(v): i for i, v in enumerate(keep)}
         return Genotypes(
             self.chrom,
@@ -100,8 +103,9 @@ class Genotypes:
             return np.zeros((len(self.samples), 0), np.float32), []
         record, allele = np.array(rows).T
         calls = self._unmixed()[record]
-        copies = (calls == allele[:, None, None]).sum(2).astype(np.float32)
-        copies[(calls == MISSING).any(2)] = np.nan
+        first, second = calls[..., 0], calls[..., 1]
+        copies = (first == allele[:, None]).astype(np.float32) + (second == allele[:, None])
+        copies[(first == MISSING) | (second == MISSING)] = np.nan
         return np.ascontiguousarray(copies.T), variants
 
     def _unmixed(self) -> np.ndarray:
@@ -316,18 +320,20 @@ class VariantFile:
                 kept.append(names)
                 raw.append(calls)
         matrix = np.stack(raw) if raw else np.zeros((0, len(handle.samples), 3), np.int16)
+        if not np.array_equal(places, np.arange(matrix.shape[1])):
+            matrix = matrix[:, places]
         found = Genotypes(
             interval.chrom,
             np.array(starts, np.int64),
             np.array(starts, np.int64) + np.array([len(a[0]) for a in kept], np.int64),
             kept,
-            np.ascontiguousarray(matrix[:, places, :2]).astype(np.int8),
+            matrix[..., :2].astype(np.int8),
             tuple(self.samples[c] for c in columns),
             counts,
         )
         good = _matching_ref(found, reference, max_ref_mismatch, self.path)
         counts["duplicate positions"] += int((np.diff(found.starts) == 0).sum())
-        return found.take(good), matrix[good][:, places, 2] == 1
+        return found.take(good), matrix[good, :, 2] == 1
 
     def _calls_of(self, record, counts: Counter[str]) -> np.ndarray | None:
         """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
@@ -382,9 +388,12 @@ def _alleles_of(
 ) -> tuple[bytes, ...] | None:
     """The record's alleles, or None where it is left out; counts why."""
     ref = record.REF.upper().encode()
-    if record.start + len(ref) <= interval.start or not record.ALT:
+    alts = record.ALT
+    if record.start + len(ref) <= interval.start or not alts:
         return None
-    names = (ref, *(alt.upper().encode() for alt in record.ALT))
+    names = (ref, *(alt.upper().encode() for alt in alts))
+    if len(ref) == 1 and len(names) == 2 and names[1] in _BASES:  # nearly every record
+        return names
     stars = names.count(b"*")
     resolved = sum(is_resolved(a) for a in names[1:])
     counts["star alleles"] += stars
@@ -452,8 +461,8 @@ def _resolve_phase(
     """Settle haploid, missing and unphased calls of `found` in place, counting each kind."""
     _settle_ploidy(found)
     calls = found.calls
-    known = np.maximum(calls, 0)
-    open_calls = ~phased & (known[..., 0] != known[..., 1])
+    # A half-call is open only if its known allele is not the reference.
+    open_calls = ~phased & (np.maximum(calls[..., 0], 0) != np.maximum(calls[..., 1], 0))
     found.counts["unphased calls"] += int(open_calls.sum())
     for v in np.flatnonzero(open_calls.any(1)):
         if rule == "error":
@@ -474,13 +483,13 @@ def _resolve_phase(
 
 
 def _settle_ploidy(found: Genotypes) -> None:
-    calls = found.calls
-    haploid = calls[..., 1] == -2
-    calls[haploid, 1] = calls[haploid, 0]
-    none = calls == MISSING
-    found.counts["missing calls"] += int(none.all(2).sum())
-    found.counts["half calls"] += int((none.any(2) & ~none.all(2)).sum())
-    found.counts["haploid calls"] += int((haploid & ~none.all(2)).sum())
+    first, second = found.calls[..., 0], found.calls[..., 1]
+    haploid = second == -2
+    second[haploid] = first[haploid]
+    none, other = first == MISSING, second == MISSING
+    found.counts["missing calls"] += int((none & other).sum())
+    found.counts["half calls"] += int((none ^ other).sum())
+    found.counts["haploid calls"] += int((haploid & ~none).sum())
 
 
 def _mix(found: Genotypes, v: int, people: np.ndarray) -> None:
