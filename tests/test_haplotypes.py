@@ -355,3 +355,62 @@ def test_edit_and_anchoring_of_single_alleles():
     assert edit_of(b"ACGT", b"TCGA").substitutions == ((0, ord("T")), (3, ord("A")))
     assert is_anchored_indel(b"TG", b"T") and not is_anchored_indel(b"AG", b"G")
     assert not is_anchored_indel(b"ACGT", b"ATT")
+
+
+def test_calls_of_every_kind_in_a_window(tmp_path):
+    """Missing is reference, a half-call its known allele, a haploid call on both haplotypes."""
+    record = Record(5, "A", ("G", "*", "AT"), (".|.", ".|1", "1", "2|3"))
+    world = World("ACGTACGTAC", [record], people=("a", "b", "c", "d"))
+    windows = windows_of(world, tmp_path, 2, 8, tss_offset=1)
+    found = [[text(windows, person, h) for h in (0, 1)] for person in range(4)]
+    plain, changed, longer = "ACGTACGT", "ACGTGCGT", "ACGTATCG"
+    assert found == [[plain, plain], [plain, changed], [changed, changed], [plain, longer]]
+
+
+def test_unphased_calls_as_dosage_write_one_iupac_window(tmp_path):
+    indel = Record(7, "GT", ("G",), ("0/1",))
+    world = one("ACGTACGTAC", Record(5, "A", ("G",), ("0/1",)), indel)
+    windows = windows_of(world, tmp_path, 2, 8, tss_offset=1, unphased="dosage")
+    assert windows.sequences.tobytes() == b"ACGTRCGT"
+    assert windows.counts["unphased indels skipped"] == 1
+    coin = windows_of(world, tmp_path, 2, 8, tss_offset=1, unphased="random(1)")
+    assert len(coin.sequences) == 2
+
+
+def test_a_deletion_far_left_decides_about_one_in_the_window(tmp_path, monkeypatch):
+    """A chain of overlaps that starts outside the region first read is followed to its start."""
+    sequence = "".join(np.random.default_rng(1).choice(list("ACGT"), 5000))
+
+    def cut(start: int, end: int) -> Record:
+        return Record(start + 1, sequence[start:end], (sequence[start],), ("1|0",))
+
+    chain = [cut(100, 1500), cut(1400, 2990), cut(2980, 3010), cut(3005, 3020)]
+    world = one(sequence, *chain)
+    windows = windows_of(world, tmp_path, 3100, 200)
+    assert text(windows, 0, 0) == slow_window(world, 0, 0, 3100, 200, 100)[0]
+    padded = sequence[:101] + sequence[1500:2981] + sequence[3010:]
+    anchor = padded.index(sequence[3099:3150])
+    assert text(windows, 0, 0) == padded[anchor - 100 : anchor + 100]
+    monkeypatch.setattr(VariantFile, "cluster_start", lambda self, chrom, position: position)
+    unaware = windows_of(world, tmp_path, 3100, 200)
+    assert text(unaware, 0, 0) != text(windows, 0, 0)
+
+
+def test_deletions_that_empty_the_first_read_extend_it(tmp_path):
+    sequence = "".join(np.random.default_rng(2).choice(list("ACGT"), 20_000))
+    records = [
+        Record(p + 1, sequence[p : p + 1900], (sequence[p],), ("1|0",))
+        for p in range(500, 18_000, 2000)
+    ]
+    windows = windows_of(one(sequence, *records), tmp_path, 10_450, 600)
+    assert text(windows, 0, 0) == slow_window(one(sequence, *records), 0, 0, 10_450, 600, 300)[0]
+    assert text(windows, 0, 1) == sequence[10_149:10_749]
+
+
+def test_a_contig_without_the_variants_file_or_reference_is_an_error(tmp_path):
+    fasta, vcf = crowded().write(tmp_path)
+    with Reference(fasta) as reference, VariantFile(vcf) as variants:
+        with pytest.raises(HowfarError, match="contig '8'"):
+            build_windows(reference, variants, Gene("g", "g", "8", 5, "+"), 10)
+        with pytest.raises(HowfarError, match="found TSS offset 10"):
+            build_windows(reference, variants, gene_at(5), 10, tss_offset=10)
