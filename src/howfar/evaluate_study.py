@@ -22,7 +22,7 @@ _CACHE_BYTES = 1 << 29  # of dosages kept in memory; more are read again when as
 
 
 def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame], Counter]:
-    """All result tables of a computed study by name, and the counts of what was left out."""
+    """A computed study's tables (all but `numbers`), and the counts of what was left out."""
     cohort = OpenCohort(study)
     options = study.evaluation
     panel = make_panel(cohort)
@@ -46,10 +46,7 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     )
     frames["runs"] = runs_table(study, opened, with_truth=truth is not None)
     frames["individuals"] = evaluate.individuals_table(panel, runs, {LEAD_SNP: folds})
-    checked = {name: tables.validate(name, frame, study.name) for name, frame in frames.items()}
-    result = tables.Tables(study.name, checked)
-    checked["numbers"] = evaluate.numbers_table(result, options.bootstrap, options.seed)
-    return checked, cohort.warnings
+    return frames, cohort.warnings
 
 
 def make_panel(cohort: OpenCohort) -> Panel:

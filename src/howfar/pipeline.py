@@ -228,11 +228,12 @@ def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
 
 
 def evaluate(study: Study, results: Path) -> None:
-    """Write a study's result tables."""
+    """Write a study's result tables: computed, or from what others published."""
     if study.published:
         from .published import write_tables
 
         write_tables(study.name, results)
+        _write_numbers(study, results)
         return
     from .evaluate_study import frames_of
 
@@ -245,4 +246,23 @@ def evaluate(study: Study, results: Path) -> None:
     )
     for name, frame in frames.items():
         tables.write(tables.path_of(results, study.name, name), name, frame, block)
+    _write_numbers(study, results)
     print(describe_warnings(warnings), end="")
+
+
+def _write_numbers(study: Study, results: Path) -> None:
+    """Table `numbers`, from the tables as they are on disk."""
+    from .evaluate import numbers_table
+
+    options = study.evaluation
+    frame = numbers_table(tables.load(study.name, results), options.bootstrap, options.seed)
+    names = [n for n in tables.SCHEMAS if n not in ("individuals", "numbers")]
+    paths = {n: tables.path_of(results, study.name, n) for n in names}
+    block = provenance.block(
+        {"study": study.name, "bootstrap": options.bootstrap},
+        {f"table {n}": path for n, path in paths.items() if path.exists()},
+        seed=options.seed,
+    )
+    # their digests hold times; the tables themselves say what they come from
+    block["inputs"] = [v["file"] for v in block["inputs"].values()]
+    tables.write(tables.path_of(results, study.name, "numbers"), "numbers", frame, block)
