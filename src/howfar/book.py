@@ -16,13 +16,16 @@ import yaml
 
 from . import tables
 from .errors import HowfarError
-from .figures.view import View, from_project, view
+from .figures.view import Box, View, from_project, view
 from .project import project_root
 from .study import load_study
 
 #: Studies in the order of the start page.
 STUDIES = ["geuvadis_public", "sasse2023", "demo"]
 _FIRST_PICTURES = ["geuvadis_public", "demo"]
+#: How sentences name a study's people.
+_AMONG = {"geuvadis_public": "among GEUVADIS people", "sasse2023": "in the brain cortex (ROSMAP)"}
+_PARAMETERS = {"parameters", "injected-parameters"}
 
 
 def prepare(
@@ -46,8 +49,9 @@ def prepare(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for name, study in executed_pages(book):
-        page = f"{name}.{study}.ipynb"
-        (part / page).write_text(titled(executed / page, study))
+        file = f"{name}.{study}.ipynb"
+        (part / file).write_text(page(executed / file, study))
+    (part / "ledger.ipynb").write_text(page(executed / "ledger.ipynb"))
     views = {s: view(s, results=results) for s in STUDIES}
     pages = {
         "answer": answer(views),
@@ -55,7 +59,6 @@ def prepare(
         "commands": commands(),
         "tables": table_reference(),
         "numbers": numbers(views),
-        "ledger": ledger(results / "ledger.csv"),
     }
     for name, text in pages.items():
         (part / f"{name}.md").write_text(text.rstrip() + "\n")
@@ -75,10 +78,10 @@ def executed_pages(book: Path) -> list[tuple[str, str]]:
 # --- notebooks -------------------------------------------------------------------------------
 
 
-def titled(path: Path, study: str) -> str:
+def page(path: Path, study: str | None = None) -> str:
     """An executed notebook as a page: its study in the title, nothing of this machine in it.
 
-    The cell with the injected parameters and papermill's metadata hold paths; they are dropped.
+    The cells with parameters and papermill's metadata hold paths; they are left out.
     """
     if not path.is_file():
         raise HowfarError(
@@ -89,21 +92,18 @@ def titled(path: Path, study: str) -> str:
         )
     notebook = json.loads(path.read_text())
     notebook["metadata"].pop("papermill", None)
-    cells = []
-    for cell in notebook["cells"]:
-        tags = cell["metadata"].get("tags", [])
-        if "injected-parameters" in tags:
-            continue
-        if "parameters" in tags:
-            cell["source"] = [f'study = "{study}"\n', "runs = []\n", 'results = "results"\n']
-            cell["source"] += ['output = "results/figures"']
+    cells = [cell for cell in notebook["cells"] if not _PARAMETERS & set(_tags(cell))]
+    for cell in cells:
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")}
-        cells.append(cell)
-    first = "".join(cells[0]["source"]).split("\n", 1)
-    title = load_study(study).title
-    cells[0]["source"] = f"{first[0]}: {title}\n" + (first[1] if len(first) > 1 else "")
+    if study:
+        title, rest = "".join(cells[0]["source"]).split("\n", 1)
+        cells[0]["source"] = f"{title}: {load_study(study).title}\n{rest}"
     notebook["cells"] = cells
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
+
+
+def _tags(cell: dict) -> list[str]:
+    return cell["metadata"].get("tags", [])
 
 
 # --- start page ------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def _across_people(*views: View) -> str:
         key = f"{run}.across.pooled"
         mean, low, high = (one.number(f"{key}.{w}") for w in ("mean_r", "min_r", "max_r"))
         parts.append(
-            f"in {one.study.title} the mean r of {one.labels[run]} over {mean.n:,} genes is "
+            f"{_AMONG[one.study.name]} the mean r of {one.labels[run]} over {mean.n:,} genes is "
             f"{_value(mean)}, from {low.value:.2f} to {high.value:.2f}".replace("-", "−")
         )
     return "**Across people, hardly:** " + "; ".join(parts) + "."
@@ -238,7 +238,6 @@ def central_pictures(figures: Path, folder: Path) -> str:
 
 def commands() -> str:
     """Every command of `howfar` with its options, from the command line's own help."""
-    import click
     import typer
 
     from .cli import app
@@ -246,8 +245,8 @@ def commands() -> str:
     root = typer.main.get_command(app)
     lines = ["# Commands", "", _plain(root.help), ""]
 
-    def add(command: click.Command, path: str) -> None:
-        if isinstance(command, click.Group):
+    def add(command, path: str) -> None:
+        if hasattr(command, "commands"):  # a group; Typer's are not always click's own class
             for name in sorted(command.commands):
                 add(command.commands[name], f"{path} {name}")
             return
@@ -330,12 +329,21 @@ def numbers(views: dict[str, View]) -> str:
     return "\n".join(lines)
 
 
-def ledger(path: Path) -> str:
-    """Seconds of each step, from `path` (columns step, seconds)."""
-    lines = ["# What it costs", "", "Seconds of each step of the last complete run.", ""]
-    if not path.is_file():
-        return "\n".join([*lines, "No run has been recorded yet: run `make book`."])
-    steps = pd.read_csv(path)
-    lines += ["| step | seconds |", "|---|---:|"]
-    lines += [f"| {row.step} | {row.seconds:.1f} |" for row in steps.itertuples()]
-    return "\n".join([*lines, f"| **sum** | **{steps['seconds'].sum():.1f}** |"])
+def ledger(results: str | Path = "results") -> pd.DataFrame | Box:
+    """Seconds of each step and notebook of the last run, with their sum; a Box before any run.
+
+    From ``<results>/ledger.csv`` (columns step, seconds) or else from the workflow's own clock,
+    ``<results>/timings/<step>.tsv``, whose column `s` is in seconds.
+    """
+    results = from_project(results)
+    if (results / "ledger.csv").is_file():
+        steps = pd.read_csv(results / "ledger.csv")[["step", "seconds"]]
+    else:
+        clocks = sorted((results / "timings").glob("*.tsv"))
+        rows = [(clock.stem, float(pd.read_csv(clock, sep="\t")["s"].iloc[0])) for clock in clocks]
+        steps = pd.DataFrame(rows, columns=["step", "seconds"])
+    if steps.empty:
+        return Box("No run has been recorded yet", ("Run: make book",))
+    steps = steps.sort_values("seconds", ascending=False)
+    total = pd.DataFrame([("sum of all steps", steps["seconds"].sum())], columns=steps.columns)
+    return pd.concat([steps, total]).round(1).set_index("step")

@@ -11,7 +11,7 @@ from .people import scatters
 from .reference import bars, scatter
 from .style import Shown
 from .view import Box, View, missing, view
-from .world import ceiling
+from .world import ceiling, false_positives, recovered, signs
 
 __all__ = [
     "Box",
@@ -22,10 +22,13 @@ __all__ = [
     "central",
     "controls",
     "distribution",
+    "false_positives",
     "missing",
     "ranked",
+    "recovered",
     "scatter",
     "scatters",
+    "signs",
     "trends",
     "view",
     "volcano",
