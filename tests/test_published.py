@@ -74,7 +74,7 @@ def make_geuvadis(folder: Path, rng: np.random.Generator) -> None:
     write(folder, huang2023.COUNTS[1], shuffled.to_csv())
     enformer = np.exp(observed * 0.5 + rng.normal(size=observed.shape))
     enformer.iloc[3] = 56.7
-    write(folder, geuvadis_public.ENFORMER, enformer.iloc[:8].to_csv())
+    write(folder, geuvadis_public.ENFORMER, enformer.iloc[:8, ::-1].to_csv())
     tested = np.where(np.arange(GENES)[:, None] < 4, random, yoruba)
     for source, *_ in geuvadis_public.LINEAR.values():
         linear = (observed + rng.normal(size=observed.shape)).where(tested).iloc[:8]
@@ -368,6 +368,27 @@ def test_heritability_keeps_its_sign_and_standard_error(geuvadis):
     assert rows.loc[("h2", "ENSG00000000000"), "se"] == 0.05
 
 
+def test_genes_and_features_keep_what_the_files_say(geuvadis):
+    folder, frames = geuvadis
+    genes = frames["genes"].set_index("gene_id")
+    assert genes.loc["ENSG00000000006", ["name", "chrom", "tss", "strand"]].tolist() == [
+        "SYM6",
+        "2",
+        70_000,
+        "+",
+    ]
+    assert pd.isna(genes.loc["ENSG00000000011", "name"])
+    values = frames["features"].set_index(["gene_id", "feature"])["value"]
+    names = ["distance", "maf", "r", "log10p"]
+    lead = {name: values["ENSG00000000006", f"lead_eqtl_{name}"] for name in names}
+    assert lead == {"distance": 600, "maf": 0.2, "r": -0.3, "log10p": 6.5}
+    assert ("ENSG00000000004", "lead_eqtl_distance") not in values.index  # no lead eQTL
+    observed = joined(folder, geuvadis_public.ENFORMER)[1].loc["sym6"].dropna()
+    assert values["ENSG00000000006", "median_expression"] == pytest.approx(observed.median())
+    tpm = np.exp(observed)
+    assert values["ENSG00000000006", "cv_expression"] == pytest.approx(tpm.std() / tpm.mean())
+
+
 # --- Sasse -----------------------------------------------------------------------------------
 
 
@@ -400,6 +421,27 @@ def test_sasse_drivers_keep_the_unsigned_strand_and_the_main_flag(tmp_path):
     assert drivers.loc["1:900", "distance"] == -100 and drivers.loc["1:900", "is_main"]
     features = frames["features"].set_index(["feature", "gene_id"])["value"]
     assert features[("main_driver_distance", "ENSG00000000000")] == 100
+    assert features[("linear_approximation_r", "ENSG00000000001")] == 0.1
+    columns = ["effect", "eqtl_slope", "gain", "carriers"]
+    assert drivers.loc["1:900", columns].tolist() == [-0.2, 0.5, 0.7, 20]
+
+
+def test_sasse_genes_are_those_of_any_table_and_spread_is_brought_to_a_linear_scale(tmp_path):
+    make_sasse(tmp_path, np.random.default_rng(3))
+    frames = load("sasse2023", tmp_path)
+    genes = frames["genes"].set_index("gene_id")
+    assert len(genes) == GENES + 1 and "ENSG91" not in genes.index
+    assert genes.loc["ENSG90", ["name", "chrom", "tss", "strand"]].tolist() == [
+        f"S{GENES}",
+        "1",
+        GENES * 1000 + 1000,
+        "-",
+    ]
+    raw = pd.read_csv(tmp_path / sasse2023.STATISTICS, sep="\t").set_index("gene_id")
+    features = frames["features"].set_index(["feature", "gene_id"])["value"]
+    np.testing.assert_array_equal(features["mean_expression"], raw["MeanObs"])
+    shape = reference.lognorm(raw["StdObs"] * np.log(2))
+    np.testing.assert_allclose(features["cv_expression"], shape.std() / shape.mean())
 
 
 def test_two_main_drivers_of_a_gene_are_refused(tmp_path):

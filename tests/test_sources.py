@@ -11,6 +11,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -119,6 +120,7 @@ def test_catalogue_is_complete_and_unambiguous():
     assert all(r.id.startswith(r.study + "/") for r in rows)
     assert all(r.licence and r.citation and r.description and r.bytes > 0 for r in rows)
     assert all(len(r.mirrored.split("/")[2]) == 40 for r in rows)  # a commit, never a branch
+    assert all(quote(r.mirrored) == r.mirrored for r in rows)  # nothing that a URL must escape
 
 
 def test_every_need_of_every_study_is_listed():
@@ -212,6 +214,23 @@ def test_a_file_that_the_mirror_lacks_is_named_and_the_others_are_kept(
     assert lack.mirrored in str(report.failed[lack.id])
     assert lack.id in report.summary()
     assert sources.available(["toy"], tmp_path / "out") == {have.id: True, lack.id: False}
+
+
+def test_a_mirror_that_is_not_there_is_one_clear_error(tmp_path, catalogue, monkeypatch):
+    catalogue(*(source(f"{i}", b"x") for i in range(20)))
+    monkeypatch.setenv("HOWFAR_MIRROR", str(tmp_path / "nowhere"))
+    with pytest.raises(HowfarError, match="nowhere"):
+        sources.fetch(["toy"], tmp_path / "out")
+    monkeypatch.setenv("HOWFAR_MIRROR", str(tmp_path))  # there, but empty
+    report = sources.fetch(["toy"], tmp_path / "out")
+    assert len(report.failed) == 20 and report.summary().count("failed:") == 6
+
+
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path, catalogue, server):
+    catalogue(source("a", b"x", server.url("a", send(b"x"))))
+    (tmp_path / "toy").write_text("a file where a folder must be")
+    report = sources.fetch(["toy"], tmp_path)
+    assert "FileExistsError" in str(report.failed["toy/a"])
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from .study import load_study, study_file
 HOST = "https://raw.githubusercontent.com/"
 FOLDER = Path("results") / "sources"
 CONNECT_S, READ_S, RETRIES = 10, 60, 3
+_SHOWN = 5  # failures that a summary spells out
 _COLUMNS = ["id", "study", "url", "bytes", "sha256", "licence", "citation", "description"]
 
 
@@ -81,7 +82,10 @@ class FetchReport:
             f"{len(self.fetched)} fetched, {len(self.present)} present already, "
             f"{len(self.failed)} failed; in {self.folder}"
         ]
-        lines += [f"failed: {name}: {error}" for name, error in sorted(self.failed.items())]
+        failed = sorted(self.failed.items())
+        lines += [f"failed: {name}: {error}" for name, error in failed[:_SHOWN]]
+        if len(failed) > _SHOWN:
+            lines.append(f"failed: {len(failed) - _SHOWN} more")
         for row in licence_table([s.id for s in self.sources]).itertuples():
             lines.append(
                 f"{row.study}: {row.files} file(s), {row.bytes / 1e6:.1f} MB from "
@@ -212,7 +216,9 @@ def fetch(
     wanted = [s for s in report.sources if not _is_there(s, folder, checksums=True)]
     report.present = [s.id for s in report.sources if s not in wanted]
     mirror = os.environ.get("HOWFAR_MIRROR")
-    if wanted and not mirror:
+    if wanted and mirror:
+        _check_mirror(Path(mirror))
+    elif wanted:
         _probe(wanted[0].url, len(wanted))
     if wanted:
         _fetch_all(wanted, report, mirror, progress, workers)
@@ -233,21 +239,23 @@ def _fetch_all(
     pooch.get_logger().setLevel(logging.WARNING)
     with _progress(wanted, progress) as advance, ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(_fetch_one, s, report.folder, mirror): s for s in wanted}
-        for done in as_completed(running):
-            source = running[done]
-            try:
-                done.result()
-                report.fetched.append(source.id)
-            except HowfarError as error:
-                report.failed[source.id] = error
-            advance(source)
+        try:
+            for done in as_completed(running):
+                source = running[done]
+                try:
+                    done.result()
+                    report.fetched.append(source.id)
+                except HowfarError as error:
+                    report.failed[source.id] = error
+                advance(source)
+        except BaseException:  # also Ctrl-C: what hasn't begun must not begin
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     report.fetched.sort()
 
 
 def _fetch_one(source: Source, folder: Path, mirror: str | None) -> None:
     """One file through pooch: a temporary name beside it, checked, then renamed."""
-    # pooch makes this folder too, but two of its threads may collide over it.
-    (folder / source.id).parent.mkdir(parents=True, exist_ok=True)
     shelf = pooch.create(
         path=folder,
         base_url=HOST,
@@ -262,6 +270,8 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None) -> None:
         _check(source, Path(output), folder / source.id)
 
     try:
+        # pooch makes this folder too, but two of its threads may collide over it.
+        (folder / source.id).parent.mkdir(parents=True, exist_ok=True)
         shelf.fetch(source.id, downloader=downloader)
     except OSError as error:
         raise HowfarError(
@@ -274,6 +284,16 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None) -> None:
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def _check_mirror(mirror: Path) -> None:
+    if not mirror.is_dir():
+        raise HowfarError(
+            f"HOWFAR_MIRROR={mirror}",
+            found="no such folder",
+            expected="a folder that holds files as <owner>/<repository>/<commit>/<path>",
+            do="Correct the variable, or unset it to fetch from the network.",
+        )
 
 
 def _from_mirror(source: Source, mirror: str) -> Callable[[str, str, pooch.Pooch], None]:
