@@ -333,6 +333,8 @@ def test_personalize_is_the_window_of_the_gene(tmp_path):
         chr_pair = personalize(
             Interval(f"chr{CONTIG}", 0, 60), "p0", reference=reference, variants=variants
         )
+        with pytest.raises(HowfarError, match="a centre at -20, before the contig"):
+            personalize(Interval(CONTIG, -50, 10), "p0", reference=reference, variants=variants)
     assert pair == tuple(slow_window(world, 0, h, 31, 60, 30)[0] for h in (0, 1))
     assert pair == chr_pair
 
@@ -384,8 +386,9 @@ def test_a_deletion_far_left_decides_about_one_in_the_window(tmp_path, monkeypat
     def cut(start: int, end: int) -> Record:
         return Record(start + 1, sequence[start:end], (sequence[start],), ("1|0",))
 
-    chain = [cut(100, 1500), cut(1400, 2990), cut(2980, 3010), cut(3005, 3020)]
-    world = one(sequence, *chain)
+    other = sequence[1400:2989] + ("A" if sequence[2989] != "A" else "C")
+    long = Record(1401, sequence[1400:2990], (other,), ("1|0",))
+    world = one(sequence, cut(100, 1500), long, cut(2980, 3010), cut(3005, 3020))
     windows = windows_of(world, tmp_path, 3100, 200)
     assert text(windows, 0, 0) == slow_window(world, 0, 0, 3100, 200, 100)[0]
     padded = sequence[:101] + sequence[1500:2981] + sequence[3010:]

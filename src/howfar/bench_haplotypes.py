@@ -50,8 +50,9 @@ def run(
     Every haplotype of `samples` (default all) of every gene is made by howfar, VCF and FASTA
     reading included. `n_consensus` and `n_loop` windows, drawn with `seed`, are made by each of
     the others; none of (a) where samtools or bcftools are missing. Columns: method,
-    windows_timed, windows_total, scaled (whether the rate comes from a subset), seconds,
-    windows_per_s, speedup (howfar's rate over this one), equal (windows that equal howfar's).
+    windows_timed, windows_total, scaled (whether the rate comes from a subset), seconds (measured),
+    windows_per_s, seconds_for_all, equal (number of windows compared, all equal to howfar's, as
+    one that differs is an error), speedup (howfar's rate over this one).
     """
     gene_list = read_genes(genes) if isinstance(genes, str | Path) else list(genes)
     with VariantFile(variants) as file:
@@ -86,6 +87,7 @@ def _row(method: str, timed: int, total: int, seconds: float, equal: int) -> dic
         "scaled": timed < total,
         "seconds": seconds,
         "windows_per_s": timed / seconds,
+        "seconds_for_all": seconds * total / timed,
         "equal": equal,
     }
 

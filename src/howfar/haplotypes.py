@@ -119,6 +119,13 @@ def personalize(
     `build_windows` is on a TSS, so ``personalize(gene.window(n), ...)`` is that gene's window.
     """
     half = len(interval) // 2
+    if interval.start + half < 0:
+        raise HowfarError(
+            f"interval {interval}",
+            found=f"a centre at {interval.start + half}, before the contig",
+            expected="an interval whose centre base is on the contig (0-based half-open)",
+            do="Correct the interval.",
+        )
     centre = Gene("interval", str(interval), interval.chrom, interval.start + half + 1, "+")
     windows = build_windows(
         reference,
@@ -197,8 +204,8 @@ def _read_region(
         more_right = 0 if end == contig_end else more_right
         if more_left <= 0 and more_right <= 0:
             return region
-        left += max(more_left + _MARGIN, 0) if more_left > 0 else 0
-        right += max(more_right + _MARGIN, 0) if more_right > 0 else 0
+        left += more_left + _MARGIN if more_left > 0 else 0
+        right += more_right + _MARGIN if more_right > 0 else 0
 
 
 def _shortage(region: _Region, tss: int, length: int, offset: int, end: int) -> tuple[int, int]:
