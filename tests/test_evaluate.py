@@ -1,5 +1,7 @@
 """The result tables, column by column, against scipy on the people they are about."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ from howfar.intervals import Variant
 pytestmark = pytest.mark.filterwarnings("error")
 
 GENES, PEOPLE = 40, 90
+GEUVADIS = Path(__file__).parents[2] / "shared/mirror/ni-lab/finetuning-enformer"
 
 
 @pytest.fixture(scope="module")
@@ -344,3 +347,35 @@ def test_a_true_spread_comes_out_of_simulated_people():
         (rho < 0).mean(), abs=0.04
     )
     assert numbers["s.m.across.permuted.true_sd"] < 0.05
+
+
+@pytest.mark.skipif(not GEUVADIS.exists(), reason="the public tables are not at hand")
+def test_enformer_on_public_geuvadis_people():
+    """Enformer without fine-tuning on real people: published numbers, from raw files."""
+    observed = [
+        pd.read_csv(
+            GEUVADIS / "045615b70c4cdb4f4b1813e5980db2a6a327d5fe/linear_methods/manual_prior"
+            f"/{split}_split.1Mb.LCL_weights/counts.csv",
+            index_col=0,
+        )
+        for split in ("random", "population")
+    ]
+    observed = observed[0].combine_first(observed[1])
+    predicted = pd.read_csv(
+        GEUVADIS / "bfd093a8e52516f62d3d71db47263f8498919dc1/baseline"
+        "/baseline_enformer.384_bins.rc.csv",
+        index_col=0,
+    )
+    genes = pd.DataFrame({"gene_id": observed.index})
+    for column in ("chrom", "tss"):
+        genes[column] = None
+    panel = ev.Panel(observed, genes)
+    run = ev.Predictions("enformer", predicted, pd.Series(dtype=float))
+    pooled = ev.across_table(panel, [run]).query("population == 'pooled'")
+    r, n = pooled["pearson"].dropna(), pooled["n"]
+    assert (len(pooled), len(r)) == (500, 499)
+    assert r.mean() == pytest.approx(0.04377954, abs=1e-8)
+    assert (r.min(), r.max()) == pytest.approx((-0.796, 0.754), abs=5e-4)
+    assert (n.min(), n.max()) == (132, 148)
+    found = stats.spread(pooled["pearson"], n, pooled["gene_id"], draws=100)
+    assert (found.observed_sd, found.sampling_sd) == pytest.approx((0.179, 0.085), abs=5e-4)

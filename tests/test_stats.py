@@ -116,7 +116,10 @@ def test_fisher_interval_covers(rho):
     assert reference.binomtest(int(covered), 4000, 0.95).pvalue > 0.001
 
 
-@given(hnp.arrays(float, st.integers(1, 30), elements=st.floats(0, 1)), st.randoms())
+@given(
+    hnp.arrays(float, st.integers(1, 30), elements=st.floats(0, 1, allow_subnormal=False)),
+    st.randoms(),
+)
 def test_benjamini_hochberg_is_statsmodels(p, random):
     expected = multipletests(p, method="fdr_bh")[1]
     np.testing.assert_allclose(stats.benjamini_hochberg(p), expected, rtol=1e-12)
@@ -222,7 +225,7 @@ def test_the_true_spread_is_recovered(mean, sd):
     rho, r, n = _simulated(20_000, mean, sd, rng)
     found = stats.spread(r, n, np.arange(20_000) % 22, draws=50)
     assert found.true_sd == pytest.approx(rho.std(), rel=0.05)
-    assert found.true_mean == pytest.approx(rho.mean(), abs=0.005)
+    assert found.mean == pytest.approx(rho.mean(), abs=0.005)
     assert found.share_truly_negative == pytest.approx((rho < 0).mean(), abs=0.02)
     assert found.observed_sd > found.true_sd > 0
     assert found.true_sd_ci[0] < found.true_sd < found.true_sd_ci[1]

@@ -241,14 +241,13 @@ def _with_null(panel: Panel, table: pd.DataFrame, draws: int, seed: int) -> pd.D
     pooled = table.index[table["population"] == "pooled"]
     found = {column: np.full(len(table), np.nan) for column in ("null_mean", "null_sd", "p_null")}
     pearson = table["pearson"].to_numpy(float)
-    for gene, rows in table.loc[pooled].groupby("gene_id", sort=False).indices.items():
-        at = pooled[rows]
-        dosages, _ = panel.dosages(gene)
-        observed = panel.expression.loc[gene].to_numpy(float)
-        with _one_thread():
-            r_k = null.gene_null(dosages, observed, draws, seed)
-        found["null_mean"][at], found["null_sd"][at] = r_k.mean(), r_k.std()
-        found["p_null"][at] = [null.calibrated(r, r_k) for r in pearson[at]]
+    with _one_thread():
+        for gene, rows in table.loc[pooled].groupby("gene_id", sort=False).indices.items():
+            at = pooled[rows]
+            dosages, _ = panel.dosages(gene)
+            r_k = null.gene_null(dosages, panel.expression.loc[gene].to_numpy(float), draws, seed)
+            found["null_mean"][at], found["null_sd"][at] = r_k.mean(), r_k.std()
+            found["p_null"][at] = [null.calibrated(r, r_k) for r in pearson[at]]
     return table.assign(**found)
 
 
@@ -522,6 +521,7 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
     numbers.add(f"{key}.genes_tested", rows["pearson"].notna().sum(), len(rows),
                 f"Genes with a correlation over {people}; the rest have a constant prediction or "
                 "expression, or too few people.", source)  # fmt: skip
+    _significance_numbers(numbers, key, rows, people)
     rows = rows.dropna(subset=["pearson"])
     if len(rows) < 2:
         return
@@ -545,7 +545,6 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
                     f"{'Lowest' if what == 'min_r' else 'Highest'} Pearson r of a gene over "
                     f"{people}.", source)  # fmt: skip
     _spread_numbers(numbers, key, rows, blocks, people, unit, draws, seed)
-    _significance_numbers(numbers, key, rows, people)
 
 
 def _spread_numbers(numbers, key, rows, blocks, people, unit, draws, seed) -> None:
@@ -558,8 +557,8 @@ def _spread_numbers(numbers, key, rows, blocks, people, unit, draws, seed) -> No
          "SD of r that sampling alone gives at these numbers of people, were every gene's true r "
          "the mean, (1 - r^2) / sqrt(n - 1)"),
         ("true_sd", found.true_sd, found.true_sd_ci,
-         f"SD over genes of the true r beyond sampling, DerSimonian-Laird on atanh r; interval by "
-         f"bootstrap over {unit}"),
+         f"SD over genes of the true r: the variance of r less the mean sampling variance, "
+         f"(1 - r^2)^2 / (n - 1); interval by bootstrap over {unit}"),
         ("share_truly_negative", found.share_truly_negative, found.share_truly_negative_ci,
          "Share of genes with a truly negative r, if true r is normal over genes, which it is only "
          f"roughly; interval by bootstrap over {unit}"),
@@ -572,12 +571,13 @@ def _spread_numbers(numbers, key, rows, blocks, people, unit, draws, seed) -> No
 
 def _significance_numbers(numbers, key, rows, people) -> None:
     source = "across.parquet"
-    numbers.add(f"{key}.significant", (rows["q"] <= 0.05).sum(), len(rows),
-                f"Genes with r different from 0 at a false discovery rate of 5 % (t test, "
-                f"Benjamini-Hochberg), over {people}.", source)  # fmt: skip
-    negative = ((rows["q"] <= 0.05) & (rows["pearson"] < 0)).sum()
-    numbers.add(f"{key}.significant_negative", negative, len(rows),
-                "Of the significant genes, those with negative r.", source)  # fmt: skip
+    if rows["q"].notna().any():
+        found = rows[rows["q"] <= 0.05]
+        numbers.add(f"{key}.significant", len(found), len(rows),
+                    "Genes with r different from 0 at a false discovery rate of 5 % (t test, "
+                    f"Benjamini-Hochberg), over {people}.", source)  # fmt: skip
+        numbers.add(f"{key}.significant_negative", (found["pearson"] < 0).sum(), len(rows),
+                    "Of the significant genes, those with negative r.", source)  # fmt: skip
     if rows["null_sd"].isna().all():
         return
     r, m, s = (rows[c].to_numpy(float) for c in ("pearson", "null_mean", "null_sd"))
@@ -590,10 +590,11 @@ def _significance_numbers(numbers, key, rows, people) -> None:
     if rows["p_null"].notna().any():
         p["calibrated"] = (rows["p_null"].to_numpy(float), "p = (1 + #{r_k >= |r|}) / (K + 1)")
     for rule, (values, text) in p.items():
-        count = np.count_nonzero(stats.benjamini_hochberg(values) <= 0.05)
+        q = stats.benjamini_hochberg(np.where(np.isnan(values), 1, values))
+        count = np.count_nonzero(q <= 0.05)
         numbers.add(f"{key}.significant_{rule}", count, len(rows),
                     f"Genes beyond the gene-specific null at a false discovery rate of 5 %, "
-                    f"{text}, over {people}.", source)  # fmt: skip
+                    f"{text}, over {people}; genes without p count as 1.", source)  # fmt: skip
 
 
 def _within_numbers(numbers, run_id, rows) -> None:

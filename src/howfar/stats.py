@@ -302,9 +302,9 @@ def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 class Spread:
     """How far correlations differ between genes beyond sampling.
 
-    `observed_sd`, `sampling_sd`: SD of r over genes, and the SD that sampling alone gives at these
-    n if every gene had the mean r. `true_sd`: SD of the true correlation between genes; 0 where
-    the genes differ no more than sampling makes them. `share_negative`: genes with r < 0.
+    `mean`, `observed_sd`: of r over genes. `sampling_sd`: the SD that sampling alone gives at
+    these n if every gene had the mean r. `true_sd`: SD of the true correlation between genes; 0
+    where they differ no more than sampling makes them. `share_negative`: genes with r < 0.
     `share_truly_negative`: of a normal distribution with the true mean and SD; r between genes is
     more peaked than that with longer tails, and a gene without cis-effects is truly 0, so this
     is a summary and no count. *_ci: (low, high) by block bootstrap.
@@ -313,7 +313,7 @@ class Spread:
     genes: int
     observed_sd: float
     sampling_sd: float
-    true_mean: float
+    mean: float
     true_sd: float
     true_sd_ci: tuple[float, float]
     share_negative: float
@@ -326,10 +326,11 @@ def spread(
 ) -> Spread:
     """The spread of correlations `r` (genes,) from `n` (genes,) people each.
 
-    On Fisher's scale z = atanh r has the sampling variance 1 / (n - 3). The variance of the true z
-    between genes is DerSimonian and Laird's (1986): (Q - (G - 1)) / (W - sum(w^2) / W) with
-    w = n - 3, W = sum(w), Q = sum(w (z - z_mean)^2); its mean is weighted by 1 / (1/w + variance).
-    `true_mean` and `true_sd` are the mean and SD of tanh z for normal z of that mean and variance.
+    `true_sd`^2 is the variance of r less the mean of its sampling variance (1 - r^2)^2 / (n - 1),
+    a method of moments that assumes no shape. `share_truly_negative` is of a normal distribution
+    of z = atanh r, with the sampling variance 1 / (n - 3) and between genes the variance of
+    DerSimonian and Laird (1986): (Q - (G - 1)) / (W - sum(w^2) / W), w = n - 3, W = sum(w),
+    Q = sum(w (z - z_mean)^2); its mean is weighted by 1 / (1/w + variance).
     """
     r, n, blocks = np.asarray(r, float), np.asarray(n, float), np.asarray(blocks)
     kept = ~np.isnan(r) & (n > 3)
@@ -338,13 +339,13 @@ def spread(
         nan = float("nan")
         return Spread(int(r.size), nan, nan, nan, nan, (nan, nan), nan, nan, (nan, nan))
     rows = np.column_stack([r, n])
-    (true_mean, true_sd, negative), *_ = _true_spread(rows, np.ones((1, r.size)))
+    (mean, true_sd, negative), *_ = _true_spread(rows, np.ones((1, r.size)))
     low, high = block_bootstrap(rows, blocks, _true_spread, draws, seed, weighted=True)
     return Spread(
         genes=int(r.size),
         observed_sd=float(r.std(ddof=1)),
         sampling_sd=float(np.sqrt(np.mean((1 - r.mean() ** 2) ** 2 / (n - 1)))),
-        true_mean=float(true_mean),
+        mean=float(mean),
         true_sd=float(true_sd),
         true_sd_ci=_pair(low, high, 1),
         share_negative=float((r < 0).mean()),
@@ -358,7 +359,17 @@ def _pair(low: np.ndarray, high: np.ndarray, i: int) -> tuple[float, float]:
 
 
 def _true_spread(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """True mean and SD of r and normal share below 0 (draws, 3), of rows (r, n), weighted."""
+    """Mean r, SD of true r and normal share below 0 (draws, 3), of rows (r, n), weighted."""
+    mean, variance = _normal_of_z(rows, weights)
+    sd = np.sqrt(np.where(variance > 0, variance, 1))
+    below = np.where(variance > 0, stats.norm.cdf(-mean / sd), mean < 0)
+    return np.column_stack(
+        [weighted_mean(rows[:, 0], weights), _sd_beyond_sampling(rows, weights), below]
+    )
+
+
+def _normal_of_z(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance between genes of the true z, DerSimonian and Laird's."""
     z = np.arctanh(np.clip(rows[:, 0], -1 + 1e-9, 1 - 1e-9))
     precision = rows[:, 1] - 3
     w = weights * precision
@@ -367,16 +378,13 @@ def _true_spread(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     scale = total - (w @ precision) / total
     variance = np.maximum((q - (weights.sum(axis=1) - 1)) / scale, 0)
     w = weights / (1 / precision + variance[:, None])
-    mean = w @ z / w.sum(axis=1)
-    sd = np.sqrt(variance)
-    below = np.where(sd > 0, stats.norm.cdf(-mean / np.where(sd > 0, sd, 1)), mean < 0)
-    return np.column_stack([*_moments_of_tanh(mean, sd), below])
+    return w @ z / w.sum(axis=1), variance
 
 
-def _moments_of_tanh(mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and SD of tanh(z) for normal z, by Gauss-Hermite quadrature."""
-    node, weight = np.polynomial.hermite_e.hermegauss(40)
-    weight = weight / weight.sum()
-    r = np.tanh(mean[:, None] + sd[:, None] * node)
-    centre = r @ weight
-    return centre, np.sqrt(np.maximum((r - centre[:, None]) ** 2 @ weight, 0))
+def _sd_beyond_sampling(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    r, n = rows.T
+    genes = weights.sum(axis=1)
+    mean = weights @ r / genes
+    observed = (weights @ r**2 - genes * mean**2) / np.maximum(genes - 1, 1)
+    sampling = weights @ ((1 - r**2) ** 2 / (n - 1)) / genes
+    return np.sqrt(np.maximum(observed - sampling, 0))
