@@ -16,6 +16,7 @@ from . import grammar as g
 
 CONTIGS = 8
 SLOT = 20_480
+DECOYS = 300  # bp a decoy site
 UNLISTED = (-8_200, -4_100, 4_100, 8_200)  # bp from the slot's middle
 TEST, VALID = ("chr7", "chr8"), ("chr6",)
 _BACKGROUND = (0.29, 0.21, 0.21, 0.29)
@@ -91,7 +92,7 @@ def _contig(
     islands = np.concatenate([starts, rng.integers(300, length - 300, len(starts) // 2)])
     for centre in islands:
         _island(rng, bases, centre)
-    _plant(rng, grammar, bases, rng.integers(0, length - g.WIDTH, length // 500))
+    _plant(rng, grammar, bases, rng.integers(0, length - g.WIDTH, length // DECOYS))
     for tss in starts:
         _plant(rng, grammar, bases, _enhancer_places(rng, tss, length))
         _plant(rng, grammar, bases, tss + _promoter_places(rng))
@@ -123,21 +124,21 @@ def _enhancer_places(rng: np.random.Generator, tss: int, length: int) -> np.ndar
 def _plant(
     rng: np.random.Generator, grammar: g.Grammar, bases: np.ndarray, places: np.ndarray
 ) -> None:
-    """Write degraded copies of random factors' motifs, either strand, at `places`."""
+    """Write degraded copies of random factors' motifs at `places`."""
     for place in places:
         word = _word(grammar.motifs[rng.integers(g.FACTORS)])
         for k in rng.integers(0, g.WIDTH, rng.poisson(0.5)):
             word[k] = rng.integers(4)
-        bases[place : place + g.WIDTH] = word if rng.random() < 0.5 else 3 - word[::-1]
+        bases[place : place + g.WIDTH] = word
 
 
 def _core(grammar: g.Grammar, bases: np.ndarray, tss: int, strand: str) -> None:
-    """The core promoter: INR centred on the TSS, TATA centred 30 bp upstream."""
+    """The core promoter: INR on the TSS, TATA 30 bp upstream."""
     sign = 1 if strand == "+" else -1
     for motif, middle in ((g.FACTORS, tss - 30 * sign), (g.FACTORS + 1, tss)):
         word = _word(grammar.motifs[motif])
         start = middle - g.WIDTH // 2
-        bases[start : start + g.WIDTH] = word if sign > 0 else 3 - word[::-1]
+        bases[start : start + g.WIDTH] = word
 
 
 def _word(motif: str) -> np.ndarray:

@@ -1,8 +1,9 @@
 """The regulatory grammar of the demo world: expression as a known function of sequence.
 
-A dozen factors (activators and repressors) and two core-promoter motifs bind 9-base sites on
-either strand. With `occ` the occupancy of a site, `w` the factor's weight in a cell type, and
-`d` the distance in bp, on the haplotype, of the site's middle base from the TSS:
+A dozen factors (activators and repressors) and two core-promoter motifs bind sites of ten bases.
+Their motifs are palindromes (each equals its reverse complement), as those of factors that bind
+as symmetric dimers. With `occ` the occupancy of a site, `w` the factor's weight in a cell type,
+and `d` the distance in bp, on the haplotype, from the site's middle to the TSS base:
 
     e(site) = w_f occ + sum over pairs (f, g) of  w_fg occ tanh(sum of occ_g within 100 bp)
     P = sum of e for d <= 320           D = sum of e exp(-d / 1500) for 320 < d <= 3,900
@@ -24,13 +25,14 @@ import numpy as np
 
 from ..errors import HowfarError
 
-WIDTH = 9  # bases of a motif; odd, so that a site has a middle base on both strands
+WIDTH = 10  # bases of a motif
+MIDDLE = (WIDTH - 1) / 2  # of a site, from its first base; half-integer, the same on both strands
 FACTORS = 12
 CORE = ("TATA", "INR")
 CELL_TYPES = ("A", "B")
 UNIT = 1 << 16  # occupancies are whole multiples of 1/65,536, so that sums are exact
 CORE_REACH, GC_REACH, PROXIMAL, DISTAL, NEIGHBOUR, DECAY = 40, 250, 320, 3_900, 100, 1_500.0
-REACH = DISTAL + NEIGHBOUR + WIDTH // 2  # bp either side of the TSS that matter
+REACH = DISTAL + NEIGHBOUR + WIDTH  # bp either side of the TSS that matter
 _CODES = np.full(256, 4, np.uint8)
 _CODES[[ord(b) for b in "ACGTacgt"]] = [0, 1, 2, 3] * 2
 
@@ -62,23 +64,17 @@ class Grammar:
 
     @cached_property
     def table(self) -> np.ndarray:
-        """int32 (4**9, motifs): occupancy of each 9-mer, both strands summed, in 1/65,536."""
-        one = np.stack([self._one_strand(m) for m in range(len(self.motifs))], axis=1)
-        flipped = np.zeros(4**WIDTH, np.int64)
-        index = np.arange(4**WIDTH)
-        for _ in range(WIDTH):
-            flipped = flipped * 4 + (3 - index % 4)
-            index //= 4
-        return one + one[flipped]
+        """int32 (4**10, motifs): occupancy of each 10-mer in 1/65,536."""
+        return np.stack([self._occupancy(m) for m in range(len(self.motifs))], axis=1)
 
-    def _one_strand(self, motif: int) -> np.ndarray:
+    def _occupancy(self, motif: int) -> np.ndarray:
         lost = np.zeros((4,) * WIDTH)
         for k, base in enumerate(self.motifs[motif]):
             cost = np.full(4, self.penalties[motif][k])
             cost["ACGT".index(base)] = 0
             lost += cost.reshape([4 if axis == k else 1 for axis in range(WIDTH)])
         occupancy = 1 / (1 + np.exp(-self.steepness * (self.margin - lost.ravel())))
-        occupancy[occupancy < 0.02] = 0  # weaker than this is no site
+        occupancy[occupancy < 0.05] = 0  # weaker than this is no site
         return np.round(occupancy * UNIT).astype(np.int32)
 
 
@@ -90,21 +86,22 @@ def draw(rng: np.random.Generator) -> Grammar:
     # Cell type B: a third of the factors are silent in it, the others differ in strength.
     weights.append(signs * rng.uniform(0.5, 1.2, FACTORS) * (rng.permutation(FACTORS) >= 4))
     pairs = rng.permutation(FACTORS)[:8].reshape(4, 2)
+    half = rng.uniform(1, 2, (len(motifs), WIDTH // 2)).round(4)
     return Grammar(
         motifs=motifs,
-        penalties=rng.uniform(1, 2, (len(motifs), WIDTH)).round(4).tolist(),
+        penalties=np.hstack([half, half[:, ::-1]]).tolist(),
         weights=[[*w.round(4).tolist(), 1.0, 1.0] for w in weights],
         pairs=[(int(f), int(g), 0.8 * s) for (f, g), s in zip(pairs, (1, 1, -1, -1), strict=True)],
     )
 
 
 def _distinct_motifs(rng: np.random.Generator, count: int) -> list[str]:
-    """Random 9-mers at Hamming distance of at least 5 from each other, both strands."""
+    """Random palindromic 10-mers at Hamming distance of at least 4 from each other."""
     kept: list[np.ndarray] = []
     while len(kept) < count:
-        new = rng.integers(0, 4, WIDTH)
-        others = [x for old in kept for x in (old, 3 - old[::-1])] + [3 - new[::-1]]
-        if min(int((new != x).sum()) for x in others) >= 5:
+        half = rng.integers(0, 4, WIDTH // 2)
+        new = np.concatenate([half, 3 - half[::-1]])
+        if all(int((new != old).sum()) >= 4 for old in kept):
             kept.append(new)
     return ["".join("ACGT"[b] for b in motif) for motif in kept]
 
@@ -130,7 +127,7 @@ def load(path: str | Path) -> Grammar:
 
 
 def kmer_codes(windows: np.ndarray) -> np.ndarray:
-    """int64 (n, length - 8): the number of each 9-mer in base 4 (A 0 ... T 3); -1 with N.
+    """int64 (n, length - 9): the number of each 10-mer in base 4 (A 0 ... T 3); -1 with N.
 
     windows: uint8 ASCII (n, length).
     """
@@ -147,25 +144,25 @@ def kmer_codes(windows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Sites:
-    """Occupied sites, sorted by window and place: which window, middle base, motif, occupancy.
+    """Occupied sites, sorted by window and place: which window, first base, motif, occupancy.
 
-    `occupancy` is in units of 1/65,536.
+    `start` is the 0-based index in the window; the middle is `start` + 4.5. `occupancy` is in units of 1/65,536.
     """
 
     window: np.ndarray
-    middle: np.ndarray
+    start: np.ndarray
     motif: np.ndarray
     occupancy: np.ndarray
 
 
 def sites(windows: np.ndarray, grammar: Grammar) -> Sites:
-    """All occupied sites of uint8 ASCII windows (n, length), both strands."""
+    """All occupied sites of uint8 ASCII windows (n, length); a palindrome is read once."""
     numbers = kmer_codes(windows)
     bound = np.append(grammar.table.any(axis=1), False)  # the last entry serves -1
     window, start = np.nonzero(bound[numbers])
     rows = grammar.table[numbers[window, start]]
     hit, motif = np.nonzero(rows)
-    return Sites(window[hit], start[hit] + WIDTH // 2, motif, rows[hit, motif])
+    return Sites(window[hit], start[hit], motif, rows[hit, motif])
 
 
 def components(
@@ -180,12 +177,10 @@ def components(
     cut = np.ascontiguousarray(windows[:, first : tss + REACH + 1])
     tss -= first
     found = sites(cut, grammar)
-    distance = np.abs(found.middle - tss)
+    distance = np.abs(found.start + MIDDLE - tss)
     out = np.empty((len(windows), len(CELL_TYPES), 3))
     out[:, :, 2] = _gc(cut[:, max(0, tss - GC_REACH) : tss + GC_REACH + 1])[:, None]
-    interactions = _interactions(found, grammar)
-    for cell, weights in enumerate(grammar.weights):
-        effect = np.asarray(weights)[found.motif] * (found.occupancy / UNIT) + interactions
+    for cell, effect in enumerate(site_effects(found, grammar)):
         effect[(found.motif >= FACTORS) & (distance > CORE_REACH)] = 0
         near = np.where(distance <= PROXIMAL, effect, 0)
         far = np.where(distance > PROXIMAL, effect * np.exp(-distance / DECAY), 0)
@@ -195,6 +190,12 @@ def components(
     return out
 
 
+def site_effects(found: Sites, grammar: Grammar) -> np.ndarray:
+    """float64 (cell types, sites): the effect e of each site, its pairs included."""
+    weights = np.asarray(grammar.weights)[:, found.motif]
+    return weights * (found.occupancy / UNIT) + _interactions(found, grammar)
+
+
 def _gc(windows: np.ndarray) -> np.ndarray:
     codes = _CODES[windows]
     return ((codes == 1) | (codes == 2)).mean(axis=1)
@@ -202,7 +203,7 @@ def _gc(windows: np.ndarray) -> np.ndarray:
 
 def _interactions(found: Sites, grammar: Grammar) -> np.ndarray:
     """Per site, the sum over its pairs of weight * occ * tanh(neighbouring occupancy)."""
-    place = found.window.astype(np.int64) * (1 << 20) + found.middle
+    place = found.window.astype(np.int64) * (1 << 20) + found.start
     out = np.zeros(len(place))
     for f, g, weight in grammar.pairs:
         mine, theirs = found.motif == f, found.motif == g
@@ -228,7 +229,7 @@ def log_expression(
     """Natural log expression of haplotype windows in the two cell types: float64 (n, 2).
 
     windows: uint8 ASCII (n, length) on either strand, the TSS base at `tss_index` (default
-    length // 2, as in a forward-strand window). At least 4,004 bp either side are read where
+    length // 2, as in a forward-strand window). Up to 4,010 bp either side are read where
     they exist; sites beyond the window's end are not seen. Values do not depend on `chunk`.
     """
     shares = np.asarray(grammar.shares)

@@ -13,6 +13,8 @@ import msprime
 import numpy as np
 import pandas as pd
 
+from .grammar import WIDTH
+
 MUTATION_RATE = 1.0e-8
 RECOMBINATION_RATE = 1.2e-8
 INDEL_SHARE = 0.12
@@ -79,7 +81,7 @@ def variants(
 ) -> Variants:
     """The variants of one contig in the people of `samples`.
 
-    reference: uint8 ASCII. sites: sorted 0-based middle bases of strong binding sites.
+    reference: uint8 ASCII. sites: sorted 0-based first bases of strong binding sites.
     """
     place, alleles = _genotypes(rng, len(reference), samples)
     place = _towards_sites(rng, place, sites)
@@ -105,7 +107,7 @@ def _towards_sites(
     for i in np.nonzero(rng.random(len(place)) < SITE_SHARE)[0]:
         low, high = np.searchsorted(sites, [place[i] - SITE_REACH, place[i] + SITE_REACH])
         if high > low:
-            moved[i] = sites[rng.integers(low, high)] + rng.integers(-4, 5)
+            moved[i] = sites[rng.integers(low, high)] + rng.integers(0, WIDTH)
     return moved
 
 

@@ -20,11 +20,16 @@ import pandas as pd
 from ..errors import HowfarError
 from ..models.base import encoding_table, reverse_complement
 from ..models.enformer import build_network
+from ..provenance import sha256_of
 from . import genome, grammar
 
 CONTEXT, BIN = 8_192, 32
 TRACKS = [f"ChIP:F{i + 1:02d}" for i in range(grammar.FACTORS)]
-TRACKS += ["promoter mark", "CAGE:cell type A", "CAGE:cell type B"]
+TRACKS += ["acetylation:cell type A", "acetylation:cell type B", "promoter mark"]
+TRACKS += ["CAGE:cell type A", "CAGE:cell type B"]
+ACETYLATION, MARK, CAGE = slice(12, 14), 14, slice(15, 17)
+MIDDLE = grammar.WIDTH // 2  # the base of a site that says in which bin it lies
+INPUTS = ("reference.fa", "promoters.csv", "genes.csv", "grammar.json")
 HPARAMS = {
     "dim": 48,
     "depth": 2,
@@ -43,15 +48,22 @@ HPARAMS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the model is trained."""
+    """How the model is trained.
 
-    epochs: int = 10
+    `cage_weight`: weight of the CAGE tracks in the Poisson loss. `level_weight`: weight of the
+    squared error of log CAGE in the bins of the TSSs, switched on over a tenth of the steps
+    from the share `level_from` of them, when the factors' motifs have been learnt.
+    """
+
+    epochs: int = 8
     batch: int = 2
-    peak_rate: float = 3e-3
+    peak_rate: float = 5e-3
     weight_decay: float = 0.01
     warm_up: float = 0.1
-    clip: float = 1.0
-    cage_weight: float = 8.0
+    clip: float = 10.0
+    cage_weight: float = 0.1
+    level_weight: float = 0.5
+    level_from: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ def read_world(folder: str | Path) -> World:
     import pysam
 
     folder = Path(folder)
-    for name in ("reference.fa", "promoters.csv", "genes.csv", "grammar.json"):
+    for name in INPUTS:
         if not (folder / name).is_file():
             raise HowfarError(
                 str(folder / name),
@@ -92,28 +104,59 @@ def read_world(folder: str | Path) -> World:
 # --- tracks -------------------------------------------------------------------------------------
 
 
-def tracks_of(world: World, chrom: str, start: int) -> np.ndarray:
-    """float32 (bins, tracks) of the window that begins at 0-based `start` of a contig.
+class Tracks:
+    """The simulated tracks of a world, read window by window.
 
-    ChIP: 4 x summed occupancy. Promoter mark: 1 within 192 bp of a TSS. CAGE: 10 x expression
-    in the bin of the TSS.
+    ChIP: 4 x summed occupancy. Acetylation: 4 x exp(0.75 z) at each bin, with z the standardised
+    sum of the sites' effects within 320 bp, whether or not there is a promoter. Promoter mark: 1
+    within 192 bp of a TSS. CAGE: 10 x expression in the bin of the TSS.
     """
-    bins = CONTEXT // BIN
-    out = np.zeros((bins, len(TRACKS)), np.float32)
-    window = world.contigs[chrom][None, start : start + CONTEXT]
-    found = grammar.sites(window, world.grammar)
-    factor = found.motif < grammar.FACTORS
-    place = (found.middle[factor] // BIN, found.motif[factor])
-    np.add.at(out, place, 4 * found.occupancy[factor] / grammar.UNIT)
-    here = world.promoters[world.promoters["chrom"] == chrom]
-    tss = here["tss"].to_numpy() - 1 - start
-    near = (tss > -200) & (tss < CONTEXT + 200)
-    for at, log_a, log_b in zip(tss[near], here["log_a"][near], here["log_b"][near], strict=True):
-        low, high = max(0, (at - 192) // BIN), max(0, (at + 192) // BIN + 1)
-        out[low:high, grammar.FACTORS] = 1
-        if 0 <= at < CONTEXT:
-            out[at // BIN, grammar.FACTORS + 1 :] += 10 * np.exp([log_a, log_b])
-    return out
+
+    def __init__(self, world: World) -> None:
+        self._sites, self._sums = {}, {}
+        for chrom, bases in world.contigs.items():
+            found = grammar.sites(bases[None], world.grammar)
+            effect = grammar.site_effects(found, world.grammar)
+            effect[:, found.motif >= grammar.FACTORS] = 0
+            self._sites[chrom] = found
+            self._sums[chrom] = np.pad(np.cumsum(effect, axis=1), ((0, 0), (1, 0)))
+        self._promoters = dict(list(world.promoters.groupby("chrom")))
+        every = np.concatenate(
+            [self._local(chrom, np.arange(0, len(b), 320)) for chrom, b in world.contigs.items()],
+            axis=1,
+        )
+        self._centre, self._scale = every.mean(axis=1), every.std(axis=1)
+
+    def _local(self, chrom: str, places: np.ndarray) -> np.ndarray:
+        """(cell types, places): sum of the sites' effects within 320 bp of each place."""
+        starts, reach = self._sites[chrom].start, grammar.PROXIMAL
+        low, high = (np.searchsorted(starts, places + move) for move in (-reach, reach))
+        return self._sums[chrom][:, high] - self._sums[chrom][:, low]
+
+    def window(self, chrom: str, start: int) -> np.ndarray:
+        """float32 (bins, tracks) of the window that begins at 0-based `start` of a contig."""
+        out = np.zeros((CONTEXT // BIN, len(TRACKS)), np.float32)
+        found = self._sites[chrom]
+        low, high = np.searchsorted(found.start, [start - MIDDLE, start + CONTEXT - MIDDLE])
+        motif = found.motif[low:high]
+        factor = motif < grammar.FACTORS
+        bins = (found.start[low:high] + MIDDLE - start) // BIN
+        occupancy = found.occupancy[low:high] / grammar.UNIT
+        np.add.at(out, (bins[factor], motif[factor]), 4 * occupancy[factor])
+        local = self._local(chrom, start + BIN // 2 + BIN * np.arange(len(out)))
+        z = (local.T - self._centre) / self._scale
+        out[:, ACETYLATION] = 4 * np.exp(0.75 * np.minimum(z, 4))
+        self._add_promoters(out, self._promoters[chrom], start)
+        return out
+
+    def _add_promoters(self, out: np.ndarray, promoters: pd.DataFrame, start: int) -> None:
+        tss = promoters["tss"].to_numpy() - 1 - start
+        levels = np.exp(promoters[["log_a", "log_b"]].to_numpy())
+        for i in np.nonzero((tss > -200) & (tss < CONTEXT + 200))[0]:
+            low, high = max(0, (tss[i] - 192) // BIN), max(0, (tss[i] + 192) // BIN + 1)
+            out[low:high, MARK] = 1
+            if 0 <= tss[i] < CONTEXT:
+                out[tss[i] // BIN, CAGE] += 10 * levels[i]
 
 
 def tiles(world: World, split: str, rng: np.random.Generator | None) -> list[tuple[str, int]]:
@@ -128,11 +171,11 @@ def tiles(world: World, split: str, rng: np.random.Generator | None) -> list[tup
     return out
 
 
-def _batch(world: World, places: list[tuple[str, int]], flip: np.ndarray):
+def _batch(world: World, tracks: Tracks, places: list[tuple[str, int]], flip: np.ndarray):
     import torch
 
     windows = np.stack([world.contigs[c][s : s + CONTEXT] for c, s in places])
-    targets = np.stack([tracks_of(world, c, s) for c, s in places])
+    targets = np.stack([tracks.window(c, s) for c, s in places])
     windows[flip] = reverse_complement(windows[flip])
     targets[flip] = targets[flip][:, ::-1]
     return torch.from_numpy(encoding_table()[windows]), torch.from_numpy(targets)
@@ -158,13 +201,14 @@ def train(
 
     recipe = recipe or Recipe()
     world, folder = read_world(world_folder), Path(weights_folder)
+    inputs = {name: sha256_of(Path(world_folder) / name) for name in INPUTS}
     folder.mkdir(parents=True, exist_ok=True)
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
     try:
         with torch.random.fork_rng(devices=[]):
-            state = _State(world, recipe, seed)
+            state = _State(world, recipe, seed, inputs)
             state.resume(folder / "checkpoint.pt")
             while state.epoch < recipe.epochs:
                 say(state.run_epoch())
@@ -178,11 +222,13 @@ def train(
 class _State:
     """Everything that training goes on from."""
 
-    def __init__(self, world: World, recipe: Recipe, seed: int) -> None:
+    def __init__(self, world: World, recipe: Recipe, seed: int, inputs: dict | None = None) -> None:
         import torch
 
         torch.manual_seed(seed)
         self.world, self.recipe, self.seed = world, recipe, seed
+        self.inputs = inputs or {}
+        self.tracks = Tracks(world)
         self.network = build_network(HPARAMS)
         self.steps = len(tiles(world, "train", np.random.default_rng(0))) // recipe.batch + 1
         self._start_heads()
@@ -208,7 +254,7 @@ class _State:
         import torch
 
         places = tiles(self.world, "train", None)[:60]
-        mean = np.mean([tracks_of(self.world, *p).mean(axis=0) for p in places], axis=0) + 1e-3
+        mean = np.mean([self.tracks.window(*p).mean(axis=0) for p in places], axis=0) + 1e-3
         with torch.no_grad():
             bias = torch.from_numpy(np.log(np.expm1(mean))).float()
             self.network.heads["human"][0].bias.copy_(bias)
@@ -239,14 +285,18 @@ class _State:
     def _step(self, places: list[tuple[str, int]], flip: np.ndarray) -> float:
         import torch
 
-        x, target = _batch(self.world, places, flip)
-        loss = _loss(self.network(x, head="human"), target, self.recipe)
+        x, target = _batch(self.world, self.tracks, places, flip)
+        loss = _loss(self.network(x, head="human"), target, self.recipe, self._progress())
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimiser.step()
         self.schedule.step()
         return loss.item()
+
+    def _progress(self) -> float:
+        """Share of all steps done."""
+        return self.schedule.last_epoch / (self.steps * self.recipe.epochs)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint whole or not at all."""
@@ -258,8 +308,7 @@ class _State:
 
     def _content(self) -> dict:
         return {
-            "recipe": asdict(self.recipe),
-            "seed": self.seed,
+            "made_of": self._made_of(),
             "epoch": self.epoch,
             "log": self.log,
             "network": self.network.state_dict(),
@@ -267,14 +316,17 @@ class _State:
             "schedule": self.schedule.state_dict(),
         }
 
+    def _made_of(self) -> dict:
+        return {"recipe": asdict(self.recipe), "seed": self.seed, "inputs": self.inputs}
+
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same recipe and seed, if there is one."""
+        """Go on from a checkpoint of the same world, recipe and seed, if there is one."""
         import torch
 
         if not path.is_file():
             return
         kept = torch.load(path, weights_only=True)
-        if kept["recipe"] != asdict(self.recipe) or kept["seed"] != self.seed:
+        if kept["made_of"] != self._made_of():
             return
         self.network.load_state_dict(kept["network"])
         self.optimiser.load_state_dict(kept["optimiser"])
@@ -282,14 +334,22 @@ class _State:
         self.epoch, self.log = kept["epoch"], kept["log"]
 
 
-def _loss(predicted, target, recipe: Recipe):
-    """Poisson loss per bin, the CAGE tracks weighted up: they fill one bin of 256."""
+def _loss(predicted, target, recipe: Recipe, progress: float):
+    """Poisson loss of all bins, and the squared error of log CAGE in the bins of the TSSs.
+
+    predicted, target: (batch, bins, tracks). progress: share of all steps done.
+    """
     import torch
 
     weight = torch.ones(predicted.shape[-1])
-    weight[grammar.FACTORS + 1 :] = recipe.cage_weight
-    point = predicted - target * torch.log(predicted + 1e-6)
-    return (point * weight).mean()
+    weight[CAGE] = recipe.cage_weight
+    poisson = ((predicted - target * torch.log(predicted + 1e-6)) * weight).mean()
+    switch = min(1.0, max(0.0, (progress - recipe.level_from) / 0.1)) * recipe.level_weight
+    there = target[..., CAGE] > 0
+    if switch == 0 or not there.any():
+        return poisson
+    error = torch.log(predicted[..., CAGE][there] + 0.1) - torch.log(target[..., CAGE][there] + 0.1)
+    return poisson + switch * (error**2).mean()
 
 
 def _write_weights(folder: Path, state: _State, seed: int) -> None:

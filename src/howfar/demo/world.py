@@ -68,9 +68,9 @@ def simulate(folder: str | Path, seed: int = 1, people: int = 300, genes: int = 
 
 
 def _strong_sites(genome: Genome, chrom: str) -> np.ndarray:
-    """Sorted 0-based middle bases of sites at least half occupied, promoters' cores left out."""
+    """Sorted 0-based first bases of sites at least half occupied, promoters' cores left out."""
     found = g.sites(genome.contigs[chrom][None], genome.grammar)
-    return found.middle[(found.occupancy >= g.UNIT // 2) & (found.motif < g.FACTORS)]
+    return found.start[(found.occupancy >= g.UNIT // 2) & (found.motif < g.FACTORS)]
 
 
 def _gene_table(genome: Genome) -> pd.DataFrame:
