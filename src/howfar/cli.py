@@ -75,6 +75,7 @@ def fetch(
     wanted = _needs(studies) if quick else studies
     report = sources.fetch(wanted, folder=_State.results / "sources")
     typer.echo(report.summary())
+    raise typer.Exit(0 if report.ok else 1)
 
 
 def _needs(studies: list[str]) -> list[str]:

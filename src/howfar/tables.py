@@ -91,6 +91,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         value=_number(),
         se=_number(),
     ),
+    # observed_mean: over people; a published study says in its file where it is a median.
     "reference": _table(
         ["run_id", "gene_id"],
         run_id=_run(),
@@ -166,10 +167,12 @@ FEATURES = {
     "lead_eqtl_log10p": "-log10 p",
     "lead_eqtl_r": "Pearson r of dosage and expression",
     "lead_eqtl_maf": "minor allele frequency",
+    "mean_expression": "units of the study's expression",
     "median_expression": "units of the study's expression",
     "cv_expression": "coefficient of variation over people",
     "h2": "cis-heritability",
-    "gc_content": "share of G and C in the window",
+    "main_driver_distance": "bp of the main driver from the TSS, unsigned",
+    "linear_approximation_r": "Pearson r of the sum of variant effects with the prediction",
 }
 
 

@@ -26,7 +26,7 @@ CODE = {
     "train": ["demo/train.py", "models/enformer.py"],
     "predict": ["predict.py", "cohort.py", "haplotypes.py", "variants.py", "models/enformer.py"],
     "evaluate": ["evaluate.py", "stats.py", "null.py", "eqtl.py", "evaluate_study.py"],
-    "publish": ["published.py", "published/*.py", "stats.py", "null.py"],
+    "publish": ["published/*.py", "evaluate.py", "stats.py", "null.py", "pipeline.py"],
     "notebook": ["figures.py", "figures/*.py", "truth.py"],
     "book": ["book.py"],
 }
