@@ -254,6 +254,11 @@ def test_numbers_are_those_of_the_tables(numbers):
     both = ev.with_feature(result, "m", "lead_eqtl_distance")
     rho = reference.spearmanr(both["lead_eqtl_distance"], both["pearson"]).statistic
     assert found.loc["s.m.trend.lead_eqtl_distance.r", "value"] == pytest.approx(rho)
+    both = ev.with_feature(result, "m", "lead_eqtl_log10p").sort_values("lead_eqtl_log10p")
+    bins = found[found.index.str.startswith("s.m.trend.lead_eqtl_log10p.bin")]
+    assert len(bins) == 6 and bins["n"].sum() == len(both) == GENES - 1
+    first = both["pearson"].iloc[: int(bins["n"].iloc[0])].mean()
+    assert bins["value"].iloc[0] == pytest.approx(first)
 
 
 def test_numbers_have_intervals_definitions_and_sources(numbers):

@@ -24,6 +24,8 @@ from .intervals import Variant
 RESERVED = ("pooled", "centred", "permuted")
 #: Fewest blocks for which chromosomes (then 1-Mb regions) carry a bootstrap.
 MIN_BLOCKS = 5
+#: Quantile bins of a feature in which mean r is given.
+TREND_BINS = 6
 
 # The products of one gene are small: threads that wait for each other cost more than they give,
 # tenfold and more where other work shares the cores.
@@ -634,15 +636,31 @@ def _trend_numbers(numbers, run_id, result, draws, seed) -> None:
                 f"Spearman rho over genes of {feature} ({tables.FEATURES.get(feature, feature)}) "
                 f"with {'|r|' if what == 'abs_r' else 'r'} over people; interval by bootstrap over "
                 f"{unit}.",
-                "across.parquet, features.parquet", ci,
+                _TREND_SOURCE, ci,
             )  # fmt: skip
+        if len(rows) >= 5 * TREND_BINS and rows[feature].nunique() > TREND_BINS:
+            trend = binned_trend(rows[feature], r, blocks, draws=draws, seed=seed)
+            _bin_numbers(numbers, f"{run_id}.trend.{feature}", feature, trend, unit)
+
+
+_TREND_SOURCE = "across.parquet, features.parquet"
+
+
+def _bin_numbers(numbers, key, feature, trend, unit) -> None:
+    for i, row in enumerate(trend.itertuples(), start=1):
+        numbers.add(
+            f"{key}.bin{i}.mean_r", row.mean, row.n_genes,
+            f"Mean r over people of the genes with {feature} from {row.low:.6g} to {row.high:.6g} "
+            f"(quantile bin {i} of {len(trend)}); interval by bootstrap over {unit}.",
+            _TREND_SOURCE, (row.ci_low, row.ci_high),
+        )  # fmt: skip
 
 
 def binned_trend(
     feature: np.ndarray,
     r: np.ndarray,
     blocks: np.ndarray,
-    bins: int | Sequence[float] = 5,
+    bins: int | Sequence[float] = TREND_BINS,
     draws: int = 2000,
     seed: int = 1,
 ) -> pd.DataFrame:
