@@ -148,12 +148,9 @@ class OpenCohort:
         length = self.reference.length(gene.chrom)
         around = gene.window(window)
         inside = Interval(gene.chrom, max(0, around.start), min(length, around.end))
-        found = self.variants.read(
+        return self.variants.dosages(
             inside,
             self.reference,
             samples=self.samples,
-            alleles="all",
-            unphased="dosage",  # dosages need no phase
             max_ref_mismatch=self.settings.max_ref_mismatch,
         )
-        return found.dosages()
