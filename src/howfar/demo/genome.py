@@ -55,9 +55,7 @@ def build(rng: np.random.Generator, genes: int) -> Genome:
     return Genome(contigs, promoters.assign(log_a=values[:, 0], log_b=values[:, 1]), grammar)
 
 
-def windows_at(
-    contigs: dict[str, np.ndarray], places: pd.DataFrame, length: int
-) -> np.ndarray:
+def windows_at(contigs: dict[str, np.ndarray], places: pd.DataFrame, length: int) -> np.ndarray:
     """uint8 (rows, length): reference windows with the TSS at length // 2; N past the ends."""
     out = np.full((len(places), length), ord("N"), np.uint8)
     for row, (chrom, tss) in enumerate(zip(places["chrom"], places["tss"], strict=True)):

@@ -146,7 +146,8 @@ def kmer_codes(windows: np.ndarray) -> np.ndarray:
 class Sites:
     """Occupied sites, sorted by window and place: which window, first base, motif, occupancy.
 
-    `start` is the 0-based index in the window; the middle is `start` + 4.5. `occupancy` is in units of 1/65,536.
+    `start` is the 0-based index in the window; the middle is `start` + 4.5. `occupancy` is in
+    units of 1/65,536.
     """
 
     window: np.ndarray
@@ -165,9 +166,7 @@ def sites(windows: np.ndarray, grammar: Grammar) -> Sites:
     return Sites(window[hit], start[hit], motif, rows[hit, motif])
 
 
-def components(
-    windows: np.ndarray, grammar: Grammar, tss_index: int | None = None
-) -> np.ndarray:
+def components(windows: np.ndarray, grammar: Grammar, tss_index: int | None = None) -> np.ndarray:
     """float64 (n, 2 cell types, 3): P, D and GC content of each window, not scaled.
 
     windows: uint8 ASCII (n, length), the TSS base at `tss_index` (default length // 2).
@@ -218,9 +217,7 @@ def _interactions(found: Sites, grammar: Grammar) -> np.ndarray:
 def calibrate(grammar: Grammar, reference: np.ndarray) -> Grammar:
     """The grammar with `centre` and `scale` of the promoters' reference windows (n, length)."""
     parts = components(reference, grammar)
-    return replace(
-        grammar, centre=parts.mean(axis=0).tolist(), scale=parts.std(axis=0).tolist()
-    )
+    return replace(grammar, centre=parts.mean(axis=0).tolist(), scale=parts.std(axis=0).tolist())
 
 
 def log_expression(

@@ -96,9 +96,7 @@ def variants(
     )
 
 
-def _towards_sites(
-    rng: np.random.Generator, place: np.ndarray, sites: np.ndarray
-) -> np.ndarray:
+def _towards_sites(rng: np.random.Generator, place: np.ndarray, sites: np.ndarray) -> np.ndarray:
     """Move a share of the variants into a binding site within SITE_REACH of them.
 
     So that 8,192 bp hold as many causal variants as the far larger cis region of a real gene.

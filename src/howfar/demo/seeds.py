@@ -69,7 +69,10 @@ def _one_seed(folder: Path, seed: int, people: int, genes: int, recipe, say) -> 
 def score(world_folder: str | Path, weights: str | Path) -> dict[str, float]:
     """All numbers of one trained world; see `report`."""
     folder = Path(world_folder)
-    reference, variants = Reference(folder / "reference.fa"), VariantFile(folder / "variants.vcf.gz")
+    reference, variants = (
+        Reference(folder / "reference.fa"),
+        VariantFile(folder / "variants.vcf.gz"),
+    )
     model = load_model("demo-enformer", weights)
     observed = read_expression(folder / "expression.bed.gz").values
     truth = pd.read_parquet(folder / "truth_values.parquet")
@@ -86,9 +89,7 @@ def score(world_folder: str | Path, weights: str | Path) -> dict[str, float]:
     return _across_genes(folder, pd.Series(predicted), observed.mean(axis=1)) | _people(across)
 
 
-def predict_gene(
-    model: SequenceModel, windows: Windows, strand: str
-) -> tuple[float, np.ndarray]:
+def predict_gene(model: SequenceModel, windows: Windows, strand: str) -> tuple[float, np.ndarray]:
     """Log CAGE of cell type A in centre3: of the reference, and per person (haplotype mean)."""
     middle = model.tss_bin(strand)
     tracks = model.track_indices(["CAGE:cell type A"])
@@ -138,9 +139,7 @@ def _people(across: list[tuple[float, float, float]]) -> dict[str, float]:
     }
 
 
-def _across_genes(
-    folder: Path, predicted: pd.Series, observed: pd.Series
-) -> dict[str, float]:
+def _across_genes(folder: Path, predicted: pd.Series, observed: pd.Series) -> dict[str, float]:
     """r across genes of the network, and of the ridges on the held-out genes."""
     w = train.read_world(folder)
     genes = w.genes.set_index("gene_id")
@@ -163,7 +162,7 @@ def ridges(w: train.World) -> dict[str, pd.Series]:
     """Log expression of every gene by ridges on GC content and on k-mers (k up to 6).
 
     They learn from the CAGE of every promoter on the training contigs, listed or not, as the
-    network does. Penalties by leave-one-out.
+    network does; ``ridge_kmers_genes`` from the listed genes alone. Penalties by leave-one-out.
     """
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
@@ -175,14 +174,19 @@ def ridges(w: train.World) -> dict[str, pd.Series]:
     listed = (promoters["gene_id"] != "").to_numpy()
     gc = np.isin(windows, [ord("G"), ord("C")])
     middle = slice(KMER_REACH - 200, KMER_REACH + 200)
+    counts = [kmers(windows, k) for k in range(1, 7)]
     features = {
         "ridge_gc": np.column_stack([gc.mean(axis=1), gc[:, middle].mean(axis=1)]),
-        "ridge_kmers": np.hstack([gc.mean(axis=1)[:, None], *(kmers(windows, k) for k in range(1, 7))]),
+        "ridge_kmers": np.hstack(
+            [gc.mean(axis=1)[:, None], *(kmers(windows, k) for k in range(1, 7))]
+        ),
     }
+    features["ridge_kmers_genes"] = features["ridge_kmers"]
     out = {}
     for name, x in features.items():
+        rows = train_rows & listed if name.endswith("genes") else train_rows
         fit = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-2, 6, 17)))
-        fit.fit(x[train_rows], promoters["log_a"][train_rows])
+        fit.fit(x[rows], promoters["log_a"][rows])
         out[name] = pd.Series(fit.predict(x[listed]), promoters["gene_id"][listed])
     return out
 

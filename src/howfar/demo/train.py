@@ -8,6 +8,7 @@ a random start and strand in each epoch. The loss is Poisson, as Enformer's.
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -62,8 +63,8 @@ class Recipe:
     warm_up: float = 0.1
     clip: float = 10.0
     cage_weight: float = 0.1
-    level_weight: float = 0.5
-    level_from: float = 0.25
+    level_weight: float = 0.1
+    level_from: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,9 @@ def train(
             state = _State(world, recipe, seed, inputs)
             state.resume(folder / "checkpoint.pt")
             while state.epoch < recipe.epochs:
-                say(state.run_epoch())
+                line = state.run_epoch()
                 state.save(folder / "checkpoint.pt")
+                say(line)
             _write_weights(folder, state, seed)
     finally:
         torch.set_num_threads(before[0])
@@ -244,7 +246,7 @@ class _State:
             self.optimiser,
             lambda step: min(
                 (step + 1) / warm,
-                0.5 * (1 + np.cos(np.pi * max(0, step - warm) / max(1, total - warm))),
+                0.5 * (1 + math.cos(math.pi * max(0, step - warm) / max(1, total - warm))),
             ),
         )
         self.epoch, self.log = 0, []
@@ -355,7 +357,11 @@ def _loss(predicted, target, recipe: Recipe, progress: float):
 def _write_weights(folder: Path, state: _State, seed: int) -> None:
     from safetensors.torch import save_file
 
-    tensors = {k: v.contiguous() for k, v in state.network.state_dict().items()}
+    tensors = {  # `_trunk` holds the same modules once more
+        name: tensor.clone().contiguous()
+        for name, tensor in state.network.state_dict().items()
+        if not name.startswith("_trunk.")
+    }
     part = folder / "weights.part"
     save_file(tensors, part)
     os.replace(part, folder / "weights.safetensors")

@@ -296,7 +296,7 @@ def _write_vcf(
     head += [f"##contig=<ID={chrom},length={len(bases)}>" for chrom, bases in contigs.items()]
     head += ['##FILTER=<ID=PASS,Description="All filters passed">']
     head += ['##FORMAT=<ID=GT,Number=1,Type=String,Description="Phased genotype">']
-    columns = "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
+    columns = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
     plain = path.with_suffix("")
     with open(plain, "wb") as handle:
         handle.write("\n".join([*head, "\t".join([*columns, *samples["sample"]])]).encode() + b"\n")
@@ -315,9 +315,7 @@ def _write_records(handle, group: Variants) -> None:
         handle.write(lead + cells[row].tobytes()[:-1] + b"\n")
 
 
-def _write_bed(
-    path: Path, table: pd.DataFrame, samples: pd.DataFrame, values: np.ndarray
-) -> None:
+def _write_bed(path: Path, table: pd.DataFrame, samples: pd.DataFrame, values: np.ndarray) -> None:
     """FastQTL's layout: #chr, start (0-based TSS), end, gene_id, one column per sample."""
     order = table.sort_values(["chrom", "tss"], kind="stable").index
     plain = path.with_suffix("")

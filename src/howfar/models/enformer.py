@@ -151,7 +151,12 @@ def _network(hparams: dict, file: Path):
 
     network = build_network(hparams)
     try:
-        network.load_state_dict(load_file(file))
+        kept = load_file(file)
+        # enformer_pytorch lists the trunk's modules twice; the file holds them once.
+        names = [n for n in network.state_dict() if n.removeprefix("_trunk.") == n]
+        if set(names) != set(kept):
+            raise RuntimeError(f"{len(kept)} tensors of other names than the {len(names)} needed")
+        network.load_state_dict(kept, strict=False)
     except (RuntimeError, SafetensorError) as error:
         raise HowfarError(
             str(file),
