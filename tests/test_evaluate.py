@@ -45,6 +45,7 @@ def world():
     observed, predicted = np.array(observed), np.array(predicted)
     observed[3, :30] = np.nan
     predicted[7] = 2.0
+    predicted[4, 20:30] = np.nan
     frame = pd.DataFrame(observed, index=ids, columns=samples)
     panel = ev.Panel(frame, genes, pd.Series(groups, index=samples), dosages.__getitem__)
     run = ev.Predictions(
@@ -66,7 +67,7 @@ def pair(world, gene, chosen=slice(None)):
     panel, run = world
     y = panel.expression.loc[gene].to_numpy()[chosen]
     x = run.people.loc[gene, panel.expression.columns].to_numpy()[chosen]
-    kept = ~np.isnan(y)
+    kept = ~(np.isnan(x) | np.isnan(y))
     return x[kept], y[kept]
 
 
@@ -97,10 +98,11 @@ def test_a_constant_prediction_is_kept_without_a_correlation(across):
 def test_centred_is_the_partial_correlation_given_population(world, across):
     import statsmodels.api as sm
 
-    panel, _ = world
-    for gene in ("g00", "g03"):
+    panel, run = world
+    for gene in ("g00", "g03", "g04"):
         x, y = pair(world, gene)
-        kept = panel.expression.loc[gene].notna().to_numpy()
+        frames = (panel.expression, run.people[panel.expression.columns])
+        kept = np.all([f.loc[gene].notna() for f in frames], axis=0)
         design = np.column_stack([x, panel.groups[kept] == "EUR", np.ones(len(x))]).astype(float)
         assert across.loc[("centred", gene), "p"] == pytest.approx(
             sm.OLS(y, design).fit().pvalues[0]
@@ -172,7 +174,7 @@ def test_reference_and_within(world):
     y = panel.expression.to_numpy().T
     x = run.people.loc[panel.expression.index, panel.expression.columns].to_numpy().T
     expected = [
-        reference.pearsonr(a[~np.isnan(b)], b[~np.isnan(b)]).statistic
+        reference.pearsonr(a[~np.isnan(a + b)], b[~np.isnan(a + b)]).statistic
         for a, b in zip(x[panel.groups == "EUR"], y[panel.groups == "EUR"], strict=True)
     ]
     np.testing.assert_allclose(eur["pearson"], sorted(expected, reverse=True))
@@ -311,6 +313,8 @@ def test_binned_trend():
     assert found.loc[1, "centre"] == pytest.approx(np.median(feature[chosen]))
     assert (found["ci_low"] < found["mean"]).all() and (found["mean"] < found["ci_high"]).all()
     assert found["mean"].is_monotonic_decreasing
+    edge = ev.binned_trend([0, 10, 10, 20], [1, 2, 2, 2], list("abcd"), bins=[0, 10, 20], draws=50)
+    assert edge["n_genes"].tolist() == [1, 3]  # a bin holds its lower edge
     quantiles = ev.binned_trend(feature, r, blocks, bins=4, draws=50)
     assert quantiles["n_genes"].between(74, 77).all() and quantiles["n_genes"].sum() == 302
     assert ev.binned_trend(feature, r, blocks, bins=[300, 400, 500])["mean"].isna().all()
