@@ -39,6 +39,8 @@ def executed(folder: Path, study: str = "demo") -> Path:
         ),
         nbformat.v4.new_code_cell("1 + 1", metadata={"tags": ["hide-input"], "papermill": {}}),
     ]
+    warning = nbformat.v4.new_output("stream", name="stderr", text="/secret/place: a warning")
+    cells[-1]["outputs"] = [warning]
     path = folder / f"reference_correlation.{study}.ipynb"
     meta = {"papermill": {"output_path": "/secret/place"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=meta), path)

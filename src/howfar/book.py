@@ -25,6 +25,7 @@ STUDIES = ["geuvadis_public", "sasse2023", "demo"]
 _FIRST_PICTURES = ["geuvadis_public", "demo"]
 #: How sentences name a study's people.
 _AMONG = {"geuvadis_public": "among GEUVADIS people", "sasse2023": "in the brain cortex (ROSMAP)"}
+_TYPES = {"string": "text", "float64": "number", "Int64": "whole number", "boolean": "yes or no"}
 _PARAMETERS = {"parameters", "injected-parameters"}
 
 
@@ -94,6 +95,8 @@ def page(path: Path, study: str | None = None) -> str:
     notebook["metadata"].pop("papermill", None)
     cells = [cell for cell in notebook["cells"] if not _PARAMETERS & set(_tags(cell))]
     for cell in cells:
+        if "outputs" in cell:  # warnings name files of this machine
+            cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")}
     if study:
         title, rest = "".join(cells[0]["source"]).split("\n", 1)
@@ -298,7 +301,8 @@ def table_reference() -> str:
             "|---|---|",
         ]
         for column, spec in schema.columns.items():
-            lines.append(f"| `{column}` | {spec.dtype}{'' if spec.nullable else ', required'} |")
+            kind = _TYPES.get(str(spec.dtype).split("[")[0], str(spec.dtype))
+            lines.append(f"| `{column}` | {kind}{'' if spec.nullable else ', required'} |")
         lines.append("")
     lines += ["## Features", "", "| feature | meaning |", "|---|---|"]
     lines += [f"| `{name}` | {text} |" for name, text in tables.FEATURES.items()]

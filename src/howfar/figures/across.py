@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from scipy import special
 
 from .. import null, stats
@@ -111,14 +112,16 @@ def distribution(view: View):
 
 def _histogram(axis, part: pd.DataFrame, row, colour: str) -> None:
     edges = np.linspace(-1, 1, 61)
-    axis.hist(part["pearson"], bins=edges, density=True, color=colour, alpha=0.75)
+    sns.histplot(
+        x=part["pearson"], bins=edges, stat="density", color=colour, alpha=0.75, lw=0, ax=axis
+    )
     grid = np.linspace(-0.999, 0.999, 801)
     known = part["n"].dropna()
     if len(known):
         axis.plot(grid, sampling_density(grid, known), "--", color=style.INK, lw=1.3)
     axis.axvline(row.mean_r, color=colour, lw=1.2)
     axis.axvline(0, color=style.FAINT, lw=0.8)
-    axis.set(xlim=(-1, 1), ylabel="density")
+    axis.set(xlim=(-1, 1), ylabel="density", xlabel="")
     axis.set_title(row.label)
     low, high = axis.get_ylim()
     axis.set_ylim(low, high * 1.15)
@@ -141,10 +144,9 @@ def _histogram(axis, part: pd.DataFrame, row, colour: str) -> None:
 
 def _ecdf(axis, table: pd.DataFrame, view: View) -> None:
     for run, label in view.labels.items():
-        values = np.sort(table.loc[table["run_id"] == run, "pearson"])
+        values = table.loc[table["run_id"] == run, "pearson"]
         if len(values):
-            share = np.arange(1, len(values) + 1) / len(values)
-            axis.step(values, share, where="post", color=view.colours[run], label=label)
+            sns.ecdfplot(x=values, color=view.colours[run], label=label, ax=axis)
     known = table["n"].dropna()
     if len(known):
         grid = np.linspace(-0.999, 0.999, 801)
@@ -185,7 +187,7 @@ def _central_top(axis, reference: pd.DataFrame, view: View) -> None:
         axis.barh(place, row.pearson, color=view.colours[row.run_id], height=0.6)
         axis.plot([row.pearson_low, row.pearson_high], [place] * 2, color=style.INK, lw=1.4)
         text = f"{row.label}: r = {style.signed(row.pearson)}, n = {row.n} genes"
-        axis.text(-0.98, place - 0.42, text, fontsize=9, va="bottom", bbox=style.PALE)
+        style.words(axis, -0.98, place - 0.42, text, va="bottom")
     axis.set_title("Across genes: which gene is high?")
     axis.set(xlim=(-1, 1), yticks=[], ylim=(len(reference) - 0.55, -0.95))
     axis.axvline(0, color=style.INK, lw=0.8)
@@ -207,7 +209,7 @@ def _central_bottom(axis, table: pd.DataFrame, summary: pd.DataFrame, view: View
             f"n = {row.genes} genes, {people(row)}, "
             f"{100 * row.share_negative:.0f} % below 0"
         )
-        axis.text(-0.98, place - 0.3, text, fontsize=8.5, va="bottom", bbox=style.PALE)
+        style.words(axis, -0.98, place - 0.3, text, 8.5, va="bottom")
     axis.set_title("Across people: who is high, for one gene?")
     axis.set(xlim=(-1, 1), yticks=[], ylim=(len(summary) - 0.6, -0.95))
     axis.axvline(0, color=style.INK, lw=0.8)
@@ -355,7 +357,7 @@ def _controls_panel(axis, part: pd.DataFrame, order: list[str], colour: str) -> 
         axis.plot(row["mean_r"], place, "o", color=tint, ms=6)
         text = f"{style.signed(row['mean_r'])}, n = {row['genes']} genes"
         end = np.nanmax([row["ci_high"], row["mean_r"]])
-        axis.text(end + 0.01, place, f" {text}", va="center", fontsize=8.5)
+        style.words(axis, end + 0.01, place, f" {text}", 8.5)
     axis.set_yticks(range(len(order)), order)
     axis.set_ylim(len(order) - 0.5, -0.5)
     axis.axvline(0, color=style.INK, lw=0.8)

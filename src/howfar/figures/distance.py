@@ -66,9 +66,11 @@ def trends(view: View):
         _panel(axis, means[means["feature"] == feature], feature, view)
     handles, labels = axes[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
-    what = "r across people" if len(view["across"]) else "|r| of the lead eQTL with expression"
+    what = "Correlation across people (r)"
+    if view["across"].empty:
+        what = "Correlation of the lead eQTL with expression (|r|)"
     caption = (
-        f"{what[0].upper()}{what[1:]} against features of the gene: means in six bins of equal "
+        f"{what} against features of the gene: means in six bins of equal "
         "numbers of genes, with 95 % block-bootstrap intervals. Pale points: single genes of "
         f"{means['label'].iloc[0]}. The lead eQTL was found in the same kind of data; its p-value "
         "grows with the effect that the model is asked to predict."

@@ -87,16 +87,20 @@ def bars(view: View):
     if view["reference"].dropna(subset=["prediction", "observed_mean"]).empty:
         return _NONE
     summary = across_genes(view)
-    drawn, (axis,) = style.panels([0.9 + 0.34 * len(summary)])
+    drawn, (axis,) = style.panels([0.9 + 0.42 * len(summary)])
     place, ticks, names = 0.0, [], []
     for run, part in summary.groupby("run_id", sort=False):
         for row in part.itertuples():
             _bar(axis, place, row, view.colours[run])
             ticks.append(place)
-            names.append(row.label if row.region == "all" else f"{style.REGIONS[row.region]} genes")
+            names.append(
+                style.wrapped(row.label)
+                if row.region == "all"
+                else f"{style.REGIONS[row.region]} genes"
+            )
             place += 1
         place += 0.5
-    axis.set_yticks(ticks, names)
+    axis.set_yticks(ticks, names, fontsize=8.5)
     axis.invert_yaxis()
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set_xlim(min(0, summary["spearman_low"].min() - 0.05), 1.0)
@@ -113,4 +117,4 @@ def _bar(axis, place: float, row, colour: str) -> None:
     axis.plot([row.spearman_low, row.spearman_high], [place, place], color=style.INK, lw=1.4)
     end = max(np.nanmax([row.spearman, row.spearman_high]), 0) + 0.02
     text = f"{style.signed(row.spearman, 3)}, n = {row.n}"
-    axis.text(end, place, text, va="center", fontsize=9)
+    style.words(axis, end, place, text)

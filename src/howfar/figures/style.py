@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,11 +119,23 @@ def interval(low: float, high: float, digits: int = 3) -> str:
     return f"[{signed(low, digits)}, {signed(high, digits)}]"
 
 
+def words(axis, x: float, y: float, text: str, size: float = 9, **kw) -> None:
+    """Text inside a panel, on a pale ground so that what lies behind does not hide it.
+
+    It is left out of the layout: a long line may not shrink the panel.
+    """
+    kw = {"va": "center", "fontsize": size, "color": INK, "bbox": PALE} | kw
+    axis.text(x, y, text, **kw).set_in_layout(False)
+
+
 def note(axis, text: str, *, x: float = 0.02, y: float = 0.98, **kw) -> None:
-    """Small text inside a panel, on a pale ground so that points behind do not hide it."""
-    axis.text(
-        x, y, text, transform=axis.transAxes, va="top", fontsize=9, color=INK, bbox=PALE, **kw
-    )
+    """`words` placed in shares of the panel, from its upper left corner."""
+    words(axis, x, y, text, transform=axis.transAxes, **({"va": "top"} | kw))
+
+
+def wrapped(label: str, width: int = 20) -> str:
+    """A run's label broken into lines, for the side of a panel."""
+    return textwrap.fill(label, width)
 
 
 @dataclass(frozen=True)
@@ -148,6 +161,8 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     not at all.
     """
     output.mkdir(parents=True, exist_ok=True)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, not again for each file
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for kind, metadata in dateless.items():
         part = output / f".{name}.{os.getpid()}.{kind}"

@@ -14,18 +14,18 @@ def ceiling(view: View):
     summary = pooled(view)
     if summary.empty:
         return "No correlations across people are known for this study."
-    drawn, (axis,) = style.panels([0.9 + 0.62 * len(summary)])
+    drawn, (axis,) = style.panels([0.9 + 0.75 * len(summary)])
     for place, row in enumerate(summary.itertuples()):
         colour = view.colours[row.run_id]
         axis.barh(place, row.mean_r, color=colour, height=0.45)
         axis.plot([row.ci_low, row.ci_high], [place, place], color=style.INK, lw=1.4)
         text = (
-            f"{row.label}: mean r = {style.signed(row.mean_r)} "
+            f"{row.label}\nmean r = {style.signed(row.mean_r)} "
             f"{style.interval(row.ci_low, row.ci_high, 2)}, n = {row.genes} genes, {people(row)}"
         )
-        axis.text(0.005, place - 0.3, text, fontsize=8, va="bottom", bbox=style.PALE)
+        style.words(axis, 0.005, place - 0.28, text, 8, va="bottom")
     axis.axvline(0, color=style.INK, lw=0.8)
-    axis.set(yticks=[], ylim=(len(summary) - 0.6, -0.75), xlabel="mean r across people")
+    axis.set(yticks=[], ylim=(len(summary) - 0.6, -0.85), xlabel="mean r across people")
     axis.set_xlim(min(0, float(summary["ci_low"].min())) - 0.01, 0.75)
     caption = (
         "Mean correlation with expression across people. The true genetic value is the ceiling: "
@@ -42,7 +42,7 @@ def signs(view: View):
     effects = truth.signs(view.study, view.results)
     effects = effects[effects["run_id"].isin(view.colours)]
     table = truth.sign_errors(effects, view.tables["genes"])
-    drawn, (axis,) = style.panels([1.0 + 0.36 * len(table)])
+    drawn, (axis,) = style.panels([1.0 + 0.42 * len(table)])
     table = table.assign(label=table["run_id"].map(view.labels))
     for place, row in enumerate(table.itertuples()):
         colour = view.colours[row.run_id]
@@ -50,8 +50,12 @@ def signs(view: View):
         axis.plot(row.share_wrong, place, "o", color=colour, ms=6)
         text = f" {100 * row.share_wrong:.0f} % of n = {row.n}"
         end = max(row.share_wrong, row.ci_high if row.ci_high == row.ci_high else 0)
-        axis.text(end + 0.01, place, text, va="center", fontsize=9)
-    axis.set_yticks(range(len(table)), [f"{_short(r.label)}\n{r[2]}" for r in table.itertuples()])
+        style.words(axis, end + 0.01, place, text)
+    names = [
+        style.wrapped(label) if kind == "all" else kind
+        for label, kind in zip(table["label"], table["class"], strict=True)
+    ]
+    axis.set_yticks(range(len(table)), names)
     axis.tick_params(axis="y", labelsize=8)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
     axis.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.7))
@@ -62,10 +66,6 @@ def signs(view: View):
         "block bootstrap."
     )
     return drawn, table, caption
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 24 else label[:22] + "…"
 
 
 def _without_truth(view: View) -> str | None:
@@ -99,7 +99,7 @@ def false_positives(view: View):
         axis.barh(place, row.rate, color=view.colours[run], alpha=0.8, height=0.5)
         axis.plot([row.ci_low, row.ci_high], [place, place], color=style.INK, lw=1.4)
         text = f" {100 * row.rate:.1f} %, n = {row.n} genes"
-        axis.text(row.ci_high + 0.01, place, text, va="center", fontsize=9)
+        style.words(axis, row.ci_high + 0.01, place, text)
     axis.axvline(truth.LEVEL, color=style.INK, ls="--", lw=1)
     axis.set_yticks(range(len(rates)), [RULES[r] for r in rates["rule"]])
     axis.tick_params(axis="y", labelsize=8.5)
@@ -131,7 +131,7 @@ def recovered(view: View):
             f"{row.quantity}, n = {row.n} genes\nknown {row.known:.3f}, estimate "
             f"{row.estimate:.3f} {style.interval(row.ci_low, row.ci_high)}"
         )
-        axis.text(0.01, place - 0.2, text, fontsize=8.5, va="bottom", bbox=style.PALE)
+        style.words(axis, 0.01, place - 0.2, text, 8.5, va="bottom")
     axis.set(yticks=[], xlim=(0, 1.02), ylim=(len(table) - 0.5, -0.95), xlabel="value")
     handles, labels = axis.get_legend_handles_labels()
     drawn.legend(handles[:2], labels[:2], loc="outside upper left", ncols=2)
