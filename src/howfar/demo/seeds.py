@@ -33,6 +33,7 @@ def report(
     people: int = 300,
     genes: int = 240,
     recipe: train.Recipe | None = None,
+    threads: int = 2,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """Simulate, train and score the demo world for each seed; write one row a seed.
@@ -46,24 +47,26 @@ def report(
     rows = []
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(_one_seed(Path(folder), seed, people, genes, recipe, say))
+            size = {"people": people, "genes": genes}
+            training = {"recipe": recipe, "threads": threads, "say": say}
+            rows.append(_one_seed(Path(folder), seed, size, training))
         table = pd.DataFrame(rows)
         table.to_csv(out_csv, index=False, float_format="%.4f", lineterminator="\n")
         say(table.iloc[-1].to_string())
     return table
 
 
-def _one_seed(folder: Path, seed: int, people: int, genes: int, recipe, say) -> dict:
+def _one_seed(folder: Path, seed: int, size: dict, training: dict) -> dict:
     clock = [time.perf_counter()]
-    world.simulate(folder / "world", seed=seed, people=people, genes=genes)
+    world.simulate(folder / "world", seed=seed, **size)
     clock.append(time.perf_counter())
-    train.train(folder / "world", folder / "weights", seed=seed, recipe=recipe, say=say)
+    train.train(folder / "world", folder / "weights", seed=seed, **training)
     clock.append(time.perf_counter())
     row = {"date": datetime.now(UTC).date().isoformat(), "seed": seed}
     row |= score(folder / "world", folder / "weights")
     clock.append(time.perf_counter())
     parts = zip(("simulate", "train", "score"), np.diff(clock), strict=True)
-    return row | {"people": people, "genes": genes} | {f"seconds_{k}": float(v) for k, v in parts}
+    return row | size | {f"seconds_{k}": float(v) for k, v in parts}
 
 
 def score(world_folder: str | Path, weights: str | Path) -> dict[str, float]:
@@ -177,9 +180,7 @@ def ridges(w: train.World) -> dict[str, pd.Series]:
     counts = [kmers(windows, k) for k in range(1, 7)]
     features = {
         "ridge_gc": np.column_stack([gc.mean(axis=1), gc[:, middle].mean(axis=1)]),
-        "ridge_kmers": np.hstack(
-            [gc.mean(axis=1)[:, None], *(kmers(windows, k) for k in range(1, 7))]
-        ),
+        "ridge_kmers": np.hstack([gc.mean(axis=1)[:, None], *counts]),
     }
     features["ridge_kmers_genes"] = features["ridge_kmers"]
     out = {}

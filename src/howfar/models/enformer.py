@@ -79,7 +79,8 @@ class EnformerModel(SequenceModel):
         x = network.transformer(x)[:, list(bins)]
         linear, positive = network.heads["human"]
         x = network.final_pointwise(x)
-        return positive(x @ linear.weight[tracks].T + linear.bias[tracks])
+        # Products summed one by one: a matrix product rounds by a row's place in the batch.
+        return positive((x[:, :, None] * linear.weight[tracks]).sum(dim=3) + linear.bias[tracks])
 
     def _check(self, windows: np.ndarray) -> None:
         if windows.dtype == np.uint8 and windows.shape[1:] == (self.layout.context,):
