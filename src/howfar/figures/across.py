@@ -98,7 +98,7 @@ def distribution(view: View):
     if table.empty:
         return _NONE
     summary = pooled(view)
-    drawn, axes = style.panels([1.9] * len(summary) + [2.9])
+    drawn, axes = style.panels([2.0] * len(summary) + [2.9])
     for axis, row in zip(axes, summary.itertuples(), strict=False):
         _histogram(axis, table[table["run_id"] == row.run_id], row, view.colours[row.run_id])
     _ecdf(axes[-1], table, view)
@@ -123,22 +123,11 @@ def _histogram(axis, part: pd.DataFrame, row, colour: str) -> None:
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-1, 1), ylabel="density", xlabel="")
     axis.set_title(row.label)
-    low, high = axis.get_ylim()
-    axis.set_ylim(low, high * 1.15)
     style.note(
         axis,
         f"n = {row.genes} genes\n{people(row)}\nmean r = {style.signed(row.mean_r)}\n"
-        f"{style.interval(row.ci_low, row.ci_high)}",
-    )
-    axis.text(
-        0.98,
-        0.96,
-        f"{100 * row.share_negative:.0f} % below 0\nrange {style.signed(part['pearson'].min(), 2)}"
-        f" to {style.signed(part['pearson'].max(), 2)}",
-        transform=axis.transAxes,
-        ha="right",
-        va="top",
-        fontsize=9,
+        f"{style.interval(row.ci_low, row.ci_high)}\n{100 * row.share_negative:.0f} % below 0\n"
+        f"{style.signed(part['pearson'].min(), 2)} to {style.signed(part['pearson'].max(), 2)}",
     )
 
 

@@ -103,7 +103,8 @@ def bars(view: View):
     axis.set_yticks(ticks, names, fontsize=8.5)
     axis.invert_yaxis()
     axis.axvline(0, color=style.INK, lw=0.8)
-    axis.set_xlim(min(0, summary["spearman_low"].min() - 0.05), 1.0)
+    axis.set_xlim(min(0, summary["spearman_low"].min() - 0.05), 1.45)  # room for the text
+    axis.set_xticks([t for t in np.arange(-1, 1.01, 0.25) if t >= axis.get_xlim()[0]])
     axis.set_xlabel("Spearman's ρ across genes, with 95 % interval")
     caption = (
         "Correlation across genes, all genes and, paler, those in the model's own training, "

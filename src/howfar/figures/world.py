@@ -58,7 +58,7 @@ def signs(view: View):
     axis.set_yticks(range(len(table)), names)
     axis.tick_params(axis="y", labelsize=8)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
-    axis.set(xlim=(0, 1), ylim=(len(table) - 0.5, -0.7))
+    axis.set(xlim=(0, 1.3), ylim=(len(table) - 0.5, -0.7), xticks=[0, 0.25, 0.5, 0.75, 1])
     axis.set_xlabel("share of causal variants with the wrong sign")
     caption = (
         "Sign errors. The model's effect of each variant is read off its own predictions, all "
