@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -81,7 +82,8 @@ def make_panel(cohort: OpenCohort) -> Panel:
         populations=populations if populations is None else populations.loc[cohort.samples],
         dosages=_dosage_reader(cohort, {g.gene_id: g for g in genes}),
         units=cohort.settings.expression_units,
-        log_scale=cohort.settings.log_expression,
+        log_scale=cohort.settings.log_base is not None,
+        log_base=cohort.settings.log_base or math.e,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +38,7 @@ class Cohort(_Strict):
     max_ref_mismatch: float = Field(0.01, ge=0, le=1)
     gene_versions: Literal["keep", "strip"] = "keep"
     expression_units: str = "expression"
-    log_expression: bool = True  # False: medians and CVs are of a linear scale already
+    log_base: float | None = Field(math.e, gt=1)  # of the expression; None: a linear scale
 
 
 class Run(_Strict):
