@@ -142,13 +142,12 @@ def smallest_detectable_r(n: float, alpha: float = 0.05, power: float = 0.8) -> 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg q of each p over those that are given; NaN stays NaN and isn't counted."""
+    from statsmodels.stats.multitest import multipletests  # slow to import
+
     p = np.asarray(p, float)
     q, given = np.full(p.shape, np.nan), ~np.isnan(p)
-    order = np.argsort(p[given])
-    m = order.size
-    scaled = p[given][order] * m / np.arange(1, m + 1)
-    stepped = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1)
-    q[given] = stepped[np.argsort(order)]
+    if given.any():
+        q[given] = multipletests(p[given], method="fdr_bh")[1]
     return q
 
 
