@@ -78,9 +78,11 @@ class EnformerModel(SequenceModel):
         x = network.conv_tower(network.stem(x)).transpose(1, 2)
         x = network.transformer(x)[:, list(bins)]
         linear, positive = network.heads["human"]
-        x = network.final_pointwise(x)
-        # Products summed one by one: a matrix product rounds by a row's place in the batch.
-        return positive((x[:, :, None] * linear.weight[tracks]).sum(dim=3) + linear.bias[tracks])
+        # The head in float64: vectorised softplus rounds by a row's place in the batch, by one
+        # unit in the last place of float32.
+        x = network.final_pointwise(x).double()
+        weight, bias = linear.weight[tracks].double(), linear.bias[tracks].double()
+        return positive((x[:, :, None] * weight).sum(dim=3) + bias).float()
 
     def _check(self, windows: np.ndarray) -> None:
         if windows.dtype == np.uint8 and windows.shape[1:] == (self.layout.context,):
