@@ -125,6 +125,10 @@ def test_trend_means_are_means_of_the_genes_in_the_bin(view):
     expected = genes.groupby(code)["pearson"].mean().to_numpy()
     np.testing.assert_allclose(part["mean"], expected)
     assert part["n_genes"].sum() == len(genes)
+    numbers = view.tables["numbers"].set_index("id")
+    row = numbers.loc["open.truth.trend.cv_expression.bin3.mean_r"]
+    shown = part.iloc[2]
+    assert (shown["mean"], shown["ci_low"]) == pytest.approx((row["value"], row["ci_low"]))
 
 
 def test_sampling_density_is_that_of_r_without_correlation():

@@ -208,7 +208,8 @@ def _central_bottom(axis, table: pd.DataFrame, summary: pd.DataFrame, view: View
 def rules(part: pd.DataFrame) -> pd.DataFrame:
     """One run's genes with p and q under the three rules, long: gene_id, rule, r, p, q.
 
-    Calibrated: from the draws where the table has p_null, else from the null's mean and SD.
+    A gene without p counts as p = 1 among the tests, as in the published analysis. Calibrated:
+    from the draws where the table has p_null, else from the null's mean and SD.
     """
     r, mean, sd = (part[c].to_numpy(float) for c in ("pearson", "null_mean", "null_sd"))
     p = {
@@ -220,7 +221,7 @@ def rules(part: pd.DataFrame) -> pd.DataFrame:
         p["calibrated"] = null.calibrated_from_moments(r, mean, sd)
     frames = []
     for rule, values in p.items():
-        q = stats.benjamini_hochberg(values)
+        q = stats.benjamini_hochberg(np.where(np.isnan(values), 1.0, values))
         frames.append(
             pd.DataFrame({"gene_id": part["gene_id"], "rule": rule, "r": r, "p": values, "q": q})
         )

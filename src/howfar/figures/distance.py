@@ -17,7 +17,7 @@ PANELS = {
     "median_expression": ("median expression", False),
     "cv_expression": ("coefficient of variation of expression", True),
 }
-_BINS = 6
+_BINS = evaluate.TREND_BINS
 
 
 def binned(view: View) -> pd.DataFrame:
@@ -29,9 +29,21 @@ def binned(view: View) -> pd.DataFrame:
     parts = []
     for run, label, feature, rows in _pairs(view):
         blocks, _ = evaluate.blocks_of(view.tables["genes"], rows["gene_id"])
-        trend = evaluate.binned_trend(rows[feature], rows["pearson"], blocks, _BINS, draws=1000)
+        ends = _intervals(view, run, feature)
+        # Ties can leave fewer bins; then, too, `numbers` has one interval for each.
+        trend = evaluate.binned_trend(
+            rows[feature], rows["pearson"], blocks, _BINS, draws=2 if ends else 1000
+        )
+        if ends:
+            trend[["ci_low", "ci_high"]] = ends
         parts.append(trend.assign(run_id=run, label=label, feature=feature, n=len(rows)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _intervals(view: View, run: str, feature: str) -> list[tuple[float, float]]:
+    """Interval of each bin's mean, from `numbers`; empty where they are not there."""
+    found = [view.number(f"{run}.trend.{feature}.bin{i}.mean_r") for i in range(1, _BINS + 1)]
+    return [(row.ci_low, row.ci_high) for row in found if row is not None]
 
 
 def _pairs(view: View):
