@@ -114,10 +114,12 @@ def _tags(cell: dict) -> list[str]:
 
 def answer(views: dict[str, View]) -> str:
     """The answer in five sentences, every number from the table `numbers`."""
+    real, demo = views["geuvadis_public"], views["demo"]
+    shown = real if real.tables is not None else demo  # without network, the demo cohort's
     sentences = [
-        _across_genes(views["geuvadis_public"]),
-        _across_people(views["geuvadis_public"], views["sasse2023"]),
-        _signs(views["geuvadis_public"]),
+        _across_genes(shown),
+        _across_people(real, views["sasse2023"]),
+        _signs(shown),
         _rival(views["geuvadis_public"]),
         _known_truth(views["demo"]),
     ]
@@ -138,6 +140,10 @@ def _absent(view: View) -> str:
     return f"({view.study.title}: not run yet; run `howfar run --study {view.study.name}`.)"
 
 
+def _where(view: View) -> str:
+    return " of the simulated demo cohort" if view.study.simulate else ""
+
+
 def _run_of(view: View, kind: str, figure: str) -> str | None:
     """The first run of that kind with numbers for that figure."""
     what = {"reference": "reference.spearman", "across": "across.pooled.mean_r"}[figure]
@@ -154,7 +160,7 @@ def _across_genes(view: View) -> str:
     found = view.number(f"{run}.reference.spearman")
     return (
         f"**Across genes, well:** from the reference sequence alone {view.labels[run]} ranks the "
-        f"mean expression of {found.n:,} genes with Spearman's ρ = {_value(found)}."
+        f"mean expression of {found.n:,} genes{_where(view)} with Spearman's ρ = {_value(found)}."
     )
 
 
@@ -181,8 +187,8 @@ def _signs(view: View) -> str:
         view.number(f"{key}.{w}") for w in ("observed_sd", "sampling_sd", "share_negative")
     )
     return (
-        f"**The effect is seen, its direction is not:** r spreads over genes with a standard "
-        f"deviation of {spread.value:.3f} where sampling alone gives {chance.value:.3f}, and yet "
+        f"**The effect is seen, its direction is not:** r{_where(view)} spreads over genes with a "
+        f"standard deviation of {spread.value:.3f} where sampling alone gives {chance.value:.3f}, and yet "
         f"{100 * below.value:.0f} % of the genes have a negative r."
     )
 
