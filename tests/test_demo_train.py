@@ -14,19 +14,25 @@ import pytest
 from howfar.demo import genome, seeds, train, world
 from howfar.demo import grammar as g
 from howfar.errors import HowfarError
+from howfar.expression import read_expression
 from howfar.provenance import sha256_of
 
 RECIPE = train.Recipe(epochs=2)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def cohort(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cohort")
+    world.simulate(path, seed=2, people=20, genes=8)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(cohort, tmp_path_factory):
     """A world's reference part, without anything about people."""
     path = tmp_path_factory.mktemp("world")
-    world.simulate(path, seed=2, people=12, genes=8)
-    for file in path.iterdir():
-        if file.name not in train.INPUTS:
-            file.unlink()
+    for name in train.INPUTS:
+        shutil.copy(cohort / name, path)
     return path
 
 
@@ -165,3 +171,17 @@ def test_the_lead_snp_is_chosen_and_fitted_without_the_people_it_predicts():
     ]
     assert np.mean(nothing) < 0.02  # in-fold choice would give about +0.15
     assert (seeds.lead_snp(np.zeros((200, 3)), y) == 0).all()
+
+
+def test_the_score_of_one_world(cohort, weights):
+    found = seeds.score(cohort, weights)
+    truth = pd.read_parquet(cohort / "truth_values.parquet")
+    truth = truth.pivot(index="gene_id", columns="sample", values="value_a")
+    observed = read_expression(cohort / "expression.bed.gz").values.loc[truth.index, truth.columns]
+    pairs = zip(truth.to_numpy(), observed.to_numpy(), strict=True)
+    ceiling = np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs])
+    assert found["people_truth"] == pytest.approx(ceiling, abs=1e-9)
+    assert found["genes_train"] == 5 and found["genes_held_out"] == 3
+    assert 0 <= found["people_share_negative"] <= 1
+    for name in ("network_held_out", "ridge_gc_held_out", "ridge_kmers_held_out", "people_model"):
+        assert -1 <= found[name] <= 1
