@@ -188,8 +188,8 @@ def _signs(view: View) -> str:
     )
     return (
         f"**The effect is seen, its direction is not:** r{_where(view)} spreads over genes with a "
-        f"standard deviation of {spread.value:.3f} where sampling alone gives {chance.value:.3f}, and yet "
-        f"{100 * below.value:.0f} % of the genes have a negative r."
+        f"standard deviation of {spread.value:.3f} where sampling alone gives "
+        f"{chance.value:.3f}, and yet {100 * below.value:.0f} % of the genes have a negative r."
     )
 
 
