@@ -3,89 +3,18 @@
 import hashlib
 
 import numpy as np
-import pandas as pd
-import pysam
 import pytest
 
+from conftest import CountLetters
 from howfar import predict
 from howfar.errors import HowfarError
-from howfar.models import base
-from howfar.study import Study
-
-CONTEXT, BIN = 64, 8
-SAMPLES = ["P1", "P2", "P3"]
-GENES = [("g1", "1", 101, "+"), ("g2", "1", 201, "-")]
-# pos, ref, alt, calls of P1..P3
-RECORDS = [
-    (95, "A", "G", "0|1 1|1 0|0"),
-    (103, "A", "C", "0|0 0|1 0|0"),
-    (201, "A", "G", "1|1 0|0 0|0"),
-]
 
 
-class CountG(base.SequenceModel):
-    """Track 0: G per bin; track 1: C per bin."""
-
-    name, units, weights_sha256 = "count", "letters per bin", "0" * 64
-    layout = base.Layout(CONTEXT, BIN, CONTEXT // BIN)
-    tracks = pd.DataFrame({"description": ["G", "C"]})
-    seen = 0
-
-    def predict(self, windows, bins, tracks):
-        self.seen += len(windows)
-        letters = np.stack([windows == ord("G"), windows == ord("C")], axis=-1)
-        per_bin = letters.reshape(len(windows), -1, BIN, 2).sum(2)
-        return per_bin[:, list(bins)][:, :, list(tracks)].astype(np.float32)
-
-
-class OrientedG(CountG):
+class Oriented(CountLetters):
     name, oriented = "oriented", True
 
     def tss_index(self, strand):
         return 10
-
-
-@pytest.fixture
-def study(tmp_path) -> Study:
-    (tmp_path / "ref.fa").write_text(">1\n" + "A" * 400 + "\n")
-    rows = ["gene_id,name,chrom,tss,strand"] + [f"{i},{i},{c},{t},{s}" for i, c, t, s in GENES]
-    (tmp_path / "genes.csv").write_text("\n".join(rows) + "\n")
-    fixed = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
-    lines = [
-        "##fileformat=VCFv4.2",
-        "##contig=<ID=1,length=400>",
-        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
-        "\t".join([*fixed, *SAMPLES]),
-    ]
-    for pos, ref, alt, calls in RECORDS:
-        lines.append("\t".join(["1", str(pos), ".", ref, alt, *"...", "GT", *calls.split()]))
-    plain = tmp_path / "v.vcf"
-    plain.write_text("\n".join(lines) + "\n")
-    pysam.tabix_compress(str(plain), f"{plain}.gz")
-    pysam.tabix_index(f"{plain}.gz", preset="vcf")
-    return Study.model_validate(
-        {
-            "name": "tiny",
-            "title": "Tiny",
-            "reality": {"genotypes": "made up", "expression": "none", "weights": "none"},
-            "cohort": {
-                "reference": str(tmp_path / "ref.fa"),
-                "variants": str(plain) + ".gz",
-                "genes": str(tmp_path / "genes.csv"),
-                "alleles": "all",
-            },
-            "runs": [
-                {"id": "g", "label": "G", "model": "count", "tracks": ["G"], "bins": "centre3"}
-            ],
-        }
-    )
-
-
-@pytest.fixture
-def model(monkeypatch) -> CountG:
-    made = CountG()
-    monkeypatch.setattr(predict, "load_model", lambda *_, **__: made)
-    return made
 
 
 def run(study, results, **kw):
@@ -96,8 +25,8 @@ def run(study, results, **kw):
 def test_a_person_is_the_mean_of_two_haplotypes_around_the_tss(study, model, results_folder):
     _, people, reference = run(study, results_folder)
     # g1's TSS is base 0 of bin 4 (positions 101..108): centre3 is 93..116, so both SNVs count
-    assert people.loc["g1"].to_dict() == {"P1": 0.5, "P2": 1.0, "P3": 0.0}
-    assert people.loc["g2"].to_dict() == {"P1": 1.0, "P2": 0.0, "P3": 0.0}
+    assert people.loc["g1"].to_dict() == {"P1": 0.5, "P2": 1.0, "P3": 0.0, "P4": 0.0}
+    assert people.loc["g2"].to_dict() == {"P1": 1.0, "P2": 0.0, "P3": 0.0, "P4": 0.5}
     assert (reference == 0).all()
 
 
@@ -164,7 +93,7 @@ def test_another_definition_has_another_store(study, model, results_folder):
 
 
 def test_minus_strand_genes_of_an_oriented_model_are_turned(study, monkeypatch, results_folder):
-    made = OrientedG()
+    made = Oriented()
     monkeypatch.setattr(predict, "load_model", lambda *_, **__: made)
     windows = []
 

@@ -1,0 +1,89 @@
+import json
+
+import nbformat
+import pytest
+
+from howfar import pipeline, sources, tables
+from howfar.errors import HowfarError
+from howfar.study import load_study
+
+
+def test_predictions_of_one_person_are_written_as_csv(study, model, results_folder, tmp_path):
+    pipeline.predict(study, results_folder, sample="P1", csv=tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_text() == (
+        "gene_id,run_id,reference,P1\ng1,g,0.0,0.5\ng2,g,0.0,1.0\n"
+    )
+
+
+def test_evaluation_writes_tables_with_provenance(study, model, results_folder):
+    pipeline.predict(study, results_folder)
+    pipeline.evaluate(study, results_folder)
+    found = tables.load("tiny", results_folder)
+    assert len(found["numbers"]) and found["across"]["run_id"].nunique() == 2
+    block = tables.read_provenance(tables.path_of(results_folder, "tiny", "across"))
+    assert set(block["inputs"]) == {"reference", "variants", "genes", "expression", "samples"}
+    assert block["seed"] == 1 and block["parameters"]["study"]["name"] == "tiny"
+    assert "P1" not in json.dumps(block)
+
+
+def test_a_run_or_model_that_the_study_lacks_is_an_error(study):
+    with pytest.raises(HowfarError, match="the runs \\['g'\\]"):
+        pipeline.chosen_runs(study, "h", None)
+    with pytest.raises(HowfarError, match="none for model 'enformer'"):
+        pipeline.chosen_runs(study, None, "enformer")
+
+
+def test_only_simulated_studies_are_simulated(study):
+    with pytest.raises(HowfarError, match="a `simulate` block"):
+        pipeline.simulate(study)
+
+
+def test_the_estimate_counts_distinct_windows(study, model, results_folder, capsys):
+    pipeline.estimate([study], results_folder)
+    printed = capsys.readouterr().out.split("\n")
+    row = dict(zip(printed[0].split(), printed[1].split(), strict=False))
+    # g1: reference and 3 haplotypes; g2: reference and 2
+    assert (row["passes"], row["genes"], row["people"]) == ("7", "2", "4")
+
+
+def test_the_estimate_says_what_is_not_here(results_folder, capsys):
+    pipeline.estimate([load_study("demo"), load_study("huang2023")], results_folder)
+    assert "unknown" in capsys.readouterr().out
+    pipeline.estimate([load_study("huang2023")], results_folder)
+    assert "No model is run" in capsys.readouterr().out
+
+
+def test_work_goes_on_without_public_tables(results_folder, monkeypatch, capsys):
+    def offline(*_, **__):
+        raise HowfarError("network", found="none", expected="one", do="Use a mirror.")
+
+    monkeypatch.setattr(sources, "fetch", offline)
+    pipeline.fetch_what_is_needed(["huang2023"], results_folder)
+    assert "going on without" in capsys.readouterr().err
+
+
+def notebook(path, source):
+    cell = nbformat.v4.new_code_cell("study = results = output = ''")
+    cell.metadata["tags"] = ["parameters"]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell(source)]), path)
+    return path
+
+
+def test_a_notebook_is_executed_with_its_study_and_leaves_nothing_when_it_fails(tmp_path):
+    out = tmp_path / "book" / "_executed" / "x.ipynb"
+    good = notebook(tmp_path / "x.ipynb", "print(study, results)")
+    pipeline.execute_notebook(good, out, study="demo", results=tmp_path / "results")
+    text = nbformat.read(out, 4).cells[-1].outputs[0].text
+    assert text == f"demo {tmp_path / 'results'}\n"
+    bad = notebook(tmp_path / "y.ipynb", "1 / 0")
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        pipeline.execute_notebook(
+            bad, out.with_name("y.ipynb"), study=None, results=tmp_path / "results"
+        )
+    assert [p.name for p in out.parent.iterdir()] == ["x.ipynb"]
+
+
+def test_counts_are_summed_up_in_words():
+    assert pipeline.describe_warnings({"b": 2000, "a": 0, "c": 1}) == (
+        "  counted b: 2,000\n  counted c: 1\n"
+    )
