@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 
@@ -16,6 +17,7 @@ import synthetic
 from howfar import book, figures, tables
 from howfar.cli import app
 from howfar.errors import HowfarError
+from howfar.project import project_root
 from howfar.study import load_study, study_names
 
 ROOT = Path(__file__).parents[1]
@@ -207,3 +209,14 @@ def test_browser_check_finds_what_is_wrong(tmp_path):
     for problem in ("image not drawn", "script error: broken", "off the server", "404",
                     "px wide on a screen of 390", "the search finds nothing"):  # fmt: skip
         assert problem in done.stdout, (problem, done.stdout)
+
+
+def test_the_model_of_the_cohort_page_runs_as_written():
+    text = (project_root() / "book" / "cohort.md").read_text()
+    code = text.split("```python\n", 1)[1].split("```", 1)[0]
+    names: dict = {}
+    exec(code, names)
+    model = names["load"](None, "cpu")
+    windows = np.frombuffer(b"GCAT" * 1024, np.uint8).reshape(2, 2048)
+    assert model.predict(windows, [0], [0]).tolist() == [[[0.5]], [[0.5]]]
+    assert model.tss_bin("+") == 0 and model.track_indices(["expression"]) == [0]

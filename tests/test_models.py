@@ -109,3 +109,15 @@ def test_wrong_input_is_named(weights, model, windows, tmp_path):
     }.items():
         with pytest.raises(HowfarError, match=message):
             call()
+
+
+def test_a_users_own_model_is_loaded_by_its_path(tmp_path, monkeypatch):
+    (tmp_path / "my_models.py").write_text(
+        "def load(weights, device, **options):\n    return options\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_model("my_models:load", batch_size=4) == {"batch_size": 4}
+    with pytest.raises(HowfarError, match="has no attribute 'lod'"):
+        load_model("my_models:lod")
+    with pytest.raises(HowfarError, match="No module named 'my_model'"):
+        load_model("my_model:load")

@@ -65,7 +65,10 @@ def test_work_goes_on_without_public_tables(results_folder, monkeypatch, capsys)
 def notebook(path, source):
     cell = nbformat.v4.new_code_cell("study = results = output = ''")
     cell.metadata["tags"] = ["parameters"]
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell(source)]), path)
+    made = nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell(source)])
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    made.metadata["language_info"] = {"name": "python"}
+    nbformat.write(made, path)
     return path
 
 

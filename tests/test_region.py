@@ -27,7 +27,7 @@ def test_carriers_have_the_sites_frequencies(mutations, frequency):
     carried = region.assign_carriers(sites, *mutations)
     cut = 2 * region.PEOPLE["EUR"]
     found = carried[:, :cut].mean(), carried[:, cut:].mean()
-    # within what the mutations near 40 places offer; arcsine-rooted, as frequencies near 0 and 1 are finer
+    # within what the mutations near 40 places offer; arcsine-rooted, as 0 and 1 are finer
     assert np.abs(np.arcsin(np.sqrt(found)) - np.arcsin(np.sqrt(frequency))).max() < 0.08
 
 

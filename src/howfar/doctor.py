@@ -21,7 +21,7 @@ _PROGRAMS = {
 
 def report(study: str | None, results: Path) -> str:
     """The report for one study, or for all that the project has."""
-    parts = [_software(), _device()]
+    parts = [_software(), _device(), _models()]
     parts += [_study(load_study(name), results) for name in ([study] if study else study_names())]
     return "\n".join(parts)
 
@@ -47,6 +47,15 @@ def _device() -> str:
     found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     lines = [f"  {p.name}, {p.total_memory / 2**30:.0f} GiB" for p in found]
     return "\n".join(["Device", *lines]) + "\n"
+
+
+def _models() -> str:
+    from .models import MODELS
+
+    own = "or package.module:loader, for one of your own"
+    return "\n".join(
+        ["Models (`model` of a run)", *(f"  {m}" for m in sorted(MODELS)), f"  {own}\n"]
+    )
 
 
 def _study(study: Study, results: Path) -> str:

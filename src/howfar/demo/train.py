@@ -56,7 +56,7 @@ class Recipe:
     from the share `level_from` of them, when the factors' motifs have been learnt.
     """
 
-    epochs: int = 6
+    epochs: int = 8
     batch: int = 2
     peak_rate: float = 5e-3
     weight_decay: float = 0.01

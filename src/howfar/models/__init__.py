@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +23,37 @@ def _demo_enformer(weights: Path | None, device: str, **options: Any) -> Sequenc
 MODELS: dict[str, Callable[..., SequenceModel]] = {"demo-enformer": _demo_enformer}
 
 
+def _loader_of(name: str) -> Callable[..., SequenceModel]:
+    """The loader that ``package.module:name`` points to: a model of the user's own."""
+    module, _, attribute = name.partition(":")
+    try:
+        if attribute:
+            return getattr(import_module(module), attribute)
+        found = "no model of that name"
+    except (ImportError, AttributeError) as error:
+        found = str(error)
+    raise HowfarError(
+        f"model {name!r}",
+        found=found,
+        expected=f"one of {', '.join(sorted(MODELS))}, or package.module:loader of your own",
+        do="Correct the run's `model` in the study file.",
+    )
+
+
 def load_model(
     name: str, weights: str | Path | None = None, device: str = "auto", **options: Any
 ) -> SequenceModel:
     """The model of that name, ready to predict.
 
+    name: of `MODELS`, or ``package.module:loader`` for a model of your own; the loader is called
+    as loader(weights, device, **options) and returns a `SequenceModel`.
     weights: the model's folder of weights. device: 'cpu', 'cuda', 'cuda:1', or 'auto' (CUDA
     where there is one). options: passed to the model. Raises HowfarError for an unknown name
     or option, an absent device, and missing or unsuitable weights.
     """
-    if name not in MODELS:
-        raise HowfarError(
-            f"model {name!r}",
-            found="no model of that name",
-            expected=f"one of {', '.join(sorted(MODELS))}",
-            do="Correct the run's `model` in the study file.",
-        )
+    loader = MODELS.get(name) or _loader_of(name)
     try:
-        return MODELS[name](None if weights is None else Path(weights), device, **options)
+        return loader(None if weights is None else Path(weights), device, **options)
     except TypeError as error:
         if not options:
             raise
