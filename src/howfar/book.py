@@ -62,6 +62,8 @@ def prepare(
         "commands": commands(),
         "tables": table_reference(),
         "numbers": numbers(views),
+        "seeds": seeds(),
+        "speed": speed(),
     }
     for name, text in pages.items():
         (part / f"{name}.md").write_text(text.rstrip() + "\n")
@@ -345,6 +347,65 @@ def numbers(views: dict[str, View]) -> str:
             lines.append(f"| `{short}` | {row.value:.5g} | {ends} | {count} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _measured(name: str) -> pd.DataFrame:
+    """A committed table of ``data/measured``: what was measured, when and on what."""
+    return pd.read_csv(project_root() / "data" / "measured" / f"{name}.csv")
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    rows = [table.columns, ["---"] * table.shape[1], *table.astype(str).to_numpy()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows).replace("-0.", "−0.")
+
+
+def seeds() -> str:
+    """The demo world made five times: r across genes and across people, by seed."""
+    found = _measured("demo_seeds")
+    with_ci = {
+        "network, held-out genes": "network",
+        "ridge on GC": "ridge_gc",
+        "ridge on k-mers": "ridge_kmers",
+    }
+    table = pd.DataFrame({"seed": found["seed"]})
+    for title, key in with_ci.items():
+        value = found[f"{key}_held_out"].map("{:.2f}".format)
+        table[title] = value + found[[f"{key}_low", f"{key}_high"]].apply(
+            lambda ends: f" ({ends.iloc[0]:.2f} to {ends.iloc[1]:.2f})", axis=1
+        )
+    for title, key in (("model", "model"), ("lead SNP", "lead_snp"), ("truth", "truth")):
+        table[f"people: {title}"] = found[f"people_{key}"].map("{:.2f}".format)
+    first = found.iloc[0]
+    return (
+        f"{_markdown(table)}\n\nMeasured on {found['date'].max()} with {first['people']} people "
+        f"and {first['genes']} genes, {first['genes_held_out']} of them held out. Left: Pearson r "
+        "across held-out genes, with its 95 % interval (Fisher's); the ridge on k-mers reads every "
+        "promoter that the network is trained on. Right: mean r across people, over all genes."
+    )
+
+
+def speed() -> str:
+    """The page of measured speeds."""
+    found = _measured("haplotype_benchmark")
+    shown = pd.DataFrame(
+        {
+            "alleles": found["alleles"],
+            "way": found["method"],
+            "windows timed": found["windows_timed"].map("{:,}".format),
+            "windows/s": found["windows_per_s"].map(
+                lambda x: f"{x:,.0f}" if x > 99 else f"{x:.3g}"
+            ),
+            "howfar is faster by": found["speedup"].map("{:,.0f}×".format),
+            "compared, all equal": found["equal"],
+        }
+    )
+    return (
+        "# Speed\n\n## Personal haplotype windows\n\nWindows of 196,608 bp for 842 haplotypes "
+        "of 11 genes of the real megabase, files read within the time. The slow ways are timed on "
+        "a random subset; each of their windows is compared with howfar's, byte by byte.\n\n"
+        f"{_markdown(shown)}\n\nMeasured on {found['date'].max()}, {found['machine'].iloc[0]}. "
+        "Again, on your machine and files: `howfar bench haplotypes --help`.\n"
+    )
 
 
 def ledger(results: str | Path = "results") -> pd.DataFrame | Box:

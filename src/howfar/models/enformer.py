@@ -130,7 +130,7 @@ def _config(name: str, weights: Path | None) -> dict:
                 str(weights / file),
                 found="no such file",
                 expected=f"the weights of {name}",
-                do="Train the model (`howfar simulate` trains the demo's) or correct `weights`.",
+                do="Train it (`howfar train` trains the demo cohort's) or correct `weights`.",
             )
     try:
         config = json.loads((weights / "config.json").read_text())

@@ -174,7 +174,7 @@ def _enformer_runs(study: str) -> list[dict]:
         base
         | {
             "run_id": "enformer_split",
-            "label": "Enformer (test people of the linear models)",
+            "label": "Enformer (test people)",
             "split": _SPLIT,
         },
     ]
