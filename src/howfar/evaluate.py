@@ -497,8 +497,8 @@ def _reference_numbers(numbers, run_id, rows, genes, draws, seed) -> None:
         for i, (key, name) in enumerate((("pearson", "Pearson r"), ("spearman", "Spearman rho"))):
             numbers.add(
                 f"{run_id}.reference.{key}{suffix}", _estimate(_both, pairs)[i], len(part),
-                f"{name} over genes{place} of the reference prediction with mean expression; "
-                f"interval by bootstrap over {unit}.",
+                f"{name} over genes{place} of the reference prediction with mean "
+                f"expression (median where the study says so); interval by bootstrap over {unit}.",
                 "reference.parquet", (low[i], high[i]),
             )  # fmt: skip
 

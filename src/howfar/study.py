@@ -73,6 +73,8 @@ class Published(_Strict):
 
     loader: str
     needs: list[str]  # ids of data/sources.csv
+    expression_units: str = "expression"
+    level: Literal["mean", "median"] = "mean"  # over people, beside reference predictions
 
 
 class Study(_Strict):
@@ -99,6 +101,16 @@ class Study(_Strict):
         if len(ids) != len(set(ids)):
             raise ValueError(f"run ids must differ, found {sorted(ids)}")
         return self
+
+    @property
+    def expression_units(self) -> str:
+        """Units of the observed expression, for axis labels."""
+        return (self.cohort or self.published).expression_units
+
+    @property
+    def level(self) -> str:
+        """What stands beside a reference prediction: 'mean' or 'median' over people."""
+        return self.published.level if self.published else "mean"
 
     @property
     def needs(self) -> list[str]:

@@ -92,6 +92,8 @@ def trends(view: View):
 
 def _panel(axis, means: pd.DataFrame, feature: str, view: View) -> None:
     label, logarithmic = PANELS[feature]
+    if feature in ("median_expression", "mean_expression"):
+        label += f" ({view.study.expression_units})"
     floor = 10.0 if feature == "lead_eqtl_distance" else 0.0
     first = means["run_id"].iloc[0]
     genes = _with_feature(view, first, feature)

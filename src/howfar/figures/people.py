@@ -62,7 +62,7 @@ def scatters(view: View):
     for axis, gene in zip(axes, genes, strict=True):
         part = people[(people["run_id"] == run) & (people["gene_id"] == gene)]
         part = part.dropna(subset=["predicted", "observed"])
-        _panel(axis, part, view.colours[run])
+        _panel(axis, part, view.colours[run], view.study.expression_units)
         axis.set_title(f"{names.get(gene) or gene}")
         shown.append(part)
     axes[-1].set_xlabel(f"prediction, {view.labels[run]}")
@@ -74,10 +74,10 @@ def scatters(view: View):
     return drawn, data, caption
 
 
-def _panel(axis, part: pd.DataFrame, colour: str) -> None:
+def _panel(axis, part: pd.DataFrame, colour: str, units: str) -> None:
     x, y = part["predicted"].to_numpy(float), part["observed"].to_numpy(float)
     axis.scatter(x, y, s=9, alpha=0.5, color=colour, linewidths=0, rasterized=True)
-    axis.set_ylabel("expression")
+    axis.set_ylabel(f"expression ({units})")
     axis.ticklabel_format(useOffset=False)
     axis.locator_params(axis="x", nbins=5)
     low, high = axis.get_ylim()

@@ -65,7 +65,7 @@ def _scatter_panel(axis, part: pd.DataFrame, row: pd.Series, view: View, run: st
     wide = x.min() > 0 and x.max() > 100 * np.quantile(x, 0.1)
     axis.scatter(x, y, s=7, alpha=0.35, color=view.colours[run], linewidths=0, rasterized=True)
     axis.set_xscale("log" if wide else "linear")
-    axis.set_ylabel("mean expression")
+    axis.set_ylabel(f"{view.study.level} expression\n({view.study.expression_units})")
     units = view.runs.set_index("run_id").loc[run, "units"]
     title = f"{row['label']}" + (f" ({units})" if isinstance(units, str) and units else "")
     axis.set_title(title, fontsize=10 if len(title) < 52 else 8.5)
