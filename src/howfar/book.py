@@ -355,8 +355,9 @@ def _measured(name: str) -> pd.DataFrame:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    rows = [table.columns, ["---"] * table.shape[1], *table.astype(str).to_numpy()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows).replace("-0.", "−0.")
+    cells = table.astype(str).map(lambda text: text.replace("|", "\\|").replace("-0.", "−0."))
+    rows = [table.columns, ["---"] * table.shape[1], *cells.to_numpy()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def seeds() -> str:
