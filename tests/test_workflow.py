@@ -104,7 +104,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp
     output, _ = process.communicate()
     assert process.returncode == 0, output
     assert content(tmp_path) == content(results)
-    assert len(content(results)) == 9
+    assert len(content(results)) == 8
 
 
 def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
