@@ -52,7 +52,8 @@ def test_one_person_alone_gives_the_same_values_and_is_not_named_when_unknown(
     study, model, results_folder
 ):
     _, whole, _ = run(study, results_folder)
-    _, alone, _ = run(study, results_folder, sample="P2")
+    store, alone, _ = run(study, results_folder, sample="P2")
+    assert "P2" not in store.path.name
     assert list(alone.columns) == ["P2"] and alone["P2"].equals(whole["P2"])
     with pytest.raises(HowfarError) as error:
         run(study, results_folder, sample="SECRET")

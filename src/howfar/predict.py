@@ -182,7 +182,8 @@ def predict(
     cohort, model = OpenCohort(study), open_model(run)
     if sample is not None:
         _restrict(cohort, sample)
-    suffix = "" if sample is None else f"@{sample}"
+    # names of people appear in no path, as paths end up in logs
+    suffix = "" if sample is None else f"@{hashlib.sha256(sample.encode()).hexdigest()[:8]}"
     store = open_store(study, run, model, cohort.samples, results, suffix)
     genes = cohort.genes_to_run(gene, chrom)
     todo = [g for g in genes if not store.has(g)]
