@@ -5,6 +5,7 @@ import pytest
 
 from howfar import pipeline, sources, tables
 from howfar.errors import HowfarError
+from howfar.project import project_root
 from howfar.study import load_study
 
 
@@ -90,3 +91,13 @@ def test_counts_are_summed_up_in_words():
     assert pipeline.describe_warnings({"b": 2000, "a": 0, "c": 1}) == (
         "  counted b: 2,000\n  counted c: 1\n"
     )
+
+
+def test_a_study_that_cannot_be_made_is_an_error_not_an_empty_success(tmp_path, results_folder):
+    with pytest.raises(HowfarError, match="howfar fetch huang2023"):
+        pipeline.require(["huang2023"], results_folder)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text((project_root() / "data" / "studies" / "template.yaml").read_text())
+    with pytest.raises(HowfarError, match="the reference file of study my_cohort"):
+        pipeline.require([str(mine)], results_folder)
+    pipeline.require(["demo"], results_folder)

@@ -226,6 +226,8 @@ def run(
         pipeline.estimate([_load(name) for name in names], _State.results)
         return
     pipeline.fetch_what_is_needed(names, _State.results)
+    if not every:
+        pipeline.require(names, _State.results)
     extra = ["--profile", profile] if profile else []
     raise typer.Exit(workflow.run(names, _State.results, cores=cores, target=to, extra=extra))
 

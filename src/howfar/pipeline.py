@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from . import provenance, tables
-from .cohort import OpenCohort, input_files
+from .cohort import OpenCohort, input_files, require_inputs
 from .errors import HowfarError
 from .project import project_root
 from .study import Run, Study, load_study, resolve
@@ -127,6 +127,24 @@ def fetch_what_is_needed(names: list[str], results: Path) -> None:
         print(sources.fetch(missing, folder=folder).summary())
     except HowfarError as error:
         print(f"howfar: going on without some published tables. {error}", file=sys.stderr)
+
+
+def require(names: list[str], results: Path) -> None:
+    """Raise HowfarError for the first study whose tables can't be made from what is here."""
+    from . import workflow
+
+    for plan in (workflow.plan(name, results) for name in names):
+        if plan.possible:
+            continue
+        if plan.study.cohort and not plan.study.simulate:
+            require_inputs(plan.study)
+        raise HowfarError(
+            f"study {plan.study.name}",
+            found="not all of the public files it is made from",
+            expected=f"the {len(plan.study.needs)} files that `howfar doctor --study "
+            f"{plan.study.name}` lists",
+            do=f"Run `howfar fetch {' '.join(plan.study.fetch_names)}` with a network or a mirror.",
+        )
 
 
 def execute_notebook(source: Path, out: Path, *, study: str | None, results: Path) -> None:

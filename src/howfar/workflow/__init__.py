@@ -125,7 +125,7 @@ def run(
         *("--directory", str(results), "--cores", str(cores)),
         *("--config", f"results={results}", f"studies={','.join(studies)}"),
         *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
-        *("--retries", "1", *extra, "--", target),
+        *(*extra, "--", target),
     ]
     with open(results / ".lock", "w") as lock:
         try:
