@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from .. import evaluate
-from ..tables import FEATURES
 from . import style
 from .view import View, figure
 
@@ -109,14 +108,14 @@ def _panel(axis, means: pd.DataFrame, feature: str, view: View) -> None:
     if logarithmic:
         axis.set_xscale("log")
     axis.axhline(0, color=style.FAINT, lw=0.8)
-    axis.set(xlabel=label, ylabel="r")
-    style.note(axis, f"n = {len(genes)} genes\n{_slope(view, first, feature)}", y=0.17)
+    axis.set(xlabel=label, ylabel="|r|" if first == "lead_eqtl" else "r")
+    style.note(axis, f"n = {len(genes)} genes{_slope(view, first, feature)}", y=0.17)
 
 
 def _slope(view: View, run: str, feature: str) -> str:
-    """Spearman's rho of r with the feature, from `numbers`, as text."""
+    """A line with Spearman's rho of r with the feature, from `numbers`; empty without one."""
     number = view.number(f"{run}.trend.{feature}.r")
     if number is None:
-        return FEATURES[feature]
+        return ""
     ends = style.interval(number.ci_low, number.ci_high, 2)
-    return f"ρ = {style.signed(number.value)} {ends}"
+    return f"\nρ = {style.signed(number.value)} {ends}"

@@ -68,7 +68,7 @@ def _scatter_panel(axis, part: pd.DataFrame, row: pd.Series, view: View, run: st
     axis.set_ylabel(f"{view.study.level} expression\n({view.study.expression_units})")
     units = view.runs.set_index("run_id").loc[run, "units"]
     title = f"{row['label']}" + (f" ({units})" if isinstance(units, str) and units else "")
-    axis.set_title(title, fontsize=10 if len(title) < 52 else 8.5)
+    axis.set_title(style.wrapped(title, 56), fontsize=10)
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.3 * (high - low))  # room for the numbers above the points
     style.note(
