@@ -140,8 +140,8 @@ def _value(number, digits: int = 3) -> str:
 
 def _absent(view: View) -> str:
     if view.study.published:
-        return f"({view.study.title}: not fetched yet; run `howfar fetch {view.study.name}`.)"
-    return f"({view.study.title}: not run yet; run `howfar run --study {view.study.name}`.)"
+        return f"({view.study.title}: not fetched yet; run `howfar fetch {view.study.name}`)"
+    return f"({view.study.title}: not run yet; run `howfar run --study {view.study.name}`)"
 
 
 def _where(view: View) -> str:
