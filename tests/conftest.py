@@ -10,10 +10,15 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
+from hypothesis import settings
 
 from howfar import predict
 from howfar.models import base
 from howfar.study import Study
+
+# A busy machine is no failure; what fails once is kept in .hypothesis and tried first next time.
+settings.register_profile("howfar", deadline=None)
+settings.load_profile("howfar")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -98,6 +103,7 @@ def study(tmp_path) -> Study:
             | {"alleles": "all", "log_base": None},
             "runs": [
                 {"id": "g", "label": "G", "model": "count", "tracks": ["G"], "bins": "centre3"}
+                | {"batch_size": 1}  # so small that no genes share batches
             ],
             "evaluation": {"null_draws": 100, "bootstrap": 100, "folds": 2, "min_maf": 0.1},
         }

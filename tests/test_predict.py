@@ -60,6 +60,19 @@ def test_one_person_alone_gives_the_same_values_and_is_not_named_when_unknown(
     assert "SECRET" not in str(error.value)
 
 
+def test_genes_that_share_batches_have_the_same_values(study, model, results_folder, tmp_path):
+    _, alone, reference = run(study, results_folder)
+    together = study.model_copy(
+        update={"runs": [study.runs[0].model_copy(update={"batch_size": 100})]}
+    )
+    sizes = []
+    original = model.predict
+    model.predict = lambda *given: sizes.append(len(given[0])) or original(*given)
+    _, shared, same = run(together, tmp_path / "together")
+    assert sorted(sizes) == [3, 4]  # one call a strand
+    assert shared.equals(alone) and same.equals(reference)
+
+
 def digest(folder) -> str:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()

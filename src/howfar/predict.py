@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,8 @@ _ELEMENTWISE = {
     "log10p1": lambda x: np.log10(1 + x),
 }
 _AXES = {"haplotypes": 1, "bins": 2, "tracks": 3}
+#: Genes are put together until they fill so many batches, so that little of the last is padding.
+_BATCHES = 4
 _REDUCE = {"sum": np.sum, "mean": np.mean}
 
 
@@ -188,8 +190,9 @@ def predict(
     genes = cohort.genes_to_run(gene, chrom)
     todo = [g for g in genes if not store.has(g)]
     done = len(genes) - len(todo)
-    for each in track(todo, len(genes), f"{run.id}: genes", done=done):
-        store.write(each, *predict_gene(cohort, run, model, store.definition, each))
+    made = predict_genes(cohort, run, model, store.definition, todo)
+    for each, values, index in track(made, len(genes), f"{run.id}: genes", done=done):
+        store.write(each, values, index)
     return store, cohort, genes
 
 
@@ -204,16 +207,50 @@ def _restrict(cohort: OpenCohort, sample: str) -> None:
     cohort.samples = [sample]
 
 
-def predict_gene(
-    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, gene: Gene
+def predict_genes(
+    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, genes: Sequence[Gene]
+) -> Iterator[tuple[Gene, np.ndarray, np.ndarray]]:
+    """(gene, values (1 + distinct, bins, tracks), index (people, 2)) of each gene, in order.
+
+    Genes with few windows (one person has three) share the model's batches: a window's values
+    depend on nothing else in its batch, so they are the same however genes are grouped.
+    """
+    waiting: list[tuple[Gene, np.ndarray, np.ndarray]] = []
+    for place, gene in enumerate(genes, 1):
+        waiting.append((gene, *_windows(cohort, run, model, gene)))
+        enough = sum(len(windows) for _, windows, _ in waiting) >= _BATCHES * run.batch_size
+        if enough or place == len(genes):
+            yield from _predicted(run, model, definition, waiting)
+            waiting = []
+
+
+def _windows(
+    cohort: OpenCohort, run: Run, model: SequenceModel, gene: Gene
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Raw outputs for one gene: values (1 + distinct, bins, tracks) and index (people, 2)."""
+    """A gene's windows as the model reads them, the reference first, and each person's rows."""
     offset = model.tss_offset(gene.strand)
-    windows = cohort.windows(gene, model.layout.context, offset, run.alleles)
-    sequences = np.concatenate([windows.reference[None], windows.sequences])
+    built = cohort.windows(gene, model.layout.context, offset, run.alleles)
+    sequences = np.concatenate([built.reference[None], built.sequences])
     if model.oriented and gene.strand == "-":
         sequences = reverse_complement(sequences)
-    values = model.predict(sequences, definition["bins"][gene.strand], definition["tracks"])
+    return sequences, (built.index + 1).astype(np.int32)
+
+
+def _predicted(
+    run: Run, model: SequenceModel, definition: dict, waiting: list
+) -> Iterator[tuple[Gene, np.ndarray, np.ndarray]]:
+    """`waiting` (gene, windows, index) with values for windows; strands may differ in bins."""
+    values: dict[str, Iterator[np.ndarray]] = {}
+    for strand in {gene.strand for gene, _, _ in waiting}:
+        parts = [windows for gene, windows, _ in waiting if gene.strand == strand]
+        bins, tracks = definition["bins"][strand], definition["tracks"]
+        joined = model.predict(np.concatenate(parts), bins, tracks)
+        values[strand] = iter(np.split(joined, np.cumsum([len(part) for part in parts])[:-1]))
+    for gene, _, index in waiting:
+        yield gene, _finite(next(values[gene.strand]), run, gene), index
+
+
+def _finite(values: np.ndarray, run: Run, gene: Gene) -> np.ndarray:
     if not np.isfinite(values).all():
         raise HowfarError(
             f"run {run.id}, gene {gene.gene_id}",
@@ -221,7 +258,7 @@ def predict_gene(
             expected="finite model outputs",
             do="Check the weights and the precision of the run.",
         )
-    return values.astype(np.float32), (windows.index + 1).astype(np.int32)
+    return values.astype(np.float32)
 
 
 def collect(
