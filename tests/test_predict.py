@@ -73,6 +73,19 @@ def test_genes_that_share_batches_have_the_same_values(study, model, results_fol
     assert shared.equals(alone) and same.equals(reference)
 
 
+def test_windows_go_to_the_model_in_blocks_whatever_their_number(
+    study, model, results_folder, tmp_path, monkeypatch
+):
+    _, whole, reference = run(study, results_folder)
+    sizes = []
+    original = model.predict
+    model.predict = lambda *given: sizes.append(len(given[0])) or original(*given)
+    monkeypatch.setattr(predict, "_BATCHES", 2)  # 2 windows at a time
+    _, blocks, same = run(study, tmp_path / "blocks")
+    assert sizes == [2, 2, 2, 1]  # of 4 and 3 windows
+    assert blocks.equals(whole) and same.equals(reference)
+
+
 def digest(folder) -> str:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()

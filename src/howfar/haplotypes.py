@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -42,24 +42,39 @@ class Edit:
 
 @dataclass
 class Windows:
-    """The windows of P people around one TSS, each distinct haplotype once.
+    """The windows of P people around one TSS, each of D distinct haplotypes once.
 
-    sequences: uint8 (D, length), upper-case ASCII, forward strand. index: int32 (P, 2), the row
-    of each haplotype. samples: the P names. skipped: int32 (P, 2), variants left out within the
-    window because they overlap one applied before. reference: uint8 (length,), the reference
-    window. counts: what was met, by kind (of the region read, which reaches a little farther).
+    `rows` builds a block of windows, `sequences` all of them: uint8 (D, length), upper-case ASCII,
+    forward strand. index: int32 (P, 2), the row of each haplotype. samples: the P names.
+    skipped: int32 (P, 2), variants left out within the window because they overlap one applied
+    before. reference: uint8 (length,), the reference window. counts: what was met, by kind (of
+    the region read, which reaches a little farther).
     """
 
     gene: Gene
     tss_offset: int
-    sequences: np.ndarray
     index: np.ndarray
     samples: tuple[str, ...]
     skipped: np.ndarray
     counts: Counter[str]
     reference: np.ndarray
-    _layouts: list[_Layout] = field(repr=False, default_factory=list)
-    _contig_length: int = 0
+    _plan: _Plan = field(repr=False)
+    _contig_length: int
+
+    def __len__(self) -> int:
+        return len(self._plan.layouts)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """uint8 (stop - start, length): distinct windows `start` to `stop`, built now.
+
+        Whoever needs one block at a time holds no more than that, however many people there are.
+        """
+        return self._plan.build(start, min(stop, len(self)), len(self.reference))
+
+    @cached_property
+    def sequences(self) -> np.ndarray:
+        """uint8 (D, length): all distinct windows, built once."""
+        return self.rows(0, len(self))
 
     def position_map(self, row: int) -> np.ndarray:
         """int64 (length,): 0-based reference position of each base of distinct window `row`.
@@ -67,7 +82,7 @@ class Windows:
         -1 for inserted bases and for the N beyond the contig's ends.
         """
         positions = np.full(len(self.reference), -1, np.int64)
-        for at, start, end, inserted in self._layouts[row].pieces():
+        for at, start, end, inserted in self._plan.pieces[row]:
             if inserted is None:
                 positions[at : at + end - start] = np.arange(start, end)
         positions[(positions < 0) | (positions >= self._contig_length)] = -1
@@ -465,18 +480,13 @@ def _anchor(gaps: _Gaps, mine: np.ndarray, tss: int) -> int:
 def _assemble(
     reference: Reference, region: _Region, gene: Gene, length: int, offset: int
 ) -> Windows:
-    """Build each distinct window once and point the people's haplotypes at it."""
+    """Find the distinct windows, plan each, and point the people's haplotypes at them."""
     layouts = _layouts(region, gene.start0, length, offset)
     pieces = [layout.pieces() for layout in layouts]
     row_of, chosen, skipped = _distinct(region, pieces)
     pad = length + int(region.gaps.deleted.sum())
     low = min(region.start, gene.start0 - offset) - pad
     buffer = reference.fetch(Interval(gene.chrom, low, gene.start0 + length + pad))
-    sequences = np.empty((len(chosen), length), np.uint8)
-    substitutions = _substitutions(region)
-    for row, h in zip(sequences, chosen, strict=True):
-        _fill(row, pieces[h], buffer, low)
-        _substitute(row, layouts[h], substitutions, h)
     people = len(region.genotypes.samples)
     moved = np.array([layout.anchor != gene.start0 for layout in layouts], bool)
     counts = Counter(region.genotypes.counts)
@@ -487,15 +497,45 @@ def _assemble(
     return Windows(
         gene,
         offset,
-        sequences,
         row_of[region.column].reshape(people, 2).astype(np.int32),
         region.genotypes.samples,
         skipped[region.column].reshape(people, 2).astype(np.int32),
         counts,
         buffer[at : at + length].copy(),
-        [layouts[h] for h in chosen],
+        _Plan(
+            chosen,
+            [layouts[h] for h in chosen],
+            [pieces[h] for h in chosen],
+            _substitutions(region),
+            buffer,
+            low,
+        ),
         reference.length(gene.chrom),
     )
+
+
+@dataclass
+class _Plan:
+    """What distinct windows are built from, one entry a row where a list.
+
+    haplotype: the region's haplotype that the row stands for. buffer: uint8, the reference from
+    0-based position `low` on.
+    """
+
+    haplotype: list[int]
+    layouts: list[_Layout]
+    pieces: list[list[tuple]]
+    substitutions: _Substitutions
+    buffer: np.ndarray
+    low: int
+
+    def build(self, start: int, stop: int, length: int) -> np.ndarray:
+        """uint8 (stop - start, length): the windows of rows `start` to `stop`."""
+        block = np.empty((stop - start, length), np.uint8)
+        for i, row in enumerate(block, start):
+            _fill(row, self.pieces[i], self.buffer, self.low)
+            _substitute(row, self.layouts[i], self.substitutions, self.haplotype[i])
+        return block
 
 
 def _distinct(

@@ -226,10 +226,10 @@ def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
     tried = cohort.genes[::step]
     context, alleles = model.layout.context, run.alleles
     built = [cohort.windows(g, context, model.tss_offset(g.strand), alleles) for g in tried]
-    passes = sum(len(w.sequences) + 1 for w in built) / len(tried) * len(cohort.genes)
+    passes = sum(len(w) + 1 for w in built) / len(tried) * len(cohort.genes)
     bins = list(range(min(3, model.layout.n_bins)))
     tracks = model.track_indices(run.tracks)
-    batch = built[0].sequences[: run.batch_size]
+    batch = built[0].rows(0, run.batch_size)
     start = time.perf_counter()
     model.predict(batch, bins, tracks)
     seconds = (time.perf_counter() - start) / len(batch) * passes

@@ -28,6 +28,7 @@ import zarr
 
 from .cohort import OpenCohort, input_files
 from .errors import HowfarError
+from .haplotypes import Windows
 from .intervals import Gene
 from .models import load_model
 from .models.base import SequenceModel, parse_bins, reverse_complement
@@ -42,7 +43,7 @@ _ELEMENTWISE = {
     "log10p1": lambda x: np.log10(1 + x),
 }
 _AXES = {"haplotypes": 1, "bins": 2, "tracks": 3}
-#: Genes are put together until they fill so many batches, so that little of the last is padding.
+#: Batches of windows in memory at once; genes are put together to fill them.
 _BATCHES = 4
 _REDUCE = {"sum": np.sum, "mean": np.mean}
 
@@ -212,28 +213,41 @@ def predict_genes(
 ) -> Iterator[tuple[Gene, np.ndarray, np.ndarray]]:
     """(gene, values (1 + distinct, bins, tracks), index (people, 2)) of each gene, in order.
 
-    Genes with few windows (one person has three) share the model's batches: a window's values
-    depend on nothing else in its batch, so they are the same however genes are grouped.
+    A gene's windows go to the model in blocks of a few batches, so that memory doesn't grow with
+    the cohort. Genes with fewer windows (one person has three) share a block: a window's values
+    depend on nothing else in its batch, so they are the same however windows are grouped.
     """
+    room = _BATCHES * run.batch_size
     waiting: list[tuple[Gene, np.ndarray, np.ndarray]] = []
-    for place, gene in enumerate(genes, 1):
-        waiting.append((gene, *_windows(cohort, run, model, gene)))
-        enough = sum(len(windows) for _, windows, _ in waiting) >= _BATCHES * run.batch_size
-        if enough or place == len(genes):
+    for gene in genes:
+        built = cohort.windows(
+            gene, model.layout.context, model.tss_offset(gene.strand), run.alleles
+        )
+        index = (built.index + 1).astype(np.int32)
+        if sum(len(windows) for _, windows, _ in waiting) + len(built) + 1 > room:
             yield from _predicted(run, model, definition, waiting)
             waiting = []
+        if len(built) + 1 > room:
+            blocks = [
+                _values(model, definition, gene, w) for w in _blocks(model, gene, built, room)
+            ]
+            yield gene, _finite(np.concatenate(blocks), run, gene), index
+        else:
+            waiting.append((gene, next(_blocks(model, gene, built, room)), index))
+    yield from _predicted(run, model, definition, waiting)
 
 
-def _windows(
-    cohort: OpenCohort, run: Run, model: SequenceModel, gene: Gene
-) -> tuple[np.ndarray, np.ndarray]:
-    """A gene's windows as the model reads them, the reference first, and each person's rows."""
-    offset = model.tss_offset(gene.strand)
-    built = cohort.windows(gene, model.layout.context, offset, run.alleles)
-    sequences = np.concatenate([built.reference[None], built.sequences])
-    if model.oriented and gene.strand == "-":
-        sequences = reverse_complement(sequences)
-    return sequences, (built.index + 1).astype(np.int32)
+def _blocks(model: SequenceModel, gene: Gene, built: Windows, room: int) -> Iterator[np.ndarray]:
+    """Windows as the model reads them, the reference first, at most `room` at a time."""
+    turned = model.oriented and gene.strand == "-"
+    for start in range(-1, len(built), room):
+        rows = built.rows(max(start, 0), start + room)
+        block = np.concatenate([built.reference[None], rows]) if start < 0 else rows
+        yield reverse_complement(block) if turned else block
+
+
+def _values(model: SequenceModel, definition: dict, gene: Gene, windows: np.ndarray) -> np.ndarray:
+    return model.predict(windows, definition["bins"][gene.strand], definition["tracks"])
 
 
 def _predicted(
@@ -241,11 +255,11 @@ def _predicted(
 ) -> Iterator[tuple[Gene, np.ndarray, np.ndarray]]:
     """`waiting` (gene, windows, index) with values for windows; strands may differ in bins."""
     values: dict[str, Iterator[np.ndarray]] = {}
-    for strand in {gene.strand for gene, _, _ in waiting}:
-        parts = [windows for gene, windows, _ in waiting if gene.strand == strand]
-        bins, tracks = definition["bins"][strand], definition["tracks"]
-        joined = model.predict(np.concatenate(parts), bins, tracks)
-        values[strand] = iter(np.split(joined, np.cumsum([len(part) for part in parts])[:-1]))
+    for one in {gene.strand: gene for gene, _, _ in waiting}.values():
+        parts = [windows for gene, windows, _ in waiting if gene.strand == one.strand]
+        joined = _values(model, definition, one, np.concatenate(parts))
+        ends = np.cumsum([len(part) for part in parts])
+        values[one.strand] = iter(np.split(joined, ends[:-1]))
     for gene, _, index in waiting:
         yield gene, _finite(next(values[gene.strand]), run, gene), index
 
