@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
+import tracemalloc
 from collections import defaultdict
 from pathlib import Path
 
@@ -417,3 +418,21 @@ def test_a_contig_without_the_variants_file_or_reference_is_an_error(tmp_path):
             build_windows(reference, variants, Gene("g", "g", "8", 5, "+"), 10)
         with pytest.raises(HowfarError, match="found TSS offset 10"):
             build_windows(reference, variants, gene_at(5), 10, tss_offset=10)
+
+
+def test_blocks_are_slices_of_all_windows_and_need_no_more_memory(shared):
+    folder = shared / "realregion"
+    gene = read_genes(folder / "genes.csv")[4]
+    with (
+        Reference(folder / "chr20_1Mb.fa") as reference,
+        VariantFile(folder / "chr20_1Mb.vcf.gz") as variants,
+    ):
+        tracemalloc.start()
+        windows = build_windows(reference, variants, gene, 196_608, alleles="all")
+        blocks = [hashlib.sha256(windows.rows(i, i + 64)).hexdigest() for i in range(0, 567, 64)]
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    everything = windows.sequences
+    assert len(windows) == len(everything) == 567
+    assert blocks == [hashlib.sha256(everything[i : i + 64]).hexdigest() for i in range(0, 567, 64)]
+    assert peak < everything.nbytes / 2
