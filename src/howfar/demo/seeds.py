@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .. import stats
+from ..eqtl import lead_snp_prediction
 from ..expression import read_expression
 from ..genes import read_genes
 from ..haplotypes import Windows, build_windows
@@ -21,8 +22,6 @@ from ..reference import Reference
 from ..variants import VariantFile
 from . import genome, train, world
 
-FOLDS = 5
-MIN_MAF = 0.05
 KMER_REACH = 400  # bp either side of the TSS that the ridges read; 320 carry the promoter
 
 
@@ -88,7 +87,8 @@ def score(world_folder: str | Path, weights: str | Path) -> dict[str, float]:
         y = observed.loc[gene.gene_id, list(windows.samples)].to_numpy(float)
         value = truth.loc[gene.gene_id, list(windows.samples)].to_numpy(float)
         dosages, _ = variants.dosages(gene.window(model.layout.context), reference)
-        across.append((_r(people, y), _r(lead_snp(dosages, y), y), _r(value, y)))
+        lead, _ = lead_snp_prediction(dosages, y)
+        across.append((_r(people, y), _r(lead, y), _r(value, y)))
     return _across_genes(folder, pd.Series(predicted), observed.mean(axis=1)) | _people(across)
 
 
@@ -102,32 +102,10 @@ def predict_gene(model: SequenceModel, windows: Windows, strand: str) -> tuple[f
     return float(np.log(total[0])), np.log(total[1:][windows.index].mean(axis=1))
 
 
-def lead_snp(dosages: np.ndarray, y: np.ndarray, folds: int = FOLDS) -> np.ndarray:
-    """Out-of-fold predictions of y (people) by the best variant of dosages (people, variants).
-
-    In each fold the variant with the highest |r| among the other people is chosen and fitted.
-    All zeros where no variant reaches a minor allele frequency of 5 %.
-    """
-    frequency = dosages.mean(axis=0) / 2
-    x = dosages[:, np.minimum(frequency, 1 - frequency) >= MIN_MAF].astype(float)
-    out = np.zeros(len(y))
-    if not x.shape[1]:
-        return out
-    fold = np.random.default_rng(0).permutation(len(y)) % folds
-    for k in range(folds):
-        inside, held = fold != k, fold == k
-        centred, target = x[inside] - x[inside].mean(axis=0), y[inside] - y[inside].mean()
-        size = np.maximum((centred**2).sum(axis=0), 1e-12)
-        shared = centred.T @ target
-        best = int(np.argmax(np.abs(shared) / np.sqrt(size)))
-        slope = shared[best] / size[best]
-        out[held] = y[inside].mean() + slope * (x[held, best] - x[inside, best].mean())
-    return out
-
-
 def _r(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson r; NaN where one of them doesn't vary."""
-    return float(np.corrcoef(x, y)[0, 1]) if np.ptp(x) > 0 and np.ptp(y) > 0 else np.nan
+    """Pearson r; NaN where one of them doesn't vary or x is not predicted for everybody."""
+    varied = np.isfinite(x).all() and np.ptp(x) > 0 and np.ptp(y) > 0
+    return float(np.corrcoef(x, y)[0, 1]) if varied else np.nan
 
 
 def _people(across: list[tuple[float, float, float]]) -> dict[str, float]:
