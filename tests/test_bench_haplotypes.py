@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from howfar import bench_haplotypes
+from howfar import bench_haplotypes, haplotypes
 from howfar.bench_haplotypes import run
 from howfar.errors import HowfarError
 from howfar.haplotypes import build_windows
@@ -52,6 +53,19 @@ def test_windows_that_differ_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_haplotypes, "_sequence", lambda *a: right(*a)[1:] + b"A")
     with pytest.raises(HowfarError, match="windows that differ from howfar's"):
         run(fasta, vcf, GENES, context=100)
+
+
+def test_building_the_windows_is_inside_the_clock(tmp_path, monkeypatch):
+    fasta, vcf = WORLD.write(tmp_path)
+    build = haplotypes._Plan.build
+
+    def slow(*given):
+        time.sleep(0.2)
+        return build(*given)
+
+    monkeypatch.setattr(haplotypes._Plan, "build", slow)
+    table = run(fasta, vcf, GENES, context=100)
+    assert table["seconds"][0] >= 0.2 * len(GENES)
 
 
 @pytest.mark.filterwarnings("ignore:no intervals found")
