@@ -69,3 +69,10 @@ def test_dosages_beyond_the_cache_are_read_again(study, model, results_folder, m
     kept, _ = evaluate_study.frames_of(study, results_folder)
     for name in kept:
         pd.testing.assert_frame_equal(again[name], kept[name])
+
+
+def test_units_say_whether_a_logarithm_was_taken(study, model):
+    run = study.runs[0]
+    logged = run.model_copy(update={"transform": [*run.transform, "log1p"]})
+    assert evaluate_study._units(run, model) == "letters per bin"
+    assert evaluate_study._units(logged, model) == "log of letters per bin"

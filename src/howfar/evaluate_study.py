@@ -169,9 +169,16 @@ def _run_row(study: Study, run: Run, model: SequenceModel) -> dict:
         "tracks": "; ".join(descriptions),
         "bins": str(run.bins),
         "transform": " > ".join(run.transform),
-        "units": model.units,
+        "units": _units(run, model),
         "context": model.layout.context,
         "alleles": run.alleles or study.cohort.alleles,
         "precision": model.precision,
         "engine": "plain",
     }
+
+
+def _units(run: Run, model: SequenceModel) -> str:
+    """Units of a prediction: the model's, or their logarithm where the transform takes one."""
+    if not any(step.startswith("log") for step in run.transform):
+        return model.units
+    return f"log of {model.units.split(',')[0]}"
