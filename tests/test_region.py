@@ -1,10 +1,13 @@
+import shutil
+
 import numpy as np
 import pytest
 
-from howfar import region
+from howfar import pipeline, region
 from howfar.errors import HowfarError
 from howfar.intervals import Interval
 from howfar.reference import Reference
+from howfar.study import load_study
 from howfar.variants import VariantFile
 
 SOURCES = {"region/z.fa": "z.fa", "region/z.vcf.gz": "z.vcf.gz"}
@@ -59,6 +62,16 @@ def test_the_written_cohort_reads_back(tmp_path, shared, monkeypatch):
     )
     assert len(found.samples) == 421 and len(found.starts) > 100
     assert found.counts["ref mismatches"] == 0
+
+
+def test_the_study_finds_fetched_files_in_the_results_folder_in_use(shared, results_folder):
+    folder = next((shared / "mirror" / "vgteam" / "vg").glob("*/test/1mb1kgp"))
+    fetched = results_folder / "sources" / "region"
+    fetched.mkdir(parents=True)
+    for name in SOURCES.values():
+        shutil.copy(folder / name, fetched)
+    pipeline.simulate(load_study("region"))
+    assert (results_folder / "region" / "data" / "chr20_1Mb.vcf.gz.csi").is_file()
 
 
 def test_a_file_without_frequencies_names_the_line(tmp_path):

@@ -79,24 +79,21 @@ class OpenCohort:
     @cached_property
     def populations(self) -> pd.Series | None:
         """Population by sample, or None where the study has no sample table."""
-        path = self.settings.samples
-        if path is None:
-            return None
-        found = read_samples(resolve(path), self.variants.samples)
-        return None if found.isna().all() else found
+        found = self._sample_table
+        return None if found is None or found.isna().all() else found
 
     @cached_property
-    def listed(self) -> list[str] | None:
-        """The people of the sample table, or None without one."""
+    def _sample_table(self) -> pd.Series | None:
         path = self.settings.samples
-        return path and list(read_samples(resolve(path), self.variants.samples).index)
+        return None if path is None else read_samples(resolve(path), self.variants.samples)
 
     @cached_property
     def samples(self) -> list[str]:
         """The people in every input, in the order of the variant file."""
         everybody = self.variants.samples
         measured = everybody if self.expression is None else list(self.expression.values.columns)
-        kept, report = common_samples(everybody, measured, self.listed)
+        listed = None if self._sample_table is None else list(self._sample_table.index)
+        kept, report = common_samples(everybody, measured, listed)
         if report["only_first_missing"]:
             raise HowfarError(
                 f"samples of study {self.study.name}",

@@ -275,12 +275,8 @@ def _write_numbers(study: Study, results: Path) -> None:
     options = study.evaluation
     frame = numbers_table(tables.load(study.name, results), options.bootstrap, options.seed)
     names = [n for n in tables.SCHEMAS if n not in ("individuals", "numbers")]
-    paths = {n: tables.path_of(results, study.name, n) for n in names}
-    block = provenance.block(
-        {"study": study.name, "bootstrap": options.bootstrap},
-        {f"table {n}": path for n, path in paths.items() if path.exists()},
-        seed=options.seed,
-    )
-    # their digests hold times; the tables themselves say what they come from
-    block["inputs"] = [v["file"] for v in block["inputs"].values()]
+    # by name only: a table's digest holds its time, and the table says itself what it comes from
+    used = [n for n in names if tables.path_of(results, study.name, n).exists()]
+    parameters = {"study": study.name, "bootstrap": options.bootstrap, "tables": used}
+    block = provenance.block(parameters, seed=options.seed)
     tables.write(tables.path_of(results, study.name, "numbers"), "numbers", frame, block)

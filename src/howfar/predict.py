@@ -66,6 +66,11 @@ def transform(values: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     return x[:, 0, 0, 0]
 
 
+def of_reference(values: np.ndarray, steps: Sequence[str]) -> float:
+    """The transformed prediction of the reference (row 0 of `values`), on both haplotypes."""
+    return float(transform(values[np.zeros((1, 2), int)], steps)[0])
+
+
 def _logarithm(x: np.ndarray, step: str) -> np.ndarray:
     lowest = 0.0 if step == "log" else -1.0
     if not (x > lowest).all():
@@ -283,6 +288,6 @@ def collect(
     for gene in genes:
         values, index = store.read(gene.gene_id)
         people[gene.gene_id] = transform(values[index], steps)
-        reference[gene.gene_id] = transform(np.repeat(values[:1], 2, axis=0)[None], steps)[0]
+        reference[gene.gene_id] = of_reference(values, steps)
     frame = pd.DataFrame.from_dict(people, orient="index", columns=list(samples))
     return frame, pd.Series(reference, name="reference")

@@ -22,7 +22,7 @@ import pysam
 from . import sources
 from .demo.people import RECOMBINATION_RATE, demography
 from .errors import HowfarError
-from .project import project_root
+from .project import project_root, results_root
 
 CONTIG, LENGTH = "20", 1_000_000
 PEOPLE = {"EUR": 344, "AFR": 77}  # as many Europeans and Yoruba as in Geuvadis's 421
@@ -112,13 +112,13 @@ def simulate(folder: str | Path, seed: int = 20, sources_folder: str | Path | No
     """Write the megabase's cohort: chr20_1Mb.fa, .vcf.gz with .csi, genes.csv, samples.csv."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    where = {} if sources_folder is None else {"folder": sources_folder}
-    sites = read_sites(sources.path("region/z.vcf.gz", **where))
+    fetched = Path(sources_folder or results_root() / "sources")
+    sites = read_sites(sources.path("region/z.vcf.gz", folder=fetched))
     carried = assign_carriers(sites, *simulated_mutations(seed))
     polymorphic = [i for i in range(len(sites)) if carried[i].any()]
     samples = [f"{pop}{i:03d}" for pop, n in PEOPLE.items() for i in range(n)]
     populations = [pop for pop, n in PEOPLE.items() for _ in range(n)]
-    _write_fasta(sources.path("region/z.fa", **where), folder / "chr20_1Mb.fa")
+    _write_fasta(sources.path("region/z.fa", folder=fetched), folder / "chr20_1Mb.fa")
     _write_vcf(
         folder / "chr20_1Mb.vcf.gz", [sites[i] for i in polymorphic], carried[polymorphic], samples
     )

@@ -18,10 +18,12 @@ from ..expression import read_expression
 from ..genes import read_genes
 from ..haplotypes import Windows, build_windows
 from ..models import SequenceModel, load_model
+from ..predict import of_reference, transform
 from ..reference import Reference
 from ..variants import VariantFile
 from . import genome, train, world
 
+STEPS = ("sum_bins", "mean_tracks", "mean_haplotypes", "log")  # as the study file says
 KMER_REACH = 400  # bp either side of the TSS that the ridges read; 320 carry the promoter
 
 
@@ -98,8 +100,7 @@ def predict_gene(model: SequenceModel, windows: Windows, strand: str) -> tuple[f
     tracks = model.track_indices(["CAGE:cell type A"])
     both = np.vstack([windows.reference[None], windows.sequences])
     values = model.predict(both, [middle - 1, middle, middle + 1], tracks)
-    total = values.astype(np.float64).sum(axis=(1, 2))
-    return float(np.log(total[0])), np.log(total[1:][windows.index].mean(axis=1))
+    return of_reference(values, STEPS), transform(values[windows.index + 1], STEPS)
 
 
 def _r(x: np.ndarray, y: np.ndarray) -> float:

@@ -20,14 +20,28 @@ from ..errors import HowfarError
 from ..study import Study, load_study, resolve, study_file
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
+_STATISTICS = ("evaluate.py", "eqtl.py", "null.py", "stats.py", "tables.py", "pipeline.py")
 #: Files of the package that each step's result depends on (a change makes the step run again).
 CODE = {
-    "simulate": ["demo/grammar.py", "demo/world.py"],
+    "simulate": [
+        "demo/genome.py",
+        "demo/grammar.py",
+        "demo/people.py",
+        "demo/world.py",
+        "region.py",
+    ],
     "train": ["demo/train.py", "models/enformer.py"],
-    "predict": ["predict.py", "cohort.py", "haplotypes.py", "variants.py", "models/enformer.py"],
-    "evaluate": ["evaluate.py", "stats.py", "null.py", "eqtl.py", "evaluate_study.py"],
-    "publish": ["published/*.py", "evaluate.py", "stats.py", "null.py", "pipeline.py"],
-    "notebook": ["figures.py", "figures/*.py", "truth.py"],
+    "predict": [
+        "predict.py",
+        "cohort.py",
+        "haplotypes.py",
+        "variants.py",
+        "reference.py",
+        "models/*.py",
+    ],
+    "evaluate": ["evaluate_study.py", "cohort.py", "expression.py", *_STATISTICS],
+    "publish": ["published/*.py", *_STATISTICS],
+    "notebook": ["figures/*.py", "truth.py"],
     "book": ["book.py"],
 }
 
