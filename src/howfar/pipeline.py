@@ -250,8 +250,7 @@ def evaluate(study: Study, results: Path) -> None:
     if study.published:
         from .published import write_tables
 
-        write_tables(study.name, results)
-        _write_numbers(study, results)
+        _write_numbers(study, results, write_tables(study.name, results))
         return
     from .evaluate_study import frames_of
 
@@ -268,12 +267,13 @@ def evaluate(study: Study, results: Path) -> None:
     print(describe_warnings(warnings), end="")
 
 
-def _write_numbers(study: Study, results: Path) -> None:
-    """Table `numbers`, from the tables as they are on disk."""
+def _write_numbers(study: Study, results: Path, own: pd.DataFrame | None = None) -> None:
+    """Table `numbers`: of the tables as they are on disk, and the study's `own`."""
     from .evaluate import numbers_table
 
     options = study.evaluation
     frame = numbers_table(tables.load(study.name, results), options.bootstrap, options.seed)
+    frame = frame if own is None else pd.concat([frame, own])
     names = [n for n in tables.SCHEMAS if n not in ("individuals", "numbers")]
     # by name only: a table's digest holds its time, and the table says itself what it comes from
     used = [n for n in names if tables.path_of(results, study.name, n).exists()]

@@ -140,6 +140,38 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         carriers=_count(),
         is_main=pa.Column("boolean", nullable=True, coerce=True),
     ),
+    # effects of single variants, beside a measurement of the same variant where there is one
+    # (slope: per copy of the alternative allele). source: where the measurement comes from.
+    "effects": _table(
+        ["run_id", "gene_id", "variant", "source"],
+        run_id=_run(),
+        gene_id=_run(),
+        variant=_run(),
+        source=_run(),
+        effect=_number(),
+        slope=_number(),
+        slope_se=_number(),
+        p=_number(_P),
+        pip=_number(_P),
+        maf=_number(_P),
+        distance=_number(),
+    ),
+    # group-level values that a study gives or that are averages over its genes, long: `set` is
+    # the question ("performance", "training_size", ...), `method` what is compared, `group` the
+    # class of genes or variants, `x` a number on an axis, `replicate` one of several.
+    "summary": _table(
+        ["set", "method", "group", "x", "replicate"],
+        set=_run(),
+        method=_run(),
+        group=_run(),
+        x=_number(),
+        replicate=_count(),
+        value=_number(),
+        n=_count(),
+        ci_low=_number(),
+        ci_high=_number(),
+        units=_text(),
+    ),
     "numbers": _table(
         ["id"],
         id=_run(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,92 @@ from typing import Any
 from ..errors import HowfarError
 from .base import Layout, SequenceModel
 
-__all__ = ["MODELS", "Layout", "SequenceModel", "load_model"]
+__all__ = ["MODELS", "Entry", "Layout", "SequenceModel", "load_model"]
 
 
-def _demo_enformer(weights: Path | None, device: str, **options: Any) -> SequenceModel:
-    from .enformer import EnformerModel
+@dataclass(frozen=True)
+class Entry:
+    """One model of the registry. Its class is imported, and torch with it, only when loaded.
 
-    return EnformerModel("demo-enformer", weights, device=device, **options)
+    `module`, `loader`: the loader is called as loader(weights, device, **options). `reads`,
+    `gives`: input and output in words. `sources`: ids of ``data/sources.csv`` that `howfar fetch
+    <name>` brings; the first is, or lies in the folder of, the weights. `extra`: the extra of the
+    package that the model needs, if any. `checked`: what its numbers were held against.
+    """
+
+    module: str
+    loader: str
+    title: str
+    reads: str
+    gives: str
+    checked: str
+    sources: tuple[str, ...] = ()
+    extra: str = ""
+
+    def load(self, weights: Path | None, device: str, **options: Any) -> SequenceModel:
+        """The model; HowfarError as `load_model` says."""
+        loader = getattr(import_module(f".{self.module}", __package__), self.loader)
+        return loader(weights, device, **options)
 
 
-#: Loader of each model by name; torch is imported only when one is called.
-MODELS: dict[str, Callable[..., SequenceModel]] = {"demo-enformer": _demo_enformer}
+#: Models by name.
+MODELS: dict[str, Entry] = {
+    "demo-enformer": Entry(
+        "enformer",
+        "load_demo",
+        "Small Enformer of the demo world",
+        "8,192 bp of the simulated genome, forward strand",
+        "64 bins of 128 bp, simulated CAGE",
+        "trained here by `howfar train`; held against the world's known truth",
+    ),
+    "enformer": Entry(
+        "enformer_official",
+        "load",
+        "Enformer (Avsec et al. 2021)",
+        "196,608 bp (or 49,152 and others), forward strand",
+        "896 bins of 128 bp, 5,313 human or 1,643 mouse tracks, linear",
+        "unverified until `howfar doctor --verify enformer` has run on fetched weights",
+        ("enformer/model.safetensors",),
+    ),
+    "basenji2": Entry(
+        "basenji2",
+        "load",
+        "Basenji2 (Kelley 2020)",
+        "131,072 bp, forward strand",
+        "896 bins of 128 bp, 5,313 human tracks, linear",
+        "arithmetic held against the original code on a reduced model; published weights "
+        "unverified until `howfar doctor --verify basenji2` has run",
+        ("basenji2/model_human.h5",),
+    ),
+    "expecto": Entry(
+        "expecto",
+        "load",
+        "ExPecto (Zhou et al. 2018)",
+        "41,800 bp (200 windows of 2,000 bp), the gene's strand",
+        "1 number per tissue model, ln(RPKM + 0.0001)",
+        "arithmetic held against the original code with seeded weights; published weights "
+        "unverified until `howfar doctor --verify expecto` has run",
+        ("expecto/deepsea.beluga.pth",),
+    ),
+    "xpresso": Entry(
+        "xpresso",
+        "load",
+        "Xpresso (Agarwal and Shendure 2020)",
+        "10,500 bp, the gene's strand",
+        "1 number, z-score of log10(RPKM + 0.1)",
+        "published weights held against the original code and the published predictions",
+        ("models/GM12878_trainepoch.06-0.5062.h5", "models/humanMedian_trainepoch.11-0.426.h5"),
+    ),
+    "borzoi": Entry(
+        "borzoi",
+        "load",
+        "Borzoi (Linder et al. 2025)",
+        "524,288 bp, forward strand",
+        "6,144 bins of 32 bp, 7,611 human tracks",
+        "the interface only, with random weights at a reduced size",
+        extra="borzoi",
+    ),
+}
 
 
 def _loader_of(name: str) -> Callable[..., SequenceModel]:
@@ -47,11 +123,11 @@ def load_model(
 
     name: of `MODELS`, or ``package.module:loader`` for a model of your own; the loader is called
     as loader(weights, device, **options) and returns a `SequenceModel`.
-    weights: the model's folder of weights. device: 'cpu', 'cuda', 'cuda:1', or 'auto' (CUDA
-    where there is one). options: passed to the model. Raises HowfarError for an unknown name
-    or option, an absent device, and missing or unsuitable weights.
+    weights: the model's file or folder of weights. device: 'cpu', 'cuda', 'cuda:1', or 'auto'
+    (CUDA where there is one). options: passed to the model. Raises HowfarError for an unknown
+    name or option, an absent device, and missing or unsuitable weights.
     """
-    loader = MODELS.get(name) or _loader_of(name)
+    loader = MODELS[name].load if name in MODELS else _loader_of(name)
     try:
         return loader(None if weights is None else Path(weights), device, **options)
     except TypeError as error:

@@ -11,30 +11,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..errors import HowfarError
 from ..provenance import sha256_of
-from .base import Layout, SequenceModel, encoding_table
+from .base import Layout
+from .network import NetworkModel
 
 
-class EnformerModel(SequenceModel):
+class EnformerModel(NetworkModel):
     """A small Enformer read from a folder of weights.
 
     Values are the head's outputs (linear, after softplus) in the units of ``config.json``.
-    Batches have one fixed shape: the last one is filled up with N, so that a window's values
-    do not depend on which windows are beside it.
     """
 
     def __init__(
         self, name: str, weights: Path | None, *, device: str = "auto", batch_size: int = 8
     ) -> None:
         """Load and check; HowfarError as `load_model` says."""
-        import torch
-
         config = _config(name, weights)
-        self.name, self.batch_size = name, batch_size
+        self.name = name
         self.layout = Layout(
             context=config["context"],
             bin_size=config["bin_size"],
@@ -42,39 +38,19 @@ class EnformerModel(SequenceModel):
         )
         self.tracks = pd.DataFrame({"description": config["tracks"]})
         self.units = config["units"]
-        self.device = pick_device(device)
         file = weights / "weights.safetensors"
         self.weights_sha256 = sha256_of(file)
         self._regions = config["regions"]
-        self._network = _network(config["hparams"], file).to(self.device).eval()
-        self._table = torch.from_numpy(encoding_table()).to(self.device)
+        self._ready(_network(config["hparams"], file), device, batch_size)
 
     def region_of(self, gene_id: str) -> str | None:
         """'train', 'valid' or 'test', by the contig the gene lies on; None if not known."""
         return self._regions.get(gene_id)
 
-    def predict(
-        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
-    ) -> np.ndarray:
-        """Values of `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
-        import torch
-
-        self._check(windows)
-        out = np.empty((len(windows), len(bins), len(tracks)), np.float32)
-        rows = torch.as_tensor(list(tracks), device=self.device)
-        with torch.inference_mode():
-            for start in range(0, len(windows), self.batch_size):
-                part = windows[start : start + self.batch_size]
-                full = np.full((self.batch_size, self.layout.context), ord("N"), np.uint8)
-                full[: len(part)] = part
-                values = self._forward(torch.from_numpy(full).to(self.device), bins, rows)
-                out[start : start + len(part)] = values[: len(part)].cpu().numpy()
-        return out
-
     def _forward(self, bases, bins: Sequence[int], tracks):
         """One batch of bytes (batch, context) to (batch, bins, tracks): heads where asked for."""
         network = self._network
-        x = self._table[bases.long()].transpose(1, 2)
+        x = self._one_hot(bases).transpose(1, 2)
         x = network.conv_tower(network.stem(x)).transpose(1, 2)
         x = network.transformer(x)[:, list(bins)]
         linear, positive = network.heads["human"]
@@ -84,35 +60,10 @@ class EnformerModel(SequenceModel):
         weight, bias = linear.weight[tracks].double(), linear.bias[tracks].double()
         return positive((x[:, :, None] * weight).sum(dim=3) + bias).float()
 
-    def _check(self, windows: np.ndarray) -> None:
-        if windows.dtype == np.uint8 and windows.shape[1:] == (self.layout.context,):
-            return
-        raise HowfarError(
-            f"model {self.name}, windows",
-            found=f"{windows.dtype} of shape {windows.shape}",
-            expected=f"uint8 of shape (n, {self.layout.context})",
-            do="Build the windows with the model's context length.",
-        )
 
-
-def pick_device(wanted: str) -> str:
-    """'auto' resolved; HowfarError where the device asked for is absent."""
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cpu":
-        return wanted
-    if wanted.split(":")[0] == "cuda" and torch.cuda.is_available():
-        index = wanted.partition(":")[2] or "0"
-        if index.isdigit() and int(index) < torch.cuda.device_count():
-            return wanted
-    raise HowfarError(
-        f"device {wanted!r}",
-        found=f"{torch.cuda.device_count()} CUDA devices and the CPU",
-        expected="'auto', 'cpu', or a CUDA device that is there",
-        do="Set the run's `device` to one of them.",
-    )
+def load_demo(weights: Path | None, device: str, **options: Any) -> EnformerModel:
+    """The demo world's small Enformer; `weights`: the folder that `howfar train` writes."""
+    return EnformerModel("demo-enformer", weights, device=device, **options)
 
 
 def _config(name: str, weights: Path | None) -> dict:

@@ -39,8 +39,10 @@ def load_published(
     return {name: tables.validate(name, frame, where) for name, frame in frames.items()}
 
 
-def write_tables(study_name: str, results: str | Path = "results") -> None:
+def write_tables(study_name: str, results: str | Path = "results") -> pd.DataFrame:
     """Write the result tables of a published study, with the checksums of what they come from.
+
+    All but `numbers`: the study's own numbers are returned, to join those that every study has.
 
     Reads ``<results>/sources``, writes ``<results>/<study>/tables`` and, for person-level rows,
     ``<results>/<study>/individuals``. Raises as `load_published`.
@@ -54,8 +56,10 @@ def write_tables(study_name: str, results: str | Path = "results") -> None:
         {name: folder / name for name in needs},
         seed=study.evaluation.seed,
     )
+    own = frames.pop("numbers", tables.empty("numbers"))
     for name, frame in frames.items():
         tables.write(tables.path_of(results, study.name, name), name, frame, block)
+    return own
 
 
 def _published(study: Study):
