@@ -95,7 +95,7 @@ def test_wrong_input_is_named(weights, model, windows, tmp_path):
     short = _broken(weights, tmp_path / "c", lambda c: None)
     (short / "weights.safetensors").write_bytes(b"nothing")
     for message, call in {
-        "one of demo-enformer": lambda: load_model("enformr", weights),
+        "one of basenji2, borzoi, demo-enformer": lambda: load_model("enformr", weights),
         "no `weights`": lambda: load_model("demo-enformer"),
         r"config\.json: found no such file": lambda: load_model("demo-enformer", tmp_path),
         "weights of the architecture": lambda: load_model("demo-enformer", wider),
