@@ -140,6 +140,18 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         carriers=_count(),
         is_main=pa.Column("boolean", nullable=True, coerce=True),
     ),
+    # agreement of two runs' predictions over people, per gene; run_id before other_id in `runs`.
+    "agreement": _table(
+        ["run_id", "other_id", "gene_id"],
+        run_id=_run(),
+        other_id=_run(),
+        gene_id=_run(),
+        n=_count(),
+        pearson=_number(_R),
+        spearman=_number(_R),
+        ci_low=_number(_R),
+        ci_high=_number(_R),
+    ),
     # effects of single variants, beside a measurement of the same variant where there is one
     # (slope: per copy of the alternative allele). source: where the measurement comes from.
     "effects": _table(
