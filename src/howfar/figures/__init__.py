@@ -10,6 +10,7 @@ from .distance import trends
 from .people import scatters
 from .reference import bars, scatter
 from .style import Shown
+from .synthesis import synthesis
 from .view import Box, View, missing, view
 from .world import ceiling, false_positives, recovered, signs
 
@@ -29,6 +30,7 @@ __all__ = [
     "scatter",
     "scatters",
     "signs",
+    "synthesis",
     "trends",
     "view",
     "volcano",

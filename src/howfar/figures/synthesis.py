@@ -1,0 +1,172 @@
+"""All studies on one scale: across genes, across people, the ceiling, and the sampling spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.transforms import blended_transform_factory
+
+from .. import evaluate, stats
+from . import style
+from .view import Box, View, from_project, view
+
+_COLUMNS = [
+    *("study", "title", "run_id", "label", "kind", "quantity", "value", "ci_low", "ci_high"),
+    *("genes", "spread", "sampling"),
+]
+#: How the figure marks each quantity.
+_MARKS = {
+    "across genes": {"marker": "s", "facecolor": "white"},
+    "across people": {"marker": "o"},
+}
+#: The class of genes and people on which a study's fine-tuned models are compared.
+_CLASS = "random_split"
+
+
+def rows_of(view: View) -> pd.DataFrame:
+    """One study's correlations: one row per run and quantity.
+
+    quantity 'across genes': Spearman's rho of the reference prediction; 'across people': mean
+    Pearson r over genes, with `spread` its SD over genes and `sampling` the SD that sampling
+    alone gives at these numbers of people; 'ceiling': mean of sqrt(h2), h2 the cis-heritability
+    of the run's genes (negative estimates as 0). Intervals are those of table `numbers`; of the
+    ceiling, by block bootstrap. Columns study, title, run_id, label, kind, quantity, value,
+    ci_low, ci_high, genes, spread, sampling.
+    """
+    rows = []
+    kinds = view.runs.set_index("run_id")["kind"]
+    for run, label in view.labels.items():
+        base = {"study": view.study.name, "title": view.study.title, "run_id": run}
+        base |= {"label": label, "kind": kinds[run]}
+        rows += [base | found for found in (*_genes(view, run), *_people(view, run))]
+    rows += _ceilings(view)
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _entry(quantity: str, number, **more) -> dict:
+    ends = {"ci_low": number.ci_low, "ci_high": number.ci_high}
+    return {"quantity": quantity, "value": number.value, "genes": number.n} | ends | more
+
+
+def _genes(view: View, run: str):
+    if (found := view.number(f"{run}.reference.spearman")) is not None:
+        yield _entry("across genes", found)
+
+
+def _people(view: View, run: str):
+    """The run's mean r over all people, or where there is none as published for `_CLASS`."""
+    key = f"{run}.across.pooled"
+    if (found := view.number(f"{key}.mean_r")) is not None:
+        spread, sampling = (view.number(f"{key}.{w}") for w in ("observed_sd", "sampling_sd"))
+        more = {
+            name: getattr(number, "value", np.nan)
+            for name, number in (("spread", spread), ("sampling", sampling))
+        }
+        yield _entry("across people", found, **more)
+        return
+    table = view.tables["summary"]
+    chosen = (table["set"] == "performance") & (table["group"] == _CLASS)
+    mine = table[chosen & (table["method"] == view.labels[run])]
+    if len(mine):
+        mean, n = mine["value"].mean(), mine["n"].iloc[0]
+        ends = {"ci_low": mine["value"].min(), "ci_high": mine["value"].max()}
+        yield {"quantity": "across people", "value": mean, "genes": n} | ends
+
+
+def _ceilings(view: View):
+    """Mean sqrt(h2) per source of heritability estimates, over the genes that have one."""
+    table = view.tables["features"]
+    for source, part in table[table["feature"] == "h2"].groupby("source"):
+        root = np.sqrt(part["value"].clip(lower=0)).to_numpy(float)
+        blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+        low, high = stats.block_bootstrap(root, blocks, stats.weighted_mean, weighted=True)
+        yield {
+            **{"study": view.study.name, "title": view.study.title, "run_id": f"h2.{source}"},
+            **{"label": f"√h² ({source})", "kind": "ceiling"},
+            **{"quantity": "ceiling", "value": root.mean(), "genes": len(root)},
+            **{"ci_low": low, "ci_high": high},
+        }
+
+
+def synthesis(
+    studies: Sequence[str], results: str | Path = "results", output: str | Path = "results/figures"
+):
+    """The figure for those studies (the ones that have tables), or a Box where none has."""
+    views = [v for v in (view(s, results=results) for s in studies) if v.tables is not None]
+    if not views:
+        return Box("No figure yet", ("No study has been run or fetched. Run: make book",))
+    parts = [rows_of(v).assign(colour=lambda t, v=v: t["run_id"].map(v.colours)) for v in views]
+    table = pd.concat([p for p in parts if len(p)], ignore_index=True)
+    with style.look():
+        drawn = _draw(table)
+        return style.save(
+            drawn, table.drop(columns="colour"), "synthesis", from_project(output), _CAPTION
+        )
+
+
+_CAPTION = (
+    "All studies on one scale. Open squares: Spearman's ρ across genes, reference prediction "
+    "against mean expression. Discs: mean Pearson r across people over genes, with its 95 % "
+    "interval; the thin line is ± 1 SD of r over genes, the grey band what sampling alone gives "
+    "at that number of people. Triangles: mean √h², what a perfect additive predictor of cis "
+    "effects would reach. Where a study published averages only, the line spans its replicates."
+)
+
+
+def _draw(table: pd.DataFrame):
+    lines = table.drop_duplicates(["study", "run_id"])
+    places, place = {}, 0.0
+    heads = []
+    for _, part in lines.groupby("study", sort=False):
+        heads.append((place, part["title"].iloc[0]))
+        for row in part.itertuples():
+            place += 1
+            places[row.study, row.run_id] = place
+        place += 1.3
+    drawn, (axis,) = style.panels([0.8 + 0.25 * place])
+    for row in table.itertuples():
+        _mark(axis, places[row.study, row.run_id], row)
+    axis.set_yticks(list(places.values()), [style.wrapped(t, 30) for t in lines["label"]])
+    axis.tick_params(axis="y", labelsize=7.5)
+    drawn.get_layout_engine().set(rect=(0.03, 0, 0.97, 1))
+    across = blended_transform_factory(drawn.transFigure, axis.transData)
+    for y, title in heads:
+        head = axis.text(
+            0.01, y, title, transform=across, va="center", fontsize=7.5, fontweight="bold"
+        )
+        head.set_in_layout(False)  # it runs over the panel's edge on purpose
+    axis.set_ylim(place - 0.6, -0.6)
+    axis.axvline(0, color=style.FAINT, lw=0.8)
+    axis.set_xlabel("correlation")
+    drawn.legend(handles=_handles(), loc="outside upper center", ncols=3, fontsize=7.5)
+    return drawn
+
+
+def _mark(axis, y: float, row) -> None:
+    colour = row.colour if isinstance(row.colour, str) else style.INK
+    if row.quantity == "ceiling":
+        axis.plot([row.ci_low, row.ci_high], [y, y], color=colour, lw=1)
+        axis.scatter(row.value, y, marker="^", s=26, color=colour, zorder=3)
+        return
+    if pd.notna(row.sampling):
+        axis.barh(y, 2 * row.sampling, left=-row.sampling, height=0.8, color="#dddddd", zorder=0)
+    if pd.notna(row.spread):
+        ends = [row.value - row.spread, row.value + row.spread]
+        axis.plot(ends, [y, y], color=colour, lw=0.7, zorder=1)
+    axis.plot([row.ci_low, row.ci_high], [y, y], color=colour, lw=2.6, zorder=2)
+    look = {"facecolor": colour} | _MARKS[row.quantity]
+    axis.scatter(row.value, y, s=24, edgecolor=colour, zorder=3, **look)
+
+
+def _handles() -> list:
+    from matplotlib.lines import Line2D
+
+    plain = {"linestyle": "", "color": style.INK}
+    return [
+        Line2D([], [], marker="s", markerfacecolor="white", label="across genes (ρ)", **plain),
+        Line2D([], [], marker="o", label="across people (mean r)", **plain),
+        Line2D([], [], marker="^", label="ceiling (√h²)", **plain),
+    ]
