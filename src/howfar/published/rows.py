@@ -1,0 +1,67 @@
+"""Rows of the table `numbers` that a published study adds under its own ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .. import evaluate, stats, tables
+
+NOWHERE = (float("nan"), float("nan"))
+_DRAWS = 2000
+
+
+class Rows:
+    """Collects rows of the table `numbers`; `genes` (table) gives the blocks of the bootstrap."""
+
+    def __init__(self, genes: pd.DataFrame | None = None, seed: int = 1) -> None:
+        self._genes, self._seed, self._rows = genes, seed, []
+
+    def add(
+        self,
+        key: str,
+        value: float,
+        n: int,
+        definition: str,
+        source: str,
+        ci: tuple[float, float] = NOWHERE,
+    ) -> None:
+        """One number; `n`: what it is over; `source`: the files it comes from."""
+        self._rows.append(
+            {
+                "id": key,
+                "value": float(value),
+                "n": int(n),
+                "ci_low": float(ci[0]),
+                "ci_high": float(ci[1]),
+                "definition": definition,
+                "source": source,
+            }
+        )
+
+    def over_genes(
+        self,
+        key: str,
+        values: np.ndarray,
+        gene_ids: Sequence[str],
+        statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        definition: str,
+        source: str,
+    ) -> None:
+        """A statistic over genes with its 95 % interval by block bootstrap.
+
+        values: (genes,) or (genes, k), none missing. statistic: one of the weighted ones of
+        `howfar.stats`, taking the rows and weights (draws, genes).
+        """
+        values = np.asarray(values, float)
+        blocks, unit = evaluate.blocks_of(self._genes, gene_ids)
+        ci = stats.block_bootstrap(values, blocks, statistic, _DRAWS, self._seed, weighted=True)
+        value = statistic(values, np.ones((1, len(values))))[0]
+        text = f"{definition}; interval by bootstrap over {unit}."
+        self.add(key, value, len(values), text, source, ci)
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as a checked table `numbers`."""
+        return tables.validate("numbers", pd.DataFrame(self._rows), "a published study's numbers")
