@@ -1,0 +1,73 @@
+"""Test-time averaging over strands and small shifts, the same for every network.
+
+A network trained on both strands and on shifted windows gives slightly different values for the
+two strands and for each shift; their plain mean is less noisy. As Basenji2's evaluation does it
+(Kelley 2020, PLoS Computational Biology 16:e1008050): each shifted window is read forward and,
+if asked for, as its reverse complement; outputs of the reverse complement are mirrored along the
+bins; outputs of shifts are not moved back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ..errors import HowfarError
+
+
+def shifted(one_hot: Any, shift: int, fill: float) -> Any:
+    """`one_hot` (batch, length, 4) moved to the right by `shift` bases, to the left if negative.
+
+    The bases left empty are `fill` in each channel; what leaves the window is lost.
+    """
+    if shift == 0:
+        return one_hot
+    from torch.nn.functional import pad
+
+    kept = one_hot[:, : one_hot.shape[1] - shift] if shift > 0 else one_hot[:, -shift:]
+    return pad(kept, (0, 0, max(shift, 0), max(-shift, 0)), value=fill)
+
+
+def mean_of_views(
+    one_hot: Any,
+    bins: Sequence[int],
+    values: Callable[[Any, Sequence[int]], Any],
+    *,
+    n_bins: int,
+    rc: bool = False,
+    shifts: Sequence[int] = (0,),
+    fill: float = 0.25,
+    reverse_values: Callable[[Any, Sequence[int]], Any] | None = None,
+) -> Any:
+    """Mean of `values` over the strands and shifts of a window.
+
+    one_hot: tensor (batch, length, 4), channels A, C, G, T. values(one_hot, bins) gives a tensor
+    (batch, len(bins), tracks) for the bins asked for, in their order; of the reverse complement
+    the mirrored bins, n_bins - 1 - bin, are asked for, so the output must lie symmetrically in
+    the window. fill: the value, in each channel, of bases that a shift leaves empty.
+    reverse_values: called in the place of `values` for reverse complements, where tracks of the
+    two strands change places.
+    """
+    mirrored = [n_bins - 1 - b for b in bins]
+    total, views = None, 0
+    for shift in shifts:
+        view = shifted(one_hot, shift, fill)
+        parts = [values(view, bins)]
+        if rc:
+            parts.append((reverse_values or values)(view.flip(1, 2), mirrored))
+        for part in parts:
+            total, views = part if total is None else total + part, views + 1
+    return total / views
+
+
+def check_shifts(name: str, shifts: Iterable[int], context: int) -> tuple[int, ...]:
+    """The option `shifts` of model `name` as a tuple; HowfarError where it makes no sense."""
+    chosen = tuple(shifts) if isinstance(shifts, Iterable) else (shifts,)
+    if chosen and all(type(s) is int and abs(s) < context for s in chosen):
+        return chosen
+    raise HowfarError(
+        f"model {name}, option shifts",
+        found=f"{list(chosen)}",
+        expected=f"one or more whole numbers of bases below {context:,}, such as [-1, 0, 1]",
+        do="Correct `shifts` in the run's `options` of the study file.",
+    )
