@@ -59,7 +59,8 @@ def made(tmp_path):
     for name, study in book.executed_pages(copy):
         page = executed(tmp_path, study)
         page.rename(copy / "_executed" / f"{name}.{study}.ipynb")
-    executed(tmp_path).rename(copy / "_executed" / "ledger.ipynb")
+    for name in ("synthesis", "ledger"):
+        executed(tmp_path).rename(copy / "_executed" / f"{name}.ipynb")
     (copy / "_figures" / "central.demo.svg").write_text("<svg/>")
     synthetic.write(tmp_path / "results", "demo")
     return book.prepare(tmp_path / "results", copy)

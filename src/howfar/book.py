@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from . import tables
+from . import book_stated, tables
 from .errors import HowfarError
 from .figures.view import Box, View, from_project, view
 from .project import project_root
@@ -22,6 +22,8 @@ from .study import load_study
 
 #: Studies in the order of the start page.
 STUDIES = ["geuvadis_public", "sasse2023", "demo"]
+#: The published studies whose own numbers stand beside what their papers state.
+PUBLISHED = ["sasse2023", "huang2023", "rastogi2024", "capstone2025", "sagenet2024"]
 _FIRST_PICTURES = ["geuvadis_public", "demo"]
 #: How sentences name a study's people.
 _AMONG = {"geuvadis_public": "among GEUVADIS people", "sasse2023": "in the brain cortex (ROSMAP)"}
@@ -54,14 +56,17 @@ def prepare(
     for name, study in executed_pages(book):
         file = f"{name}.{study}.ipynb"
         (part / file).write_text(page(executed / file, study))
-    (part / "ledger.ipynb").write_text(page(executed / "ledger.ipynb"))
+    for name in ("synthesis", "ledger"):
+        (part / f"{name}.ipynb").write_text(page(executed / f"{name}.ipynb"))
     views = {s: view(s, results=results) for s in STUDIES}
+    published = {s: view(s, results=results) for s in PUBLISHED}
     pages = {
         "answer": answer(views),
         "central": central_pictures(figures, part),
         "commands": commands(),
         "tables": table_reference(),
         "numbers": numbers(views),
+        "stated": book_stated.page(published.values()),
         "seeds": seeds(),
         "speed": speed(),
     }
@@ -330,8 +335,9 @@ def numbers(views: dict[str, View]) -> str:
     lines = [
         "# Numbers",
         "",
-        "Every number that a figure or a sentence of this book shows. The same list as CSV: "
-        "`howfar numbers STUDY --csv numbers.csv`.",
+        "Every number that a shared figure or a sentence of this book shows; those that belong to "
+        "one paper are on the page [What agrees](stated.md). The same list as CSV: `howfar "
+        "numbers STUDY --csv numbers.csv`.",
         "",
     ]
     for study, one in views.items():
@@ -340,7 +346,8 @@ def numbers(views: dict[str, View]) -> str:
             lines += [_absent(one), ""]
             continue
         lines += ["| id | value | interval | n |", "|---|---|---|---|"]
-        for row in sorted(one.all_numbers(), key=lambda r: r.id):
+        shown = [row for row in one.all_numbers() if row.id.startswith(f"{study}.")]
+        for row in sorted(shown, key=lambda r: r.id):
             ends = "" if pd.isna(row.ci_low) else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
             count = "" if pd.isna(row.n) else f"{row.n:,}"
             short = row.id.removeprefix(f"{study}.")

@@ -39,10 +39,17 @@ CODE = {
         "reference.py",
         "models/*.py",
     ],
-    "evaluate": ["evaluate_study.py", "cohort.py", "expression.py", *_STATISTICS],
-    "publish": ["published/*.py", *_STATISTICS],
+    "evaluate": [
+        "evaluate_study.py",
+        "agreement.py",
+        "cohort.py",
+        "expression.py",
+        *_STATISTICS,
+    ],
+    "publish": ["published/*.py", "agreement.py", *_STATISTICS],
+    "effects": ["effects.py"],
     "notebook": ["figures/*.py", "truth.py"],
-    "book": ["book.py"],
+    "book": ["book*.py"],
 }
 
 
