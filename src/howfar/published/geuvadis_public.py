@@ -13,7 +13,7 @@ from ..study import Study
 from . import huang2023
 from .files import Files, gene_rows, long_features
 
-ENFORMER = "rastogi2024/baseline_enformer.384_bins.rc.csv"
+ENFORMER = huang2023.ENFORMER_PEOPLE
 SAMPLES = "rastogi2024/samples.csv"
 CLASSES = "rastogi2024/gene_class.csv"  # which genes were tested on whom
 HERITABILITY = "rastogi2024/heritability.all_samples.tsv"
@@ -83,24 +83,17 @@ def _predictions(files: Files, genes: pd.DataFrame, observed: pd.DataFrame):
 
     `enformer_split` is Enformer on exactly the genes and people of the linear models.
     """
-    enformer = _matrix(files, ENFORMER, genes, observed)
-    linear = {run: _matrix(files, source, genes, observed) for run, (source, *_) in LINEAR.items()}
+    enformer = huang2023.people_matrix(files, ENFORMER, genes, observed)
+    linear = {
+        run: huang2023.people_matrix(files, source, genes, observed)
+        for run, (source, *_) in LINEAR.items()
+    }
     tested = linear["elastic_net"].notna()
     if any(not frame.notna().equals(tested.loc[frame.index]) for frame in linear.values()):
         raise files.bad(LINEAR["blup"][0], "other test people than the elastic net", "the same")
     yield "enformer", enformer
     yield "enformer_split", enformer.loc[tested.index].where(tested)
     yield from linear.items()
-
-
-def _matrix(files: Files, name: str, genes: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
-    frame = gene_rows(files, name, files.matrix(name), huang2023.ids_of(genes))
-    if set(frame.columns) != set(observed.columns):
-        common = len(set(frame.columns) & set(observed.columns))
-        raise files.bad(
-            name, f"{len(frame.columns)} people, {common} known", f"{len(observed.columns)} people"
-        )
-    return frame[observed.columns]
 
 
 def _features(

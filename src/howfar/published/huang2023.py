@@ -1,15 +1,20 @@
 """Huang et al. 2023: reference predictions of four models and lead-eQTL features (hg19).
 
-Correlations across people aren't public for this study, so its `across` table is empty.
+Correlations across people aren't public for this study, so its `across` table is empty. The numbers
+of Figure 1 are worked out from values that rastogi2024 published for people of the same cohort.
 """
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pandas as pd
 
-from .. import evaluate, tables
+from .. import evaluate, stats, tables
 from ..study import Study
 from .files import Files, gene_rows, long_features
+from .rows import Rows
 
 GENES = "huang2023/gene_list.csv"
 PREDICTIONS = "huang2023/all_models_ref_preds.csv"
@@ -18,6 +23,9 @@ COUNTS = (
     "rastogi2024/random_split.1Mb.LCL_weights/counts.csv",
     "rastogi2024/population_split.1Mb.LCL_weights/counts.csv",
 )
+#: Enformer without fine-tuning on each person: 500 of the genes, by people.
+ENFORMER_PEOPLE = "rastogi2024/baseline_enformer.384_bins.rc.csv"
+SAMPLES = "huang2023/samples.txt"
 #: Source of median and coefficient of variation in the `features` table.
 OBSERVED = "Geuvadis test people, ln TPM"
 _TRACK = "5110 CAGE:B lymphoblastoid cell line: GM12878 ENCODE"
@@ -30,18 +38,22 @@ _MODELS = {
 
 
 def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
-    """Tables runs, genes, features, reference; `across` is empty."""
+    """Tables runs, genes, features, reference and numbers; `across` is empty."""
     genes = gene_list(files)
     observed = observed_expression(files, genes)
     panel = evaluate.Panel(observed, genes.drop(columns="key"), units="ln TPM")
     expression = evaluate.features_table(panel, OBSERVED)
-    return {
+    frames = {
         "runs": model_runs(study.name),
         "genes": panel.genes,
         "features": pd.concat([lead_eqtls(files, genes), expression], ignore_index=True),
         "reference": reference(files, genes, observed),
         "across": tables.empty("across"),
     }
+    enformer = people_matrix(files, ENFORMER_PEOPLE, genes, observed)
+    people = sample_count(files, observed)
+    own = numbers(frames, people, observed, enformer, study.evaluation.seed)
+    return frames | {"numbers": own}
 
 
 def gene_list(files: Files) -> pd.DataFrame:
@@ -90,6 +102,32 @@ def observed_expression(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
     if differ:
         raise files.bad(COUNTS[1], f"{differ} values that differ from {COUNTS[0]}", "the same")
     return first.combine_first(second)
+
+
+def people_matrix(
+    files: Files, name: str, genes: pd.DataFrame, observed: pd.DataFrame
+) -> pd.DataFrame:
+    """Values of a file by gene id and person, the people as in `observed`, who must be the same."""
+    frame = gene_rows(files, name, files.matrix(name), ids_of(genes))
+    if set(frame.columns) != set(observed.columns):
+        common = len(set(frame.columns) & set(observed.columns))
+        raise files.bad(
+            name, f"{len(frame.columns)} people, {common} known", f"{len(observed.columns)} people"
+        )
+    return frame[observed.columns]
+
+
+def sample_count(files: Files, observed: pd.DataFrame) -> int:
+    """How many people the study analysed; its list has no header and names those of `observed`."""
+    listed = files.table(SAMPLES, ["sample"], [], header=False)["sample"]
+    common = len(set(listed) & set(observed.columns))
+    if listed.duplicated().any() or not len(listed) == common == observed.shape[1]:
+        raise files.bad(
+            SAMPLES,
+            f"{len(listed)} lines, {common} of them known people",
+            f"the {observed.shape[1]} people of {COUNTS[0]}, one a line, each once",
+        )
+    return len(listed)
 
 
 def lead_eqtls(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
@@ -143,3 +181,91 @@ def model_runs(study: str) -> pd.DataFrame:
         for model, fields in _MODELS.items()
     ]
     return pd.DataFrame(rows)
+
+
+# --- the study's own numbers -----------------------------------------------------------------
+
+
+def numbers(
+    frames: dict[str, pd.DataFrame],
+    people: int,
+    observed: pd.DataFrame,
+    enformer: pd.DataFrame,
+    seed: int,
+) -> pd.DataFrame:
+    """Table `numbers` under the study's own ids (H.*).
+
+    frames: the study's tables; people: length of its sample list; observed, enformer: expression
+    and Enformer's prediction by gene id and person, columns alike.
+    """
+    rows = Rows(frames["genes"], seed)
+    rows.add("H.ngenes", len(frames["genes"]), len(frames["genes"]), "Genes of the list.", GENES)
+    rows.add("H.nsamples", people, people, "People of the sample list (no header).", SAMPLES)
+    wide = frames["reference"].pivot(index="gene_id", columns="run_id", values="prediction")
+    wide = wide.rename(columns={model.lower(): model for model in _MODELS})
+    _agreement_numbers(rows, wide)
+    _reference_numbers(rows, wide, observed.median(axis=1).reindex(wide.index))
+    _eqtl_numbers(rows, frames["features"])
+    _people_numbers(rows, observed, enformer)
+    return rows.frame()
+
+
+def _agreement_numbers(rows: Rows, wide: pd.DataFrame) -> None:
+    for first, second in itertools.combinations(_MODELS, 2):
+        rows.over_genes(
+            f"H.ref.{first}.{second}", wide[[first, second]], wide.index, stats.weighted_spearman,
+            f"Spearman rho over genes of the reference predictions of {first} and {second}",
+            PREDICTIONS,
+        )  # fmt: skip
+
+
+def _reference_numbers(rows: Rows, wide: pd.DataFrame, median: pd.Series) -> None:
+    what = "with the median observed expression (ln TPM, corrected) of 129-149 people per gene, a "
+    what += "substitute for the study's own expression table"
+    source = ", ".join([PREDICTIONS, *COUNTS])
+    for model in _MODELS:
+        rows.over_genes(
+            f"H.1b.ref.{model}", np.column_stack([wide[model], median]), wide.index,
+            stats.weighted_spearman,
+            f"Spearman rho over genes of {model}'s reference prediction {what}", source,
+        )  # fmt: skip
+    rows.over_genes(
+        "H.1b.ref.Enformer.pearsonlog", np.column_stack([np.log10(wide["Enformer"] + 1), median]),
+        wide.index, stats.weighted_pearson,
+        f"Pearson r over genes of log10(Enformer's reference prediction + 1) {what}", source,
+    )  # fmt: skip
+
+
+def _eqtl_numbers(rows: Rows, features: pd.DataFrame) -> None:
+    lead = features.pivot_table(index="gene_id", columns="feature", values="value")
+    lead = lead.dropna(subset=["lead_eqtl_r"])
+    r, distance = lead["lead_eqtl_r"], lead["lead_eqtl_distance"]
+    rows.add("H.eqtl.n", len(lead), len(features["gene_id"].unique()),
+             "Genes with a lead eQTL in 373 Europeans.", EQTLS)  # fmt: skip
+    rows.add("H.eqtl.neg", (r < 0).sum(), len(lead),
+             "Of the genes with a lead eQTL, those whose r is negative.", EQTLS)  # fmt: skip
+    for key, values, statistic, words in (
+        ("1kb", distance < 1000, stats.weighted_mean,
+         "Share of lead eQTLs less than 1,000 bp from the TSS"),
+        ("medianDist", distance, stats.weighted_median,
+         "Median distance of the lead eQTL from the TSS, bp"),
+        ("medianAbsR", r.abs(), stats.weighted_median,
+         "Median |Pearson r| of the lead eQTL with expression"),
+    ):  # fmt: skip
+        rows.over_genes(f"H.eqtl.{key}", values, lead.index, statistic, words, EQTLS)
+
+
+def _people_numbers(rows: Rows, observed: pd.DataFrame, enformer: pd.DataFrame) -> None:
+    """Enformer against expression across people: genes with a constant prediction have no r."""
+    r, _ = stats.pearson_rows(enformer.to_numpy(), observed.loc[enformer.index].to_numpy())
+    r = pd.Series(r, enformer.index).dropna()
+    what = "Pearson r of Enformer (not fine-tuned) with expression over all people of a gene"
+    source = ", ".join([ENFORMER_PEOPLE, *COUNTS])
+    rows.over_genes("H.1c.enformer500.mean", r, r.index, stats.weighted_mean,
+                    f"Mean over genes of {what}", source)  # fmt: skip
+    for key, value, words in (
+        ("min", r.min(), "Lowest over genes of"),
+        ("max", r.max(), "Highest over genes of"),
+        ("neg", (r < 0).sum(), "Genes below 0 in"),
+    ):
+        rows.add(f"H.1c.enformer500.{key}", value, len(r), f"{words} {what}.", source)
