@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import HowfarError
 from .base import SequenceModel, encoding_table
+from .precision import arithmetic
 
 
 class NetworkModel(SequenceModel):
@@ -18,7 +20,8 @@ class NetworkModel(SequenceModel):
     A subclass sets what `SequenceModel` asks for, calls `_ready`, and gives `_forward`.
     Batches have one fixed shape: the last one is filled up with N, so that a window's values do
     not depend on which windows are beside it. Where a batch doesn't fit into memory, the batch
-    size is halved, with a message; values may then differ in the last digit.
+    size is halved, with a message; values may then differ in the last digit. The network runs in
+    the model's `precision` (see `precision.arithmetic`).
     """
 
     batch_size: int
@@ -52,7 +55,7 @@ class NetworkModel(SequenceModel):
         out = np.empty((len(windows), len(bins), len(tracks)), np.float32)
         rows = torch.as_tensor(list(tracks), device=self.device)
         start = 0
-        with torch.inference_mode():
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
             while start < len(windows):
                 part = windows[start : start + self.batch_size]
                 try:
@@ -105,6 +108,37 @@ def _out_of_memory(error: Exception) -> bool:
 
     known = isinstance(error, (torch.OutOfMemoryError, MemoryError))
     return known or "not enough memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def free_memory() -> float:
+    """Bytes of main memory that this process may still take; infinite where that isn't known."""
+    free = [float("inf")]
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        free.append(int(lines["MemAvailable"].split()[0]) * 1024)
+        group = Path("/sys/fs/cgroup")  # a container's or a cluster job's own limit
+        limit, used = ((group / f"memory.{x}").read_text().strip() for x in ("max", "current"))
+        free.append(int(limit) - int(used))
+    except (OSError, ValueError, KeyError):
+        pass  # another system, or no limit
+    return min(free)
+
+
+def affordable(name: str, batch_size: int, window_bytes: int, device: str) -> int:
+    """`batch_size`, or as many windows of `window_bytes` as main memory holds, with a message.
+
+    On the CPU only: there the system ends a process that takes too much, before an error can be
+    caught.
+    """
+    room = free_memory() // window_bytes
+    if device != "cpu" or batch_size <= room:
+        return batch_size
+    fewer = max(1, int(room))
+    print(
+        f"howfar: {name} on cpu: memory for batches of {fewer}, not {batch_size}, windows",
+        file=sys.stderr,
+    )
+    return fewer
 
 
 def pick_device(wanted: str) -> str:
