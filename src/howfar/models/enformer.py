@@ -49,14 +49,10 @@ class EnformerModel(NetworkModel):
 
     def _forward(self, bases, bins: Sequence[int], tracks):
         """One batch of bytes (batch, context) to (batch, bins, tracks): heads where asked for."""
-        network = self._network
-        x = self._one_hot(bases).transpose(1, 2)
-        x = network.conv_tower(network.stem(x)).transpose(1, 2)
-        x = network.transformer(x)[:, list(bins)]
-        linear, positive = network.heads["human"]
+        x = embeddings(self._network, self._one_hot(bases), bins).double()
+        linear, positive = self._network.heads["human"]
         # The head in float64: vectorised softplus rounds by a row's place in the batch, by one
         # unit in the last place of float32.
-        x = network.final_pointwise(x).double()
         weight, bias = linear.weight[tracks].double(), linear.bias[tracks].double()
         return positive((x[:, :, None] * weight).sum(dim=3) + bias).float()
 
@@ -121,8 +117,17 @@ def _network(hparams: dict, file: Path):
     return network
 
 
+def embeddings(network: Any, one_hot: Any, bins: Sequence[int]) -> Any:
+    """What an Enformer's heads read: (batch, length, 4) to (batch, len(bins), 2 dim).
+
+    bins: numbered along the whole window, before any crop; no other bin passes the last layer.
+    """
+    x = network.conv_tower(network.stem(one_hot.transpose(1, 2))).transpose(1, 2)
+    return network.final_pointwise(network.transformer(x)[:, list(bins)])
+
+
 def build_network(hparams: dict[str, Any]):
-    """The small Enformer, its pooling rewritten in an equal but faster form."""
+    """An Enformer of those sizes, its pooling rewritten in an equal but faster form."""
     from enformer_pytorch import Enformer
     from enformer_pytorch.modeling_enformer import AttentionPool
 

@@ -1,0 +1,230 @@
+"""The published Enformer (Avsec et al. 2021, Nature Methods 18:1196) as a `SequenceModel`.
+
+The network is enformer-pytorch's, with the weights that EleutherAI converted from DeepMind's.
+One thing must be right for the published values: the position features of kind "gamma" are
+computed differently by TensorFlow and PyTorch, so the package holds a table of TensorFlow's for
+1,536 bins, and switches it on only when weights are loaded by one exact name. Here the table is
+on wherever the weights came from when the window has 1,536 bins, and off, with a message, at
+other lengths, for which no table exists.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import HowfarError
+from ..provenance import sha256_of
+from . import MODELS
+from .averaging import check_shifts, mean_of_views
+from .base import Layout
+from .checkpoint import locate, place, read_config, read_tensors
+from .enformer import build_network, embeddings
+from .network import NetworkModel, affordable, pick_device
+from .precision import check_precision
+
+CONTEXT, BINS, KEPT = 196_608, 1536, 896
+SIZES = {"dim": 1536, "depth": 11, "heads": 8, "attn_dim_key": 64, "num_downsamples": 7,
+         "dim_divisible_by": 128, "output_heads": {"human": 5313, "mouse": 1643}}  # fmt: skip
+TABLE_ON = (
+    "Position features of kind gamma: TensorFlow's table for 1,536 bins, as the published "
+    "weights were trained with."
+)
+TABLE_OFF = (
+    "Position features of kind gamma: computed by PyTorch; TensorFlow's table exists for 1,536 "
+    "bins only and this window has {bins:,}, so values are not the published model's."
+)
+
+
+class OfficialEnformer(NetworkModel):
+    """Enformer with published weights, or others in the same form.
+
+    Values are outputs of one species' head (after softplus): coverage summed or averaged over a
+    bin as in the training data, linear. `network` has the parts `stem`, `conv_tower`,
+    `transformer`, `final_pointwise` and `heads`. `notes` say how the values were made.
+    """
+
+    name = "enformer"
+
+    def __init__(
+        self,
+        weights: Path | None,
+        device: str = "auto",
+        *,
+        pretrained: str | None = None,
+        species: str = "human",
+        targets: str | None = None,
+        context: int = CONTEXT,
+        crop: int | None = None,
+        tf_gamma: bool = True,
+        n_value: float = 0.25,
+        rc: bool = False,
+        shifts: Iterable[int] = (0,),
+        precision: str = "float32",
+        batch_size: int = 1,
+    ) -> None:
+        """Load and check; the options are those of `load`."""
+        file = locate(self.name, weights, pretrained, MODELS[self.name].sources[0])
+        sizes = SIZES | {k: v for k, v in read_config(file, "enformer").items() if k in SIZES}
+        self.layout = layout_of(2 ** sizes["num_downsamples"], context, crop)
+        self.tracks = tracks_of(species, sizes["output_heads"], targets)
+        self.units = f"training-data coverage per {self.layout.bin_size}-bp bin, linear"
+        self.precision = check_precision(self.name, precision, pick_device(device))
+        self._species, self._rc, self._fill = species, bool(rc), float(n_value)
+        self._shifts = check_shifts(self.name, shifts, context)
+        network = network_of(sizes, file)
+        self.weights_sha256 = sha256_of(file)
+        self.notes = (self._set_gamma(network, tf_gamma), self._views())
+        # The widest layers, at full length, need about four copies of their output.
+        window_bytes = int(4.5 * 4 * context * sizes["dim"] / 2)
+        batch_size = affordable(self.name, batch_size, window_bytes, pick_device(device))
+        self._ready(network, device, batch_size, n_value)
+
+    @property
+    def network(self) -> Any:
+        """The PyTorch network, for engines that compute its parts themselves."""
+        return self._network
+
+    def _set_gamma(self, network: Any, wanted: bool) -> str:
+        """Switch TensorFlow's gamma table on or off in every layer; says which, in words."""
+        from enformer_pytorch.modeling_enformer import TF_GAMMAS, Attention
+
+        layers = [m for m in network.modules() if isinstance(m, Attention)]
+        bins = self.layout.context // self.layout.bin_size
+        # The table has one column per feature of a kind, of three kinds with two signs.
+        fits = all(m.num_rel_pos_features == 6 * TF_GAMMAS.shape[1] for m in layers)
+        on = wanted and fits and bins == BINS
+        for layer in layers:
+            layer.use_tf_gamma = on
+        if on:
+            return TABLE_ON
+        if wanted and fits:
+            _say_once(f"howfar: {self.name}: {TABLE_OFF.format(bins=bins)}")
+            return TABLE_OFF.format(bins=bins)
+        reason = "this network's features have another number" if wanted else "asked for"
+        return f"Position features of kind gamma: computed by PyTorch ({reason})."
+
+    def _views(self) -> str:
+        strands = "both strands" if self._rc else "the forward strand"
+        shifts = ", ".join(map(str, self._shifts))
+        return f"Mean over {strands} and shifts of {shifts} bp; N is {self._fill:g} per channel."
+
+    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """One batch of bytes (batch, context) to (batch, bins, tracks), averaged over views."""
+
+        def values(one_hot: Any, chosen: Sequence[int]) -> Any:
+            first = self.layout.first_base // self.layout.bin_size
+            x = embeddings(self._network, one_hot, [first + b for b in chosen])
+            return self._head(x, tracks)
+
+        return mean_of_views(
+            self._one_hot(bases),
+            bins,
+            values,
+            n_bins=self.layout.n_bins,
+            rc=self._rc,
+            shifts=self._shifts,
+            fill=self._fill,
+        ).float()
+
+    def _head(self, x: Any, tracks: Any) -> Any:
+        """(batch, bins, features) to float64 (batch, bins, tracks).
+
+        Window by window in float64, so that rounding doesn't depend on a window's place in the
+        batch.
+        """
+        import torch
+
+        linear, positive = self._network.heads[self._species]
+        weight, bias = linear.weight[tracks].double(), linear.bias[tracks].double()
+        apply = torch.nn.functional.linear
+        return torch.stack([positive(apply(row, weight, bias)) for row in x.double()])
+
+
+def load(weights: Path | None, device: str = "auto", **options: Any) -> OfficialEnformer:
+    """Enformer, ready to predict.
+
+    weights: a folder (``config.json`` beside ``model.safetensors`` or ``pytorch_model.bin``), or
+    one file of tensors; None: what `howfar fetch enformer` brought. Sizes that differ from the
+    published network's are read from the ``config.json`` beside the tensors. Options:
+
+    pretrained: a Hugging Face name in the place of `weights`, such as
+    'EleutherAI/enformer-official-rough'. species: 'human' (5,313 tracks) or 'mouse' (1,643).
+    targets: table of the tracks (tab-separated, columns index and description).
+    context: window in bp, a multiple of 128 up to 196,608 (49,152: Rastogi et al. 2024).
+    crop: bins kept, in the middle; None: 896 of 1,536, all of another number.
+    tf_gamma: use TensorFlow's table where it exists; False for networks trained in PyTorch.
+    n_value: each channel of N and of bases that a shift leaves empty; 0.25 as for the published
+    predictions of Huang et al. 2023, 0 in Rastogi et al. 2024. rc, shifts: mean over both strands
+    and over shifts, such as [-1, 0, 1]. precision: 'float32', 'bfloat16', or on CUDA 'tf32'.
+    batch_size: windows at once. Raises HowfarError for anything that doesn't fit.
+    """
+    return OfficialEnformer(weights, device, **options)
+
+
+def layout_of(bin_size: int, context: int, crop: int | None) -> Layout:
+    """The layout for a window of `context` bp of which the middle `crop` bins are kept."""
+    if type(context) is not int or context % bin_size or not bin_size <= context <= CONTEXT:
+        raise HowfarError(
+            "model enformer, option context",
+            found=f"{context!r}",
+            expected=f"a multiple of {bin_size} bp up to {CONTEXT:,} (a window of 393,216 bp is "
+            f"only cut down to its central {CONTEXT:,} by the published model)",
+            do="Correct `context` in the run's `options` of the study file.",
+        )
+    bins = context // bin_size
+    kept = (KEPT if bins == BINS else bins) if crop is None else crop
+    if type(kept) is not int or not 1 <= kept <= bins or (bins - kept) % 2:
+        raise HowfarError(
+            "model enformer, option crop",
+            found=f"{crop!r}",
+            expected=f"a number of bins from {2 - bins % 2} to {bins}, an even number fewer "
+            f"than {bins}",
+            do="Correct `crop` in the run's `options` of the study file.",
+        )
+    return Layout(context, bin_size, kept, first_base=(bins - kept) // 2 * bin_size)
+
+
+def tracks_of(species: str, heads: dict[str, int], targets: str | None) -> pd.DataFrame:
+    """The tracks of a species' head: DataFrame by number, with `description`."""
+    if species not in heads:
+        raise HowfarError(
+            "model enformer, option species",
+            found=f"{species!r}",
+            expected=f"a head of the network: {', '.join(heads)}",
+            do="Correct `species` in the run's `options` of the study file.",
+        )
+    from .targets import human_tracks
+
+    number = heads[species]
+    if targets is None and species != "human":
+        return pd.DataFrame({"description": [f"{species} track {k}" for k in range(number)]})
+    tracks = human_tracks(None if targets is None else Path(targets))
+    if len(tracks) != number:
+        raise HowfarError(
+            "model enformer, table of tracks",
+            found=f"{len(tracks):,} tracks in {targets or 'the human table'}",
+            expected=f"{number:,}, as the {species} head of the weights has",
+            do="Give the table of these weights as the option `targets`.",
+        )
+    return tracks
+
+
+def network_of(sizes: dict[str, Any], file: Path) -> Any:
+    """The network of `sizes` with the tensors of `file`; HowfarError where they don't fit."""
+    import torch
+
+    with torch.device("meta"):  # no memory or time for weights that are replaced
+        network = build_network(sizes)
+    place(network, read_tensors(file), file)
+    return network
+
+
+@cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr)
