@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import io
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +24,7 @@ import pytest
 
 from howfar import sources, study
 from howfar.errors import HowfarError
+from howfar.models import MODELS
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 MIRROR = SHARED / "mirror"
@@ -104,6 +111,12 @@ def server(monkeypatch):
     running.http.server_close()
 
 
+def weights(content: bytes, url: str, member: str = "", **changes) -> sources.Source:
+    """A file whose authors publish neither size nor SHA-256."""
+    row = source("weights.bin", content, url + (f"!{member}" if member else ""))
+    return dataclasses.replace(row, **({"bytes": 0, "sha256": ""} | changes))
+
+
 def files_in(folder: Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
 
@@ -118,9 +131,33 @@ def test_catalogue_is_complete_and_unambiguous():
     folders = {str(parent) for i in ids for parent in Path(i).parents}
     assert len(set(ids)) == len(ids) and not folders & set(ids)
     assert all(r.id.startswith(r.study + "/") for r in rows)
-    assert all(r.licence and r.citation and r.description and r.bytes > 0 for r in rows)
-    assert all(len(r.mirrored.split("/")[2]) == 40 for r in rows)  # a commit, never a branch
+    assert all(r.licence and r.citation and r.description for r in rows)
+    assert all(r.bytes > 0 for r in rows if r.sha256)
+    hosted = [r for r in rows if r.url.startswith(sources.HOST)]
+    assert len(hosted) >= 190
+    assert all(len(r.mirrored.split("/")[2]) == 40 for r in hosted)  # a commit, never a branch
     assert all(quote(r.mirrored) == r.mirrored for r in rows)  # nothing that a URL must escape
+
+
+def test_every_file_of_every_model_is_listed():
+    known = sources.sources()
+    for name, entry in MODELS.items():
+        assert set(entry.sources) <= set(known), name
+        if entry.sources:
+            assert {s.id for s in sources.select([name])} == set(entry.sources), name
+            assert known[entry.sources[0]].licence == entry.licence, name
+
+
+def test_the_place_in_a_mirror():
+    row = sources.sources()["expecto/deepsea.beluga.pth"]
+    archive = "media/code/expecto/resources_20190807.tar.gz"
+    assert row.mirrored == f"deepsea.princeton.edu/{archive}"
+    assert row.address == f"https://deepsea.princeton.edu/{archive}"
+    assert row.member == "resources/deepsea.beluga.pth"
+    assert row.repository == "deepsea.princeton.edu"
+    hosted = sources.sources()["huang2023/gene_list.csv"]
+    assert hosted.repository == "ni-lab/personalized-expression-benchmark"
+    assert hosted.mirrored == hosted.url.removeprefix(sources.HOST)
 
 
 def test_every_need_of_every_study_is_listed():
@@ -137,7 +174,7 @@ def test_catalogue_agrees_with_the_mirrors_manifest():
         (f"{r.repo}/{r.commit}/{r.path}", r.study, int(r.bytes), r.sha256, r.license)
         for r in manifest.itertuples()
     }
-    rows = sources.sources().values()
+    rows = [r for r in sources.sources().values() if r.study not in MODELS]
     assert {(r.mirrored, r.study, r.bytes, r.sha256, r.licence) for r in rows} == wanted
 
 
@@ -149,6 +186,7 @@ def test_catalogue_agrees_with_the_mirrors_manifest():
         (lambda lines: [*lines, lines[1].replace("toy/a", "../a")], "../a"),
         (lambda lines: [*lines, lines[1].replace("toy/a", "toy/c").replace("https", "ftp")], "ftp"),
         (lambda lines: [*lines, "toy/c,toy,https://"], "another length"),
+        (lambda lines: [*lines, lines[1].replace("toy/a", "toy/c").replace(",3,", ",,")], "''"),
     ],
 )
 def test_a_broken_catalogue_names_the_line(tmp_path, monkeypatch, change, found):
@@ -374,7 +412,232 @@ def test_licence_table_counts_every_file():
 @needs_mirror
 def test_every_study_comes_from_the_mirror(tmp_path, monkeypatch):
     monkeypatch.setenv("HOWFAR_MIRROR", str(MIRROR))
-    words = sorted({s.study for s in sources.sources().values()})
+    words = sorted({s.study for s in sources.sources().values()} - set(MODELS))
     report = sources.fetch(words, tmp_path, progress=False)
-    assert report.ok and len(report.fetched) == len(sources.sources())
+    assert report.ok and len(report.fetched) == len(sources.select(words))
     assert all(sources.available(words, tmp_path, checksums=True).values())
+
+
+# --- large files, archives, no published checksum, licences -----------------------------------
+
+
+class Ranges:
+    """Answers with ranges, an ETag, and connections that drop after `drop` bytes."""
+
+    def __init__(self, content: bytes, drop: int = 0, etag: str = '"1"', ranges: bool = True):
+        self.content, self.drop, self.etag, self.ranges = content, drop, etag, ranges
+        self.sent: list[tuple[int, int]] = []
+
+    def __call__(self, handler) -> None:
+        asked = handler.headers.get("Range", "") if self.ranges else ""
+        same = handler.headers.get("If-Range", "") == self.etag
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and same else 0
+        if start and start >= len(self.content):
+            handler.send_response(416)
+            handler.send_header("Content-Range", f"bytes */{len(self.content)}")
+            handler.end_headers()
+            return
+        part = self.content[start:]
+        handler.send_response(206 if start else 200)
+        if start:
+            last = len(self.content) - 1
+            handler.send_header("Content-Range", f"bytes {start}-{last}/{len(self.content)}")
+        if self.etag:
+            handler.send_header("ETag", self.etag)
+        handler.send_header("Content-Length", str(len(part)))
+        handler.end_headers()
+        sent = part[: self.drop] if self.drop else part
+        handler.wfile.write(sent)
+        self.sent.append((start, len(sent)))
+
+
+PIECE = 4 << 16  # bytes
+CONTENT = bytes(range(256)) * 4000  # a little less than four pieces
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_dropped_download_goes_on_where_it_was(tmp_path, catalogue, server, known):
+    answer = Ranges(CONTENT, drop=PIECE)
+    url = server.url("w", answer)
+    row = source("weights.bin", CONTENT, url) if known else weights(CONTENT, url)
+    catalogue(row)
+    assert sources.fetch(["toy"], tmp_path).fetched == [row.id]
+    assert (tmp_path / row.id).read_bytes() == CONTENT
+    assert [start for start, _ in answer.sent] == [0, PIECE, 2 * PIECE, 3 * PIECE]
+    kept = {row.id} if known else {row.id, sources.CHECKSUMS}
+    assert files_in(tmp_path) == kept
+
+
+def test_a_server_without_ranges_begins_again(tmp_path, catalogue, server):
+    answers = [Ranges(CONTENT, drop=PIECE, ranges=False), Ranges(CONTENT, ranges=False)]
+    row = weights(CONTENT, server.url("w", *answers))
+    catalogue(row)
+    assert sources.fetch(["toy"], tmp_path).ok
+    assert (tmp_path / row.id).read_bytes() == CONTENT
+    assert answers[1].sent == [(0, len(CONTENT))]
+
+
+def test_bytes_of_two_versions_are_never_joined(tmp_path, catalogue, server):
+    other = CONTENT[::-1]
+    for etag in ('"2"', ""):  # a changed file, and a server that can't say
+        folder = tmp_path / (etag.strip('"') or "none")
+        first = Ranges(CONTENT, drop=PIECE, etag=etag and '"1"')
+        row = weights(other, server.url("w", first, Ranges(other, etag=etag)))
+        catalogue(row)
+        assert sources.fetch(["toy"], folder).ok
+        assert (folder / row.id).read_bytes() == other
+
+
+def test_a_complete_part_is_not_fetched_twice(tmp_path, catalogue, server):
+    answer = Ranges(CONTENT)
+    url = server.url("w", answer)
+    catalogue(weights(CONTENT, url))
+    part = tmp_path / "toy" / "weights.bin.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    part.with_name(part.name + ".from").write_text(f'{url}\n"1"')
+    assert sources.fetch(["toy"], tmp_path).ok and answer.sent == []
+    assert (tmp_path / "toy" / "weights.bin").read_bytes() == CONTENT
+
+
+def test_a_download_that_never_gets_further_ends(tmp_path, catalogue, server):
+    answer = Ranges(CONTENT, drop=PIECE, ranges=False)
+    catalogue(weights(CONTENT, server.url("w", answer)))
+    report = sources.fetch(["toy"], tmp_path)
+    assert "no complete file" in str(report.failed["toy/weights.bin"])
+    assert len(answer.sent) == sources.RETRIES + 2
+    assert not (tmp_path / "toy" / "weights.bin").exists()
+
+
+def test_a_killed_download_goes_on(tmp_path, catalogue, server):
+    slow, rest = Ranges(CONTENT, drop=400_000), Ranges(CONTENT)
+    hang = threading.Event()
+
+    def first(handler):
+        slow(handler)
+        handler.wfile.flush()
+        hang.wait(20)
+
+    row = weights(CONTENT, server.url("w", first, rest))
+    catalogue(row)
+    code = _KILLED.format(rows=[tuple(vars(row).values())], folder=str(tmp_path))
+    child = subprocess.Popen([sys.executable, "-c", code])
+    part, limit = tmp_path / "toy" / "weights.bin.part", time.monotonic() + 30
+    while not (part.is_file() and part.stat().st_size) and time.monotonic() < limit:
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    hang.set()
+    there = part.stat().st_size
+    assert 0 < there <= 400_000
+    assert sources.fetch(["toy"], tmp_path).ok
+    assert rest.sent == [(there, len(CONTENT) - there)]
+    assert (tmp_path / row.id).read_bytes() == CONTENT
+
+
+def test_what_comes_first_is_trusted_and_a_later_difference_is_an_error(
+    tmp_path, catalogue, server
+):
+    row = weights(b"one", server.url("w", send(b"one"), send(b"two!")))
+    catalogue(row)
+    assert sources.checksum(row.id, tmp_path) == ""
+    assert sources.fetch(["toy"], tmp_path).fetched == [row.id]
+    recorded = json.loads((tmp_path / sources.CHECKSUMS).read_text())[row.id]
+    assert recorded["sha256"] == hashlib.sha256(b"one").hexdigest() and recorded["bytes"] == 3
+    assert sources.checksum(row.id, tmp_path) == recorded["sha256"]
+    assert sources.fetch(["toy"], tmp_path).present == [row.id]
+    (tmp_path / row.id).write_bytes(b"One")  # damaged on disk, the same size
+    with pytest.raises(HowfarError, match=recorded["sha256"]) as error:
+        sources.fetch(["toy"], tmp_path)
+    assert sources.CHECKSUMS in str(error.value)  # how to accept the authors' new file
+    assert (tmp_path / "toy" / "weights.bin.rejected").read_bytes() == b"two!"
+
+
+def test_a_file_put_in_place_by_hand_is_recorded(tmp_path, catalogue):
+    row = weights(b"x", "https://nowhere.invalid/w")
+    catalogue(row)
+    (tmp_path / "toy").mkdir()
+    (tmp_path / row.id).write_bytes(b"by hand")
+    assert sources.fetch(["toy"], tmp_path).present == [row.id]
+    assert sources.checksum(row.id, tmp_path) == hashlib.sha256(b"by hand").hexdigest()
+
+
+def test_a_broken_record_is_named(tmp_path, catalogue):
+    catalogue(weights(b"x", "https://nowhere.invalid/w"))
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "weights.bin").write_bytes(b"x")
+    for text in ("{", "[]", '{"toy/weights.bin": {}}'):
+        (tmp_path / sources.CHECKSUMS).write_text(text)
+        with pytest.raises(HowfarError, match=sources.CHECKSUMS):
+            sources.available(["toy"], tmp_path)
+
+
+def archive_of(kind: str, **members: bytes) -> bytes:
+    box = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(box, "w") as out:
+            for name, content in members.items():
+                out.writestr(name, content)
+        return box.getvalue()
+    with tarfile.open(fileobj=box, mode="w:gz") as out:
+        for name, content in members.items():
+            info = tarfile.TarInfo("./" + name)
+            info.size = len(content)
+            out.addfile(info, io.BytesIO(content))
+    return box.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_one_file_comes_out_of_an_archive(tmp_path, catalogue, server, kind):
+    content = random.Random(0).randbytes(3 * PIECE)
+    box = archive_of(kind, other=b"not this", wanted=content)
+    answer = Ranges(box, drop=2 * PIECE)
+    row = weights(content, server.url("a", answer), member="wanted")
+    catalogue(row)
+    assert sources.fetch(["toy"], tmp_path).ok and len(answer.sent) == 2
+    assert (tmp_path / row.id).read_bytes() == content
+    assert files_in(tmp_path) == {row.id, sources.CHECKSUMS}  # the archive does not stay
+
+
+def test_an_archive_from_a_mirror_and_one_that_lacks_the_file(tmp_path, catalogue, monkeypatch):
+    row = weights(b"x", "https://host.example/deep/a.tar.gz", member="wanted")
+    catalogue(row)
+    place = tmp_path / "mirror" / "host.example" / "deep" / "a.tar.gz"
+    place.parent.mkdir(parents=True)
+    monkeypatch.setenv("HOWFAR_MIRROR", str(tmp_path / "mirror"))
+    whole = archive_of("tar", wanted=CONTENT)
+    for box, found in {
+        archive_of("tar", other=b"x"): "no such file in the archive",
+        b"<html>": "can't be read",
+        whole[: len(whole) // 2]: "can't be read",
+    }.items():
+        place.write_bytes(box)
+        report = sources.fetch(["toy"], tmp_path / "out")
+        assert found in str(report.failed[row.id]) and "wanted" in str(report.failed[row.id])
+    place.write_bytes(whole)
+    assert sources.fetch(["toy"], tmp_path / "out").ok
+    assert (tmp_path / "out" / row.id).read_bytes() == CONTENT
+
+
+def test_nothing_is_fetched_before_the_licence_is_agreed_to(tmp_path, catalogue, server):
+    bound = weights(b"x", server.url("w", send(b"x")), licence="Princeton Academic Use")
+    free = source("free", b"y", server.url("free", send(b"y")))
+    catalogue(bound, free)
+    assert sources.licences_to_accept(sources.missing(["toy"], tmp_path)) == [bound.licence]
+    with pytest.raises(HowfarError, match="--accept-licence") as error:
+        sources.fetch(["toy"], tmp_path)
+    assert "not-for-profit" in str(error.value) and "use-agreement" in str(error.value)
+    assert server.asked == [] and not files_in(tmp_path)
+    assert sources.fetch(["toy/free"], tmp_path).ok  # which needs no agreement
+    assert sources.fetch(["toy"], tmp_path, accepted=True).fetched == [bound.id]
+    assert sources.fetch(["toy"], tmp_path).ok  # what is there needs no agreement
+
+
+def test_sizes_and_licences_are_said_before_much_is_fetched():
+    small = source("a", b"x")
+    large = dataclasses.replace(small, id="toy/b", bytes=sources.LARGE, licence="GPL-3.0")
+    unknown = dataclasses.replace(small, id="toy/c", bytes=0)
+    assert sources.announce([small]) == ""
+    text = sources.announce([small, large])
+    assert "toy/b: 50.0 MB, licence GPL-3.0" in text and "toy/a" in text
+    assert "of unpublished size" in sources.announce([unknown])

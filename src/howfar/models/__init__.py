@@ -22,6 +22,8 @@ class Entry:
     `gives`: input and output in words. `sources`: ids of ``data/sources.csv`` that `howfar fetch
     <name>` brings; the first is, or lies in the folder of, the weights. `extra`: the extra of the
     package that the model needs, if any. `checked`: what its numbers were held against.
+    `licence`: of the weights. `published`: the model's column in the published reference
+    predictions of Huang et al. 2023, which `howfar doctor --verify <name>` reproduces.
     """
 
     module: str
@@ -32,6 +34,8 @@ class Entry:
     checked: str
     sources: tuple[str, ...] = ()
     extra: str = ""
+    licence: str = ""
+    published: str = ""
 
     def load(self, weights: Path | None, device: str, **options: Any) -> SequenceModel:
         """The model; HowfarError as `load_model` says."""
@@ -48,6 +52,7 @@ MODELS: dict[str, Entry] = {
         "8,192 bp of the simulated genome, forward strand",
         "64 bins of 128 bp, simulated CAGE",
         "trained here by `howfar train`; held against the world's known truth",
+        licence="MIT",
     ),
     "enformer": Entry(
         "enformer_official",
@@ -56,7 +61,14 @@ MODELS: dict[str, Entry] = {
         "196,608 bp (or 49,152 and others), forward strand",
         "896 bins of 128 bp, 5,313 human or 1,643 mouse tracks, linear",
         "unverified until `howfar doctor --verify enformer` has run on fetched weights",
-        ("enformer/model.safetensors",),
+        (
+            "enformer/pytorch_model.bin",
+            "enformer/config.json",
+            "models/targets_human.txt",
+            "enformer/targets_mouse.txt",
+        ),
+        licence="CC-BY-4.0",
+        published="Enformer",
     ),
     "basenji2": Entry(
         "basenji2",
@@ -66,7 +78,9 @@ MODELS: dict[str, Entry] = {
         "896 bins of 128 bp, 5,313 human tracks, linear",
         "arithmetic held against the original code on a reduced model; published weights "
         "unverified until `howfar doctor --verify basenji2` has run",
-        ("basenji2/model_human.h5",),
+        ("basenji2/model_human.h5", "models/params_human.json", "models/targets_human.txt"),
+        licence="Apache-2.0",
+        published="Basenji2",
     ),
     "expecto": Entry(
         "expecto",
@@ -76,7 +90,9 @@ MODELS: dict[str, Entry] = {
         "1 number per tissue model, ln(RPKM + 0.0001)",
         "arithmetic held against the original code with seeded weights; published weights "
         "unverified until `howfar doctor --verify expecto` has run",
-        ("expecto/deepsea.beluga.pth",),
+        ("expecto/deepsea.beluga.pth", "expecto/Cells_EBV-transformed_lymphocytes.save"),
+        licence="Princeton Academic Use",
+        published="ExPecto",
     ),
     "xpresso": Entry(
         "xpresso",
@@ -86,6 +102,8 @@ MODELS: dict[str, Entry] = {
         "1 number, z-score of log10(RPKM + 0.1)",
         "published weights held against the original code and the published predictions",
         ("models/GM12878_trainepoch.06-0.5062.h5", "models/humanMedian_trainepoch.11-0.426.h5"),
+        licence="MIT",
+        published="Xpresso",
     ),
     "borzoi": Entry(
         "borzoi",
@@ -95,6 +113,7 @@ MODELS: dict[str, Entry] = {
         "6,144 bins of 32 bp, 7,611 human tracks",
         "the interface only, with random weights at a reduced size",
         extra="borzoi",
+        licence="Apache-2.0",
     ),
 }
 
