@@ -14,12 +14,13 @@ import pandas as pd
 from .. import provenance, sources, tables
 from ..errors import HowfarError
 from ..study import Study, load_study
-from . import geuvadis_public, huang2023, sasse2023
+from . import geuvadis_public, huang2023, rastogi2024, sasse2023
 from .files import Files
 
 LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
     "geuvadis_public": geuvadis_public.load,
     "huang2023": huang2023.load,
+    "rastogi2024": rastogi2024.load,
     "sasse2023": sasse2023.load,
 }
 
