@@ -133,7 +133,9 @@ def summaries(tables: dict[str, pd.DataFrame], scaling: pd.DataFrame) -> pd.Data
     blup = blup.assign(run_id="blup", n_random_split=200, n_yri_split=200, n_unseen=0)
     parts.append(_long(blup, "training_size", blup["percent"] / 100))
     filtered = pd.concat([pairs[pairs["x_af"].notna()], whole])
-    parts.append(_long(filtered, "rare_variants", filtered["x_af"].fillna(0.0)))
+    rare = _long(filtered, "rare_variants", filtered["x_af"].fillna(0.0))
+    # Unseen genes are left as they are by the filter: their values are copies.
+    parts.append(rare[rare["group"] != "unseen"])
     return pd.concat(parts, ignore_index=True)
 
 

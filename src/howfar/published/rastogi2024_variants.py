@@ -138,7 +138,9 @@ def read_unseen(files: Files, genes: pd.DataFrame, classes: pd.Series) -> pd.Dat
 
 def unseen_frequencies(unseen: pd.DataFrame) -> pd.DataFrame:
     """Rows of table `summary`, set unseen_af: alleles by their frequency `x` in the test people."""
-    counts = unseen.groupby(["class", "af"]).size().rename("value").reset_index()
+    # The file has 2/154 also as 1 - 152/154, which differs in its last digit.
+    rounded = unseen.assign(af=unseen["af"].round(6))
+    counts = rounded.groupby(["class", "af"]).size().rename("value").reset_index()
     counts = counts.rename(columns={"class": "group", "af": "x"})
     counts["n"] = counts.groupby("group")["value"].transform("sum")
     return counts.assign(set="unseen_af", method="test alleles", units="alleles")
