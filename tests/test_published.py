@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as reference
-from statsmodels.stats.multitest import multipletests
 
-from howfar import null, published, sources, tables
+from howfar import published, sources, tables
 from howfar.errors import HowfarError
-from howfar.published import geuvadis_public, huang2023, sasse2023
+from howfar.published import geuvadis_public, huang2023
 from howfar.study import load_study
+from sasse_files import make_sasse
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_mirror = pytest.mark.skipif(
@@ -84,56 +84,6 @@ def make_geuvadis(folder: Path, rng: np.random.Generator) -> None:
     write(folder, geuvadis_public.SAMPLES, samples.sample(frac=1, random_state=1).to_csv(index=0))
     lines = [f"./tmp/{key} {0.1 * i - 0.1:.3f} 0.05 0.01 " for i, key in enumerate(keys()[:8])]
     write(folder, geuvadis_public.HERITABILITY, "\n".join(lines) + "\n")
-
-
-def make_sasse(folder: Path, rng: np.random.Generator) -> None:
-    ids = [f"ENSG{i:011d}" for i in range(GENES)]
-    r = np.round(rng.uniform(-0.6, 0.6, (GENES, 3)), 3)
-    statistics = pd.DataFrame(
-        {
-            "# gene_name": ids,
-            "gene_id": ids,
-            "MeanObs": rng.uniform(2, 9, GENES),
-            "StdObs": rng.uniform(0.1, 1, GENES),
-            "PearsonRfineTuned": r[:, 0],
-            "PearsonRCAGE,adult,brain": r[:, 1],
-            "RmeanRandom": 0.05,
-            "Rstdrandom": np.linspace(0.02, 0.1, GENES),
-            "PrediXcanR": r[:, 2],
-        }
-    )
-    statistics.loc[2, "PearsonRCAGE,adult,brain"] = np.nan
-    statistics.loc[5:, "PrediXcanR"] = np.nan
-    write(folder, sasse2023.STATISTICS, statistics.to_csv(sep="\t", index=False, na_rep="NaN"))
-    drivers = pd.DataFrame(
-        {
-            "gene_id": [ids[0], ids[0], ids[1]],
-            "chr_hg38": 1,
-            "LociDriverhg38": [1500, 900, 7000],
-            "DisttoTSS": [500, -100, -20],
-            "ISM": [0.1, -0.2, 0.3],
-            "SumISMPearsonRtoCAGE,adult,brain": [0.9, 0.9, 0.1],
-            "IncreasedFractionofSumPearonRbyrankedDrivertoCAGE,adult,brain": [0.2, 0.7, 1.0],
-            "NIndividualsWithSNV": [10, 20, 30],
-            "IsMainDriver": [False, True, True],
-            "eQTL": [0.5, 0.5, -0.1],
-        }
-    )
-    write(folder, sasse2023.DRIVERS, drivers.to_csv(sep="\t", index=False))
-    positions = pd.DataFrame(
-        {
-            "gene_name": [f"S{i}" for i in range(GENES + 3)],
-            "gene_id": [*ids, "ENSG90", "ENSG91", "ENSG92"],
-            "chr_hg38": "1",
-            "strand_hg38": "-",
-            "tss_hg38": np.arange(GENES + 3) * 1000 + 1000,
-        }
-    )
-    write(folder, sasse2023.POSITIONS, positions.to_csv(sep="\t", index=False))
-    names = ["mean gene expression", "Enf prediction, Reference, fine-tuned"]
-    values = pd.DataFrame(rng.normal(size=(5, 2)), index=[*ids[:4], "ENSG90"], columns=names)
-    write(folder, sasse2023.REFERENCE, values.to_csv(sep="\t"))
-    np.save(folder / sasse2023.TEST_GENES, np.array([ids[0], "ENSG90", "ENSG90"]))
 
 
 MAKERS: dict[str, Callable] = {
@@ -389,69 +339,6 @@ def test_genes_and_features_keep_what_the_files_say(geuvadis):
     assert values["ENSG00000000006", "cv_expression"] == pytest.approx(tpm.std() / tpm.mean())
 
 
-# --- Sasse -----------------------------------------------------------------------------------
-
-
-def test_sasse_keeps_published_r_and_works_out_the_rest(tmp_path):
-    make_sasse(tmp_path, np.random.default_rng(3))
-    frames = load("sasse2023", tmp_path)
-    raw = pd.read_csv(tmp_path / sasse2023.STATISTICS, sep="\t").set_index("gene_id")
-    rows = frames["across"].set_index(["run_id", "gene_id"])
-    cage = rows.loc["enformer"]
-    np.testing.assert_array_equal(cage["pearson"], raw["PearsonRCAGE,adult,brain"])
-    assert cage["pearson"].isna().sum() == 1 and (rows["n"] == 839).all()
-    given = cage.dropna(subset=["pearson"])
-    t = given["pearson"] * np.sqrt(837 / (1 - given["pearson"] ** 2))
-    np.testing.assert_allclose(given["p"], 2 * reference.t.sf(np.abs(t), 837), rtol=1e-9)
-    np.testing.assert_allclose(given["q"], multipletests(given["p"], method="fdr_bh")[1])
-    scale = given["null_sd"] * np.sqrt(1 + 1 / 50)
-    expected = reference.t.sf((given["pearson"].abs() - given["null_mean"]) / scale, 49)
-    np.testing.assert_allclose(given["p_null"], expected)
-    assert rows.loc["predixcan", "p_null"].isna().all() and len(rows.loc["predixcan"]) == 5
-    assert frames["reference"].set_index("gene_id")["region"].dropna().to_dict() == {
-        "ENSG00000000000": "test",
-        "ENSG90": "test",
-    }
-
-
-def test_sasse_drivers_keep_the_unsigned_strand_and_the_main_flag(tmp_path):
-    make_sasse(tmp_path, np.random.default_rng(3))
-    frames = load("sasse2023", tmp_path)
-    drivers = frames["drivers"].set_index("variant")
-    assert drivers.loc["1:900", "distance"] == -100 and drivers.loc["1:900", "is_main"]
-    features = frames["features"].set_index(["feature", "gene_id"])["value"]
-    assert features[("main_driver_distance", "ENSG00000000000")] == 100
-    assert features[("linear_approximation_r", "ENSG00000000001")] == 0.1
-    columns = ["effect", "eqtl_slope", "gain", "carriers"]
-    assert drivers.loc["1:900", columns].tolist() == [-0.2, 0.5, 0.7, 20]
-
-
-def test_sasse_genes_are_those_of_any_table_and_spread_is_brought_to_a_linear_scale(tmp_path):
-    make_sasse(tmp_path, np.random.default_rng(3))
-    frames = load("sasse2023", tmp_path)
-    genes = frames["genes"].set_index("gene_id")
-    assert len(genes) == GENES + 1 and "ENSG91" not in genes.index
-    assert genes.loc["ENSG90", ["name", "chrom", "tss", "strand"]].tolist() == [
-        f"S{GENES}",
-        "1",
-        GENES * 1000 + 1000,
-        "-",
-    ]
-    raw = pd.read_csv(tmp_path / sasse2023.STATISTICS, sep="\t").set_index("gene_id")
-    features = frames["features"].set_index(["feature", "gene_id"])["value"]
-    np.testing.assert_array_equal(features["mean_expression"], raw["MeanObs"])
-    shape = reference.lognorm(raw["StdObs"] * np.log(2))
-    np.testing.assert_allclose(features["cv_expression"], shape.std() / shape.mean())
-
-
-def test_two_main_drivers_of_a_gene_are_refused(tmp_path):
-    make_sasse(tmp_path, np.random.default_rng(3))
-    file = tmp_path / sasse2023.DRIVERS
-    file.write_text(file.read_text().replace("False", "True"))
-    with pytest.raises(HowfarError, match="two main drivers"):
-        load("sasse2023", tmp_path)
-
-
 # --- the real tables -------------------------------------------------------------------------
 
 
@@ -546,90 +433,6 @@ def huang_numbers(found: tables.Tables) -> dict[str, float]:
     }
 
 
-def sasse_numbers(found: tables.Tables) -> dict[str, float]:
-    across = found["across"].set_index(["run_id", "gene_id"])
-    cage = across.loc["enformer"]
-    r = cage["pearson"]
-    p = pd.Series(null.as_published(r, cage["null_mean"], cage["null_sd"]), r.index)
-    significant = pd.Series(multipletests(p.fillna(1), 0.05, "fdr_bh")[0], r.index)
-    strong = significant & (r.abs() > 0.2)
-    numbers = {
-        "S.2A.n": r.notna().sum(),
-        "S.2A.meanR": r.mean(),
-        "S.2A.medianR": r.median(),
-        "S.2A.sigBH": significant.sum(),
-        "S.2A.sigStrict": (p < p[significant].max()).sum(),
-        "S.2A.neg": (significant & (r < 0)).sum(),
-        "S.2A.pos": (significant & (r > 0)).sum(),
-        "S.set02.n": strong.sum(),
-        "S.set02.pos": (strong & (r > 0)).sum(),
-        "S.set02.neg": (strong & (r < 0)).sum(),
-        "S.gene.DDX11": r["ENSG00000013573"],
-        "S.gene.C2orf74": r["ENSG00000237651"],
-        "S.gene.GSTM3": r["ENSG00000134202"],
-        "S.S5.R": r.corr(across.loc["enformer_finetuned", "pearson"]),
-    }
-    numbers |= _sasse_rivals(r, across.loc["predixcan", "pearson"])
-    return numbers | _sasse_reference(found) | _sasse_drivers(found, r)
-
-
-def _sasse_rivals(r: pd.Series, predixcan: pd.Series) -> dict[str, float]:
-    both = pd.DataFrame({"e": r, "x": predixcan}).dropna()
-    return {
-        "S.2C.n": len(both),
-        "S.2C.meanEnformer": both["e"].mean(),
-        "S.2C.meanPrediXcan": both["x"].mean(),
-        "S.2C.medianEnformer": both["e"].median(),
-        "S.2C.medianPrediXcan": both["x"].median(),
-        "S.2C.pxWins": (both["x"] > both["e"]).sum(),
-        "S.2C.pxWinsAbs": (both["x"] > both["e"].abs()).sum(),
-        "S.2C.enfAbove": (both["e"] > 0.2).sum(),
-        "S.2C.pxAbove": (both["x"] > 0.2).sum(),
-        "S.2C.Rabs": both["e"].abs().corr(both["x"]),
-    }
-
-
-def _sasse_reference(found: tables.Tables) -> dict[str, float]:
-    rows = found["reference"]
-    test = rows[rows["region"] == "test"]
-    return {
-        "S.1C.n": len(rows),
-        "S.1C.R": rows["prediction"].corr(rows["observed_mean"]),
-        "S.S1.n": len(test),
-        "S.S1.R": test["prediction"].corr(test["observed_mean"]),
-    }
-
-
-def _sasse_drivers(found: tables.Tables, r: pd.Series) -> dict[str, float]:
-    drivers = found["drivers"]
-    main = drivers[drivers["is_main"]]
-    features = found["features"].set_index(["feature", "gene_id"])["value"]
-    trusted = features["linear_approximation_r"] > 0.2
-    agree = np.sign(drivers["effect"]) == np.sign(drivers["eqtl_slope"])
-    share = agree.groupby(drivers["gene_id"]).mean()
-    near, main_near = (d["distance"].abs() < 1000 for d in (drivers, main))
-    per_gene = drivers.groupby("gene_id").size()
-    numbers = {
-        "S.drv.n": len(drivers),
-        "S.drv.genes": drivers["gene_id"].nunique(),
-        "S.2F.main1kb": main_near.mean(),
-        "S.2F.mainMedian": main["distance"].abs().median(),
-        "S.2F.all1kb": near.mean(),
-        "S.S9.median": per_gene.median(),
-        "S.S9.max": per_gene.max(),
-        "S.S13.supported.n": agree[drivers["is_main"]].sum(),
-    }
-    r_of = r.reindex(share.index)
-    for word, side in (("pos", r_of > 0.2), ("neg", r_of < -0.2)):
-        chosen = share[side & trusted.reindex(share.index)]
-        numbers[f"S.2E.{word}.genes"] = len(chosen)
-        numbers[f"S.2E.{word}.meanSupported"] = chosen.mean()
-        numbers[f"S.2E.{word}.medianSupported"] = chosen.median()
-        mains = agree[drivers["is_main"] & drivers["gene_id"].isin(side[side].index)]
-        numbers[f"S.2E.{word}.mainSupported"] = mains.mean()
-    return numbers
-
-
 @needs_mirror
 @needs_numbers
 def test_published_numbers_are_reproduced(real):
@@ -637,14 +440,10 @@ def test_published_numbers_are_reproduced(real):
     genes = huang2023.gene_list(published.Files([huang2023.GENES], "", results / "sources"))
     classes = pd.read_csv(results / "sources" / geuvadis_public.CLASSES, index_col=0)["class"]
     classes = classes.rename(index=huang2023.ids_of(genes))
-    ours = (
-        geuvadis_numbers(found["geuvadis_public"], classes)
-        | huang_numbers(found["huang2023"])
-        | sasse_numbers(found["sasse2023"])
-    )
+    ours = geuvadis_numbers(found["geuvadis_public"], classes) | huang_numbers(found["huang2023"])
     given = pd.read_csv(SHARED / "expected_numbers.csv").set_index("id").dropna(subset=["value"])
     common = given[given.index.isin(ours)]
-    assert len(common) >= 65
+    assert len(common) >= 30
     wrong = {
         i: (ours[i], row["value"])
         for i, row in common.iterrows()
@@ -665,10 +464,3 @@ def test_geuvadis_as_the_readers_are_told(real):
     permuted = across[(across["run_id"] == "enformer") & (across["population"] == "permuted")]
     assert permuted["pearson"].std() == pytest.approx(0.085, abs=0.01)
     assert not (permuted["q"] < 0.05).any()
-
-
-@needs_mirror
-def test_the_calibrated_null_leaves_118_of_599_genes(real):
-    rows = real[1]["sasse2023"]["across"]
-    p = rows.loc[rows["run_id"] == "enformer", "p_null"].fillna(1)
-    assert multipletests(p, 0.05, "fdr_bh")[0].sum() == 118

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -216,7 +217,11 @@ FEATURES = {
     "cv_expression": "coefficient of variation over people",
     "h2": "cis-heritability",
     "main_driver_distance": "bp of the main driver from the TSS, unsigned",
+    "main_driver_relative_size": "contribution of the main driver's base, share of the gene's "
+    "largest within 1 kb of the TSS",
     "linear_approximation_r": "Pearson r of the sum of variant effects with the prediction",
+    "fine_mapped_distance_brain": "bp of the fine-mapped brain eQTL from the TSS, unsigned",
+    "fine_mapped_distance_cortex": "bp of the fine-mapped cortex eQTL from the TSS, unsigned",
 }
 
 
@@ -253,6 +258,12 @@ def validate(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
     except (pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
         raise _broken(name, where, str(error).splitlines()[0]) from error
     return checked.sort_values(schema.unique, kind="stable").reset_index(drop=True)
+
+
+def stack(name: str, parts: Iterable[pd.DataFrame], where: str) -> pd.DataFrame:
+    """Table `name` from parts of it, checked by `validate`; empty where no part has a row."""
+    parts = [part for part in parts if len(part)]
+    return validate(name, pd.concat(parts, ignore_index=True), where) if parts else empty(name)
 
 
 def _broken(name: str, where: str, found: str) -> HowfarError:

@@ -53,12 +53,18 @@ class Rows:
         """A statistic over genes with its 95 % interval by block bootstrap.
 
         values: (genes,) or (genes, k), none missing. statistic: one of the weighted ones of
-        `howfar.stats`, taking the rows and weights (draws, genes).
+        `howfar.stats`, taking the rows and weights (draws, genes). Over no genes the value is
+        missing; where all genes have the same value there is no interval to give.
         """
         values = np.asarray(values, float)
+        if not len(values):
+            self.add(key, np.nan, 0, f"{definition}; no such genes.", source)
+            return
         blocks, unit = evaluate.blocks_of(self._genes, gene_ids)
         ci = stats.block_bootstrap(values, blocks, statistic, _DRAWS, self._seed, weighted=True)
         value = statistic(values, np.ones((1, len(values))))[0]
+        if np.ptp(values) == 0:  # resampling equal values would give an interval of width 0
+            ci = NOWHERE
         text = f"{definition}; interval by bootstrap over {unit}."
         self.add(key, value, len(values), text, source, ci)
 

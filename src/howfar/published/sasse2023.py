@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import null, stats
+from .. import comparisons, null, stats
 from ..study import Study
+from . import sasse2023_attribution as attribution
 from .files import Files, long_features
+from .sasse2023_numbers import numbers
 
 STATISTICS = "sasse2023/SupplementaryTable1.tsv"
 DRIVERS = "sasse2023/SupplementaryTable2.tsv"
@@ -33,28 +35,44 @@ _DRIVER_COLUMNS = {
     "NIndividualsWithSNV": "carriers",
 }
 _APPROXIMATION = f"SumISMPearsonRto{_TRACK}"
+_LARGEST = "MaxISM+-1000TSS"
+_FINE_MAPPED = {
+    "SuSieCausalBrainhg38": "fine_mapped_distance_brain",
+    "SusieCausalCortexhg38": "fine_mapped_distance_cortex",
+}
 
 
 def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
-    """Tables runs, genes, features, reference, across and drivers."""
+    """Tables runs, genes, features, reference, across, drivers, summary and numbers."""
     statistics = _statistics(files)
     reference = _reference(files)
-    drivers = _driver_table(files)
-    wanted = statistics.index.union(reference["gene_id"]).union(drivers["gene_id"].unique())
-    return {
+    given = _driver_table(files)
+    wanted = statistics.index.union(reference["gene_id"]).union(given["gene_id"].unique())
+    genes, drivers = _genes(files, wanted), _drivers(given)
+    frames = {
         "runs": _runs(study.name),
-        "genes": _genes(files, wanted),
-        "features": _features(statistics, drivers),
+        "genes": genes,
+        "features": pd.concat(
+            [
+                _features(statistics, given),
+                _main_driver_size(files, drivers),
+                _fine_mapped(files, statistics, genes),
+            ],
+            ignore_index=True,
+        ),
         "reference": reference,
         "across": across(statistics),
-        "drivers": _drivers(drivers),
+        "drivers": drivers,
+        "summary": _summary(files, drivers, given, genes),
     }
+    return frames | {"numbers": numbers(frames, len(attribution.driver_windows(files)[0]))}
 
 
 def _statistics(files: Files) -> pd.DataFrame:
     """Published statistics per gene (index: gene id)."""
     numbers = ["MeanObs", "StdObs", "RmeanRandom", "Rstdrandom", *_RUNS.values()]
-    frame = files.table(STATISTICS, ["gene_id"], numbers, sep="\t").set_index("gene_id")
+    text = ["gene_id", *_FINE_MAPPED]
+    frame = files.table(STATISTICS, text, numbers, sep="\t").set_index("gene_id")
     outside = int((frame[list(_RUNS.values())].abs() > 1).to_numpy().sum())
     if frame.index.duplicated().any() or outside:
         raise files.bad(STATISTICS, f"repeated genes, {outside} r beyond 1", "one row per gene")
@@ -139,7 +157,8 @@ def _genes(files: Files, wanted: pd.Index) -> pd.DataFrame:
 
 def _driver_table(files: Files) -> pd.DataFrame:
     text = ["gene_id", "chr_hg38", "LociDriverhg38", "IsMainDriver"]
-    frame = files.table(DRIVERS, text, [*_DRIVER_COLUMNS, _APPROXIMATION], sep="\t")
+    numbers = [*_DRIVER_COLUMNS, _APPROXIMATION, _LARGEST]
+    frame = files.table(DRIVERS, text, numbers, sep="\t")
     if not frame["IsMainDriver"].isin(["True", "False"]).all():
         raise files.bad(DRIVERS, "other words in column IsMainDriver", "True or False")
     mains = frame[frame["IsMainDriver"] == "True"]["gene_id"]
@@ -181,6 +200,53 @@ def _features(statistics: pd.DataFrame, drivers: pd.DataFrame) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
+
+
+def _main_driver_size(files: Files, drivers: pd.DataFrame) -> pd.DataFrame:
+    """Feature main_driver_relative_size, for the main drivers of the published table."""
+    size = attribution.relative_size(files)
+    mains = drivers[drivers["is_main"]].set_index("gene_id")["variant"].str.split(":").str[1]
+    other = int((size["variant"].reindex(mains.index) != mains).sum())
+    if other:
+        raise files.bad(attribution.RELATIVE, f"{other} other main drivers", f"those of {DRIVERS}")
+    names = {"largest": "main_driver_relative_size"}
+    return long_features(size.loc[mains.index], "drivers of the CAGE track", names)
+
+
+def _fine_mapped(files: Files, statistics: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
+    """Distance to the TSS of the variant that SuSiE names as causal, per eQTL study."""
+    tss = genes.set_index("gene_id")["tss"].reindex(statistics.index)
+    table = pd.DataFrame(index=statistics.index)
+    for column, feature in _FINE_MAPPED.items():
+        parts = statistics[column].str.extract(r"^chr\w+?_(\d+)_[ACGT]+_[ACGT]+_b38$")[0]
+        unread = int((statistics[column].notna() & parts.isna()).sum())
+        if unread:
+            raise files.bad(STATISTICS, f"{unread} unreadable {column}", "chr_position_ref_alt_b38")
+        table[feature] = (parts.astype(float) - tss).abs()
+    names = {feature: feature for feature in _FINE_MAPPED.values()}
+    return long_features(table, "SuSiE, causal variant as published", names)
+
+
+def _summary(
+    files: Files, drivers: pd.DataFrame, given: pd.DataFrame, genes: pd.DataFrame
+) -> pd.DataFrame:
+    """Attribution around the main drivers, and groups of alike driver windows."""
+    found = attribution.contributions(files)
+    mains = drivers[drivers["is_main"]]
+    mains = mains.assign(
+        position=mains["variant"].str.split(":").str[1], type=comparisons.driver_types(mains)
+    )
+    keys = [(s, g, p) for s in ("reference", "variant") for g, p in
+            zip(mains["gene_id"], mains["position"], strict=True)]  # fmt: skip
+    lacking = sum(key not in found for key in keys)
+    if lacking:
+        raise files.bad(attribution.PROFILES, f"{lacking} profiles missing", "all main drivers")
+    largest = given.drop_duplicates("gene_id").set_index("gene_id")[_LARGEST]
+    parts = [
+        attribution.profiles(found, mains, largest, genes),
+        attribution.motif_rows(files, found),
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _runs(study: str) -> pd.DataFrame:

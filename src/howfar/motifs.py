@@ -1,0 +1,108 @@
+"""Short attribution windows grouped by likeness: which sequence patterns do drivers lie in?
+
+A window is (positions, 4) in channel order A, C, G, T: a one-hot sequence, or the contribution of
+each base. Windows are compared at every shift up to `SHIFT` and on both strands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster import hierarchy
+from scipy.spatial import distance
+
+#: Largest shift between two windows, in bases.
+SHIFT = 4
+#: Average likeness within a group at which two groups are still joined.
+LIKENESS = 0.5
+
+
+def sequence_windows(one_hot: np.ndarray) -> np.ndarray:
+    """One-hot windows (n, positions, 4) less 1/4: unrelated bases then have likeness 0 on average.
+
+    Rows without a base (N) become 0.
+    """
+    known = one_hot.sum(axis=2, keepdims=True) > 0
+    return np.where(known, one_hot - 0.25, 0.0)
+
+
+def reverse_complement(windows: np.ndarray) -> np.ndarray:
+    """Windows (n, positions, 4) read on the other strand; A, C, G, T is its own mirror image."""
+    return windows[:, ::-1, ::-1]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """likeness: float32 (n, n), the cosine at the best placing of window j on window i, over the
+    whole windows' lengths (a shorter overlap counts less). shift: int8 (n, n), how far j's first
+    position then lies right of i's. flipped: bool (n, n), j is read on the other strand.
+    """
+
+    likeness: np.ndarray
+    shift: np.ndarray
+    flipped: np.ndarray
+
+
+def align(windows: np.ndarray, largest: int = SHIFT) -> Alignment:
+    """Every pair of windows at its best shift and strand. Windows of only zeros are like none."""
+    length = np.linalg.norm(windows.reshape(len(windows), -1), axis=1)
+    unit = (windows / np.where(length > 0, length, 1)[:, None, None]).astype(np.float32)
+    best, code = np.full((len(unit),) * 2, -np.inf, np.float32), np.zeros((len(unit),) * 2, np.int8)
+    for turned, other in enumerate((unit, reverse_complement(unit))):
+        for step in range(-largest, largest + 1):
+            found = _overlap(unit, other, step)
+            # One code for shift and strand: half the writing of two.
+            np.copyto(code, 2 * step + turned, where=found > best)
+            np.maximum(best, found, out=best)
+    return Alignment(best, code >> 1, (code & 1).astype(bool))
+
+
+def _overlap(first: np.ndarray, second: np.ndarray, step: int) -> np.ndarray:
+    """Sum of products (n, n) where `second` starts `step` positions right of `first`."""
+    positions = first.shape[1]
+    a = first[:, max(step, 0) : positions + min(step, 0)]
+    b = second[:, max(-step, 0) : positions + min(-step, 0)]
+    return a.reshape(len(a), -1) @ b.reshape(len(b), -1).T
+
+
+def clusters(alignment: Alignment, likeness: float = LIKENESS) -> np.ndarray:
+    """Group of each window, numbered from 1 by decreasing size: average linkage on 1 - likeness."""
+    if len(alignment.likeness) < 2:
+        return np.ones(len(alignment.likeness), int)
+    apart = 1 - np.clip((alignment.likeness + alignment.likeness.T) / 2, -1, 1)
+    np.fill_diagonal(apart, 0)
+    tree = hierarchy.linkage(distance.squareform(apart, checks=False), "average")
+    found = hierarchy.fcluster(tree, 1 - likeness, "distance")
+    names, sizes = np.unique(found, return_counts=True)
+    order = names[np.argsort(-sizes, kind="stable")]
+    place = np.empty(found.max() + 1, int)
+    place[order] = np.arange(1, len(order) + 1)
+    return place[found]
+
+
+def logo(windows: np.ndarray, alignment: Alignment, members: np.ndarray) -> np.ndarray:
+    """Mean (positions, 4) of the member windows, each placed on the most central one.
+
+    members: indices. A position that a member's shift leaves uncovered isn't counted for it; NaN
+    where fewer than half of the members reach.
+    """
+    inner = alignment.likeness[np.ix_(members, members)]
+    centre = members[int(inner.mean(axis=1).argmax())]
+    total, covered = np.zeros(windows.shape[1:]), np.zeros(windows.shape[1])
+    for j in members:
+        window = windows[j][::-1, ::-1] if alignment.flipped[centre, j] else windows[j]
+        step = int(alignment.shift[centre, j])
+        here = np.arange(len(window)) + step
+        inside = (here >= 0) & (here < len(window))
+        total[here[inside]] += window[inside]
+        covered[here[inside]] += 1
+    mean = total / np.maximum(covered, 1)[:, None]
+    return np.where((covered >= len(members) / 2)[:, None], mean, np.nan)
+
+
+def shuffled(windows: np.ndarray, seed: int = 1) -> np.ndarray:
+    """Each window with its positions in a random order: the same bases, no pattern."""
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(np.arange(windows.shape[1]), (len(windows), 1)), axis=1)
+    return np.take_along_axis(windows, order[:, :, None], axis=1)
