@@ -7,7 +7,10 @@ computes an estimate of its own.
 
 from .across import central, controls, distribution, ranked, volcano
 from .distance import trends
+from .features import lead_eqtls
+from .locus import locus_agreement, locus_facts, locus_overlap_curves, locus_overlaps, locus_plot
 from .people import scatters
+from .populations import by_population, centred_scatter, flips
 from .reference import bars, scatter
 from .style import Shown
 from .synthesis import synthesis
@@ -19,11 +22,20 @@ __all__ = [
     "Shown",
     "View",
     "bars",
+    "by_population",
     "ceiling",
     "central",
+    "centred_scatter",
     "controls",
     "distribution",
     "false_positives",
+    "flips",
+    "lead_eqtls",
+    "locus_agreement",
+    "locus_facts",
+    "locus_overlap_curves",
+    "locus_overlaps",
+    "locus_plot",
     "missing",
     "ranked",
     "recovered",

@@ -100,7 +100,7 @@ def distribution(view: View):
     summary = pooled(view)
     drawn, axes = style.panels([2.0] * len(summary) + [2.9])
     for axis, row in zip(axes, summary.itertuples(), strict=False):
-        _histogram(axis, table[table["run_id"] == row.run_id], row, view.colours[row.run_id])
+        histogram(axis, table[table["run_id"] == row.run_id], row, view.colours[row.run_id])
     _ecdf(axes[-1], table, view)
     caption = (
         "Correlation of prediction and expression across people, one value per gene. Dashed: "
@@ -110,7 +110,8 @@ def distribution(view: View):
     return drawn, table, caption
 
 
-def _histogram(axis, part: pd.DataFrame, row, colour: str) -> None:
+def histogram(axis, part: pd.DataFrame, row, colour: str) -> None:
+    """r over genes of one run and population; row: of `summaries`, for the words."""
     edges = np.linspace(-1, 1, 61)
     sns.histplot(
         x=part["pearson"], bins=edges, stat="density", color=colour, alpha=0.75, lw=0, ax=axis

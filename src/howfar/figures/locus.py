@@ -39,7 +39,7 @@ def gene_name(view: View, rows: pd.DataFrame) -> str:
 
 
 @figure("locus")
-def locus(view: View):
+def locus_plot(view: View):
     """-log10 p of the eQTL scan and each run's |effect| along the region."""
     rows = locus_rows(view)
     if rows.empty:
@@ -148,19 +148,20 @@ def curves(view: View) -> pd.DataFrame:
 
 
 @figure("locus_overlaps")
-def overlaps(view: View):
+def locus_overlaps(view: View):
     """Shared variants of the top 50 lists: by the combined score, and by the model alone."""
     rows = curves(view)
     rows = rows[rows["x"] == TOP]
     if rows.empty:
         return _NONE
     shown = _overlap_rows(view, rows)
-    drawn, (axis,) = style.panels([1.3 + 0.56 * len(shown)])
+    drawn, (axis,) = style.panels([1.5 + 0.56 * len(shown)])
     for place, row in enumerate(shown.itertuples()):
         _overlap_bar(axis, place, row)
     axis.set_yticks(range(len(shown)), [style.wrapped(n, 30) for n in shown["label"]], fontsize=8)
     axis.set(xlim=(0, TOP * 1.25), ylim=(len(shown) - 0.4, -0.7), xticks=range(0, TOP + 1, 10))
     axis.set_xlabel(f"variants that two lists of {TOP} share")
+    axis.set_title(_overlap_title(view, rows), fontsize=9.5)
     caption = (
         f"Two lists of {TOP} variants and what they share (bars). Combined score: |score| and "
         "−log10 p, each brought to 0–1 and summed, as the study did. It holds the p-value itself. "
@@ -194,6 +195,16 @@ def _overlap_rows(view: View, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shown, columns=columns)
 
 
+def _overlap_title(view: View, rows: pd.DataFrame) -> str:
+    seen = rows[rows["set"] == "overlap"].set_index(["group", "method"])["value"]
+    counts = {
+        kind: " and ".join(f"{seen[group, run]:.0f}" for run in view.labels)
+        for group, kind in _RANKING.items()
+    }
+    lines = [f"{kind}: {count}" for kind, count in counts.items()]
+    return "\n".join([f"Shared with the eQTL scan, of {TOP}:", *lines])
+
+
 def _overlap_bar(axis, place: int, row) -> None:
     axis.barh(place, row.value, color=row.colour, height=0.5, alpha=0.85)
     text = f" {row.value:.0f}"
@@ -210,7 +221,7 @@ def _overlap_bar(axis, place: int, row) -> None:
 
 
 @figure("locus_overlap_curves")
-def overlap_curves(view: View):
+def locus_overlap_curves(view: View):
     """Overlap with the eQTL scan against the size of the lists, with what chance gives."""
     rows = curves(view)
     if rows.empty:
@@ -257,5 +268,6 @@ def locus_facts(view: View):
     for row in rows:
         ends = "" if pd.isna(row.ci_low) else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
         words = row.definition.replace("|", "\\|")
-        lines.append(f"| `{row.id}` | {row.value:,.7g} | {ends} | {row.n:,} | {words} |")
-    return Markdown("\n".join([*head, *lines]).replace("-", "\N{MINUS SIGN}", 0))
+        value = f"{row.value:,.7g}".replace("-", "\N{MINUS SIGN}")
+        lines.append(f"| `{row.id}` | {value} | {ends} | {row.n:,} | {words} |")
+    return Markdown("\n".join([*head, *lines]))

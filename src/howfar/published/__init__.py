@@ -12,12 +12,14 @@ from pathlib import Path
 import pandas as pd
 
 from .. import provenance, sources, tables
+from ..agreement import of_individuals
 from ..errors import HowfarError
 from ..study import Study, load_study
-from . import geuvadis_public, huang2023, rastogi2024, sasse2023
+from . import capstone2025, geuvadis_public, huang2023, rastogi2024, sasse2023
 from .files import Files
 
 LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
+    "capstone2025": capstone2025.load,
     "geuvadis_public": geuvadis_public.load,
     "huang2023": huang2023.load,
     "rastogi2024": rastogi2024.load,
@@ -37,6 +39,8 @@ def load_published(
     files = Files(_published(study).needs, study.name, Path(sources_folder), verify)
     frames = LOADERS[_published(study).loader](study, files)
     where = f"study {study.name}"
+    if "individuals" in frames and "agreement" not in frames:
+        frames["agreement"] = of_individuals(frames["individuals"], frames["runs"])
     return {name: tables.validate(name, frame, where) for name, frame in frames.items()}
 
 

@@ -131,7 +131,10 @@ def sample_count(files: Files, observed: pd.DataFrame) -> int:
 
 
 def lead_eqtls(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
-    """Features of the lead eQTL per gene in 373 European people of Geuvadis (unsigned distance)."""
+    """Features of the lead eQTL per gene in 373 European people of Geuvadis (unsigned distance).
+
+    The table has none for 907 genes and none beyond 20 kb of the TSS: it may have been cut there.
+    """
     numbers = ["distance", "minor_allele_freq", "rvalue", "log10pvalue"]
     frame = files.table(EQTLS, ["GENE_ID", "name"], numbers)
     if frame["name"].duplicated().any() or set(frame["name"]) != set(genes["key"]):
@@ -241,7 +244,8 @@ def _eqtl_numbers(rows: Rows, features: pd.DataFrame) -> None:
     lead = lead.dropna(subset=["lead_eqtl_r"])
     r, distance = lead["lead_eqtl_r"], lead["lead_eqtl_distance"]
     rows.add("H.eqtl.n", len(lead), len(features["gene_id"].unique()),
-             "Genes with a lead eQTL in 373 Europeans.", EQTLS)  # fmt: skip
+             "Genes with a lead eQTL in 373 Europeans; none in the table is beyond 20 kb.",
+             EQTLS)  # fmt: skip
     rows.add("H.eqtl.neg", (r < 0).sum(), len(lead),
              "Of the genes with a lead eQTL, those whose r is negative.", EQTLS)  # fmt: skip
     for key, values, statistic, words in (
