@@ -30,6 +30,21 @@ MODEL_COLOURS = {
     "basenji2": "#56B4E9",
     "expecto": "#CC79A7",
     "xpresso": "#D55E00",
+    "enformer, single-sample regression": "#CC79A7",
+    "enformer, pairwise regression": "#6A3D9A",
+    "enformer, pairwise classification": "#56B4E9",
+    "enformer, joint regression (original data)": "#D55E00",
+    "enformer, joint classification (original data)": "#8C510A",
+    "enformer, joint regression (mpra)": "#882255",
+    # Variants of one of these, always named beside the mark: shades of grey.
+    "enformer, pairwise regression on counts": "#4d4d4d",
+    "enformer, pairwise regression after enformer's data": "#5f5f5f",
+    "enformer, pairwise regression, frozen cnn": "#717171",
+    "enformer, pairwise regression, frozen transformer": "#838383",
+    "enformer, pairwise regression, frozen cnn and transformer": "#959595",
+    "enformer, pairwise regression, random initialization": "#7a7a7a",
+    "enformer, single-sample regression, one gene per batch": "#a7a7a7",
+    "enformer, single-sample regression on z-scores": "#b5b5b5",
 }
 #: Kinds of run in the order in which figures show them.
 KIND_COLOURS = {

@@ -51,8 +51,11 @@ def _individuals(study, files, genes, classes, rows) -> dict[str, pd.DataFrame]:
     rastogi2024_individuals.add_performance(rows, across)
     rastogi2024_individuals.add_heritability(rows, features, classes)
     rastogi2024_individuals.add_split(rows, rastogi2024_individuals.split_sizes(files))
-    again = rastogi2024_individuals.blup_again(files, genes, observed, classes)
-    return {"across": across, "features": features, "summary": again}
+    summary = [
+        rastogi2024_individuals.means(across, genes, seed),
+        rastogi2024_individuals.blup_again(files, genes, observed, classes),
+    ]
+    return {"across": across, "features": features, "summary": pd.concat(summary)}
 
 
 def _variants(files, genes, classes, rows) -> dict[str, pd.DataFrame]:

@@ -106,6 +106,23 @@ def _tested(files: Files, predicted: dict[str, pd.DataFrame], classes: pd.Series
     return tested
 
 
+def means(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rows of table `summary`, set performance_again: mean r over genes from `across`.
+
+    A missing r (constant prediction) counts as 0; intervals by block bootstrap over genes.
+    """
+    rows = []
+    for (run, gene_class), part in table.groupby(["run_id", "population"], sort=False):
+        values = part["pearson"].fillna(0).to_numpy(float)
+        blocks, _ = evaluate.blocks_of(genes, part["gene_id"])
+        low, high = stats.block_bootstrap(
+            values, blocks, stats.weighted_mean, seed=seed, weighted=True
+        )
+        rows.append((BY_RUN[run].label, gene_class, values.mean(), len(values), low, high))
+    found = pd.DataFrame(rows, columns=["method", "group", "value", "n", "ci_low", "ci_high"])
+    return found.assign(set="performance_again", units="mean Pearson r over genes")
+
+
 def blup_again(
     files: Files, genes: pd.DataFrame, observed: pd.DataFrame, classes: pd.Series
 ) -> pd.DataFrame:
