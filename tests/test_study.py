@@ -10,8 +10,10 @@ from howfar.study import load_study, resolve, study_names
 TEMPLATE = project_root() / "data" / "studies" / "template.yaml"
 
 
-def changed(tmp_path, **changes) -> str:
+def changed(tmp_path, simulate=None, **changes) -> str:
     text = yaml.safe_load(TEMPLATE.read_text())
+    if simulate:
+        text["simulate"] = simulate
     for key, value in changes.items():
         at = text
         *parents, last = key.split("__")
@@ -75,3 +77,20 @@ def test_paths_resolve_against_results_project_or_nothing(results_folder):
     assert resolve(Path("results/demo/x")) == results_folder / "demo" / "x"
     assert resolve(Path("data/x")) == project_root() / "data" / "x"
     assert resolve(Path("/a/b")) == Path("/a/b")
+
+
+def test_weights_that_were_fetched_are_needed_and_not_trained(tmp_path):
+    """An id of data/sources.csv: the file lies below results/sources under its id."""
+    fetched = "results/sources/models/GM12878_trainepoch.06-0.5062.h5"
+    study = load_study(changed(tmp_path, runs__0__weights=fetched, simulate={"world": "demo"}))
+    assert study.needs == ["models/GM12878_trainepoch.06-0.5062.h5"]
+    assert study.fetch_names == ["models"] and study.trained_weights == []
+    own = load_study(changed(tmp_path, runs__0__weights="results/x/w", simulate={"world": "demo"}))
+    assert own.needs == [] and own.trained_weights == [resolve(Path("results/x/w"))]
+    assert load_study(changed(tmp_path, runs__0__weights="results/x/w")).trained_weights == []
+
+
+def test_a_simulation_and_its_runs_add_up_to_what_is_needed():
+    needs = load_study("region").needs
+    assert {"region/z.fa", "region/z.vcf.gz"} < set(needs)
+    assert sum(need.startswith("models/") for need in needs) == 2

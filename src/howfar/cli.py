@@ -280,6 +280,20 @@ def bench_haplotypes(
         json_out.write_text(json.dumps(result.to_dict("records"), indent=1) + "\n")
 
 
+@app.command()
+def effects(
+    study: StudyOption = "demo",
+    run: Annotated[str, typer.Option(help="One run of the study; all if left out.")] = "",
+    gene: Annotated[
+        str, typer.Option(help="One gene (id or name); else the study's `effects`, or all genes.")
+    ] = "",
+) -> None:
+    """Predict each variant of a gene's window by itself. Finished genes are kept."""
+    from .pipeline import effects as run_all
+
+    run_all(_load(study), _State.results, run=run or None, genes=[gene] if gene else None)
+
+
 def _load(name: str):
     from .study import load_study
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # scikit-learn requires it
 
-from . import null, stats, tables
+from . import agreement, null, stats, tables
 from .eqtl import lead_eqtl, lead_snp_prediction
 from .errors import HowfarError
 from .intervals import Variant
@@ -406,10 +406,7 @@ def evaluate(
 
 
 def _stack(name: str, parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return tables.empty(name)
-    return tables.validate(name, pd.concat(parts, ignore_index=True), "evaluation")
+    return tables.stack(name, parts, "evaluation")
 
 
 # --- numbers ---------------------------------------------------------------------------------
@@ -470,6 +467,7 @@ def numbers_table(result: tables.Tables, draws: int = 2000, seed: int = 1) -> pd
         _within_numbers(numbers, run_id, rows)
     for run_id in result["across"]["run_id"].unique():
         _trend_numbers(numbers, run_id, result, draws, seed)
+    _agreement_numbers(numbers, result, draws, seed)
     return numbers.frame()
 
 
@@ -524,11 +522,12 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
                 f"Genes with a correlation over {people}; the rest have a constant prediction or "
                 "expression, or too few people.", source)  # fmt: skip
     _significance_numbers(numbers, key, rows, people)
-    rows = rows.dropna(subset=["pearson"])
+    rows = rows.dropna(subset=["pearson"]).astype({"n": float})
     if len(rows) < 2:
         return
-    numbers.add(f"{key}.median_people", rows["n"].median(), len(rows),
-                f"Median number of people per gene, over {people}.", source)  # fmt: skip
+    if rows["n"].notna().any():
+        numbers.add(f"{key}.median_people", rows["n"].median(), len(rows),
+                    f"Median number of people per gene, over {people}.", source)  # fmt: skip
     r = rows["pearson"].to_numpy(float)
     blocks, unit = blocks_of(genes, rows["gene_id"])
     low, high = stats.block_bootstrap(r, blocks, _averages, draws, seed, weighted=True)
@@ -551,6 +550,8 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
 
 def _spread_numbers(numbers, key, rows, blocks, people, unit, draws, seed) -> None:
     found = stats.spread(rows["pearson"], rows["n"], blocks, draws, seed)
+    if not found.genes:  # a published table that doesn't say how many people there were
+        return
     typical = float(rows["n"].median())
     source, nowhere = "across.parquet", (np.nan, np.nan)
     for what, value, ci, words in (
@@ -608,6 +609,30 @@ def _within_numbers(numbers, run_id, rows) -> None:
         numbers.add(f"{run_id}.within.{what}", value, len(r),
                     f"{name} over people of the Pearson r across genes within one person.",
                     "within.parquet")  # fmt: skip
+
+
+def _agreement_numbers(numbers, result, draws, seed) -> None:
+    """How far two runs agree: on people, gene by gene, and all that `agreement` compares."""
+    found = result.frames.get("agreement", tables.empty("agreement")).dropna(subset=["pearson"])
+    for (run, other), rows in found.groupby(["run_id", "other_id"]):
+        blocks, unit = blocks_of(result["genes"], rows["gene_id"])
+        r = rows["pearson"].to_numpy(float)
+        ci = stats.block_bootstrap(r, blocks, _averages, draws, seed, weighted=True)
+        for i, what in ((1, "median"), (3, "share_negative")):
+            name = "Median" if what == "median" else "Share below 0"
+            numbers.add(f"{run}.agreement.{other}.{what}", _estimate(_averages, r)[i], len(r),
+                        f"{name} over genes of Pearson r over people of the two runs' "
+                        f"predictions; interval by bootstrap over {unit}.", "agreement.parquet",
+                        (ci[0][i], ci[1][i]))  # fmt: skip
+    for each in agreement.comparisons(result):
+        blocks, unit = each.blocks or blocks_of(result["genes"], each.both["gene_id"])
+        pairs = each.both[["first", "second"]].to_numpy(float)
+        ci = stats.block_bootstrap(
+            pairs, blocks, stats.weighted_spearman, draws, seed, weighted=True
+        )
+        numbers.add(each.id, _estimate(stats.weighted_spearman, pairs), len(pairs),
+                    f"Spearman rho of {each.words}; interval by bootstrap over {unit}.",
+                    each.source, ci)  # fmt: skip
 
 
 def with_feature(result: tables.Tables, run_id: str, feature: str) -> pd.DataFrame:

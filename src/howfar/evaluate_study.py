@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import evaluate, predict, tables
+from . import agreement, effects, evaluate, predict, tables
 from .cohort import OpenCohort
 from .errors import HowfarError
 from .evaluate import Panel, Predictions
@@ -47,7 +47,25 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     )
     frames["runs"] = runs_table(study, opened, with_truth=truth is not None)
     frames["individuals"] = evaluate.individuals_table(panel, runs, {LEAD_SNP: folds})
+    kinds = frames["runs"].set_index("run_id")["kind"]
+    models = {r.run_id: r.people for r in runs if kinds[r.run_id] in agreement.KINDS}
+    frames["agreement"] = agreement.agreement_table(models)
+    frames["effects"] = _effects(study, opened, cohort, results)
     return frames, cohort.warnings
+
+
+def _effects(
+    study: Study, opened: dict[str, SequenceModel], cohort: OpenCohort, results: str | Path
+) -> pd.DataFrame:
+    """Table `effects`: what `howfar effects` has made; of an older definition, left out."""
+    parts = []
+    for run in study.runs:
+        path = effects.path_of(results, study.name, run.id)
+        if path.is_file():
+            definition = effects.definition_of(study, run, opened[run.id], cohort, results)
+            parts.append(effects.read(path, definition))
+            cohort.warnings["runs whose variant effects are out of date"] += parts[-1].empty
+    return tables.stack("effects", parts, "variant effects")
 
 
 def make_panel(cohort: OpenCohort) -> Panel:

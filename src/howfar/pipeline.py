@@ -60,7 +60,7 @@ def train(study: Study) -> None:
             expected="fields of howfar.demo.train.Recipe",
             do="Correct the key.",
         ) from error
-    for weights in sorted({resolve(r.weights) for r in study.runs if r.weights}):
+    for weights in study.trained_weights:
         training.train(folder, weights, seed=options.get("seed", 1), recipe=recipe)
 
 
@@ -89,7 +89,11 @@ def predict(
     chrom: str | None = None,
     csv: Path | None = None,
 ) -> None:
-    """Predict the chosen runs, print what was counted, and write `csv` if asked for."""
+    """Predict the chosen runs, print what was counted, and write `csv` if asked for.
+
+    Without a restriction to one person, gene or contig, the single variants of the genes under the
+    study's key `effects` are predicted too.
+    """
     from . import predict as prediction
 
     frames = []
@@ -104,8 +108,23 @@ def predict(
             people.insert(0, "reference", reference)
             people.insert(0, "run_id", each.id)
             frames.append(people)
+        if study.effects and not (sample or gene or chrom):
+            effects(study, results, run=each.id, genes=study.effects)
     if csv:
         pd.concat(frames).rename_axis("gene_id").to_csv(csv)
+
+
+def effects(
+    study: Study, results: Path, *, run: str | None = None, genes: list[str] | None = None
+) -> None:
+    """Predict each variant by itself, in the windows of `genes` (None: the study's choice)."""
+    from .effects import compute
+
+    for each in chosen_runs(study, run, None):
+        found, warnings = compute(study, each, results, genes or study.effects or None)
+        windows = found["gene_id"].nunique()
+        print(f"{each.id}: {len(found):,} effects of variants in the windows of {windows} genes")
+        print(describe_warnings(warnings), end="")
 
 
 def describe_warnings(counts) -> str:

@@ -56,6 +56,13 @@ class Run(_Strict):
     device: str = "auto"
     batch_size: int = Field(32, ge=1)
 
+    @property
+    def fetched_weights(self) -> str | None:
+        """Id in data/sources.csv of weights below ``results/sources``; None for other weights."""
+        if self.weights is None or self.weights.parts[:2] != ("results", "sources"):
+            return None
+        return "/".join(self.weights.parts[2:])
+
 
 class Evaluation(_Strict):
     """Options of the statistics."""
@@ -89,6 +96,7 @@ class Study(_Strict):
     train: dict[str, Any] = {}  # options of the demo model's training (demo.train.Recipe)
     cohort: Cohort | None = None
     runs: list[Run] = []
+    effects: list[str] = []  # genes (ids or names) whose variants are looked at one by one
     evaluation: Evaluation = Evaluation()
     published: Published | None = None
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
@@ -114,8 +122,19 @@ class Study(_Strict):
 
     @property
     def needs(self) -> list[str]:
-        """Ids of the fetched files that the study is made from."""
-        return self.published.needs if self.published else (self.simulate or {}).get("from", [])
+        """Ids of the fetched files that the study is made from, weights of its runs included."""
+        if self.published:
+            return self.published.needs
+        weights = {run.fetched_weights for run in self.runs} - {None}
+        return [*(self.simulate or {}).get("from", []), *sorted(weights)]
+
+    @property
+    def trained_weights(self) -> list[Path]:
+        """Weights that the study's own training makes: those of a simulation, not fetched."""
+        if not self.simulate:
+            return []
+        kept = {r.weights for r in self.runs if r.weights and not r.fetched_weights}
+        return sorted(resolve(path) for path in kept)
 
     @property
     def fetch_names(self) -> list[str]:

@@ -15,7 +15,7 @@ from .. import provenance, sources, tables
 from ..agreement import of_individuals
 from ..errors import HowfarError
 from ..study import Study, load_study
-from . import capstone2025, geuvadis_public, huang2023, rastogi2024, sasse2023
+from . import capstone2025, geuvadis_public, huang2023, rastogi2024, sagenet2024, sasse2023
 from .files import Files
 
 LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
@@ -23,6 +23,7 @@ LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
     "geuvadis_public": geuvadis_public.load,
     "huang2023": huang2023.load,
     "rastogi2024": rastogi2024.load,
+    "sagenet2024": sagenet2024.load,
     "sasse2023": sasse2023.load,
 }
 

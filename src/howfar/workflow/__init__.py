@@ -17,7 +17,7 @@ from pathlib import Path
 from .. import sources
 from ..cohort import input_files
 from ..errors import HowfarError
-from ..study import Study, load_study, resolve, study_file
+from ..study import Study, load_study, study_file
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 _STATISTICS = ("evaluate.py", "eqtl.py", "null.py", "stats.py", "tables.py", "pipeline.py")
@@ -99,16 +99,15 @@ class Plan:
     @property
     def possible(self) -> bool:
         """Whether the study's tables can be made from what is here."""
-        if self.study.needs:
-            return bool(self.source_files)
+        if self.study.needs and not self.source_files:
+            return False
         files = input_files(self.study).values()
         return bool(self.study.simulate) or all(p.is_file() for p in files)
 
     @property
     def trained(self) -> list[Path]:
         """Weights folders that the workflow trains (those of the demo world's model)."""
-        folders = [resolve(r.weights) for r in self.study.runs if r.weights]
-        return sorted({f for f in folders if self.study.simulate and self.results in f.parents})
+        return [f for f in self.study.trained_weights if self.results in f.parents]
 
     def stamp(self, step: str) -> str:
         """The file that says a step is done."""
