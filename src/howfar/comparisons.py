@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from . import null, stats
 from .evaluate import blocks_of
@@ -37,6 +38,21 @@ def null_p(rows: pd.DataFrame, rule: str = "as_published") -> pd.Series:
         return rows["p_null"].astype(float)
     values = (rows[c].to_numpy(float) for c in ("pearson", "null_mean", "null_sd"))
     return pd.Series(null.RULES[rule](*values), index=rows.index)
+
+
+def false_positive_rate(
+    sd: np.ndarray | float, rule: str, level: float = 0.05
+) -> np.ndarray | float:
+    """How often one more draw of the null, its |r_k| taken as normal, has p <= `level`.
+
+    sd: of the null's |r_k|. rule: a name in `null.RULES`. The p of a draw z SDs above the mean is
+    found on a grid of z (a rule's p falls with r).
+    """
+    sd = np.asarray(sd, float)
+    z = np.linspace(0, 8, 4001)
+    p = null.RULES[rule](z * sd[..., None], 0.0, sd[..., None])
+    passed = p <= level
+    return np.where(passed.any(axis=-1), norm.sf(z[passed.argmax(axis=-1)]), 0.0)[()]
 
 
 # --- two runs --------------------------------------------------------------------------------

@@ -5,13 +5,14 @@ function per figure. Statistics come from the tables and from `howfar.stats`; no
 computes an estimate of its own.
 """
 
-from .across import central, controls, distribution, ranked, volcano
+from .across import central, controls, distribution, ranked
 from .distance import trends
 from .features import lead_eqtls
 from .locus import locus_agreement, locus_facts, locus_overlap_curves, locus_overlaps, locus_plot
 from .people import scatters
 from .populations import by_population, centred_scatter, flips
 from .reference import bars, scatter
+from .significance import rule_counts, rule_error, volcano
 from .style import Shown
 from .synthesis import synthesis
 from .view import Box, View, missing, view
@@ -39,6 +40,8 @@ __all__ = [
     "missing",
     "ranked",
     "recovered",
+    "rule_counts",
+    "rule_error",
     "scatter",
     "scatters",
     "signs",

@@ -7,7 +7,6 @@ import pandas as pd
 import seaborn as sns
 from scipy import special
 
-from .. import null, stats
 from . import style
 from .reference import across_genes
 from .view import View, figure
@@ -17,11 +16,6 @@ _COLUMNS = [
     *("mean_r", "ci_low", "ci_high", "share_negative"),
 ]
 _NONE = "No correlations across people are public for this study."
-_RULES = {
-    "as_published": "as published: (|r| − m) / sqrt(s / 50)",
-    "standard_error": "standard error of the mean: (|r| − m) / (s / sqrt 50)",
-    "calibrated": "calibrated",
-}
 
 
 def main_rows(view: View) -> pd.DataFrame:
@@ -204,69 +198,6 @@ def _central_bottom(axis, table: pd.DataFrame, summary: pd.DataFrame, view: View
     axis.set(xlim=(-1, 1), yticks=[], ylim=(len(summary) - 0.6, -0.95))
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set_xlabel("correlation")
-
-
-def rules(part: pd.DataFrame) -> pd.DataFrame:
-    """One run's genes with p and q under the three rules, long: gene_id, rule, r, p, q.
-
-    A gene without p counts as p = 1 among the tests, as in the published analysis. Calibrated:
-    from the draws where the table has p_null, else from the null's mean and SD.
-    """
-    r, mean, sd = (part[c].to_numpy(float) for c in ("pearson", "null_mean", "null_sd"))
-    p = {
-        "as_published": null.as_published(r, mean, sd),
-        "standard_error": null.standard_error(r, mean, sd),
-        "calibrated": part["p_null"].to_numpy(float),
-    }
-    if part["p_null"].isna().all():
-        p["calibrated"] = null.calibrated_from_moments(r, mean, sd)
-    frames = []
-    for rule, values in p.items():
-        q = stats.benjamini_hochberg(np.where(np.isnan(values), 1.0, values))
-        frames.append(
-            pd.DataFrame({"gene_id": part["gene_id"], "rule": rule, "r": r, "p": values, "q": q})
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
-@figure("across_volcano")
-def volcano(view: View):
-    """r against -log10 p under three rules, for the first run that has a gene-specific null."""
-    table = view["across"]
-    table = table[table["population"] == "pooled"]
-    known = set(table.loc[table["null_sd"].notna(), "run_id"])
-    runs = [run for run in view.labels if run in known]
-    if not runs:
-        return "No gene-specific null is known for this study (it needs genotypes)."
-    long = rules(table[table["run_id"] == runs[0]])
-    drawn, axes = style.panels([2.4] * len(_RULES))
-    for axis, (rule, title) in zip(axes, _RULES.items(), strict=True):
-        _volcano_panel(axis, long[long["rule"] == rule], title, view.colours[runs[0]])
-    axes[-1].set_xlabel(f"r across people, {view.labels[runs[0]]}")
-    caption = (
-        f"{view.labels[runs[0]]}: each gene's r against its null, under three rules. Coloured: "
-        "q ≤ 0.05 (Benjamini-Hochberg over all genes). Only the calibrated rule keeps its error "
-        "rate; the other two find many more genes in the same data."
-    )
-    return drawn, long, caption
-
-
-def _volcano_panel(axis, part: pd.DataFrame, title: str, colour: str) -> None:
-    height = -np.log10(part["p"].clip(lower=1e-300))
-    top = max(float(np.nanquantile(height, 0.995)) * 1.05, 3.0)
-    found = part["q"] <= 0.05
-    shown = height.clip(upper=top)
-    dots = {"s": 8, "linewidths": 0, "rasterized": True}
-    axis.scatter(part["r"][~found], shown[~found], color="#b3b3b3", alpha=0.5, **dots)
-    axis.scatter(part["r"][found], shown[found], color=colour, alpha=0.7, **dots)
-    axis.set(xlim=(-1, 1), ylim=(0, top * 1.3), ylabel="−log10 p")
-    axis.axvline(0, color=style.FAINT, lw=0.8)
-    axis.set_title(title, fontsize=9.5)
-    negative = int((found & (part["r"] < 0)).sum())
-    style.note(
-        axis,
-        f"{int(found.sum())} of n = {len(part)} genes at q ≤ 0.05, {negative} of them with r < 0",
-    )
 
 
 @figure("across_ranked")
