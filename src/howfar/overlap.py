@@ -51,7 +51,7 @@ def by_chance(variants: int, sizes: Sequence[int] = SIZES, level: float = 0.95):
     """
     sizes = np.asarray(sizes)
     law = scipy_stats.hypergeom(variants, sizes, sizes)
-    return law.mean(), law.ppf((1 - level) / 2), law.ppf((1 + level) / 2)
+    return sizes**2 / variants, law.ppf((1 - level) / 2), law.ppf((1 + level) / 2)
 
 
 def rotated(first: np.ndarray, second: np.ndarray, sizes: Sequence[int] = SIZES) -> np.ndarray:

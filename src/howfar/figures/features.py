@@ -95,13 +95,14 @@ def _panel(axis, values: pd.Series, feature: str, rows: pd.DataFrame) -> None:
     label, logarithmic, unit = PANELS[feature]
     row = rows.loc[feature]
     if logarithmic:
-        values = values.clip(lower=1.0)  # a lead eQTL may lie on the TSS itself
+        # A lead eQTL may lie on the TSS itself, or be no eQTL at all.
+        values = values.clip(lower=1.0 if feature == "lead_eqtl_distance" else 0.1)
         bins = np.geomspace(values.min(), max(values.max(), values.min() * 1.01), 41)
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+        axis.xaxis.set_major_formatter(lambda x, _: f"{x:,g}")
         axis.xaxis.set_minor_formatter(lambda x, _: "")
         if values.max() < 1000:
-            axis.set_xticks([t for t in (1, 2, 5, 10, 20, 50, 100, 200) if t <= values.max()])
+            axis.set_xticks([t for t in (0.1, 1, 2, 5, 10, 20, 50, 100, 200) if t <= values.max()])
     else:
         bins = np.linspace(values.min(), values.max(), 41)
     axis.hist(values, bins=bins, color=_COLOUR, alpha=0.8, lw=0)
