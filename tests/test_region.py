@@ -1,16 +1,18 @@
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from howfar import pipeline, region
 from howfar.errors import HowfarError
-from howfar.intervals import Interval
+from howfar.expression import read_expression
+from howfar.intervals import Gene, Interval
 from howfar.reference import Reference
 from howfar.study import load_study
 from howfar.variants import VariantFile
 
-SOURCES = {"region/z.fa": "z.fa", "region/z.vcf.gz": "z.vcf.gz"}
+SOURCES = ("z.fa", "z.vcf.gz")
 
 
 def site(pos, *frequencies, alts=("T",)):
@@ -52,26 +54,78 @@ def test_linkage_is_that_of_a_coalescent(mutations):
     assert r_near > 0.9 and abs(r_far) < 0.3
 
 
-def test_the_written_cohort_reads_back(tmp_path, shared, monkeypatch):
-    folder = next((shared / "mirror" / "vgteam" / "vg").glob("*/test/1mb1kgp"))
-    monkeypatch.setattr(region.sources, "path", lambda name, **_: folder / SOURCES[name])
-    region.simulate(tmp_path)
-    reference = Reference(tmp_path / "chr20_1Mb.fa")
-    found = VariantFile(tmp_path / "chr20_1Mb.vcf.gz").read(
+@pytest.fixture(scope="module")
+def made(mutations):
+    """Expression of six genes from sites of many frequencies, some of them no SNVs."""
+    places = range(2_000, 998_000, 2_000)
+    rng = np.random.default_rng(2)
+    sites = [site(p, (f, f)) for p, f in zip(places, rng.uniform(0.02, 0.6, 498), strict=True)]
+    sites[10:400:40] = [site(s.pos, (0.3, 0.3), alts=("TC",)) for s in sites[10:400:40]]
+    genes = [Gene(f"g{i}", f"g{i}", "20", 100_000 + 160_000 * i, "+") for i in range(6)]
+    carried = region.assign_carriers(sites, *mutations)
+    names = [f"P{i}" for i in range(carried.shape[1] // 2)]
+    return genes, sites, carried, region.simulated_expression(genes, sites, carried, names, seed=3)
+
+
+def test_expression_has_the_stated_heritability(made):
+    *_, found = made
+    share = found.genetic.var(axis=1) / found.values.var(axis=1)
+    # six genes of 421 people: the mean share is known to about 0.015
+    assert share.mean() == pytest.approx(region.HERITABILITY, abs=0.04)
+    r = [np.corrcoef(found.genetic.loc[g], found.values.loc[g])[0, 1] ** 2 for g in share.index]
+    assert np.mean(r) == pytest.approx(region.HERITABILITY, abs=0.06)
+
+
+def test_causal_variants_are_common_snvs_near_the_tss_and_act_alike_in_everybody(made):
+    genes, sites, carried, found = made
+    tss = {g.gene_id: g.tss for g in genes}
+    row = {s.pos: i for i, s in enumerate(sites)}
+    assert found.causal.groupby("gene_id").size().eq(region.CAUSAL).all()
+    for gene, part in found.causal.groupby("gene_id"):
+        pos = part["variant"].str.split(":").str[1].astype(int)
+        assert (pos - tss[gene]).abs().max() <= region.WITHIN
+        assert part["variant"].str.endswith(":A:T").all()
+        dosages = carried[[row[p] for p in pos]].reshape(len(part), -1, 2).sum(axis=2)
+        share = dosages.mean(axis=1) / 2
+        assert np.allclose(share, part["frequency"])
+        assert np.minimum(share, 1 - share).min() >= 0.05
+        # the genetic part is the sum of copies times effects, in both populations
+        summed = part["effect"].to_numpy() @ dosages
+        assert np.allclose(summed - summed.mean(), found.genetic.loc[gene])
+
+
+def test_the_same_seed_draws_the_same_expression(made):
+    genes, sites, carried, found = made
+    names = list(found.values.columns)
+    again = region.simulated_expression(genes, sites, carried, names, seed=3)
+    assert again.values.equals(found.values)
+    other = region.simulated_expression(genes, sites, carried, names, seed=4)
+    assert not np.allclose(other.values, found.values)
+
+
+def test_the_study_is_written_from_fetched_files_and_reads_back(shared, results_folder):
+    mirrored = next((shared / "mirror" / "vgteam" / "vg").glob("*/test/1mb1kgp"))
+    fetched = results_folder / "sources" / "region"
+    fetched.mkdir(parents=True)
+    for name in SOURCES:
+        shutil.copy(mirrored / name, fetched)
+    pipeline.simulate(load_study("region"))
+    folder = results_folder / "region" / "data"
+    reference = Reference(folder / "chr20_1Mb.fa")
+    found = VariantFile(folder / "chr20_1Mb.vcf.gz").read(
         Interval("20", 90_000, 110_000), reference, alleles="all"
     )
     assert len(found.samples) == 421 and len(found.starts) > 100
     assert found.counts["ref mismatches"] == 0
-
-
-def test_the_study_finds_fetched_files_in_the_results_folder_in_use(shared, results_folder):
-    folder = next((shared / "mirror" / "vgteam" / "vg").glob("*/test/1mb1kgp"))
-    fetched = results_folder / "sources" / "region"
-    fetched.mkdir(parents=True)
-    for name in SOURCES.values():
-        shutil.copy(folder / name, fetched)
-    pipeline.simulate(load_study("region"))
-    assert (results_folder / "region" / "data" / "chr20_1Mb.vcf.gz.csi").is_file()
+    values = read_expression(folder / "expression.csv").values
+    assert values.shape == (11, 421) and list(values.columns) == list(found.samples)
+    causal = pd.read_csv(folder / "causal_variants.csv").iloc[0]
+    place = int(causal["variant"].split(":")[1])
+    near = VariantFile(folder / "chr20_1Mb.vcf.gz").dosages(
+        Interval("20", place - 1, place), reference
+    )
+    copies = dict(zip(map(str, near[1]), near[0].T, strict=True))[causal["variant"]]
+    assert copies.mean() / 2 == pytest.approx(causal["frequency"], rel=1e-5)
 
 
 def test_a_file_without_frequencies_names_the_line(tmp_path):

@@ -3,7 +3,9 @@
 The reference, the sites, their alleles and their frequencies in Europeans and Africans are those
 of the 1000 Genomes Project, phase 3 (fetched, source `region`). Who carries what is simulated:
 every allele takes the carriers of a mutation of like frequency nearby in a coalescent of two
-populations, so that linkage is realistic and no real person is described.
+populations, so that linkage is realistic and no real person is described. Expression is simulated
+from a few of these variants per gene, drawn without regard to any model: whatever a model predicts
+from the sequence has nothing to do with it, which makes the cohort a negative control.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ import pysam
 from . import sources
 from .demo.people import RECOMBINATION_RATE, demography
 from .errors import HowfarError
+from .genes import read_genes
+from .intervals import Gene, Variant
 from .project import project_root, results_root
 
 CONTIG, LENGTH = "20", 1_000_000
@@ -29,6 +33,11 @@ PEOPLE = {"EUR": 344, "AFR": 77}  # as many Europeans and Yoruba as in Geuvadis'
 _FIXED_COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT")
 _NEARBY = 50_000  # bp
 _MUTATION_RATE = 6e-8  # many more mutations than sites, so that a like frequency is near
+HERITABILITY = 0.2  # of expression, by the causal variants together
+CAUSAL = 3  # variants per gene
+WITHIN = 98_304  # bp of the TSS either side, as far as Enformer reads
+_COMMON = 0.05  # frequency of the rarer allele from which on a variant may be causal
+_LEVEL, _SPREAD = (3.0, 1.5), 0.4  # log units: mean and SD of genes' means; SD over people
 
 
 @dataclass(frozen=True)
@@ -108,8 +117,63 @@ def assign_carriers(sites: list[Site], places: np.ndarray, alleles: np.ndarray) 
     return carried
 
 
+@dataclass(frozen=True)
+class Simulated:
+    """Expression and what it was made from.
+
+    values, genetic: gene_id x sample, log units; genetic is the part due to the causal variants.
+    causal: gene_id, variant, effect (log units per copy of the alternative allele), frequency.
+    """
+
+    values: pd.DataFrame
+    genetic: pd.DataFrame
+    causal: pd.DataFrame
+
+
+def simulated_expression(
+    genes: list[Gene], sites: list[Site], carried: np.ndarray, samples: list[str], seed: int
+) -> Simulated:
+    """Expression of each gene: a mean, `CAUSAL` additive effects of common SNVs, and noise.
+
+    carried: as `assign_carriers` gives it. Causal SNVs lie within `WITHIN` bp of the TSS; each has
+    the same expected share of the genetic variance, and one effect in everybody. Scaled so that the
+    genetic part has `HERITABILITY` of the variance expected of expression over these people.
+    """
+    rng = np.random.default_rng([seed, 1])
+    snvs = [i for i, s in enumerate(sites) if len(s.ref) == 1 and [len(a) for a in s.alts] == [1]]
+    dosages = carried[snvs].reshape(len(snvs), -1, 2).sum(axis=2)
+    kept = [sites[i] for i in snvs]
+    drawn = [_genetic(gene, kept, dosages, rng) for gene in genes]
+    names = [gene.gene_id for gene in genes]
+    genetic = pd.DataFrame([part for part, _ in drawn], index=names, columns=samples)
+    noise = rng.normal(scale=np.sqrt(1 - HERITABILITY) * _SPREAD, size=genetic.shape)
+    level = rng.normal(*_LEVEL, size=(len(genes), 1))
+    causal = pd.concat([frame for _, frame in drawn], ignore_index=True)
+    return Simulated(genetic + noise + level, genetic, causal)
+
+
+def _genetic(
+    gene: Gene, sites: list[Site], dosages: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """The genetic part of one gene's expression over people, and its causal variants."""
+    frequency = dosages.mean(axis=1) / 2
+    common = np.minimum(frequency, 1 - frequency) >= _COMMON
+    apart = np.array([abs(site.pos - 1 - gene.start0) for site in sites])
+    chosen = rng.choice(np.flatnonzero(common & (apart <= WITHIN)), CAUSAL, replace=False)
+    effects = rng.normal(size=CAUSAL) / dosages[chosen].std(axis=1)
+    effects *= np.sqrt(HERITABILITY) * _SPREAD / (effects @ dosages[chosen]).std()
+    part = effects @ dosages[chosen]
+    variants = [str(Variant(CONTIG, s.pos, s.ref, s.alts[0])) for s in (sites[i] for i in chosen)]
+    causal = {"gene_id": gene.gene_id, "variant": variants, "effect": effects}
+    return part - part.mean(), pd.DataFrame(causal | {"frequency": frequency[chosen]})
+
+
 def simulate(folder: str | Path, seed: int = 20, sources_folder: str | Path | None = None) -> None:
-    """Write the megabase's cohort: chr20_1Mb.fa, .vcf.gz with .csi, genes.csv, samples.csv."""
+    """Write the megabase's cohort and its truth.
+
+    chr20_1Mb.fa, .vcf.gz with .csi, genes.csv, samples.csv, expression.csv; causal_variants.csv and
+    truth_values.parquet say what the expression was made from.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     fetched = Path(sources_folder or results_root() / "sources")
@@ -125,6 +189,16 @@ def simulate(folder: str | Path, seed: int = 20, sources_folder: str | Path | No
     table = pd.DataFrame({"sample": samples, "population": populations})
     table.to_csv(folder / "samples.csv", index=False)
     shutil.copyfile(project_root() / "data" / "region_genes.csv", folder / "genes.csv")
+    genes = read_genes(folder / "genes.csv")
+    _write_expression(folder, simulated_expression(genes, sites, carried, samples, seed))
+
+
+def _write_expression(folder: Path, made: Simulated) -> None:
+    made.values.rename_axis("gene_id").to_csv(folder / "expression.csv", float_format="%.5f")
+    made.causal.to_csv(folder / "causal_variants.csv", index=False, float_format="%.6g")
+    long = made.genetic.rename_axis("gene_id").reset_index()
+    long = long.melt("gene_id", var_name="sample", value_name="value_a")
+    long.to_parquet(folder / "truth_values.parquet", index=False)
 
 
 def _write_fasta(source: Path, target: Path) -> None:
