@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import HowfarError
+from .base import Layout
+from .network import NetworkModel
 
 
 def shifted(one_hot: Any, shift: int, fill: float) -> Any:
@@ -71,3 +73,58 @@ def check_shifts(name: str, shifts: Iterable[int], context: int) -> tuple[int, .
         expected=f"one or more whole numbers of bases below {context:,}, such as [-1, 0, 1]",
         do="Correct `shifts` in the run's `options` of the study file.",
     )
+
+
+def middle(name: str, whole: Layout, crop: int | None, usual: dict[int, int]) -> Layout:
+    """The layout of the bins that model `name` keeps, equally far from both ends of the window.
+
+    whole: the layout before the crop. crop: bins kept; None: `usual` for this number of bins,
+    else all. Raises HowfarError where so many bins can't lie in the middle.
+    """
+    bins = whole.n_bins
+    kept = usual.get(bins, bins) if crop is None else crop
+    if type(kept) is int and 1 <= kept <= bins and (bins - kept) % 2 == 0:
+        first = (bins - kept) // 2 * whole.bin_size
+        return Layout(whole.context, whole.bin_size, kept, first_base=first)
+    raise HowfarError(
+        f"model {name}, option crop",
+        found=f"{crop!r}",
+        expected=f"{bins} bins or fewer, by an even number",
+        do="Correct `crop` in the run's `options` of the study file.",
+    )
+
+
+class AveragingModel(NetworkModel):
+    """A `NetworkModel` whose values are means over strands and shifts of a window.
+
+    A subclass sets its layout, calls `_average` before `_ready`, and gives `_values`.
+    """
+
+    def _average(self, rc: bool, shifts: Iterable[int], n_value: float) -> str:
+        """Take the options of the average; says in words what a value is the mean of."""
+        self._rc, self._fill = bool(rc), float(n_value)
+        self._shifts = check_shifts(self.name, shifts, self.layout.context)
+        strands = "both strands" if rc else "the forward strand"
+        moved = ", ".join(map(str, self._shifts))
+        return f"Mean over {strands} and shifts of {moved} bp; N is {self._fill:g} per channel."
+
+    def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """(batch, context, 4) to (batch, len(bins), len(tracks)), as one strand is read."""
+        raise NotImplementedError
+
+    def _paired(self, tracks: Any) -> Any:
+        """Of each track, the one that holds its values in a reverse complement: itself."""
+        return tracks
+
+    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
+        paired = self._paired(tracks)
+        return mean_of_views(
+            self._one_hot(bases),
+            bins,
+            lambda one_hot, chosen: self._values(one_hot, chosen, tracks),
+            n_bins=self.layout.n_bins,
+            rc=self._rc,
+            shifts=self._shifts,
+            fill=self._fill,
+            reverse_values=lambda one_hot, chosen: self._values(one_hot, chosen, paired),
+        ).float()

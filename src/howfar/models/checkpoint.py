@@ -55,7 +55,7 @@ def _from_hub(name: str, repository: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
 
-    problem: Exception | None = None
+    problem = Exception()
     try:
         hf_hub_download(repository, "config.json")
         for file in FILES:
@@ -67,10 +67,15 @@ def _from_hub(name: str, repository: str) -> Path:
         problem = error
     raise HowfarError(
         f"model {name}, option pretrained {repository!r}",
-        found=f"no weights ({str(problem).strip().splitlines()[0]})",
+        found=f"no weights ({first_line(problem)})",
         expected="a Hugging Face repository in the cache, or a network that reaches it",
         do="Correct the name, go online once, or give `weights` as a local folder.",
     ) from problem
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
 
 
 def read_config(file: Path, model_type: str) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def read_tensors(file: Path) -> dict[str, Any]:
     except (SafetensorError, pickle.PickleError, RuntimeError, ValueError, EOFError) as error:
         raise HowfarError(
             str(file),
-            found=f"a file that can't be read ({str(error).strip().splitlines()[0][:120]})",
+            found=f"a file that can't be read ({first_line(error)})",
             expected="a whole .safetensors file, or a PyTorch file of named tensors",
             do="Fetch it again; it may have been cut off.",
         ) from error

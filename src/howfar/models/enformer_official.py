@@ -21,11 +21,11 @@ import pandas as pd
 from ..errors import HowfarError
 from ..provenance import sha256_of
 from . import MODELS
-from .averaging import check_shifts, mean_of_views
+from .averaging import AveragingModel, middle
 from .base import Layout
 from .checkpoint import locate, place, read_config, read_tensors
 from .enformer import build_network, embeddings
-from .network import NetworkModel, affordable, pick_device
+from .network import affordable, pick_device, softplus_head
 from .precision import check_precision
 
 CONTEXT, BINS, KEPT = 196_608, 1536, 896
@@ -41,7 +41,7 @@ TABLE_OFF = (
 )
 
 
-class OfficialEnformer(NetworkModel):
+class OfficialEnformer(AveragingModel):
     """Enformer with published weights, or others in the same form.
 
     Values are outputs of one species' head (after softplus): coverage summed or averaged over a
@@ -75,11 +75,11 @@ class OfficialEnformer(NetworkModel):
         self.tracks = tracks_of(species, sizes["output_heads"], targets)
         self.units = f"training-data coverage per {self.layout.bin_size}-bp bin, linear"
         self.precision = check_precision(self.name, precision, pick_device(device))
-        self._species, self._rc, self._fill = species, bool(rc), float(n_value)
-        self._shifts = check_shifts(self.name, shifts, context)
+        views = self._average(rc, shifts, n_value)
         network = network_of(sizes, file)
+        self._linear = network.heads[species][0]
         self.weights_sha256 = sha256_of(file)
-        self.notes = (self._set_gamma(network, tf_gamma), self._views())
+        self.notes = (self._set_gamma(network, tf_gamma), views)
         # The widest layers, at full length, need about four copies of their output.
         window_bytes = int(4.5 * 4 * context * sizes["dim"] / 2)
         batch_size = affordable(self.name, batch_size, window_bytes, pick_device(device))
@@ -109,41 +109,10 @@ class OfficialEnformer(NetworkModel):
         reason = "this network's features have another number" if wanted else "asked for"
         return f"Position features of kind gamma: computed by PyTorch ({reason})."
 
-    def _views(self) -> str:
-        strands = "both strands" if self._rc else "the forward strand"
-        shifts = ", ".join(map(str, self._shifts))
-        return f"Mean over {strands} and shifts of {shifts} bp; N is {self._fill:g} per channel."
-
-    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """One batch of bytes (batch, context) to (batch, bins, tracks), averaged over views."""
-
-        def values(one_hot: Any, chosen: Sequence[int]) -> Any:
-            first = self.layout.first_base // self.layout.bin_size
-            x = embeddings(self._network, one_hot, [first + b for b in chosen])
-            return self._head(x, tracks)
-
-        return mean_of_views(
-            self._one_hot(bases),
-            bins,
-            values,
-            n_bins=self.layout.n_bins,
-            rc=self._rc,
-            shifts=self._shifts,
-            fill=self._fill,
-        ).float()
-
-    def _head(self, x: Any, tracks: Any) -> Any:
-        """(batch, bins, features) to float64 (batch, bins, tracks).
-
-        Window by window in float64, so that rounding doesn't depend on a window's place in the
-        batch.
-        """
-        import torch
-
-        linear, positive = self._network.heads[self._species]
-        weight, bias = linear.weight[tracks].double(), linear.bias[tracks].double()
-        apply = torch.nn.functional.linear
-        return torch.stack([positive(apply(row, weight, bias)) for row in x.double()])
+    def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
+        first = self.layout.first_base // self.layout.bin_size
+        x = embeddings(self._network, one_hot, [first + b for b in bins])
+        return softplus_head(x, self._linear.weight[tracks], self._linear.bias[tracks])
 
 
 def load(weights: Path | None, device: str = "auto", **options: Any) -> OfficialEnformer:
@@ -177,17 +146,8 @@ def layout_of(bin_size: int, context: int, crop: int | None) -> Layout:
             f"only cut down to its central {CONTEXT:,} by the published model)",
             do="Correct `context` in the run's `options` of the study file.",
         )
-    bins = context // bin_size
-    kept = (KEPT if bins == BINS else bins) if crop is None else crop
-    if type(kept) is not int or not 1 <= kept <= bins or (bins - kept) % 2:
-        raise HowfarError(
-            "model enformer, option crop",
-            found=f"{crop!r}",
-            expected=f"a number of bins from {2 - bins % 2} to {bins}, an even number fewer "
-            f"than {bins}",
-            do="Correct `crop` in the run's `options` of the study file.",
-        )
-    return Layout(context, bin_size, kept, first_base=(bins - kept) // 2 * bin_size)
+    whole = Layout(context, bin_size, context // bin_size)
+    return middle("enformer", whole, crop, {BINS: KEPT})
 
 
 def tracks_of(species: str, heads: dict[str, int], targets: str | None) -> pd.DataFrame:

@@ -103,6 +103,18 @@ class NetworkModel(SequenceModel):
         )
 
 
+def softplus_head(x: Any, weight: Any, bias: Any) -> Any:
+    """softplus(weight x + bias): (batch, bins, features) to float64 (batch, bins, tracks).
+
+    Window by window in float64, so that rounding doesn't depend on a window's place in the batch.
+    """
+    import torch
+
+    apply, positive = torch.nn.functional.linear, torch.nn.functional.softplus
+    weight, bias = weight.double(), bias.double()
+    return torch.stack([positive(apply(row, weight, bias)) for row in x.double()])
+
+
 def _out_of_memory(error: Exception) -> bool:
     import torch
 
