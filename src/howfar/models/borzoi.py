@@ -93,8 +93,8 @@ class BorzoiModel(AveragingModel):
             return tracks
         import torch
 
-        pairs = torch.from_numpy(self.tracks["strand_pair"].to_numpy())
-        return pairs.to(tracks.device)[tracks]
+        pairs = self.tracks["strand_pair"].iloc[tracks.tolist()]
+        return torch.as_tensor(pairs.tolist(), device=tracks.device)
 
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
         x = self._network.get_embs_after_crop(one_hot.transpose(1, 2))[:, :, list(bins)]

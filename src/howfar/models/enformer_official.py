@@ -27,6 +27,7 @@ from .checkpoint import locate, place, read_config, read_tensors
 from .enformer import build_network, embeddings
 from .network import affordable, pick_device, softplus_head
 from .precision import check_precision
+from .targets import check_number, human_tracks
 
 CONTEXT, BINS, KEPT = 196_608, 1536, 896
 SIZES = {"dim": 1536, "depth": 11, "heads": 8, "attn_dim_key": 64, "num_downsamples": 7,
@@ -159,19 +160,11 @@ def tracks_of(species: str, heads: dict[str, int], targets: str | None) -> pd.Da
             expected=f"a head of the network: {', '.join(heads)}",
             do="Correct `species` in the run's `options` of the study file.",
         )
-    from .targets import human_tracks
-
     number = heads[species]
     if targets is None and species != "human":
         return pd.DataFrame({"description": [f"{species} track {k}" for k in range(number)]})
     tracks = human_tracks(None if targets is None else Path(targets))
-    if len(tracks) != number:
-        raise HowfarError(
-            "model enformer, table of tracks",
-            found=f"{len(tracks):,} tracks in {targets or 'the human table'}",
-            expected=f"{number:,}, as the {species} head of the weights has",
-            do="Give the table of these weights as the option `targets`.",
-        )
+    check_number(tracks, number, targets or f"the table of {species} tracks")
     return tracks
 
 
