@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 #: Width of every figure, inches; at 96 px an inch a telephone shows it at about 3/4 of its size.
 WIDTH = 4.9
+_DPI = 200
 INK, FAINT = "#1a1a1a", "#767676"
 #: A pale ground behind text that lies over lines or points.
 PALE = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0}
@@ -37,14 +38,14 @@ MODEL_COLOURS = {
     "enformer, joint classification (original data)": "#8C510A",
     "enformer, joint regression (mpra)": "#882255",
     # Variants of one of these, always named beside the mark: shades of grey.
-    "enformer, pairwise regression on counts": "#4d4d4d",
-    "enformer, pairwise regression after enformer's data": "#5f5f5f",
-    "enformer, pairwise regression, frozen cnn": "#717171",
-    "enformer, pairwise regression, frozen transformer": "#838383",
-    "enformer, pairwise regression, frozen cnn and transformer": "#959595",
-    "enformer, pairwise regression, random initialization": "#7a7a7a",
-    "enformer, single-sample regression, one gene per batch": "#a7a7a7",
-    "enformer, single-sample regression on z-scores": "#b5b5b5",
+    "enformer, pairwise on counts": "#4d4d4d",
+    "enformer, pairwise after enformer's data": "#5f5f5f",
+    "enformer, pairwise, frozen cnn": "#717171",
+    "enformer, pairwise, frozen transformer": "#838383",
+    "enformer, pairwise, frozen cnn and transformer": "#959595",
+    "enformer, pairwise, random initialization": "#7a7a7a",
+    "enformer, single-sample, one gene per batch": "#a7a7a7",
+    "enformer, single-sample on z-scores": "#b5b5b5",
 }
 #: Kinds of run in the order in which figures show them.
 KIND_COLOURS = {
@@ -117,7 +118,8 @@ def _spare(run_id: str) -> str:
 
 def panels(heights: list[float]) -> tuple[Figure, list]:
     """A figure of stacked panels of those heights (inches), without pyplot's global state."""
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")
+    # Laid out at the resolution of the PNG: text is wider there than on a coarser grid.
+    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained", dpi=_DPI)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     return figure, list(axes)
 
@@ -181,7 +183,7 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for kind, metadata in dateless.items():
         part = output / f".{name}.{os.getpid()}.{kind}"
-        figure.savefig(part, format=kind, dpi=200, metadata=metadata)
+        figure.savefig(part, format=kind, dpi=_DPI, metadata=metadata)
         os.replace(part, output / f"{name}.{kind}")
     part = output / f".{name}.{os.getpid()}.csv"
     data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
