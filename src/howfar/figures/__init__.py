@@ -6,9 +6,17 @@ computes an estimate of its own.
 """
 
 from .across import central, controls, distribution, ranked
+from .agreement import (
+    agreement_failures,
+    agreement_genes,
+    agreement_matrix,
+    agreement_reference,
+    variant_effects,
+)
 from .distance import trends
 from .features import lead_eqtls
 from .locus import locus_agreement, locus_facts, locus_overlap_curves, locus_overlaps, locus_plot
+from .paired import paired_density, paired_networks, paired_scatter
 from .people import scatters
 from .populations import by_population, centred_scatter, flips
 from .reference import bars, scatter
@@ -22,6 +30,10 @@ __all__ = [
     "Box",
     "Shown",
     "View",
+    "agreement_failures",
+    "agreement_genes",
+    "agreement_matrix",
+    "agreement_reference",
     "bars",
     "by_population",
     "ceiling",
@@ -38,6 +50,9 @@ __all__ = [
     "locus_overlaps",
     "locus_plot",
     "missing",
+    "paired_density",
+    "paired_networks",
+    "paired_scatter",
     "ranked",
     "recovered",
     "rule_counts",
@@ -47,6 +62,7 @@ __all__ = [
     "signs",
     "synthesis",
     "trends",
+    "variant_effects",
     "view",
     "volcano",
 ]

@@ -11,7 +11,7 @@ from .view import View, figure
 
 _RULES = {
     "as_published": "as published: (|r| − m) / sqrt(s / 50)",
-    "standard_error": "standard error of the mean: (|r| − m) / (s / sqrt 50)",
+    "standard_error": "standard error: (|r| − m) / (s / sqrt 50)",
     "calibrated": "calibrated: |r| among the null's own correlations",
 }
 _WORDS = {
@@ -139,9 +139,9 @@ def _count_bar(axis, place: int, row, colour: str) -> None:
     name = _RULES[row.rule].split(":")[0].capitalize()
     small = style.signed(row.smallest_abs_r, 2) if row.found else "none"
     text = f"{name}: {row.found} genes ({row.negative} with r < 0), smallest |r| {small}"
-    x = axis.transData + axis.get_yaxis_transform() - axis.transData
-    style.words(axis, 0.0, place - 0.34, text, 9.5, transform=x, weight="bold")
-    style.words(axis, 0.0, place + 0.36, style.wrapped(row.words, 74), 8.5, transform=x)
+    at = {"transform": axis.get_yaxis_transform()}  # x in shares of the panel
+    style.words(axis, 0.01, place - 0.34, text, 9, weight="bold", **at)
+    style.words(axis, 0.01, place + 0.36, style.wrapped(row.words, 76), 8.5, **at)
 
 
 @figure("rule_error")
@@ -150,7 +150,7 @@ def rule_error(view: View):
     rows = null_rows(view).dropna(subset=["null_sd"])
     if rows.empty:
         return _NONE
-    sd = np.linspace(*np.quantile(rows["null_sd"], [0.001, 0.999]), 80)
+    sd = np.linspace(*np.quantile(rows["null_sd"], [0.01, 0.999]), 80)
     middle = float(rows["null_sd"].median())
     drawn, (axis, below) = style.panels([2.7, 1.1])
     lines = []
@@ -165,7 +165,7 @@ def rule_error(view: View):
     axis.axvline(middle, color=style.FAINT, lw=0.8)
     axis.set(ylim=(0, 50), ylabel="% called at p ≤ 0.05")
     axis.set_title(f"Random predictors called: at the median s = {middle:.3f}", fontsize=10)
-    axis.legend(loc="center right", fontsize=9)
+    axis.legend(loc="upper left", bbox_to_anchor=(0.2, 0.8), fontsize=9)
     below.hist(rows["null_sd"], bins=60, color="#b3b3b3")
     below.set(xlabel="s, SD of the null's |r| of a gene", ylabel="genes", xlim=axis.get_xlim())
     style.note(below, f"n = {len(rows)} genes", x=0.7)

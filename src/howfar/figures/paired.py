@@ -1,0 +1,158 @@
+"""Two runs gene by gene: what averages over genes hide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .. import comparisons
+from . import style
+from .view import View, figure
+
+#: Most linear runs drawn beside the network.
+MOST = 4
+_RIVALS = ("linear", "lead_snp")
+
+
+def pairs(view: View) -> list[tuple[str, str]]:
+    """(network, rival) for each linear run with r across people, at most `MOST`.
+
+    The network's run is the one judged on the same numbers of people as the rival for most genes.
+    Lead-SNP runs stand in where a study has no other linear one.
+    """
+    table = _pooled(view)
+    kinds = view.runs.set_index("run_id")["kind"]
+    given = [run for run in view.labels if (table["run_id"] == run).any()]
+    networks = [run for run in given if kinds[run] == "network"]
+    rivals = next(
+        (found for kind in _RIVALS if (found := [r for r in given if kinds[r] == kind])), []
+    )
+    if not networks:
+        return []
+    found = [(max(networks, key=lambda n: _shared(table, n, rival)), rival) for rival in rivals]
+    return found[:MOST]
+
+
+def network_pairs(view: View) -> list[tuple[str, str]]:
+    """(other, first) of the network runs, where their people are the same for most genes."""
+    table = _pooled(view)
+    kinds = view.runs.set_index("run_id")["kind"]
+    given = [r for r in view.labels if kinds[r] == "network" and (table["run_id"] == r).any()]
+    return [(other, given[0]) for other in given[1:] if _shared(table, other, given[0]) > 0][:MOST]
+
+
+def _pooled(view: View) -> pd.DataFrame:
+    table = view["across"]
+    return table[(table["population"] == "pooled") & table["pearson"].notna()]
+
+
+def _shared(table: pd.DataFrame, first: str, second: str) -> int:
+    """Genes for which both runs have r over the same number of people."""
+    n = {r: table[table["run_id"] == r].set_index("gene_id")["n"] for r in (first, second)}
+    both = pd.DataFrame(n).dropna()
+    return int((both[first] == both[second]).sum())
+
+
+def _compared(view: View, couples: list[tuple[str, str]]) -> list[tuple]:
+    """(first, second, rows, summary) of couples with at least two genes in common."""
+    found = []
+    for first, second in couples:
+        rows = comparisons.paired(view["across"], first, second)
+        if len(rows) > 1:
+            summary = comparisons.summarise_pair(rows, view.tables["genes"])
+            found.append((first, second, rows, summary))
+    return found
+
+
+@figure("paired_scatter")
+def paired_scatter(view: View):
+    """Each gene's r of the network against its r of a linear rival."""
+    found = _compared(view, pairs(view))
+    if not found:
+        return "This study has no network and linear model with r across people for shared genes."
+    return _drawn(view, found, "a linear model on genotypes")
+
+
+@figure("paired_networks")
+def paired_networks(view: View):
+    """Each gene's r of one network run against that of another."""
+    found = _compared(view, network_pairs(view))
+    if not found:
+        return "This study has one network run only; there is no other to compare it with."
+    return _drawn(view, found, "another run of the network")
+
+
+def _drawn(view: View, found: list[tuple], rival: str):
+    drawn, axes = style.panels([3.5] * len(found))
+    for axis, (first, second, rows, summary) in zip(axes, found, strict=True):
+        _scatter(axis, view, first, second, rows, summary)
+    caption = (
+        f"One point is one gene: r across people of the first run, and of {rival} for the "
+        "same gene. On the line both do equally well. The interval of the mean difference "
+        f"resamples {found[0][3].unit}."
+    )
+    return drawn, _stacked(found), caption
+
+
+def _stacked(found: list[tuple]) -> pd.DataFrame:
+    parts = [rows.assign(first_run=a, second_run=b) for a, b, rows, _ in found]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _scatter(axis, view: View, first: str, second: str, rows, summary) -> None:
+    axis.axhline(0, color=style.FAINT, lw=0.6)
+    axis.axvline(0, color=style.FAINT, lw=0.6)
+    axis.plot([-1, 1], [-1, 1], "--", color=style.INK, lw=1)
+    dots = {"s": 8, "linewidths": 0, "rasterized": True}
+    axis.scatter(rows["first"], rows["second"], color=view.colours[second], alpha=0.4, **dots)
+    axis.set(xlim=(-1, 1), ylim=(-1, 1.62), yticks=np.arange(-1, 1.01, 0.5), aspect="auto")
+    axis.set_xlabel(style.wrapped(f"r across people, {view.labels[first]}", 60))
+    axis.set_ylabel(f"r, {style.wrapped(view.labels[second], 26)}")
+    axis.set_title(
+        f"Mean difference {style.signed(summary.difference)} "
+        f"{style.interval(*summary.difference_ci)}"
+    )
+    level = summary.genes - summary.wins - summary.losses
+    style.note(
+        axis,
+        f"n = {summary.genes} genes; mean r {style.signed(summary.means[0])} (axis across) and "
+        f"{style.signed(summary.means[1])} (axis up)\n"
+        f"below the line {summary.wins} genes, above {summary.losses}, on it {level}\n"
+        f"r over genes of the two = {style.signed(summary.r, 2)} "
+        f"{style.interval(*summary.r_ci, 2)}",
+        size=8.5,
+    )
+
+
+@figure("paired_density")
+def paired_density(view: View):
+    """Distribution over the shared genes of r of the network and of each linear rival."""
+    found = _compared(view, pairs(view))
+    if not found:
+        return "This study has no network and linear model with r across people for shared genes."
+    drawn, axes = style.panels([2.2] * len(found))
+    for axis, (first, second, rows, summary) in zip(axes, found, strict=True):
+        _densities(axis, view, first, second, rows)
+        axis.set_title(f"n = {summary.genes} genes with both", fontsize=10)
+    axes[-1].set_xlabel("r across people (one gene, one value)")
+    caption = (
+        "The same genes, both runs. Lines: means. A network's distribution is centred near 0 and "
+        "wide on both sides; a linear model, trained on people, is seldom wrong in sign."
+    )
+    return drawn, _stacked(found), caption
+
+
+def _densities(axis, view: View, first: str, second: str, rows: pd.DataFrame) -> None:
+    edges = np.linspace(-1, 1, 61)
+    for run, column in ((first, "first"), (second, "second")):
+        colour, values = view.colours[run], rows[column]
+        label = (
+            f"{style.wrapped(view.labels[run], 26)}\nmean {style.signed(values.mean())}, "
+            f"{100 * (values < 0).mean():.0f} % below 0"
+        )
+        axis.hist(values, edges, density=True, color=colour, alpha=0.45, lw=0)
+        axis.hist(values, edges, density=True, color=colour, histtype="step", lw=1.4, label=label)
+        axis.axvline(values.mean(), ymax=0.57, color=colour, lw=1.2)
+    top = axis.get_ylim()[1]
+    axis.set(xlim=(-1, 1), ylim=(0, top * 1.7), ylabel="density")
+    axis.legend(loc="upper left", fontsize=8.5, borderaxespad=0.2, ncols=2)
