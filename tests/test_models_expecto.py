@@ -336,7 +336,7 @@ def test_each_content_is_computed_once(load, haplotypes, block, monkeypatch):
     assert np.ptp(plain[2:, 0, 0]) > 1e-3 and (found[0] == found[1]).all()
 
 
-@pytest.mark.parametrize("engine", ["distinct", "plain"])
+@pytest.mark.parametrize("engine", ["shared", "plain"])
 def test_a_windows_value_depends_on_no_other_window(load, haplotypes, engine, monkeypatch):
     every = load(engine=engine).predict(haplotypes, [0], [0, 1])
     for i in (2, 5):
@@ -413,12 +413,17 @@ def full(shared, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_full_network_of_the_oracle(shared, full):
+@pytest.mark.parametrize(
+    ("turns", "kind"),
+    [((False,), "forward"), ((True,), "reverse"), ((False, True), "strand_mean")],
+)
+def test_the_full_network_of_the_oracle(shared, full, turns, kind, monkeypatch):
+    monkeypatch.setattr(full.beluga, "_turns", turns)
     windows, expected = oracle(shared, "beluga_full")
     filled = np.full((6, full.beluga.layout.context), ord("N"), np.uint8)
     filled[:, :2000] = windows
     found = full.beluga.predict(filled, [0], range(2002))[:, 0]
-    np.testing.assert_allclose(found, expected["strand_mean"], atol=1e-5)
+    np.testing.assert_allclose(found, expected[kind], atol=1e-5)
 
 
 @pytest.mark.slow

@@ -72,6 +72,7 @@ class BelugaModel(NetworkModel):
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
         """Probabilities float32 (n, bins, tracks); see `SequenceModel`."""
+        self._check(windows)
         check_letters(self.name, windows, self._letters)
         return super().predict(windows, bins, tracks)
 

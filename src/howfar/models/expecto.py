@@ -24,6 +24,7 @@ import pandas as pd
 
 from ..errors import HowfarError
 from ..provenance import sha256_of
+from ..study import resolve
 from . import gblinear
 from .base import Layout
 from .beluga import LETTERS, STEP, WINDOW, BelugaModel, check_letters, choice, weights_file
@@ -58,7 +59,7 @@ class ExpectoModel(NetworkModel):
 
     weights: Beluga's state dict. tissues: files of linear models, or folders of them; by default
     the ``.save`` files beside `weights`. base_score: for text dumps (`gblinear.read`).
-    engine: 'distinct' computes each content of a block of `block` neighbouring windows once, over
+    engine: 'shared' computes each content of a block of `block` neighbouring windows once, over
     all windows and calls; 'plain' computes every window of 2,000 bp by itself, to compare with.
     block: a divisor of 200. batch_size: blocks given to Beluga at once. iupac: see `BelugaModel`.
     """
@@ -75,14 +76,15 @@ class ExpectoModel(NetworkModel):
         batch_size: int = 8,
         tissues: str | Path | Sequence[str | Path] | None = None,
         base_score: float | None = None,
-        engine: str = "distinct",
+        engine: str = "shared",
         block: int = 10,
         iupac: str = "mixture",
     ) -> None:
         """Load and check; HowfarError for unusable files, device, or option."""
         self.name = "expecto"
         self._letters = choice("iupac", iupac, LETTERS)
-        self._sums = choice("engine", engine, {"distinct": self._distinct, "plain": self._plain})
+        self._sums = choice("engine", engine, {"shared": self._shared, "plain": self._plain})
+        self.engine = engine
         self._block = 1 if engine == "plain" else _checked_block(block)
         models = [gblinear.read(path, base_score) for path in _tissue_files(tissues, weights)]
         self.beluga = BelugaModel(
@@ -128,7 +130,7 @@ class ExpectoModel(NetworkModel):
         features = np.array([self.features(window) for window in windows]).reshape(shape)
         return np.tensordot(features, self.coefficients, 2)
 
-    def _distinct(self, windows: np.ndarray) -> np.ndarray:
+    def _shared(self, windows: np.ndarray) -> np.ndarray:
         """The linear part, float64 (n, tissues), each content of a block computed once."""
         if len(self._known) > _REMEMBERED:
             self._known.clear()
@@ -201,11 +203,15 @@ def _checked_block(block: int) -> int:
 
 
 def _tissue_files(given: str | Path | Sequence[str | Path] | None, weights: Path) -> list[Path]:
-    """The files of linear models, sorted within a folder; .json only where no .save is."""
+    """The files of linear models, sorted within a folder; .json only where no .save is.
+
+    Paths count from the current folder, or are as in a study file (`study.resolve`).
+    """
     if given is None or isinstance(given, (str, Path)):
         given = [weights.parent if given is None else given]
     files = []
     for path in map(Path, given):
+        path = path if path.exists() else resolve(path)
         folder = sorted(path.rglob("*.save")) or sorted(path.rglob("*.json"))
         files += folder if path.is_dir() else [path]
     if files:
