@@ -1,0 +1,368 @@
+"""Do models agree? On reference sequences, on people, on which genes they fail, on variants."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .. import agreement
+from . import style
+from .view import View, figure
+
+_PAIR = ["run_id", "other_id"]
+_NO_PEOPLE = "Two models' predictions for the same people are not public for this study."
+_NO_REFERENCE = "This study has the reference predictions of one model at most."
+_NO_EFFECTS = (
+    "Effects of single variants have not been predicted for this study; `effects` in its file "
+    "names the genes for which they are."
+)
+_MARKED = 3  # variants of a gene that are named, per model
+_TILE = 2.35  # inches, a panel of a grid of two columns
+
+
+def compared(view: View, what: str) -> pd.DataFrame:
+    """One row per pair of runs of what `numbers` says about them, pairs in drawing order.
+
+    what: 'median', 'share_negative', 'reference', 'across' or 'effects.<gene_id>'. Columns run_id,
+    other_id (in drawing order, so that either may come first in the number's id), value, ci_low,
+    ci_high, n.
+    """
+    rows = []
+    for run, other in combinations(view.labels, 2):
+        first, second = sorted((run, other))
+        found = view.number(f"{first}.agreement.{second}.{what}")
+        if found is not None:
+            ends = {"ci_low": found.ci_low, "ci_high": found.ci_high, "n": int(found.n)}
+            rows.append({"run_id": run, "other_id": other, "value": found.value} | ends)
+    return pd.DataFrame(rows, columns=[*_PAIR, "value", "ci_low", "ci_high", "n"])
+
+
+def _runs_in(view: View, pairs: pd.DataFrame) -> list[str]:
+    named = set(pairs["run_id"]) | set(pairs["other_id"])
+    return [run for run in view.labels if run in named]
+
+
+def _span(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+# --- matrices ---------------------------------------------------------------------------------
+
+
+@figure("agreement_matrix")
+def agreement_matrix(view: View):
+    """Agreement of every pair of runs on reference sequences, and on people below it."""
+    parts = {
+        "reference": (compared(view, "reference"), "On genes: Spearman's ρ of reference"),
+        "people": (compared(view, "median"), "On people: median r over genes"),
+    }
+    parts = {name: part for name, part in parts.items() if len(part[0])}
+    if not parts:
+        return f"{_NO_REFERENCE} {_NO_PEOPLE}"
+    sizes = [1.0 + 0.62 * (len(_runs_in(view, pairs)) - 1) for pairs, _ in parts.values()]
+    drawn, axes = style.panels(sizes)
+    for axis, (pairs, words) in zip(axes, parts.values(), strict=True):
+        _matrix(axis, pairs, view)
+        title = f"{words}: {_extremes(pairs['value'])},\nn = {_span(pairs['n'])} genes"
+        axis.set_title(title, fontsize=9.5)
+    caption = (
+        "Agreement of two models, with its 95 % block-bootstrap interval. On genes: their "
+        "predictions from the reference sequence, ranked. On people: for each gene the correlation "
+        "of their predictions over people, of which the median over genes is shown. Models that "
+        "agree on which gene is high need not agree on who is high."
+    )
+    return drawn, pd.concat([p.assign(panel=n) for n, (p, _) in parts.items()]), caption
+
+
+def _matrix(axis, pairs: pd.DataFrame, view: View) -> None:
+    """The lower triangle: a row per run but the first, a column per run but the last."""
+    runs = _runs_in(view, pairs)
+    size = len(runs) - 1
+    grid = np.full((size, size), np.nan)
+    for row in pairs.itertuples():
+        y, x = runs.index(row.other_id) - 1, runs.index(row.run_id)
+        grid[y, x] = row.value
+        dark = abs(row.value) > 0.6
+        text = f"{style.signed(row.value, 2)}\n"
+        ends = style.interval(row.ci_low, row.ci_high, 2)
+        colour = "white" if dark else style.INK
+        axis.text(x, y - 0.02, text, ha="center", va="center", fontsize=10, color=colour)
+        axis.text(x, y + 0.22, ends, ha="center", va="center", fontsize=7.5, color=colour)
+    axis.imshow(grid, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
+    axis.set_xticks(range(size), [style.wrapped(view.labels[r], 12) for r in runs[:-1]])
+    axis.set_yticks(range(size), [style.wrapped(view.labels[r], 16) for r in runs[1:]])
+    axis.tick_params(length=0, labelsize=8.5)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+# --- gene by gene -----------------------------------------------------------------------------
+
+
+def _people(view: View) -> pd.DataFrame:
+    """Rows of table `agreement` of the runs shown, with an r."""
+    table = view["agreement"].dropna(subset=["pearson"])
+    return table[table["other_id"].isin(view.labels)]
+
+
+@figure("agreement_genes")
+def agreement_genes(view: View):
+    """The distribution over genes of two models' correlation on people, a row per pair."""
+    table, pairs = _people(view), compared(view, "median")
+    if table.empty or pairs.empty:
+        return _NO_PEOPLE
+    drawn, (axis,) = style.panels([0.8 + 0.66 * len(pairs)])
+    negative = compared(view, "share_negative").set_index(_PAIR)["value"]
+    for place, row in enumerate(pairs.itertuples()):
+        first, second = sorted((row.run_id, row.other_id))
+        mine = table[(table["run_id"] == first) & (table["other_id"] == second)]
+        _ridge(axis, place, mine["pearson"].to_numpy(float), view.colours[row.run_id])
+        text = (
+            f"{view.labels[row.run_id]}, {view.labels[row.other_id]}: median "
+            f"{style.signed(row.value, 2)} {style.interval(row.ci_low, row.ci_high, 2)},\n"
+            f"n = {row.n} genes, {_span(mine['n'])} people, "
+            f"{100 * negative[row.run_id, row.other_id]:.0f} % below 0"
+        )
+        style.words(axis, -0.98, place - 0.38, text, 8, va="bottom")
+        axis.plot(row.value, place + 0.3, "o", mfc="white", mec=style.INK, ms=5)
+    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(pairs) - 0.6, -0.95))
+    axis.axvline(0, color=style.INK, lw=0.8)
+    axis.set_xlabel("r of the two models' predictions over people, one gene each")
+    axis.set_title(f"Median r {_extremes(pairs['value'])} over {len(pairs)} pair(s) of models")
+    caption = (
+        "For each gene, the correlation over people of two models' predictions; its distribution "
+        "over genes, with the median (white). Below 0 the models put the same people in opposite "
+        "orders. Populations are pooled."
+    )
+    return drawn, table, caption
+
+
+def _extremes(values: pd.Series) -> str:
+    low, high = style.signed(values.min(), 2), style.signed(values.max(), 2)
+    return low if low == high else f"{low} to {high}"
+
+
+def _ridge(axis, place: float, values: np.ndarray, colour: str) -> None:
+    """A histogram that stands on one line, or ticks where there are few values."""
+    base = place + 0.3
+    if len(values) < 30:
+        axis.vlines(values, base - 0.22, base, color=colour, lw=1.5)
+    else:
+        height, edges = np.histogram(values, bins=np.linspace(-1, 1, 81))
+        smooth = np.convolve(height, np.ones(3) / 3, mode="same") / max(height.max(), 1) * 0.42
+        axis.fill_between((edges[1:] + edges[:-1]) / 2, base, base - smooth, color=colour, lw=0)
+    axis.plot([-1, 1], [base, base], color=style.FAINT, lw=0.6)
+
+
+# --- the same genes? --------------------------------------------------------------------------
+
+
+def _tiles(count: int) -> tuple[Figure, list]:
+    """A grid of small square panels, two a row."""
+    rows = -(-count // 2)
+    width = style.WIDTH if count > 1 else _TILE * 1.3
+    drawn = Figure(figsize=(width, _TILE * 1.12 * rows), layout="constrained")
+    axes = drawn.subplots(rows, min(count, 2), squeeze=False).ravel()
+    for spare in axes[count:]:
+        spare.remove()
+    return drawn, list(axes[:count])
+
+
+@figure("agreement_failures")
+def agreement_failures(view: View):
+    """One model's r across people against another's: do they fail on the same genes?"""
+    found = compared(view, "across")
+    kinds = view.runs.set_index("run_id")["kind"]
+    networks = found["run_id"].map(kinds).eq("network") | found["other_id"].map(kinds).eq("network")
+    found = found[networks]
+    if found.empty:
+        return _NO_PEOPLE
+    pooled = view["across"].query("population == 'pooled'")
+    wide = pooled.pivot(index="gene_id", columns="run_id", values="pearson").astype(float)
+    drawn, axes = _tiles(len(found))
+    data = []
+    for axis, row in zip(axes, found.itertuples(), strict=True):
+        both = wide[[row.run_id, row.other_id]].dropna()
+        x, y = both[row.run_id], both[row.other_id]
+        axis.axhline(0, color=style.FAINT, lw=0.8)
+        axis.axvline(0, color=style.FAINT, lw=0.8)
+        _points(axis, x, y, view.colours[row.other_id])
+        axis.set(xlim=(-1, 1), ylim=(-1, 1))
+        _named(axis, view, row, "r, ")
+        data.append(both.set_axis(["r", "other_r"], axis=1).assign(run=row.run_id,
+                                                                   other=row.other_id))  # fmt: skip
+    drawn.suptitle(f"Same genes? ρ of the two r is {_extremes(found['value'])}", fontsize=10.5,
+                   fontweight="bold", x=0.02, ha="left")  # fmt: skip
+    caption = (
+        "Correlation of prediction and expression across people, of two models; one point is one "
+        "gene. ρ near 1: models succeed and fail on the same genes. Both are held against the same "
+        "expression, whose noise they share."
+    )
+    return drawn, pd.concat(data).reset_index(), caption
+
+
+def _points(axis, x: pd.Series, y: pd.Series, colour: str) -> None:
+    size, alpha = (6, 0.35) if len(x) > 50 else (22, 0.8)
+    axis.scatter(x, y, s=size, alpha=alpha, color=colour, linewidths=0, rasterized=len(x) > 50)
+
+
+def _named(axis, view: View, row, what: str) -> None:
+    """Axes named by the two runs of a pair, and rho with its interval as the panel's title."""
+    axis.set_xlabel(style.wrapped(what + view.labels[row.run_id], 28), fontsize=8.5)
+    axis.set_ylabel(style.wrapped(what + view.labels[row.other_id], 28), fontsize=8.5)
+    ends = style.interval(row.ci_low, row.ci_high, 2)
+    axis.set_title(f"ρ = {style.signed(row.value, 2)} {ends}\nn = {row.n:,} genes", fontsize=8.5)
+    axis.tick_params(labelsize=8)
+
+
+# --- reference --------------------------------------------------------------------------------
+
+
+@figure("agreement_reference")
+def agreement_reference(view: View):
+    """Ranks of the reference predictions of two models, one panel per pair."""
+    found = compared(view, "reference")
+    if found.empty:
+        return _NO_REFERENCE
+    table = view["reference"].pivot(index="gene_id", columns="run_id", values="prediction")
+    drawn, axes = _tiles(len(found))
+    data = []
+    for axis, row in zip(axes, found.itertuples(), strict=True):
+        both = table[[row.run_id, row.other_id]].dropna().astype(float)
+        ranks = (both.rank(pct=True) - 0.5 / len(both)) * 100
+        ranks.columns = ["percentile", "other_percentile"]
+        _points(axis, ranks["percentile"], ranks["other_percentile"], view.colours[row.other_id])
+        axis.set(xlim=(0, 100), ylim=(0, 100), xticks=[0, 50, 100], yticks=[0, 50, 100])
+        _named(axis, view, row, "percentile, ")
+        data.append(ranks.assign(run=row.run_id, other=row.other_id))
+    drawn.suptitle(f"Reference sequences: ρ = {_extremes(found['value'])}", fontsize=10.5,
+                   fontweight="bold", x=0.02, ha="left")  # fmt: skip
+    caption = (
+        "Percentile rank of each gene's prediction from the reference sequence, of two models; one "
+        "point is one gene. Ranks, as the models' scales differ. ρ is Spearman's, with its 95 % "
+        "block-bootstrap interval."
+    )
+    return drawn, pd.concat(data).reset_index(), caption
+
+
+# --- variants ---------------------------------------------------------------------------------
+
+
+def _effects(view: View, gene: str) -> tuple[pd.DataFrame, pd.Series] | str:
+    """The effects in one gene's window and the gene's row; a text where there are none.
+
+    gene: id or name; empty for the first gene that has effects. In a study with private people,
+    variants below its lowest frequency are left out: a rare one can be one person's.
+    """
+    table = agreement.variants_of(view["effects"])
+    if table.empty:
+        return _NO_EFFECTS
+    genes = view.tables["genes"].set_index("gene_id")
+    there = genes[genes.index.isin(table["gene_id"])]
+    wanted = there if not gene else there[(there.index == gene) | (there["name"] == gene)]
+    if wanted.empty:
+        return f"{gene} is not among the genes with effects: {', '.join(sorted(there['name']))}."
+    table = table[table["gene_id"] == wanted.index[0]]
+    if view.study.individuals != "public":
+        table = table[table["maf"] >= view.study.evaluation.min_maf]
+    return table.drop(columns=["slope", "slope_se", "p", "pip"]), wanted.iloc[0]
+
+
+@figure("variant_effects")
+def variant_effects(view: View, gene: str = ""):
+    """Every variant of a gene's window by each model, the strongest named; models compared."""
+    found = _effects(view, gene)
+    if isinstance(found, str):
+        return found
+    table, place = found
+    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    pairs = compared(view, f"effects.{place.name}")
+    drawn, axes = style.panels([2.15] * len(runs) + [2.6] * len(pairs))
+    units = view.runs.set_index("run_id")["units"]
+    tops = {run: _top(table[table["run_id"] == run]) for run in runs}
+    for axis, run in zip(axes, runs, strict=False):
+        _track(axis, table[table["run_id"] == run], tops[run], view.colours[run])
+        axis.set_title(f"{view.labels[run]}: {_biggest(tops[run])}", fontsize=9.5)
+        axis.set_ylabel(style.wrapped(f"effect ({units[run]})", 24), fontsize=8.5)
+        axis.set_xlabel(f"position − TSS of {place['name']} (bp)")
+    for axis, row in zip(axes[len(runs) :], pairs.itertuples(), strict=True):
+        _against(axis, table, row, tops, view)
+    caption = (
+        f"{place['name']}: the prediction from the reference sequence with one variant put in, "
+        "less that from the reference; every variant of the cohort in the model's window. A "
+        "point's area is the variant's frequency. Named and dark: the variants that drive the "
+        "prediction among people, largest |effect| × √(2 MAF (1 − MAF))."
+    )
+    return drawn, table, caption
+
+
+def _top(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["driven"] > 0].nlargest(_MARKED, "driven")
+
+
+def _short(variant: str) -> str:
+    """Position and alleles of a variant; long alleles cut."""
+    _, position, ref, alt = variant.rsplit(":", 3)
+    cut = [a if len(a) <= 6 else f"{a[:5]}…" for a in (ref, alt)]
+    return f"{int(position):,} {cut[0]}>{cut[1]}"
+
+
+def _biggest(top: pd.DataFrame) -> str:
+    if top.empty:
+        return "no variant has an effect"
+    first = top.iloc[0]
+    return f"most by {_short(first['variant'])}, effect {style.signed(first['effect'], 3)}"
+
+
+def _size(table: pd.DataFrame) -> pd.Series:
+    return 8 + 110 * table["maf"].astype(float)
+
+
+def _track(axis, table: pd.DataFrame, top: pd.DataFrame, colour: str) -> None:
+    x, y = table["distance"].astype(float), table["effect"].astype(float)
+    axis.vlines(x, 0, y, color=colour, lw=0.7, alpha=0.6)
+    axis.scatter(x, y, s=_size(table), color=colour, alpha=0.45, linewidths=0)
+    axis.axhline(0, color=style.INK, lw=0.8)
+    axis.axvline(0, color=style.FAINT, lw=0.8, ls="--")
+    low, high = min(y.min(), 0), max(y.max(), 0)
+    room = 0.35 * max(high - low, 1e-9)
+    axis.set_ylim(low - room, high + room)
+    axis.scatter(top["distance"], top["effect"], s=_size(top), color=colour, edgecolor=style.INK)
+    for row in top.itertuples():
+        _name_point(axis, row.distance, row.effect, row.variant, x)
+    style.note(axis, f"n = {len(table):,} variants", y=0.99, size=8.5)
+
+
+def _name_point(axis, x: float, y: float, variant: str, every: pd.Series) -> None:
+    """The variant beside its point, on the side where there is room."""
+    right = x < (every.min() + every.max()) / 2
+    axis.annotate(
+        _short(variant), (x, y), xytext=(6 if right else -6, 5 if y >= 0 else -5),
+        textcoords="offset points", fontsize=8, ha="left" if right else "right",
+        va="bottom" if y >= 0 else "top",
+    )  # fmt: skip
+
+
+def _against(axis, table: pd.DataFrame, row, tops: dict[str, pd.DataFrame], view: View) -> None:
+    """Effects of one run against another's, the drivers of either dark."""
+    wide = table.pivot(index="variant", columns="run_id", values="effect").astype(float)
+    both = wide[[row.run_id, row.other_id]].dropna()
+    x, y = both[row.run_id], both[row.other_id]
+    marked = both.index.isin([*tops[row.run_id]["variant"], *tops[row.other_id]["variant"]])
+    axis.axhline(0, color=style.FAINT, lw=0.8)
+    axis.axvline(0, color=style.FAINT, lw=0.8)
+    axis.scatter(x[~marked], y[~marked], s=16, color="#b3b3b3", linewidths=0)
+    axis.scatter(x[marked], y[marked], s=30, color=style.INK, linewidths=0)
+    axis.set_xlabel(f"effect, {view.labels[row.run_id]}")
+    axis.set_ylabel(style.wrapped(f"effect, {view.labels[row.other_id]}", 24))
+    same = int((np.sign(x) == np.sign(y)).sum())
+    ends = style.interval(row.ci_low, row.ci_high, 2)
+    axis.set_title(
+        f"ρ = {style.signed(row.value, 2)} {ends}, n = {row.n} variants,\n"
+        f"{same} with the same sign",
+        fontsize=9.5,
+    )
