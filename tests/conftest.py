@@ -57,6 +57,7 @@ class CountLetters(base.SequenceModel):
     name, units, weights_sha256 = "count", "letters per bin", "0" * 64
     layout = base.Layout(CONTEXT, BIN, CONTEXT // BIN)
     tracks = pd.DataFrame({"description": ["G", "C"]})
+    windows_at_once = 4
     seen = 0
 
     def predict(self, windows, bins, tracks):

@@ -86,7 +86,7 @@ def shared(tower, bins: int, **options) -> blocks.SharedTower:
 
 def features(engine, windows, batch=3) -> torch.Tensor:
     with torch.inference_mode():
-        return torch.cat(list(engine.features(windows, batch)))
+        return torch.cat([found[:real] for found, real in engine.features(windows, batch)])
 
 
 def plain(tower, windows) -> torch.Tensor:

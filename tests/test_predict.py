@@ -80,7 +80,7 @@ def test_windows_go_to_the_model_in_blocks_whatever_their_number(
     sizes = []
     original = model.predict
     model.predict = lambda *given: sizes.append(len(given[0])) or original(*given)
-    monkeypatch.setattr(predict, "_BATCHES", 2)  # 2 windows at a time
+    monkeypatch.setattr(model, "windows_at_once", 2)
     _, blocks, same = run(study, tmp_path / "blocks")
     assert sizes == [2, 2, 2, 1]  # of 4 and 3 windows
     assert blocks.equals(whole) and same.equals(reference)

@@ -191,7 +191,7 @@ def _run_row(study: Study, run: Run, model: SequenceModel) -> dict:
         "context": model.layout.context,
         "alleles": run.alleles or study.cohort.alleles,
         "precision": model.precision,
-        "engine": "plain",
+        "engine": model.engine,
     }
 
 

@@ -43,8 +43,6 @@ _ELEMENTWISE = {
     "log10p1": lambda x: np.log10(1 + x),
 }
 _AXES = {"haplotypes": 1, "bins": 2, "tracks": 3}
-#: Batches of windows in memory at once; genes are put together to fill them.
-_BATCHES = 4
 _REDUCE = {"sum": np.sum, "mean": np.mean}
 
 
@@ -147,6 +145,7 @@ def open_store(
         "alleles": run.alleles or study.cohort.alleles,
         "unphased": study.cohort.unphased,
         "precision": model.precision,
+        "engine": model.engine,
         "units": model.units,
         "samples": hashlib.sha256("\n".join(samples).encode()).hexdigest(),
         "inputs": {
@@ -222,7 +221,7 @@ def predict_genes(
     the cohort. Genes with fewer windows (one person has three) share a block: a window's values
     depend on nothing else in its batch, so they are the same however windows are grouped.
     """
-    room = _BATCHES * run.batch_size
+    room = model.windows_at_once
     waiting: list[tuple[Gene, np.ndarray, np.ndarray]] = []
     for gene in genes:
         built = cohort.windows(

@@ -49,6 +49,10 @@ class SequenceModel(ABC):
     precision: str = "float32"
     device: str = "cpu"
     oriented: bool = False
+    #: How many windows `predict` had best be given at once: a few batches.
+    windows_at_once: int = 128
+    #: 'shared' where work is shared between windows, 'plain' where each is computed alone.
+    engine: str = "plain"
 
     def tss_index(self, strand: str) -> int:
         """0-based index of the TSS base in the window as the model reads it."""

@@ -107,11 +107,12 @@ class SharedTower:
         #: Bins asked for, and bins for which the tower was run (halos and filling included).
         self.bins_asked, self.bins_run = 0, 0
 
-    def features(self, windows: np.ndarray, batch: int) -> Iterator[Any]:
-        """Features of `windows` (uint8 (n, bases)), in batches of up to `batch` windows.
+    def features(self, windows: np.ndarray, batch: int) -> Iterator[tuple[Any, int]]:
+        """Features of `windows` (uint8 (n, bases)), in batches of `batch` windows.
 
-        Yields tensors (windows, n_bins, channels) in the order of `windows`. New contents are
-        looked for in as many windows at a time as the memory holds.
+        Yields (features (batch, n_bins, channels), how many of them are real) in the order of
+        `windows`: a last batch is filled up with its last window, so that every batch has one
+        shape. New contents are looked for in as many windows at a time as the memory holds.
         """
         keys = [self._keys(window) for window in windows]
         start = 0
@@ -119,7 +120,8 @@ class SharedTower:
             stop = self._reach(keys, start, batch)
             self._compute_missing(windows[start:stop], keys[start:stop])
             for first in range(start, stop, batch):
-                yield self._gather(keys[first : min(first + batch, stop)])
+                part = keys[first : min(first + batch, stop)]
+                yield self._gather(part + part[-1:] * (batch - len(part))), len(part)
             start = stop
 
     def _keys(self, window: np.ndarray) -> list[bytes]:

@@ -7,7 +7,8 @@ The demo's small Enformer is one: an ``enformer_pytorch`` network whose folder h
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,26 @@ import pandas as pd
 
 from ..errors import HowfarError
 from ..provenance import sha256_of
+from .attention import Transformer
 from .base import Layout
-from .network import NetworkModel
+from .blocks import halo_of
+from .shared import Parts, SharedNetwork
 
 
-class EnformerModel(NetworkModel):
+class EnformerModel(SharedNetwork):
     """A small Enformer read from a folder of weights.
 
     Values are the head's outputs (linear, after softplus) in the units of ``config.json``.
     """
 
     def __init__(
-        self, name: str, weights: Path | None, *, device: str = "auto", batch_size: int = 8
+        self,
+        name: str,
+        weights: Path | None,
+        *,
+        device: str = "auto",
+        batch_size: int = 8,
+        engine: str = "shared",
     ) -> None:
         """Load and check; HowfarError as `load_model` says."""
         config = _config(name, weights)
@@ -42,6 +51,7 @@ class EnformerModel(NetworkModel):
         self.weights_sha256 = sha256_of(file)
         self._regions = config["regions"]
         self._ready(_network(config["hparams"], file), device, batch_size)
+        self._share(parts_of(self._network, self._head), engine)
 
     def region_of(self, gene_id: str) -> str | None:
         """'train', 'valid' or 'test', by the contig the gene lies on; None if not known."""
@@ -49,7 +59,10 @@ class EnformerModel(NetworkModel):
 
     def _forward(self, bases, bins: Sequence[int], tracks):
         """One batch of bytes (batch, context) to (batch, bins, tracks): heads where asked for."""
-        x = embeddings(self._network, self._one_hot(bases), bins).double()
+        return self._head(embeddings(self._network, self._one_hot(bases), bins), tracks)
+
+    def _head(self, x, tracks):
+        x = x.double()
         linear, positive = self._network.heads["human"]
         # The head in float64: vectorised softplus rounds by a row's place in the batch, by one
         # unit in the last place of float32.
@@ -117,13 +130,36 @@ def _network(hparams: dict, file: Path):
     return network
 
 
+def tower(network: Any, one_hot: Any) -> Any:
+    """Features of bins: (batch, length, 4) to (batch, length // bin size, dim)."""
+    return network.conv_tower(network.stem(one_hot.transpose(1, 2))).transpose(1, 2)
+
+
+def parts_of(
+    network: Any,
+    head: Callable[[Any, Any], Any],
+    first: int = 0,
+    views: tuple[tuple[int, bool], ...] = ((0, False),),
+) -> Parts:
+    """An Enformer in its two parts. head: (embeddings, tracks) to values. first: bins cropped."""
+    transformer = Transformer(network)
+
+    def after(features: Any, bins: Sequence[int], tracks: Any) -> Any:
+        kept = transformer(features, [first + b for b in bins])
+        return head(network.final_pointwise(kept), tracks)
+
+    kernels = [network.stem[0], *(block[0][2] for block in network.conv_tower)]
+    halo = halo_of([k.kernel_size[0] for k in kernels], 2 ** len(kernels))
+    return Parts(partial(tower, network), after, kernels[-1].out_channels, halo, views)
+
+
 def embeddings(network: Any, one_hot: Any, bins: Sequence[int]) -> Any:
     """What an Enformer's heads read: (batch, length, 4) to (batch, len(bins), 2 dim).
 
     bins: numbered along the whole window, before any crop; no other bin passes the last layer.
     """
-    x = network.conv_tower(network.stem(one_hot.transpose(1, 2))).transpose(1, 2)
-    return network.final_pointwise(network.transformer(x)[:, list(bins)])
+    x = network.transformer(tower(network, one_hot))
+    return network.final_pointwise(x[:, list(bins)])
 
 
 def build_network(hparams: dict[str, Any]):

@@ -34,6 +34,11 @@ class NetworkModel(SequenceModel):
         self._network = network.to(self.device).eval()
         self._table = torch.from_numpy(encoding_table(n_value)).to(self.device)
 
+    @property
+    def windows_at_once(self) -> int:
+        """A few batches: a cohort's windows are never all in memory."""
+        return 4 * self.batch_size
+
     def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
         """One batch: uint8 tensor (batch, context) to float32 tensor (batch, bins, tracks).
 
