@@ -1,3 +1,4 @@
+import dataclasses
 import gzip
 import hashlib
 import subprocess
@@ -7,10 +8,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from howfar import cli, tables
+from howfar import cli, doctor, sources, tables
+from howfar.errors import HowfarError
+from howfar.models import MODELS
 
 COMMANDS = ["fetch", "simulate", "sequences", "predict", "evaluate", "numbers", "run", "bench",
-            "doctor"]  # fmt: skip
+            "doctor", "models", "predict-sequences"]  # fmt: skip
 
 
 def howfar(*words, **kw) -> subprocess.CompletedProcess:
@@ -82,3 +85,65 @@ def test_sequences_as_fasta_are_those_of_the_checksums(shared, region, tmp_path)
 def test_sequences_wants_one_output(region):
     done = howfar("sequences", *region, "--context", 501)
     assert done.returncode == 2 and "neither --out nor --checksums" in done.stderr
+
+
+def test_models_are_listed_without_torch(results_folder):
+    done = howfar("models")
+    assert done.returncode == 0
+    for name, entry in MODELS.items():
+        assert f"{name}: {entry.title}" in done.stdout
+        assert f"licence of the weights: {entry.licence}" in done.stdout
+    assert "weights not here; unverified" in done.stdout
+    words = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom howfar import cli\n"
+        "done = CliRunner().invoke(cli.app, ['models'])\n"
+        "sys.exit(done.exit_code or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
+
+
+@pytest.fixture
+def bound(tmp_path, monkeypatch):
+    """A mirror with ExPecto's files (made up), and the rows that describe them."""
+    rows = {}
+    for name in ("deepsea.beluga.pth", "Cells_EBV-transformed_lymphocytes.save"):
+        known = sources.sources()[f"expecto/{name}"]
+        url = f"https://host.example/{name}"
+        rows[known.id] = dataclasses.replace(known, url=url, sha256="", bytes=0)
+        place = tmp_path / "mirror" / "host.example" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(name)
+    monkeypatch.setattr(sources, "sources", lambda: rows)
+    monkeypatch.setenv("HOWFAR_MIRROR", str(tmp_path / "mirror"))
+    return ["--results", str(tmp_path / "results"), "fetch", "expecto"]
+
+
+def test_a_licence_must_be_agreed_to(bound, tmp_path, monkeypatch):
+    runner, fetched = CliRunner(), tmp_path / "results" / "sources" / "expecto"
+    refused = runner.invoke(cli.app, bound)
+    assert isinstance(refused.exception, HowfarError)
+    assert "--accept-licence" in str(refused.exception) and not fetched.exists()
+    assert "To be fetched" in refused.output and "Princeton Academic Use" in refused.output
+
+    monkeypatch.setattr(cli, "_terminal", lambda: True)
+    declined = runner.invoke(cli.app, bound, input="n\n")
+    assert declined.exit_code == 1 and not fetched.exists()
+    assert "not-for-profit" in declined.output and "use-agreement" in declined.output
+    agreed = runner.invoke(cli.app, bound, input="y\n")
+    assert agreed.exit_code == 0 and len(list(fetched.iterdir())) == 2
+    again = runner.invoke(cli.app, bound)  # all there: nothing to agree to
+    assert again.exit_code == 0 and "Do you agree" not in again.output
+
+
+def test_a_licence_may_be_agreed_to_beforehand(bound):
+    done = CliRunner().invoke(cli.app, [*bound, "--accept-licence"])
+    assert done.exit_code == 0 and "2 fetched" in done.output
+
+
+def test_a_verification_ends_with_its_verdict(results_folder, monkeypatch):
+    for fits in (True, False):
+        monkeypatch.setattr(doctor, "verified", lambda *_, fits=fits: ("the report\n", fits))
+        done = CliRunner().invoke(cli.app, ["doctor", "--verify", "xpresso"])
+        assert done.exit_code == (not fits) and done.output == "the report\n"
+    done = howfar("doctor", "--verify", "xpresso")
+    assert done.returncode == 2 and "howfar fetch xpresso" in done.stderr

@@ -1,4 +1,7 @@
-from howfar import doctor
+import pytest
+
+from howfar import doctor, sources, verified
+from howfar.models import MODELS
 from howfar.study import load_study
 
 
@@ -20,3 +23,30 @@ def test_every_study_is_reported(results_folder):
     text = doctor.report(None, results_folder)
     for name in ("demo", "geuvadis_public", "huang2023", "region", "sasse2023"):
         assert f"Study {name}:" in text
+
+
+@pytest.fixture
+def outcome() -> dict:
+    """What a verification of Xpresso might have found."""
+    return {"verified": True, "candidate": "TSS at 6,999", "largest_difference": 2e-7,
+            "difference": "absolute", "tolerance": 1e-6}  # fmt: skip
+
+
+def test_models_say_what_is_there_and_what_was_verified(results_folder, outcome):
+    def line(name):
+        text = doctor.report("huang2023", results_folder)
+        return next(part for part in text.splitlines() if part.startswith(f"  {name}:"))
+
+    assert line("xpresso") == "  xpresso: weights MISSING; unverified; `howfar fetch xpresso`"
+    for name in MODELS:
+        assert "unverified" in line(name)
+    folder = results_folder / "sources"
+    for source in sources.select(["xpresso"]):
+        file = folder / source.id
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"0" * source.bytes)
+    assert line("xpresso") == "  xpresso: weights here; unverified"
+    verified.keep("xpresso", outcome, results_folder)
+    assert "verified (absolute difference 2.0e-07 on " in line("xpresso")
+    verified.keep("xpresso", outcome | {"verified": False}, results_folder)
+    assert "does not fit" in line("xpresso")

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from howfar import verified
 from howfar.demo import train, world
 from howfar.errors import HowfarError
-from howfar.models import load_model
+from howfar.models import MODELS, load_model
 from howfar.models.base import encoding_table, parse_bins
+from howfar.verify import RECIPES
 
 BINS = [127, 128, 129]
 
@@ -95,7 +99,7 @@ def test_wrong_input_is_named(weights, model, windows, tmp_path):
     short = _broken(weights, tmp_path / "c", lambda c: None)
     (short / "weights.safetensors").write_bytes(b"nothing")
     for message, call in {
-        "one of basenji2, borzoi, demo-enformer": lambda: load_model("enformr", weights),
+        "one of basenji2, beluga, borzoi, demo-enformer": lambda: load_model("enformr", weights),
         "no `weights`": lambda: load_model("demo-enformer"),
         r"config\.json: found no such file": lambda: load_model("demo-enformer", tmp_path),
         "weights of the architecture": lambda: load_model("demo-enformer", wider),
@@ -121,3 +125,15 @@ def test_a_users_own_model_is_loaded_by_its_path(tmp_path, monkeypatch):
         load_model("my_models:lod")
     with pytest.raises(HowfarError, match="No module named 'my_model'"):
         load_model("my_model:load")
+
+
+def test_every_entry_says_what_a_user_must_know():
+    for name, entry in MODELS.items():
+        assert entry.title and entry.reads and entry.gives and entry.checked and entry.licence, name
+        assert entry.published or "unverified" in verified.state(name, "nowhere")
+    assert set(RECIPES) == {name for name, entry in MODELS.items() if entry.published}
+
+
+def test_a_loader_is_imported_only_when_it_is_called():
+    words = "import sys, howfar.models; sys.exit(any('torch' in m for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

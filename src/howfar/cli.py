@@ -58,24 +58,57 @@ def _options(
 
 @app.command()
 def fetch(
-    studies: Annotated[
+    names: Annotated[
         list[str],
-        typer.Argument(help="Studies of data/sources.csv, e.g. huang2023 sasse2023 region."),
+        typer.Argument(
+            help="Studies and models, e.g. huang2023 sasse2023 region xpresso enformer basenji2 "
+            "expecto."
+        ),
     ],
     quick: Annotated[
         bool, typer.Option(help="Fetch only what the study files of these studies need.")
     ] = False,
+    accept_licence: Annotated[
+        bool,
+        typer.Option(
+            "--accept-licence", help="Agree to a licence that has to be agreed to (ExPecto's)."
+        ),
+    ] = False,
 ) -> None:
-    """Fetch public files, checked by SHA-256, with their licences.
+    """Fetch public files and weights of models, checked by SHA-256, with their licences.
 
-    HOWFAR_MIRROR=FOLDER reads FOLDER/owner/repository/commit/path instead of the network.
+    A large file that was cut off is continued. HOWFAR_MIRROR=FOLDER reads
+    FOLDER/owner/repository/commit/path, or FOLDER/host/path, instead of the network.
     """
     from . import sources
 
-    wanted = _needs(studies) if quick else studies
-    report = sources.fetch(wanted, folder=_State.results / "sources")
+    wanted = _needs(names) if quick else names
+    folder = _State.results / "sources"
+    lacking = sources.missing(wanted, folder)
+    announced = sources.announce(lacking)
+    if announced:
+        typer.echo(announced, err=True)
+    accepted = accept_licence or _agrees(sources.licences_to_accept(lacking))
+    report = sources.fetch(wanted, folder=folder, accepted=accepted)
     typer.echo(report.summary())
     raise typer.Exit(0 if report.ok else 1)
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _agrees(licences: list[str]) -> bool:
+    """Ask on a terminal; without one nothing is agreed to, and the fetch says what to do."""
+    from .sources import CONSENT
+
+    if not (licences and _terminal()):
+        return False
+    for name in licences:
+        words, address = CONSENT[name]
+        typer.echo(f"Licence {name}: {words}\nIts text: {address}", err=True)
+        typer.confirm("Do you agree to it?", abort=True, err=True)
+    return True
 
 
 def _needs(studies: list[str]) -> list[str]:
@@ -175,6 +208,52 @@ def predict(
 
 
 @app.command()
+def models() -> None:
+    """The models: what each reads and gives, its licence, what it needs, what was verified."""
+    from .verified import models_table
+
+    for row in models_table(_State.results):
+        weights = {"yes": "weights here", "no": "weights not here"}.get(row["present"], "no fetch")
+        typer.echo(f"{row['name']}: {row['title']}; {weights}; {row['verified']}")
+        typer.echo(f"  reads {row['reads']}; gives {row['gives']}")
+        typer.echo(f"  licence of the weights: {row['licence']}; needs {row['needs']}")
+        typer.echo(f"  {row['checked']}")
+
+
+@app.command("predict-sequences")
+def predict_sequences(
+    model: Annotated[str, typer.Option(help="See `howfar models`; or package.module:loader.")],
+    fasta: Annotated[Path, typer.Option(help="Sequences of the model's own input length.")],
+    csv: Annotated[Path, typer.Option(help="Sequence names and values, to write.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="File or folder; default: what `howfar fetch` brought.")
+    ] = None,
+    tracks: Annotated[
+        list[str] | None,
+        typer.Option(help="all, numbers (5110,4980), a description, or a regular expression."),
+    ] = None,
+    bins: Annotated[str, typer.Option(help="all, centreK, 443..452, or 447,448.")] = "all",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    options: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value of the model, as in a study file's `options`; repeatable."),
+    ] = None,
+) -> None:
+    """Predict plain sequences: one row each, one column per track and bin.
+
+    Sequences are read as they stand, already on the strand that the model reads. Letters beyond
+    ACGTN are read as the model's authors read them, or refused.
+    """
+    from .plain_sequences import predict_file
+
+    rows = predict_file(
+        model, weights, fasta, csv, tracks=tracks or ["all"], bins=bins, device=device,
+        options=options or [],
+    )  # fmt: skip
+    typer.echo(f"{rows:,} sequences in {csv}")
+
+
+@app.command()
 def evaluate(study: StudyOption = "demo") -> None:
     """Make a study's result tables, from predictions or from published tables."""
     from .pipeline import evaluate as run
@@ -255,11 +334,28 @@ def book() -> None:
 @app.command()
 def doctor(
     study: Annotated[str, typer.Option(help="Say what this study still lacks.")] = "",
+    verify: Annotated[
+        str, typer.Option(help="A model: hold it against its published predictions.")
+    ] = "",
+    weights: Annotated[
+        Path | None, typer.Option(help="With --verify: other weights than the fetched ones.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="With --verify: auto, cpu, cuda, cuda:1.")] = "auto",
 ) -> None:
-    """What is installed, which device is seen, which data are here, what is missing."""
-    from .doctor import report
+    """What is installed, which device is seen, which data are here, what is missing.
 
-    typer.echo(report(study or None, _State.results), nl=False)
+    With --verify MODEL: reproduce the published reference predictions of the genes whose whole
+    window lies in the real megabase (`howfar fetch MODEL huang2023 region`), say which choice of
+    bins, scale and strands fits and how well, and record the verdict.
+    """
+    from .doctor import report, verified
+
+    if not verify:
+        typer.echo(report(study or None, _State.results), nl=False)
+        return
+    text, fits = verified(verify, weights, device, _State.results)
+    typer.echo(text, nl=False)
+    raise typer.Exit(0 if fits else 1)
 
 
 @bench.command("haplotypes")

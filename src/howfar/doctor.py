@@ -9,6 +9,7 @@ from pathlib import Path
 from . import sources
 from .cohort import input_files
 from .study import Study, load_study, resolve, study_names
+from .verified import keep, models_table
 
 _PACKAGES = ("torch", "enformer-pytorch", "cyvcf2", "pyfaidx", "papermill", "jupyter-book",
              "snakemake", "pandas", "seaborn", "statsmodels")  # fmt: skip
@@ -21,9 +22,23 @@ _PROGRAMS = {
 
 def report(study: str | None, results: Path) -> str:
     """The report for one study, or for all that the project has."""
-    parts = [_software(), _device(), _models()]
+    parts = [_software(), _device(), _models(results)]
     parts += [_study(load_study(name), results) for name in ([study] if study else study_names())]
     return "\n".join(parts)
+
+
+def verified(model: str, weights: Path | None, device: str, results: Path) -> tuple[str, bool]:
+    """(the report of `verify.verify`, whether a candidate fits); the outcome is recorded.
+
+    What other weights than the fetched ones give is reported and not recorded.
+    """
+    from .verify import verify
+
+    found = verify(model, weights, folder=results / "sources", device=device)
+    text = found.summary()
+    if weights is None:
+        text += f"recorded in {keep(model, found.outcome(), results)}\n"
+    return text, found.verified
 
 
 def _software() -> str:
@@ -49,13 +64,14 @@ def _device() -> str:
     return "\n".join(["Device", *lines]) + "\n"
 
 
-def _models() -> str:
-    from .models import MODELS
-
-    own = "or package.module:loader, for one of your own"
-    return "\n".join(
-        ["Models (`model` of a run)", *(f"  {m}" for m in sorted(MODELS)), f"  {own}\n"]
-    )
+def _models(results: Path) -> str:
+    lines = ["Models (`model` of a run; `howfar models` says more)"]
+    for row in models_table(results):
+        here = {"yes": "weights here", "no": "weights MISSING"}.get(row["present"], "")
+        parts = [part for part in (here, row["verified"]) if part]
+        parts += [row["needs"]] if row["present"] != "yes" else []
+        lines.append(f"  {row['name']}: {'; '.join(parts)}")
+    return "\n".join([*lines, "  or package.module:loader, for one of your own\n"])
 
 
 def _study(study: Study, results: Path) -> str:

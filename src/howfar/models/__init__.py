@@ -23,7 +23,8 @@ class Entry:
     <name>` brings; the first is, or lies in the folder of, the weights. `extra`: the extra of the
     package that the model needs, if any. `checked`: what its numbers were held against.
     `licence`: of the weights. `published`: the model's column in the published reference
-    predictions of Huang et al. 2023, which `howfar doctor --verify <name>` reproduces.
+    predictions of Huang et al. 2023, which `howfar doctor --verify <name>` reproduces. `iupac`:
+    the model's option of that name for IUPAC letters beyond ACGTN as its authors read them.
     """
 
     module: str
@@ -36,6 +37,7 @@ class Entry:
     extra: str = ""
     licence: str = ""
     published: str = ""
+    iupac: str = ""
 
     def load(self, weights: Path | None, device: str, **options: Any) -> SequenceModel:
         """The model; HowfarError as `load_model` says."""
@@ -93,6 +95,18 @@ MODELS: dict[str, Entry] = {
         ("expecto/deepsea.beluga.pth", "expecto/Cells_EBV-transformed_lymphocytes.save"),
         licence="Princeton Academic Use",
         published="ExPecto",
+        iupac="error",
+    ),
+    "beluga": Entry(
+        "beluga",
+        "load",
+        "Beluga, the chromatin network of ExPecto (Zhou et al. 2018)",
+        "2,000 bp, either strand",
+        "2,002 probabilities of chromatin features",
+        "arithmetic held against the original code with seeded weights",
+        ("expecto/deepsea.beluga.pth",),
+        licence="Princeton Academic Use",
+        iupac="error",
     ),
     "xpresso": Entry(
         "xpresso",
