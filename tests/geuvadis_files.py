@@ -35,6 +35,7 @@ def make_huang(folder: Path, rng: np.random.Generator) -> None:
     write(folder, huang2023.EQTLS, "\n".join([header, *lines]) + "\n")
     models = ["Xpresso", "Enformer", "Basenji2", "ExPecto"]
     frame = pd.DataFrame(rng.normal(size=(GENES, 4)), index=keys(), columns=models)
+    frame["Enformer"] = np.exp(frame["Enformer"])
     write(folder, huang2023.PREDICTIONS, frame.rename_axis("gene").to_csv())
 
 

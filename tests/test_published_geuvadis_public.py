@@ -10,7 +10,7 @@ import pytest
 from scipy import stats as reference
 
 from geuvadis_files import GENES, joined, make_geuvadis, read
-from howfar import published, sources
+from howfar import published, sources, tables
 from howfar.errors import HowfarError
 from howfar.published import geuvadis_public, huang2023
 from howfar.study import load_study
@@ -19,6 +19,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 needs_mirror = pytest.mark.skipif(
     not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
 )
+needs_numbers = pytest.mark.skipif(
+    not (SHARED / "expected_numbers.csv").is_file(), reason="no ../shared/expected_numbers.csv"
+)
+STUDIES = ("capstone2025", "geuvadis_public")  # with private and with public individuals
 
 
 def load(name: str, folder: Path) -> dict[str, pd.DataFrame]:
@@ -178,12 +182,95 @@ def test_genes_and_features_keep_what_the_files_say(geuvadis):
     assert values["ENSG00000000006", "cv_expression"] == pytest.approx(tpm.std() / tpm.mean())
 
 
+# --- the real tables -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """Tables of a public and a private study from the mirrored files, written and read again."""
+    results = tmp_path_factory.mktemp("results")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
+    words = [*STUDIES, geuvadis_public.CLASSES]
+    assert sources.fetch(words, results / "sources", progress=False).ok
+    patch.undo()
+    for name in STUDIES:
+        published.write_tables(name, results)
+    return results, {name: tables.load(name, results) for name in STUDIES}
+
+
 @needs_mirror
-def test_geuvadis_as_the_readers_are_told(tmp_path, monkeypatch):
+def test_provenance_names_every_input_with_its_checksum(real):
+    results, _ = real
+    found = tables.read_provenance(tables.path_of(results, "geuvadis_public", "across"))["inputs"]
+    known = sources.sources()
+    assert {n: v["sha256"] for n, v in found.items()} == {
+        n: known[n].sha256 for n in load_study("geuvadis_public").published.needs
+    }
+
+
+@needs_mirror
+def test_real_individuals_lie_apart_and_only_where_public(real):
+    results, _ = real
+    assert {p.parent.parent.name for p in results.glob("*/individuals/*.parquet")} == {
+        "geuvadis_public"
+    }
+    frame = tables.read(tables.path_of(results, "geuvadis_public", "individuals"), "individuals")
+    assert frame.notna()[["predicted", "observed"]].all(axis=None)
+    shareable = results / "geuvadis_public" / "tables"
+    for file in shareable.glob("*.parquet"):
+        text = pd.read_parquet(file).select_dtypes(exclude="number").to_csv()
+        assert not any(s in text for s in frame["sample"].unique()), file.name
+
+
+def geuvadis_numbers(found: tables.Tables, classes: pd.Series) -> dict[str, float]:
+    across = found["across"]
+    pooled = across[across["population"] == "pooled"].set_index(["run_id", "gene_id"])["pearson"]
+    numbers = {}
+    names = {
+        "top1": "top_snp",
+        "lasso": "lasso",
+        "enet": "elastic_net",
+        "bslmm": "bslmm",
+        "baseline": "enformer_split",
+    }
+    for word, run in names.items():
+        for split, label in (("random_split", "random"), ("yri_split", "pop")):
+            r = pooled[run].reindex(classes[classes == split].index).fillna(0)
+            assert len(r) == 200
+            numbers[f"R.ind.{word}.{label}"] = r.mean()
+            numbers[f"R.ind.{word}.{label}.neg"] = (r < 0).sum()
+    features = found["features"].set_index(["feature", "gene_id"])["value"]
+    for split in ("random_split", "yri_split"):
+        h2 = features["h2"].reindex(classes[classes == split].index)
+        numbers[f"R.h2.all_samples.{split}"] = np.sqrt(h2.clip(lower=0)).mean()
+    counts = found["within"]["population"].value_counts()
+    return numbers | {"R.split.yri": counts["YRI"], "R.split.nonyri": counts["EUR"]}
+
+
+@needs_mirror
+@needs_numbers
+def test_published_numbers_are_reproduced(real):
+    results, found = real
+    genes = huang2023.gene_list(published.Files([huang2023.GENES], "", results / "sources"))
+    classes = pd.read_csv(results / "sources" / geuvadis_public.CLASSES, index_col=0)["class"]
+    classes = classes.rename(index=huang2023.ids_of(genes))
+    ours = geuvadis_numbers(found["geuvadis_public"], classes)
+    given = pd.read_csv(SHARED / "expected_numbers.csv").set_index("id").dropna(subset=["value"])
+    common = given[given.index.isin(ours)]
+    assert len(common) >= 12
+    wrong = {
+        i: (ours[i], row["value"])
+        for i, row in common.iterrows()
+        if abs(ours[i] - row["value"]) > row["tolerance"] + 1e-8
+    }
+    assert not wrong
+
+
+@needs_mirror
+def test_geuvadis_as_the_readers_are_told(real):
     """Means, ranges and spreads that the book states in words."""
-    monkeypatch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
-    assert sources.fetch(["geuvadis_public"], tmp_path, progress=False).ok
-    across = published.load_published(load_study("geuvadis_public"), tmp_path)["across"]
+    across = real[1]["geuvadis_public"]["across"]
     pooled = across[(across["run_id"] == "enformer") & (across["population"] == "pooled")]
     r = pooled["pearson"].dropna()
     assert (len(r), round(r.mean(), 4)) == (499, 0.0438)

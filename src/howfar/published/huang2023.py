@@ -153,6 +153,8 @@ def reference(files: Files, genes: pd.DataFrame, observed: pd.DataFrame) -> pd.D
     frame = gene_rows(files, PREDICTIONS, frame, ids_of(genes))
     if frame.index.duplicated().any() or frame.isna().any(axis=None):
         raise files.bad(PREDICTIONS, "repeated genes or empty cells", "one number per model, gene")
+    if frame["Enformer"].lt(0).any():
+        raise files.bad(PREDICTIONS, "values of Enformer below 0", "its outputs, 0 or more")
     median = observed.median(axis=1).reindex(frame.index)
     parts = [
         pd.DataFrame(
