@@ -227,6 +227,8 @@ def share_interval(
     hits: pd.Series, gene_ids: pd.Series, genes: pd.DataFrame, draws: int = 2000, seed: int = 1
 ) -> tuple[float, float]:
     """Interval of a mean of `hits` (any numbers), resampling the blocks of their genes."""
+    if not len(hits):
+        return float("nan"), float("nan")
     blocks, _ = blocks_of(genes, gene_ids)
     values = hits.to_numpy(float)
     low, high = stats.block_bootstrap(

@@ -13,7 +13,9 @@ from .agreement import (
     agreement_reference,
     variant_effects,
 )
+from .attribution import attribution_profile, driver_motifs, driver_sequences
 from .distance import trends
+from .drivers import driver_counts, driver_distance, driver_support, fine_mapped
 from .features import lead_eqtls
 from .locus import locus_agreement, locus_facts, locus_overlap_curves, locus_overlaps, locus_plot
 from .paired import paired_density, paired_networks, paired_scatter
@@ -34,6 +36,7 @@ __all__ = [
     "agreement_genes",
     "agreement_matrix",
     "agreement_reference",
+    "attribution_profile",
     "bars",
     "by_population",
     "ceiling",
@@ -41,7 +44,13 @@ __all__ = [
     "centred_scatter",
     "controls",
     "distribution",
+    "driver_counts",
+    "driver_distance",
+    "driver_motifs",
+    "driver_sequences",
+    "driver_support",
     "false_positives",
+    "fine_mapped",
     "flips",
     "lead_eqtls",
     "locus_agreement",

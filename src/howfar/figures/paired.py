@@ -136,8 +136,8 @@ def paired_density(view: View):
         axis.set_title(f"n = {summary.genes} genes with both", fontsize=10)
     axes[-1].set_xlabel("r across people (one gene, one value)")
     caption = (
-        "The same genes, both runs. Lines: means. A network's distribution is centred near 0 and "
-        "wide on both sides; a linear model, trained on people, is seldom wrong in sign."
+        "The same genes, both runs. Lines: means. Genes left of 0 are predicted in the wrong "
+        "direction."
     )
     return drawn, _stacked(found), caption
 

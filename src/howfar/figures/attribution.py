@@ -1,0 +1,183 @@
+"""What the network reads around the drivers of its predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.patches import PathPatch
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D
+
+from .. import comparisons
+from . import style
+from .drivers import TYPES, first_run, mains, of_run
+from .view import View, figure
+
+#: Okabe and Ito's green, blue, orange and vermilion.
+LETTERS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
+_SIZE = "main_driver_relative_size"
+_LEVELS = (0.1, 0.2)
+_ALPHABET = {letter: TextPath((0, 0), letter, size=1) for letter in "ACGT"}
+
+
+def _rows(view: View, name: str) -> pd.DataFrame:
+    table = view["summary"]
+    return table[table["set"] == name]
+
+
+@figure("attribution_profile")
+def attribution_profile(view: View):
+    """Mean contribution of bases around main drivers, supported against unsupported."""
+    table = _rows(view, "driver_profile")
+    if table.empty:
+        return "No attributions around drivers are public for this study."
+    sides = ["reference", "variant"]
+    drawn, axes = style.panels([2.1, 2.1, 1.9])
+    for axis, side in zip(axes, sides, strict=False):
+        _profile_panel(axis, table[table["method"] == side])
+        axis.set_title(f"Around main drivers, {side} sequence")
+    axes[1].set_xlabel("bp from the driver, forward strand")
+    shares = _shares(view)
+    _share_panel(axes[2], shares)
+    caption = (
+        "How strongly the prediction depends on each base around the main driver of a gene: mean "
+        "size of the base's contribution, relative to the largest effect of any base within 1 kb "
+        "of the TSS; bands are 95 % intervals by block bootstrap. Variant sequence: with the "
+        "driver's allele set in. Below: genes in which the driver's own base reaches 10 % or 20 % "
+        "of the largest, in either sequence."
+    )
+    return drawn, pd.concat([table, shares]), caption
+
+
+def _profile_panel(axis, table: pd.DataFrame) -> None:
+    for kind, colour in TYPES.items():
+        part = table[table["group"] == kind].sort_values("x")
+        if part.empty:
+            continue
+        peak = part.loc[part["x"].abs().idxmin()]
+        label = f"{kind}, n = {int(part['n'].iloc[0])}: {100 * peak['value']:.1f} % at the driver"
+        low, high = (100 * part[c].astype(float) for c in ("ci_low", "ci_high"))
+        axis.fill_between(part["x"], low, high, color=colour, alpha=0.25, lw=0)
+        axis.plot(part["x"], 100 * part["value"], color=colour, label=label)
+    axis.set(xlim=(-20, 20), ylabel="% of the gene's largest")
+    axis.set_ylim(0, axis.get_ylim()[1] * 1.3)
+    axis.axvline(0, ymax=0.75, color=style.FAINT, lw=0.8)
+    axis.legend(loc="upper left", fontsize=8.5)
+
+
+def _shares(view: View) -> pd.DataFrame:
+    """Share of genes whose main driver reaches each level: group, x, value, n, ci_low, ci_high."""
+    run = first_run(view)
+    size = view["features"]
+    size = size[size["feature"] == _SIZE].set_index("gene_id")["value"]
+    drivers = mains(of_run(view, "drivers", run)) if run else pd.DataFrame({"gene_id": []})
+    types = comparisons.driver_types(drivers) if run else pd.Series(dtype=str)
+    rows = []
+    for kind in TYPES:
+        ids = drivers["gene_id"][types == kind]
+        ids = ids[ids.isin(size.index)]
+        for level in _LEVELS if len(ids) else ():
+            hits = size[ids].ge(level).astype(float)
+            ends = comparisons.share_interval(hits, ids, view.tables["genes"])
+            rows.append((kind, level, hits.mean(), len(ids), *ends))
+    found = pd.DataFrame(rows, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
+    return found.assign(set="driver_size_reached")
+
+
+def _share_panel(axis, shares: pd.DataFrame) -> None:
+    for place, row in enumerate(shares.sort_values(["x", "group"]).itertuples()):
+        axis.barh(place, 100 * row.value, color=TYPES[row.group], height=0.7)
+        axis.plot([100 * row.ci_low, 100 * row.ci_high], [place] * 2, color=style.INK, lw=1.4)
+        text = f"{row.group}, at least {100 * row.x:.0f} %: {100 * row.value:.1f} %, n = {row.n}"
+        style.words(axis, max(100 * row.ci_high, 0) + 1.5, place, text, 8.5)
+    axis.set(xlim=(0, 155), yticks=[], ylim=(len(shares) - 0.5, -0.5), xticks=range(0, 101, 20))
+    axis.set_xlabel("% of genes whose main driver reaches the level")
+
+
+@figure("driver_motifs")
+def driver_motifs(view: View):
+    """Groups of main-driver windows alike in attribution, as logos."""
+    return _logos(view, "attribution", "attribution at the main driver")
+
+
+@figure("driver_sequences")
+def driver_sequences(view: View):
+    """Groups of driver windows alike in sequence, as logos."""
+    return _logos(view, "sequence", "sequence at the driver")
+
+
+def _logos(view: View, method: str, words: str):
+    table = _rows(view, "driver_motif")
+    table = table[table["method"] == method]
+    if table.empty:
+        return "No sequence windows around drivers are public for this study."
+    counts = _rows(view, "driver_motif_grouped")
+    counts = counts[counts["method"] == method].set_index("group")
+    ranks = sorted(table["replicate"].unique())
+    drawn, axes = style.panels([0.6, *[1.0] * len(ranks)])
+    for axis, rank in zip(axes[1:], ranks, strict=True):
+        part = table[table["replicate"] == rank]
+        heights = part.pivot(index="x", columns="group", values="value")
+        _logo(axis, information(heights) if method == "sequence" else heights)
+        axis.set_title(f"Group {rank}: n = {int(part['n'].iloc[0])} windows", fontsize=9.5)
+    unit = "bits" if method == "sequence" else "mean contribution"
+    axes[len(ranks) // 2 + 1].set_ylabel(unit)
+    axes[-1].set_xlabel("bp from the middle of the window")
+    _grouped_words(axes[0], counts, words)
+    return drawn, pd.concat([table, counts.reset_index()]), _logo_caption(method, table)
+
+
+def _grouped_words(axis, counts: pd.DataFrame, words: str) -> None:
+    found, control = (int(counts.loc[kind, "value"]) for kind in ("drivers", "shuffled"))
+    axis.axis("off")
+    axis.set_title(f"Windows grouped by {words}")
+    text = (
+        f"{found} of n = {int(counts['n'].iloc[0])} windows lie in groups of at least 10;\n"
+        f"with the positions of each window shuffled, {control}"
+    )
+    style.note(axis, text, x=0, y=0.9)
+
+
+def _logo_caption(method: str, table: pd.DataFrame) -> str:
+    height = "information of the base frequencies (bits)"
+    if method == "attribution":
+        height = "mean contribution of the base, each window scaled to length 1; below 0: the "
+        height += "base lowers the prediction"
+    return (
+        f"The {table['replicate'].nunique()} largest groups of 13-base windows around drivers, "
+        "aligned with shifts up to 4 bp and on both strands, joined by average linkage at a mean "
+        f"likeness of 0.5. Letter height: {height}. The shuffled windows tell how much grouping "
+        "base composition alone gives."
+    )
+
+
+def information(frequency: pd.DataFrame) -> pd.DataFrame:
+    """Height of each letter in bits: frequency times (2 - entropy) of its position."""
+    known = frequency.clip(lower=1e-9)
+    entropy = -(known * np.log2(known)).sum(axis=1)
+    return frequency.mul((2 - entropy).clip(lower=0), axis=0)
+
+
+def _logo(axis, heights: pd.DataFrame) -> None:
+    """Letters stacked at each position (rows of `heights`), the highest on top; minus downwards."""
+    for place, row in heights.dropna().iterrows():
+        up, down = 0.0, 0.0
+        for letter, height in row.sort_values(key=np.abs).items():
+            if height >= 0:
+                _letter(axis, letter, place, up, height)
+                up += height
+            else:
+                _letter(axis, letter, place, down + height, -height)
+                down += height
+    total = heights.clip(lower=0).sum(axis=1).max(), heights.clip(upper=0).sum(axis=1).min()
+    axis.set(xlim=(-6.6, 6.6), ylim=(min(1.1 * total[1], 0), 1.1 * max(total[0], 1e-9)))
+    axis.axhline(0, color=style.INK, lw=0.8)
+    axis.set_xticks(range(-6, 7, 2))
+
+
+def _letter(axis, letter: str, place: float, base: float, height: float) -> None:
+    path = _ALPHABET[letter]
+    box = path.get_extents()
+    fit = Affine2D().translate(-box.x0, -box.y0).scale(0.9 / box.width, height / box.height)
+    moved = fit.translate(place - 0.45, base).transform_path(path)
+    axis.add_patch(PathPatch(moved, facecolor=LETTERS[letter], lw=0))
