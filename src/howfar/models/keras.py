@@ -17,9 +17,29 @@ from typing import Any
 import numpy as np
 
 from ..errors import HowfarError
+from ..project import results_root
 
 #: What a layer owns: array name ('kernel', 'bias', 'gamma', ...) to shape, as Keras stores it.
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+def locate(name: str, weights: Path | None, source: str) -> Path:
+    """The file of weights of model `name`; HowfarError where there is none.
+
+    weights: a file, or a folder that holds it under its published name; None: what `howfar fetch`
+    brought. source: id of the published file in ``data/sources.csv``.
+    """
+    fetched = results_root() / "sources" / source
+    file = fetched if weights is None else weights
+    file = file / fetched.name if file.is_dir() else file
+    if file.is_file():
+        return file
+    raise HowfarError(
+        str(file),
+        found="no such file",
+        expected=f"the weights of model {name}",
+        do=f"Run `howfar fetch {name}`, or correct `weights`.",
+    )
 
 
 def read_weights(path: Path, architecture: Sequence[Shapes]) -> list[dict[str, np.ndarray]]:

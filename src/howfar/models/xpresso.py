@@ -17,11 +17,9 @@ import numpy as np
 import pandas as pd
 
 from ..errors import HowfarError
-from ..project import results_root
 from ..provenance import sha256_of
-from . import MODELS
 from .base import Layout
-from .keras import Shapes, read_weights
+from .keras import Shapes, locate, read_weights
 from .letters import letters_table
 from .network import NetworkModel
 
@@ -176,17 +174,7 @@ def _locate(weights: Path | None, cell: str | None) -> Path:
             expected=" or ".join(CELLS),
             do="Correct `cell` in the run's `options` of the study file.",
         )
-    fetched = results_root() / "sources" / MODELS["xpresso"].sources[0]
-    file = fetched.parent if weights is None else weights
-    file = file / CELLS[cell][0] if weights is None or file.is_dir() else file
-    if file.is_file():
-        return file
-    raise HowfarError(
-        str(file),
-        found="no such file",
-        expected="Xpresso's weights",
-        do="Run `howfar fetch xpresso`, or correct `weights`.",
-    )
+    return locate("xpresso", weights, f"models/{CELLS[cell][0]}")
 
 
 def _track(file: Path, checksum: str, cell: str | None) -> str:

@@ -1,0 +1,386 @@
+"""Basenji2 (Kelley 2020, PLoS Computational Biology 16:e1008050) as a `SequenceModel`.
+
+131,072 bases through a tower of convolutions to 1,024 bins of 128 bp, eleven dilated residual
+blocks, 64 bins cropped on either side, and a linear head with softplus: coverage of 5,313 human
+tracks. The network is the package's own; its weights are the published Keras file's.
+
+In every convolution block the activation comes first, so that the first block's acts on the
+one-hot input; it is x * sigmoid(1.702 x); batch normalisation adds 0.001 to the variance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import HowfarError
+from ..provenance import sha256_of
+from . import MODELS
+from .averaging import check_shifts, mean_of_views
+from .base import Layout
+from .keras import Shapes, locate, read_weights
+from .letters import letters_table
+from .network import NetworkModel, affordable, pick_device
+from .precision import check_precision
+from .targets import HUMAN_TRACKS, check_number, human_tracks, read_tracks
+
+EPSILON = 1e-3  # Keras' default in batch normalisation; PyTorch's is 1e-5
+#: The published hyper-parameters that bear on predictions, in the form of the authors' file.
+PUBLISHED: dict[str, Any] = {
+    "seq_length": 131_072,
+    "target_length": 1024,
+    "activation": "gelu",
+    "batch_norm": True,
+    "trunk": [
+        {"name": "conv_block", "filters": 288, "kernel_size": 15, "pool_size": 2},
+        {"name": "conv_tower", "filters_init": 339, "filters_mult": 1.1776, "kernel_size": 5,
+         "pool_size": 2, "repeat": 6},
+        {"name": "dilated_residual", "filters": 384, "rate_mult": 1.5, "repeat": 11,
+         "round": True},
+        {"name": "Cropping1D", "cropping": 64},
+        {"name": "conv_block", "filters": 1536},
+    ],
+    "head_human": {"name": "dense", "units": HUMAN_TRACKS, "activation": "softplus"},
+}  # fmt: skip
+#: Of these any value will do; every other one must be as published.
+_SIZES = {"seq_length", "target_length", "filters", "filters_init", "filters_mult", "kernel_size",
+          "rate_mult", "repeat", "cropping", "units"}  # fmt: skip
+_TRAINING = {"bn_momentum", "dropout"}  # without effect on predictions
+
+
+#: Arrays of batch normalisation in Keras' names, and their names in PyTorch.
+_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of a Basenji2.
+
+    tower: (filters, kernel) of the blocks that pool by two. residual: filters between the two
+    convolutions of each dilated block. crop: bins on either side. last: filters of the final
+    block. outputs: tracks.
+    """
+
+    context: int
+    tower: tuple[tuple[int, int], ...]
+    residual: int
+    dilations: tuple[int, ...]
+    crop: int
+    last: int
+    outputs: int
+
+    @property
+    def layout(self) -> Layout:
+        """Input and output in bases and bins."""
+        size = 2 ** len(self.tower)
+        return Layout(
+            self.context, size, self.context // size - 2 * self.crop, first_base=self.crop * size
+        )
+
+    def convolutions(self) -> Iterator[tuple[int, int, int]]:
+        """(kernel, inputs, outputs) of every convolution, in the network's order."""
+        inputs = 4
+        for filters, kernel in self.tower:
+            yield kernel, inputs, filters
+            inputs = filters
+        for _ in self.dilations:
+            yield 3, inputs, self.residual
+            yield 1, self.residual, inputs
+        yield 1, inputs, self.last
+
+    def shapes(self) -> list[Shapes]:
+        """What each layer that owns weights owns, in Keras' shapes and order."""
+        found: list[Shapes] = []
+        for kernel in self.convolutions():
+            norm = dict.fromkeys(_NORM, kernel[-1:])
+            found += [{"kernel": kernel}, norm]
+        return [*found, {"kernel": (self.last, self.outputs), "bias": (self.outputs,)}]
+
+
+def architecture_of(model: Mapping[str, Any], where: str = "params") -> Architecture:
+    """The sizes that a block ``model`` of the authors' parameters gives.
+
+    HowfarError, naming the entry, where it is another network than Basenji2 or makes no sense.
+    """
+    _compare(where, model, PUBLISHED)
+    stem, tower, dilated, crop, last = model["trunk"]
+    filters = [tower["filters_init"] * tower["filters_mult"] ** k for k in range(tower["repeat"])]
+    kernels = (tower["kernel_size"],) * tower["repeat"]
+    found = Architecture(
+        context=model["seq_length"],
+        tower=(
+            (stem["filters"], stem["kernel_size"]),
+            *zip(map(_round, filters), kernels, strict=True),
+        ),
+        residual=dilated["filters"],
+        dilations=dilations(dilated["repeat"], dilated["rate_mult"]),
+        crop=crop["cropping"],
+        last=last["filters"],
+        outputs=model["head_human"]["units"],
+    )
+    bins = found.layout.n_bins + 2 * found.crop
+    if found.layout.n_bins < 1 or bins * found.layout.bin_size != found.context:
+        raise _misfit(where, f"{found.context:,} bases in {bins} bins", "whole bins, some kept")
+    if bins != model["target_length"]:
+        raise _misfit(f"{where}, target_length", f"{model['target_length']}", f"{bins}")
+    return found
+
+
+def dilations(number: int, factor: float) -> tuple[int, ...]:
+    """1, then each time `factor` more, rounded half to even: 1, 2, 3, 4, 6, 9, 14, 21, ..."""
+    found = [1]
+    while len(found) < number:
+        found.append(_round(found[-1] * factor))
+    return tuple(found[:number])
+
+
+def _round(value: float) -> int:
+    return round(value)  # half to even, as NumPy does
+
+
+def _compare(where: str, given: Any, known: Any) -> None:
+    """HowfarError unless `given` is `known` but for sizes and what bears on training only."""
+    if isinstance(known, dict) and isinstance(given, Mapping):
+        odd = sorted((set(known) ^ set(given)) - _TRAINING)
+        if odd:
+            raise _misfit(
+                f"{where}, {odd[0]}", "present" if odd[0] in given else "absent", "not so"
+            )
+        for key, value in known.items():
+            check = _check_size if key in _SIZES else _compare
+            check(f"{where}, {key}", given[key], value)
+    elif isinstance(known, list) and isinstance(given, list) and len(known) == len(given):
+        for place, pair in enumerate(zip(given, known, strict=True)):
+            _compare(f"{where}[{place}]", *pair)
+    elif given != known:
+        raise _misfit(where, f"{given!r}"[:100], f"{known!r}"[:100])
+
+
+def _check_size(where: str, given: Any, known: int | float) -> None:
+    kinds = (int, float) if isinstance(known, float) else (int,)
+    least = 0 if where.endswith("cropping") else 1
+    if type(given) not in kinds or not least <= given < 10**9:
+        raise _misfit(where, f"{given!r}", f"a number such as {known}")
+
+
+def read_params(path: Path) -> Architecture:
+    """The sizes in a file of the authors' parameters (JSON, block ``model``); HowfarError."""
+    try:
+        given = json.loads(Path(path).read_text())
+        model = given["model"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        words = f"no JSON with a block `model` ({type(error).__name__}: {error})"
+        raise _misfit(str(path), words, "the parameters of a Basenji2") from error
+    return architecture_of(model, str(path))
+
+
+def _misfit(where: str, found: str, expected: str) -> HowfarError:
+    return HowfarError(
+        where,
+        found=found,
+        expected=expected,
+        do="Give the parameters that belong to the weights in the option `params`; other networks "
+        "than Basenji2 can't be read.",
+    )
+
+
+class Basenji2Model(NetworkModel):
+    """Basenji2 with published weights, or others of the same architecture in other sizes.
+
+    Values are outputs of the human head (after softplus): coverage summed over a bin as in the
+    training data, linear. `network` has the parts `tower`, `trunk`, `final` and `head`: see the
+    functions `tower` and `after`. The forward strand is read for genes of either strand.
+    """
+
+    name = "basenji2"
+
+    def __init__(
+        self,
+        weights: Path | None,
+        device: str = "auto",
+        *,
+        params: str | Path | None = None,
+        targets: str | Path | None = None,
+        rc: bool = True,
+        shifts: Iterable[int] = (1, 0, -1),
+        n_value: float = 0.25,
+        iupac: str = "mixture",
+        precision: str = "float32",
+        batch_size: int = 4,
+    ) -> None:
+        """Load and check; the options are those of `load`."""
+        import torch
+
+        sizes = architecture_of(PUBLISHED) if params is None else read_params(Path(params))
+        self.architecture, self.layout = sizes, sizes.layout
+        self.precision = check_precision(self.name, precision, pick_device(device))
+        self._rc, self._fill = bool(rc), float(n_value)
+        self._shifts = check_shifts(self.name, shifts, sizes.context)
+        table = letters_table(self.name, iupac, self._fill)
+        self.units = f"training-data coverage per {self.layout.bin_size}-bp bin, linear"
+        file = locate(self.name, weights, MODELS[self.name].sources[0])
+        network = build_network(sizes, read_weights(file, sizes.shapes()))
+        self.tracks = _tracks(sizes.outputs, targets)
+        self.weights_sha256 = sha256_of(file)
+        # The first block's output, at full length, is needed about three times at once.
+        window_bytes = 3 * 4 * sizes.context * sizes.tower[0][0]
+        batch_size = affordable(self.name, batch_size, window_bytes, pick_device(device))
+        self._ready(network, device, batch_size)
+        self._table = torch.from_numpy(table).to(self.device)
+
+    @property
+    def network(self) -> Any:
+        """The PyTorch network, for engines that compute its parts themselves."""
+        return self._network
+
+    def tss_index(self, strand: str) -> int:
+        """0-based index of the TSS base, left ('+') or right ('-') of the window's middle.
+
+        65,535 or 65,536: the last base of output bin 447 or the first of 448, as Huang et al.
+        2023 cut their windows. Their prediction is the mean of bins 443..452 for both strands.
+        """
+        return self.layout.context // 2 - (strand == "+")
+
+    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """One batch of bytes (batch, context) to (batch, bins, tracks), averaged over views."""
+
+        def values(one_hot: Any, chosen: Sequence[int]) -> Any:
+            return self.after(tower(self._network, one_hot), chosen, tracks)
+
+        return mean_of_views(
+            self._one_hot(bases),
+            bins,
+            values,
+            n_bins=self.layout.n_bins,
+            rc=self._rc,
+            shifts=self._shifts,
+            fill=self._fill,
+        ).float()
+
+    def after(self, features: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """What follows the tower: its features to float64 (batch, bins, tracks), one view."""
+        kept = [self.architecture.crop + b for b in bins]
+        return head(
+            self._network, final(self._network, trunk(self._network, features)[:, kept]), tracks
+        )
+
+
+def load(weights: Path | None, device: str = "auto", **options: Any) -> Basenji2Model:
+    """Basenji2, ready to predict.
+
+    weights: the Keras file (``model_human.h5``), with or without its optimiser, or a folder with
+    it; None: what `howfar fetch basenji2` brought. Options:
+
+    params: the authors' file of parameters, for other sizes than the published. targets: table
+    of tracks (see `targets.read_tracks`); None: the human table for 5,313 outputs, else tracks
+    are named by number. rc, shifts: mean over both strands and over shifts in bp; by default, as
+    in Huang et al. 2023, both strands and shifts of 1, 0 and -1. n_value: each channel of N and
+    of bases that a shift leaves empty. iupac: 'mixture', IUPAC letters are equal mixtures, as for
+    unphased genotypes; 'n', they are as N, as the authors have it. precision: 'float32',
+    'bfloat16', or on CUDA 'tf32'. batch_size: windows at once. Raises HowfarError for anything
+    that doesn't fit.
+    """
+    return Basenji2Model(weights, device, **options)
+
+
+def _tracks(outputs: int, targets: str | Path | None) -> pd.DataFrame:
+    if targets is None and outputs != HUMAN_TRACKS:
+        return pd.DataFrame({"description": [f"track {k}" for k in range(outputs)]})
+    tracks = human_tracks() if targets is None else read_tracks(Path(targets))
+    check_number(tracks, outputs, "model basenji2, table of tracks")
+    return tracks
+
+
+def build_network(sizes: Architecture, layers: list[dict[str, np.ndarray]]) -> Any:
+    """The network with its weights. layers: what `keras.read_weights` gives."""
+    from torch import nn
+
+    pooled, blocks = len(sizes.tower), []
+    dilated = [d for rate in sizes.dilations for d in (rate, 1)]
+    spans = [1] * pooled + dilated + [1]
+    for place, (span, kernel) in enumerate(zip(spans, sizes.convolutions(), strict=True)):
+        steps = _convolution(kernel, span, *layers[2 * place : 2 * place + 2])
+        blocks.append(nn.Sequential(*steps, *[nn.MaxPool1d(2)] * (place < pooled)))
+    residual = [
+        nn.ModuleList(pair)
+        for pair in zip(blocks[pooled:-1:2], blocks[pooled + 1 :: 2], strict=False)
+    ]
+    linear = nn.Linear(sizes.last, sizes.outputs)
+    _fill(linear, {"weight": layers[-1]["kernel"].T, "bias": layers[-1]["bias"]})
+    parts = {"tower": nn.ModuleList(blocks[:pooled]), "trunk": nn.ModuleList(residual)}
+    return nn.ModuleDict(parts | {"final": blocks[-1], "head": linear})
+
+
+def _convolution(
+    shape: tuple[int, int, int],
+    dilation: int,
+    kernel: dict[str, np.ndarray],
+    norm: dict[str, np.ndarray],
+) -> list[Any]:
+    """Convolution and batch normalisation of a block, in PyTorch's layout."""
+    from torch import nn
+
+    width, inputs, outputs = shape
+    padding = (width - 1) * dilation // 2
+    made = nn.Conv1d(inputs, outputs, width, padding=padding, dilation=dilation, bias=False)
+    _fill(made, {"weight": kernel["kernel"].transpose(2, 1, 0)})
+    normed = nn.BatchNorm1d(outputs, eps=EPSILON, momentum=0.1)
+    _fill(normed, {_NORM[name]: array for name, array in norm.items()})
+    return [made, normed]
+
+
+def _fill(module: Any, arrays: dict[str, np.ndarray]) -> None:
+    import torch
+
+    with torch.no_grad():
+        for name, array in arrays.items():
+            getattr(module, name).copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+
+def activation(x: Any) -> Any:
+    """x * sigmoid(1.702 x), which the authors call GELU."""
+    return x * (1.702 * x).sigmoid()
+
+
+def tower(network: Any, one_hot: Any) -> Any:
+    """One-hot (batch, length, 4) to features (batch, length // bin size, channels)."""
+    x = one_hot.transpose(1, 2)
+    for block in network["tower"]:
+        x = block(activation(x))
+    return x.transpose(1, 2)
+
+
+def trunk(network: Any, features: Any) -> Any:
+    """The dilated blocks, (batch, bins, channels) to the same; bins not yet cropped."""
+    x = features.transpose(1, 2)
+    for first, second in network["trunk"]:
+        x = x + second(activation(first(activation(x))))
+    return x.transpose(1, 2)
+
+
+def final(network: Any, x: Any) -> Any:
+    """The last block, of width 1, so for any bins: (batch, bins, channels) to what `head` reads."""
+    return activation(network["final"](activation(x.transpose(1, 2)))).transpose(1, 2)
+
+
+def head(network: Any, x: Any, tracks: Any) -> Any:
+    """(batch, bins, features) to float64 (batch, bins, tracks), softplus included.
+
+    Window by window in float64, so that rounding doesn't depend on a window's place in the batch.
+    """
+    import torch
+    from torch.nn.functional import linear, softplus
+
+    weight, bias = (p[tracks].double() for p in (network["head"].weight, network["head"].bias))
+    return torch.stack([softplus(linear(row, weight, bias)) for row in x.double()])
