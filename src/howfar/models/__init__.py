@@ -83,6 +83,7 @@ MODELS: dict[str, Entry] = {
         ("basenji2/model_human.h5", "models/params_human.json", "models/targets_human.txt"),
         licence="Apache-2.0",
         published="Basenji2",
+        iupac="n",
     ),
     "expecto": Entry(
         "expecto",
@@ -118,6 +119,7 @@ MODELS: dict[str, Entry] = {
         ("models/GM12878_trainepoch.06-0.5062.h5", "models/humanMedian_trainepoch.11-0.426.h5"),
         licence="MIT",
         published="Xpresso",
+        iupac="zero",
     ),
     "borzoi": Entry(
         "borzoi",
