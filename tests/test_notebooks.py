@@ -35,6 +35,7 @@ def test_the_notebooks_are_there():
     names = {p.stem for p in NOTEBOOKS}
     expected = {"reference_correlation", "across_individuals", "tss_distance", "demo_world"}
     expected |= {"model_agreement"}
+    expected |= {"significance", "network_against_linear", "drivers", "attribution"}
     assert names == expected | {"ledger"}
 
 

@@ -120,6 +120,7 @@ def _logos(view: View, method: str, words: str):
         heights = part.pivot(index="x", columns="group", values="value")
         _logo(axis, information(heights) if method == "sequence" else heights)
         axis.set_title(f"Group {rank}: n = {int(part['n'].iloc[0])} windows", fontsize=9.5)
+        axis.tick_params(labelbottom=rank == ranks[-1])
     unit = "bits" if method == "sequence" else "mean contribution"
     axes[len(ranks) // 2 + 1].set_ylabel(unit)
     axes[-1].set_xlabel("bp from the middle of the window")
