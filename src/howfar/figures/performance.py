@@ -51,29 +51,30 @@ def _number_id(run: str, group: str, kind: str) -> str:
 
 
 @figure("performance")
-def performance(view: View):
+def method_performance(view: View):
     """Mean r over genes per method and class of genes; replicates; what the paper's figure says."""
-    return _performance(view, "", "mean r over genes", _compared)
+    return _performance(view, "", "mean r over genes", compared)
 
 
 @figure("performance_abs")
-def performance_abs(view: View):
-    """As `performance`, of |r|."""
-    return _performance(view, "_abs", "mean |r| over genes", _compared)
+def method_performance_abs(view: View):
+    """As `method_performance`, of |r|."""
+    return _performance(view, "_abs", "mean |r| over genes", compared)
 
 
 @figure("performance_variants")
-def variants(view: View):
-    """As `performance`, of the variants of fine-tuning that the main figure leaves out."""
+def performance_variants(view: View):
+    """As `method_performance`, of the variants of fine-tuning that the main figure leaves out."""
     return _performance(view, "", "mean r over genes", _variants)
 
 
-def _compared(run: str) -> bool:
+def compared(run: str) -> bool:
+    """Whether a run is one of the study's main comparison, not a variant of its training."""
     return run not in BY_RUN or BY_RUN[run].number is not None
 
 
 def _variants(run: str) -> bool:
-    return run in ("enformer", "pairwise_regression") or not _compared(run)
+    return run in ("enformer", "pairwise_regression") or not compared(run)
 
 
 def _performance(view: View, kind: str, axis_label: str, wanted):
@@ -163,7 +164,7 @@ def _keys(kind: str) -> list:
 
 
 @figure("performance_versions")
-def versions(view: View):
+def performance_versions(view: View):
     """The two public versions of the summary, model by model, and the labels of the figure."""
     new, old = summary(view, "performance"), summary(view, "performance_2024")
     if old.empty:
@@ -297,7 +298,7 @@ def rare_variants(view: View):
 
 
 @figure("performance_again")
-def again(view: View):
+def performance_again(view: View):
     """Per-gene r of the methods whose individual predictions are public, beside the summary."""
     means, table = summary(view, "performance_again"), view["across"]
     if means.empty:

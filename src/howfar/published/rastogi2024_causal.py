@@ -279,7 +279,7 @@ def concordance(
     """Rows of table `summary`, set sign_concordance: share of pairs with equal signs.
 
     The public table of fine-mapped pairs has no slopes. Enformer's effects are therefore compared
-    with BLUP's weights, which people gave, in bins of PIP; all methods with the sign of the
+    with BLUP's weights, which people gave, in bins of PIP (`x`: lower end); all methods with the sign of the
     reporter assay. Pairs with an effect of 0 are left out. Wilson intervals: few pairs share a
     gene.
     """
@@ -287,7 +287,7 @@ def concordance(
     for name, (low, high) in PIP_BINS.items():
         pairs = mage[(mage["pip"] >= low) & (mage["pip"] < high)]
         parts.append(_agreement(effects["enformer"], pairs, effects["blup"].of(pairs)))
-        parts[-1]["group"] = f"BLUP weight, {name}"
+        parts[-1] |= {"group": f"BLUP weight, {name}", "x": low}
     for run in _ordered(effects):
         for name, pairs in ((_ACTIVE, active(mpra)), (_ANY, mpra[mpra["fdr"] >= MPRA_FDR])):
             parts.append(_agreement(effects[run], pairs, pairs["slope"].to_numpy()))
