@@ -14,12 +14,35 @@ from .agreement import (
     variant_effects,
 )
 from .attribution import attribution_profile, driver_motifs, driver_sequences
+from .causal import (
+    auroc,
+    dnase,
+    drivers_per_method,
+    prioritisation,
+    sign_concordance,
+    unseen_alleles,
+)
+from .ceiling import (
+    heritability_attained,
+    heritability_classes,
+    heritability_scatter,
+)
 from .distance import trends
 from .drivers import driver_counts, driver_distance, driver_support, fine_mapped
 from .features import lead_eqtls
 from .locus import locus_agreement, locus_facts, locus_overlap_curves, locus_overlaps, locus_plot
 from .paired import paired_density, paired_networks, paired_scatter
 from .people import scatters
+from .performance import (
+    linear_against_network,
+    method_performance,
+    method_performance_abs,
+    performance_again,
+    performance_variants,
+    performance_versions,
+    rare_variants,
+    training_size,
+)
 from .populations import by_population, centred_scatter, flips
 from .reference import bars, scatter
 from .significance import rule_counts, rule_error, volcano
@@ -37,6 +60,7 @@ __all__ = [
     "agreement_matrix",
     "agreement_reference",
     "attribution_profile",
+    "auroc",
     "bars",
     "by_population",
     "ceiling",
@@ -44,33 +68,49 @@ __all__ = [
     "centred_scatter",
     "controls",
     "distribution",
+    "dnase",
     "driver_counts",
     "driver_distance",
     "driver_motifs",
     "driver_sequences",
     "driver_support",
+    "drivers_per_method",
     "false_positives",
     "fine_mapped",
     "flips",
+    "heritability_attained",
+    "heritability_classes",
+    "heritability_scatter",
     "lead_eqtls",
+    "linear_against_network",
     "locus_agreement",
     "locus_facts",
     "locus_overlap_curves",
     "locus_overlaps",
     "locus_plot",
+    "method_performance",
+    "method_performance_abs",
     "missing",
     "paired_density",
     "paired_networks",
     "paired_scatter",
+    "performance_again",
+    "performance_variants",
+    "performance_versions",
+    "prioritisation",
     "ranked",
+    "rare_variants",
     "recovered",
     "rule_counts",
     "rule_error",
     "scatter",
     "scatters",
+    "sign_concordance",
     "signs",
     "synthesis",
+    "training_size",
     "trends",
+    "unseen_alleles",
     "variant_effects",
     "view",
     "volcano",
