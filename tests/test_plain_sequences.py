@@ -234,12 +234,16 @@ def test_basenji2_gives_the_authors_values(oracles, tmp_path, weights):
     pytest.importorskip("howfar.models.basenji2")
     folder = oracles / "basenji2"
     expected = np.load(folder / "reduced_expected.npz")
-    options = [f"params={folder / 'params_reduced.json'}"]
-    averaged = [*options, "rc=true", "shifts=[1,0,-1]"]
-    for chosen, part in ((options, "forward"), (averaged, "ensemble_rc_shifts")):
+    views = {
+        "forward": ["rc=false", "shifts=[0]"],
+        "ensemble_rc": ["rc=true", "shifts=[0]"],
+        "ensemble_shifts": ["rc=false", "shifts=[1,0,-1]"],
+        "ensemble_rc_shifts": [],
+    }
+    for part, options in views.items():
         frame = predicted(
             tmp_path, model="basenji2", weights=folder / weights, fasta=folder / "reduced.fa",
-            options=chosen,
+            options=[f"params={folder / 'params_reduced.json'}", *options],
         )  # fmt: skip
         assert list(frame.index) == list(expected["ids"])
         values = frame.to_numpy().reshape(expected[part].shape)

@@ -8,7 +8,7 @@ import pytest
 
 from howfar import doctor, sources, verified, verify
 from howfar.errors import HowfarError
-from howfar.models import MODELS, base
+from howfar.models import MODELS, base, load_model
 from howfar.published import huang2023
 from howfar.published.files import Files
 
@@ -212,6 +212,22 @@ def test_the_verdict_is_recorded_and_holds_for_these_weights(world, tmp_path, mo
     for text in ("{", "[]", "{}"):
         path.write_text(text)
         assert verified.state("enformer", tmp_path) == "unverified"
+
+
+def test_views_are_averaged_as_basenji2_averages_them(shared):
+    pytest.importorskip("howfar.models.basenji2")
+    folder = shared / "oracles" / "basenji2"
+    params = {"params": folder / "params_reduced.json"}
+    plain = load_model("basenji2", folder / "reduced.h5", "cpu", **verify._PLAIN, **params)
+    averaging = load_model("basenji2", folder / "reduced.h5", "cpu", **params)
+    context, n_bins = plain.layout.context, plain.layout.n_bins
+    windows = np.random.default_rng(2).choice(np.frombuffer(b"ACGTN", np.uint8), (2, context))
+    total = 0
+    for view in verify.RECIPES["basenji2"].views["both strands, shifts 1, 0, -1"]:
+        values = plain.predict(verify._view(windows, view), range(n_bins), [3])
+        total = total + (values[:, ::-1] if view[0] else values)
+    expected = averaging.predict(windows, range(n_bins), [3])
+    np.testing.assert_allclose(total / 6, expected, rtol=1e-5)
 
 
 # --- Xpresso, whose weights are public -----------------------------------------------------------
