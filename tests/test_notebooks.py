@@ -36,6 +36,7 @@ def test_the_notebooks_are_there():
     expected = {"reference_correlation", "across_individuals", "tss_distance", "demo_world"}
     expected |= {"model_agreement"}
     expected |= {"significance", "network_against_linear", "drivers", "attribution"}
+    expected |= {"fine_tuning", "heritability", "causal_variants"}
     assert names == expected | {"ledger"}
 
 
