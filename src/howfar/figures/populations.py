@@ -12,6 +12,7 @@ from .across import histogram, summaries
 from .view import View, figure
 
 _NONE = "People of only one population are public for this study; there is nothing to compare."
+_CENTRING = ["run_id", "gene_id", "pooled", "centred", "significant", "flips"]
 _NAMES = {"pooled": "all people", "centred": "population means removed"}
 
 
@@ -31,7 +32,7 @@ def centring(view: View) -> pd.DataFrame:
     table = view["across"].dropna(subset=["pearson"])
     inner = kinds(view)[1:-1]
     if not inner:
-        return pd.DataFrame(columns=["run_id", "gene_id", "pooled", "centred", "flips"])
+        return pd.DataFrame(columns=_CENTRING)
     index = ["run_id", "gene_id"]
     present = table[table["population"].isin(inner)].groupby(index).size()
     wide = table.pivot(index=index, columns="population", values="pearson")
@@ -39,7 +40,7 @@ def centring(view: View) -> pd.DataFrame:
     wide = wide.assign(significant=q <= 0.05, populations=present)
     wide = wide[wide["populations"] > 1].dropna(subset=["pooled", "centred"]).reset_index()
     flips = (np.sign(wide["pooled"]) != np.sign(wide["centred"])).astype(float)
-    return wide.assign(flips=flips)[[*index, "pooled", "centred", "significant", "flips"]]
+    return wide.assign(flips=flips)[_CENTRING]
 
 
 def flip_shares(view: View) -> pd.DataFrame:
