@@ -128,6 +128,49 @@ def test_the_study_is_written_from_fetched_files_and_reads_back(shared, results_
     assert copies.mean() / 2 == pytest.approx(causal["frequency"], rel=1e-5)
 
 
+STUDY = """
+name: realregion
+title: The oracle's people
+reality: {{genotypes: simulated carriers, expression: none, weights: real}}
+cohort:
+  reference: {shared}/realregion/chr20_1Mb.fa
+  variants: {shared}/realregion/chr20_1Mb.vcf.gz
+  genes: {shared}/realregion/genes.csv
+  samples: {folder}/people.csv
+  alleles: snv
+runs:
+  - id: GM12878
+    label: Xpresso (GM12878)
+    model: xpresso
+    weights: {shared}/oracles/xpresso/GM12878_trainepoch.06-0.5062.h5
+    bins: centre1
+  - id: humanMedian
+    label: Xpresso (human median)
+    model: xpresso
+    weights: {shared}/oracles/xpresso/humanMedian_trainepoch.11-0.426.h5
+    bins: centre1
+"""
+
+
+def test_the_whole_pipeline_gives_the_oracles_people(shared, tmp_path, results_folder):
+    """Real weights, real sequence: each person's mean over haplotypes, and the reference."""
+    pytest.importorskip("torch")
+    oracle = pd.read_csv(shared / "oracles" / "xpresso" / "region_haplotypes_expected.csv")
+    people = [name for name in oracle["sample"].unique() if name != "reference"]
+    pd.DataFrame({"sample": people}).to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "real.yaml").write_text(STUDY.format(shared=shared, folder=tmp_path))
+    study = load_study(str(tmp_path / "real.yaml"))
+    pipeline.predict(study, results_folder, csv=tmp_path / "found.csv")
+    names = pd.read_csv(shared / "realregion" / "genes.csv").set_index("gene_id")["name"]
+    found = pd.read_csv(tmp_path / "found.csv").assign(gene=lambda f: f["gene_id"].map(names))
+    for run, rows in found.groupby("run_id"):
+        known = oracle.pivot_table(index="gene", columns="sample", values=run, aggfunc="mean")
+        assert known.shape == (7, 7)  # seven genes; six people and the reference
+        ours = rows.set_index("gene").loc[known.index, known.columns]
+        assert np.abs(ours - known).to_numpy().max() < 1e-5
+    assert set(found["run_id"]) == {"GM12878", "humanMedian"} and len(people) == 6
+
+
 def test_a_file_without_frequencies_names_the_line(tmp_path):
     import gzip
 

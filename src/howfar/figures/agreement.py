@@ -57,7 +57,7 @@ def _span(values: pd.Series) -> str:
 def agreement_matrix(view: View):
     """Agreement of every pair of runs on reference sequences, and on people below it."""
     parts = {
-        "reference": (compared(view, "reference"), "On genes: Spearman's ρ of reference"),
+        "reference": (compared(view, "reference"), "On genes: ρ of reference predictions"),
         "people": (compared(view, "median"), "On people: median r over genes"),
     }
     parts = {name: part for name, part in parts.items() if len(part[0])}
@@ -67,7 +67,7 @@ def agreement_matrix(view: View):
     drawn, axes = style.panels(sizes)
     for axis, (pairs, words) in zip(axes, parts.values(), strict=True):
         _matrix(axis, pairs, view)
-        title = f"{words}: {_extremes(pairs['value'])},\nn = {_span(pairs['n'])} genes"
+        title = f"{words} {_extremes(pairs['value'])},\nn = {_span(pairs['n'])} genes"
         axis.set_title(title, fontsize=9.5)
     caption = (
         "Agreement of two models, with its 95 % block-bootstrap interval. On genes: their "
@@ -115,24 +115,24 @@ def agreement_genes(view: View):
     table, pairs = _people(view), compared(view, "median")
     if table.empty or pairs.empty:
         return _NO_PEOPLE
-    drawn, (axis,) = style.panels([0.8 + 0.66 * len(pairs)])
+    drawn, (axis,) = style.panels([0.9 + 0.85 * len(pairs)])
     negative = compared(view, "share_negative").set_index(_PAIR)["value"]
     for place, row in enumerate(pairs.itertuples()):
         first, second = sorted((row.run_id, row.other_id))
         mine = table[(table["run_id"] == first) & (table["other_id"] == second)]
         _ridge(axis, place, mine["pearson"].to_numpy(float), view.colours[row.run_id])
         text = (
-            f"{view.labels[row.run_id]}, {view.labels[row.other_id]}: median "
+            f"{view.labels[row.run_id]} and {view.labels[row.other_id]}: median "
             f"{style.signed(row.value, 2)} {style.interval(row.ci_low, row.ci_high, 2)},\n"
             f"n = {row.n} genes, {_span(mine['n'])} people, "
             f"{100 * negative[row.run_id, row.other_id]:.0f} % below 0"
         )
-        style.words(axis, -0.98, place - 0.38, text, 8, va="bottom")
-        axis.plot(row.value, place + 0.3, "o", mfc="white", mec=style.INK, ms=5)
-    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(pairs) - 0.6, -0.95))
+        style.words(axis, -0.98, place - 0.12, text, 8, va="bottom")
+        axis.plot(row.value, place + 0.3, "o", mfc="white", mec=style.INK, ms=5, clip_on=False)
+    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(pairs) - 0.62, -0.6))
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set_xlabel("r of the two models' predictions over people, one gene each")
-    axis.set_title(f"Median r {_extremes(pairs['value'])} over {len(pairs)} pair(s) of models")
+    axis.set_title(f"Two models on people: median r {_extremes(pairs['value'])}")
     caption = (
         "For each gene, the correlation over people of two models' predictions; its distribution "
         "over genes, with the median (white). Below 0 the models put the same people in opposite "
@@ -255,16 +255,19 @@ def agreement_reference(view: View):
 def _effects(view: View, gene: str) -> tuple[pd.DataFrame, pd.Series] | str:
     """The effects in one gene's window and the gene's row; a text where there are none.
 
-    gene: id or name; empty for the first gene that has effects. In a study with private people,
-    variants below its lowest frequency are left out: a rare one can be one person's.
+    gene: id or name; empty for the first that the study's file names. In a study with private
+    people, variants below its lowest frequency are left out: a rare one can be one person's.
     """
     table = agreement.variants_of(view["effects"])
     if table.empty:
         return _NO_EFFECTS
     genes = view.tables["genes"].set_index("gene_id")
     there = genes[genes.index.isin(table["gene_id"])]
-    wanted = there if not gene else there[(there.index == gene) | (there["name"] == gene)]
-    if wanted.empty:
+    for name in [gene] if gene else [*view.study.effects, there.index[0]]:
+        wanted = there[(there.index == name) | (there["name"] == name)]
+        if len(wanted):
+            break
+    else:
         return f"{gene} is not among the genes with effects: {', '.join(sorted(there['name']))}."
     table = table[table["gene_id"] == wanted.index[0]]
     if view.study.individuals != "public":
@@ -286,7 +289,7 @@ def variant_effects(view: View, gene: str = ""):
     tops = {run: _top(table[table["run_id"] == run]) for run in runs}
     for axis, run in zip(axes, runs, strict=False):
         _track(axis, table[table["run_id"] == run], tops[run], view.colours[run])
-        axis.set_title(f"{view.labels[run]}: {_biggest(tops[run])}", fontsize=9.5)
+        axis.set_title(f"{view.labels[run]}:\n{_biggest(tops[run])}", fontsize=9.5)
         axis.set_ylabel(style.wrapped(f"effect ({units[run]})", 24), fontsize=8.5)
         axis.set_xlabel(f"position − TSS of {place['name']} (bp)")
     for axis, row in zip(axes[len(runs) :], pairs.itertuples(), strict=True):
@@ -294,8 +297,8 @@ def variant_effects(view: View, gene: str = ""):
     caption = (
         f"{place['name']}: the prediction from the reference sequence with one variant put in, "
         "less that from the reference; every variant of the cohort in the model's window. A "
-        "point's area is the variant's frequency. Named and dark: the variants that drive the "
-        "prediction among people, largest |effect| × √(2 MAF (1 − MAF))."
+        "point's area grows with the variant's frequency. Named and dark: the variants that drive "
+        "the prediction among people, largest |effect| × √(2 MAF (1 − MAF))."
     )
     return drawn, table, caption
 
@@ -315,7 +318,7 @@ def _biggest(top: pd.DataFrame) -> str:
     if top.empty:
         return "no variant has an effect"
     first = top.iloc[0]
-    return f"most by {_short(first['variant'])}, effect {style.signed(first['effect'], 3)}"
+    return f"driven most by {_short(first['variant'])}, effect {style.signed(first['effect'], 3)}"
 
 
 def _size(table: pd.DataFrame) -> pd.Series:
@@ -359,7 +362,7 @@ def _against(axis, table: pd.DataFrame, row, tops: dict[str, pd.DataFrame], view
     axis.scatter(x[marked], y[marked], s=30, color=style.INK, linewidths=0)
     axis.set_xlabel(f"effect, {view.labels[row.run_id]}")
     axis.set_ylabel(style.wrapped(f"effect, {view.labels[row.other_id]}", 24))
-    same = int((np.sign(x) == np.sign(y)).sum())
+    same = int((x * y > 0).sum())
     ends = style.interval(row.ci_low, row.ci_high, 2)
     axis.set_title(
         f"ρ = {style.signed(row.value, 2)} {ends}, n = {row.n} variants,\n"

@@ -92,8 +92,8 @@ def look():
 def colours(runs: pd.DataFrame) -> dict[str, str]:
     """Colour of each run_id, in drawing order: by kind, within a kind by model, then run_id.
 
-    `runs` is the table of that name. The first run of a known model has that model's colour;
-    other runs take the next free colour of their kind.
+    `runs` is the table of that name. The first run of a known model has that model's colour, the
+    second a darker shade of it; other runs take the next free colour of their kind.
     """
     kinds, models = list(KIND_COLOURS), list(MODEL_COLOURS)
     model = runs["model"].str.lower()
@@ -104,10 +104,17 @@ def colours(runs: pd.DataFrame) -> dict[str, str]:
     ).sort_values(["_kind", "_place", "run_id"])
     known = order[order["_model"].isin(models)].drop_duplicates("_model")
     taken = dict(zip(known["run_id"], known["_model"].map(MODEL_COLOURS), strict=True))
-    for row in order[~order["run_id"].isin(taken)].itertuples():
-        free = [c for c in KIND_COLOURS[row.kind] if c not in taken.values()]
-        taken[row.run_id] = free[0] if free else _spare(row.run_id)
+    for run, kind, name in order.loc[
+        ~order["run_id"].isin(taken), ["run_id", "kind", "_model"]
+    ].itertuples(index=False, name=None):
+        mine = [_darker(MODEL_COLOURS[name])] if name in models else KIND_COLOURS[kind]
+        free = [c for c in [*mine, *KIND_COLOURS[kind]] if c not in taken.values()]
+        taken[run] = free[0] if free else _spare(run)
     return {run: taken[run] for run in order["run_id"]}
+
+
+def _darker(colour: str) -> str:
+    return mpl.colors.to_hex([0.55 * part for part in mpl.colors.to_rgb(colour)])
 
 
 def _spare(run_id: str) -> str:
