@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from howfar.errors import HowfarError
-from howfar.models.averaging import check_shifts, mean_of_views, shifted
+from howfar.models import Layout
+from howfar.models.averaging import (
+    check_n_value,
+    check_shifts,
+    mean_of_views,
+    middle,
+    shifted,
+)
 
 N_BINS, BIN = 6, 4
 FILTER = torch.randn(7, 4, 5, generator=torch.Generator().manual_seed(3))
@@ -82,3 +89,20 @@ def test_shifts_are_checked():
     for wrong in ([], [0.5], [True], [64], "one", None):
         with pytest.raises(HowfarError, match="whole numbers of bases below 64"):
             check_shifts("m", wrong, 64)
+
+
+def test_n_is_checked():
+    assert check_n_value("m", 0) == 0.0 and check_n_value("m", 0.25) == 0.25
+    for wrong in ("0.25", None, -0.1, 2, float("nan")):
+        with pytest.raises(HowfarError, match="m, option n_value: found"):
+            check_n_value("m", wrong)
+
+
+def test_the_bins_kept_lie_in_the_middle():
+    whole = Layout(64, 8, 8)
+    assert middle("m", whole, 4, {}) == Layout(64, 8, 4, first_base=16)
+    assert middle("m", whole, None, {8: 6}) == Layout(64, 8, 6, first_base=8)
+    assert middle("m", whole, None, {16: 6}) == whole
+    for wrong in (3, 10, 0, -2, 2.0, "4"):
+        with pytest.raises(HowfarError, match="8 bins or fewer, by an even number"):
+            middle("m", whole, wrong, {})

@@ -6,6 +6,7 @@ it matters. Values with the published weights are the business of `howfar doctor
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,7 +152,23 @@ def test_all_bins_and_tracks_of_both_heads(network, folder, table):
         model = _model(folder, targets, species=species)
         expected = _expected(network, windows, head=species, target_length=-1)
         _close(model.predict(windows, range(8), range(number)), expected)
+        plain = _model(folder, targets, species=species, engine="plain")
+        _close(plain.predict(windows, range(8), range(number)), expected)
     assert model.tracks["description"][7] == "mouse track 7"
+
+
+def test_tracks_have_the_names_of_the_fetched_tables(folder, table, results_folder):
+    (results_folder / "sources" / "models").mkdir(parents=True)
+    (results_folder / "sources" / "enformer").mkdir()
+    lines = Path(table).read_text().splitlines(keepends=True)
+    (results_folder / "sources" / "models" / "targets_human.txt").write_text("".join(lines))
+    mouse = results_folder / "sources" / "enformer" / "targets_mouse.txt"
+    mouse.write_text("".join(lines[:1644]))
+    assert _model(folder, None).track_indices(["CAGE:tissue 5110"]) == [5110]
+    assert _model(folder, None, species="mouse").track_indices(["CAGE:tissue 9"]) == [9]
+    mouse.write_text("".join(lines[:1643]))
+    with pytest.raises(HowfarError, match="found 1,642 tracks; expected 1,643"):
+        _model(folder, None, species="mouse")
 
 
 def test_a_crop_keeps_the_middle(network, folder, table):
@@ -197,9 +214,10 @@ def test_the_fetched_file_is_the_default(folder, table, results_folder):
     assert _model(None, table).predict(_windows(1, SHORT), [0], [0]) > 0
 
 
-def test_strands_and_shifts_equal_explicit_loops(network, folder, table):
+@pytest.mark.parametrize("engine", ["shared", "plain"])
+def test_strands_and_shifts_equal_explicit_loops(network, folder, table, engine):
     windows = _windows(3, SHORT)
-    model = _model(folder, table, rc=True, shifts=[2, 0, -3])
+    model = _model(folder, table, rc=True, shifts=[2, 0, -3], engine=engine)
     every = []
     for shift in (2, 0, -3):
         moved = np.full_like(windows, ord("N"))
@@ -270,6 +288,7 @@ def test_weights_that_do_not_fit_are_refused(folder, table, tmp_path):
     shallower = _changed(folder, tmp_path / "b", lambda c: c.update(depth=1))
     wider = _changed(folder, tmp_path / "c", lambda c: c.update(dim=384, heads=2))
     other = _changed(folder, tmp_path / "d", lambda c: c.update(model_type="borzoi"))
+    sizes = _changed(folder, tmp_path / "i", lambda c: c.update(dim="wide"))
     heads, twice = {"human": 5000, "mouse": 1643}, "_trunk.1.0.bias"
     fewer = _changed(folder, tmp_path / "e", lambda c: c.update(output_heads=heads))
     two = _changed(folder, tmp_path / "f", change=lambda t: t.update({twice: t[twice] + 1}))
@@ -288,6 +307,7 @@ def test_weights_that_do_not_fit_are_refused(folder, table, tmp_path):
         "found the model type 'borzoi'; expected 'enformer'": other,
         "found 5,313 tracks; expected 5,000": fewer,
         r"stem\.0\.bias is two different copies": two,
+        r"i/config\.json: found sizes of no network": sizes,
         r"_heads\.human\.0\.bias is of shape \(5000,\); expected .*\(5313,\)": short,
         "a file that can't be read": cut / "model.safetensors",
         r"pytorch_model\.bin: found a file that can't be read": cut / "pytorch_model.bin",
@@ -319,6 +339,8 @@ def test_wrong_options_are_named(folder, table, offline):
         "option species: found 'rat'; expected .*human, mouse": {"species": "rat"},
         "5,313 tracks; expected 1,643": {"species": "mouse"},
         "option shifts": {"shifts": [0.5]},
+        "option n_value: found 'zero'": {"n_value": "zero"},
+        "option engine: found 'steam'": {"engine": "steam"},
         "option precision: found 'tf32'": {"precision": "tf32"},
         "both `weights` and the option `pretrained`": {"pretrained": NAME},
         "options that this model takes": {"colour": 1},

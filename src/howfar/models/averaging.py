@@ -75,6 +75,18 @@ def check_shifts(name: str, shifts: Iterable[int], context: int) -> tuple[int, .
     )
 
 
+def check_n_value(name: str, n_value: float) -> float:
+    """The option `n_value` of model `name`, N in each channel; HowfarError outside 0 to 1."""
+    if isinstance(n_value, (int, float)) and 0 <= n_value <= 1:
+        return float(n_value)
+    raise HowfarError(
+        f"model {name}, option n_value",
+        found=f"{n_value!r}",
+        expected="a number from 0 to 1, such as 0.25 (equal shares) or 0 (nothing)",
+        do="Correct `n_value` in the run's `options` of the study file.",
+    )
+
+
 def middle(name: str, whole: Layout, crop: int | None, usual: dict[int, int]) -> Layout:
     """The layout of the bins that model `name` keeps, equally far from both ends of the window.
 
@@ -102,11 +114,16 @@ class AveragingModel(NetworkModel):
 
     def _average(self, rc: bool, shifts: Iterable[int], n_value: float) -> str:
         """Take the options of the average; says in words what a value is the mean of."""
-        self._rc, self._fill = bool(rc), float(n_value)
+        self._rc, self._fill = bool(rc), check_n_value(self.name, n_value)
         self._shifts = check_shifts(self.name, shifts, self.layout.context)
         strands = "both strands" if rc else "the forward strand"
         moved = ", ".join(map(str, self._shifts))
         return f"Mean over {strands} and shifts of {moved} bp; N is {self._fill:g} per channel."
+
+    @property
+    def _views(self) -> tuple[tuple[int, bool], ...]:
+        """(shift, whether reverse complemented) of each reading of a window."""
+        return tuple((s, turned) for s in self._shifts for turned in (False, True)[: 1 + self._rc])
 
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
         """(batch, context, 4) to (batch, len(bins), len(tracks)), as one strand is read."""

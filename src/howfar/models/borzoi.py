@@ -17,7 +17,7 @@ from ..errors import HowfarError
 from ..provenance import sha256_of
 from .averaging import AveragingModel, middle
 from .base import Layout
-from .checkpoint import first_line, locate, place, read_config, read_tensors
+from .checkpoint import assemble, first_line, locate, read_config
 from .network import affordable, pick_device, softplus_head
 from .precision import check_precision
 
@@ -44,7 +44,7 @@ class BorzoiModel(AveragingModel):
         *,
         pretrained: str | None = None,
         species: str = "human",
-        targets: str | None = None,
+        targets: str | Path | None = None,
         context: int = CONTEXT,
         crop: int | None = None,
         unsquash: bool = False,
@@ -177,7 +177,7 @@ def head_of(network: Any, species: str) -> Any:
     )
 
 
-def tracks_of(species: str, number: int, targets: str | None) -> pd.DataFrame:
+def tracks_of(species: str, number: int, targets: str | Path | None) -> pd.DataFrame:
     """The tracks of a species' head: DataFrame by number, `description` and the rest."""
     if targets is None and species != "human":
         return pd.DataFrame({"description": [f"{species} track {k}" for k in range(number)]})
@@ -222,9 +222,7 @@ def network_of(config: dict[str, Any], file: Path, layout: Layout) -> Any:
             expected="a CUDA device and flash-attn for these, or weights without (`borzoi-...`)",
             do="Take johahi/borzoi-replicate-0 to -3.",
         )
-    with torch.device("meta"):  # no memory or time for weights that are replaced
-        network = Borzoi(BorzoiConfig(**config | kept))
-    place(network, read_tensors(file), file)
+    network = assemble(lambda: Borzoi(BorzoiConfig(**config | kept)), file)
     _set_positions(network, layout.context // TOKEN)
     return network
 

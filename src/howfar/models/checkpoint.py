@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,27 @@ def read_tensors(file: Path) -> dict[str, Any]:
             expected="a whole .safetensors file, or a PyTorch file of named tensors",
             do="Fetch it again; it may have been cut off.",
         ) from error
+
+
+def assemble(make: Callable[[], Any], file: Path) -> Any:
+    """The network that `make` makes, with the tensors of `file`; HowfarError as `place` says.
+
+    No memory or time goes into first weights, which are replaced.
+    """
+    import torch
+
+    try:
+        with torch.device("meta"):
+            network = make()
+    except (TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
+        raise HowfarError(
+            str(file.parent / "config.json"),
+            found=f"sizes of no network ({first_line(error)})",
+            expected="sizes that fit each other",
+            do="Give the weights with the config.json that belongs to them.",
+        ) from error
+    place(network, read_tensors(file), file)
+    return network
 
 
 def place(network: Any, tensors: dict[str, Any], file: Path) -> None:

@@ -19,19 +19,22 @@ from typing import Any
 import pandas as pd
 
 from ..errors import HowfarError
+from ..project import results_root
 from ..provenance import sha256_of
 from . import MODELS
 from .averaging import AveragingModel, middle
 from .base import Layout
-from .checkpoint import locate, place, read_config, read_tensors
-from .enformer import build_network, embeddings
+from .checkpoint import assemble, locate, read_config
+from .enformer import build_network, embeddings, parts_of
 from .network import affordable, pick_device, softplus_head
 from .precision import check_precision
+from .shared import SharedNetwork
 from .targets import check_number, human_tracks
 
 CONTEXT, BINS, KEPT = 196_608, 1536, 896
 SIZES = {"dim": 1536, "depth": 11, "heads": 8, "attn_dim_key": 64, "num_downsamples": 7,
          "dim_divisible_by": 128, "output_heads": {"human": 5313, "mouse": 1643}}  # fmt: skip
+MOUSE_TABLE = "enformer/targets_mouse.txt"  # id in data/sources.csv
 TABLE_ON = (
     "Position features of kind gamma: TensorFlow's table for 1,536 bins, as the published "
     "weights were trained with."
@@ -42,7 +45,7 @@ TABLE_OFF = (
 )
 
 
-class OfficialEnformer(AveragingModel):
+class OfficialEnformer(SharedNetwork, AveragingModel):
     """Enformer with published weights, or others in the same form.
 
     Values are outputs of one species' head (after softplus): coverage summed or averaged over a
@@ -59,7 +62,7 @@ class OfficialEnformer(AveragingModel):
         *,
         pretrained: str | None = None,
         species: str = "human",
-        targets: str | None = None,
+        targets: str | Path | None = None,
         context: int = CONTEXT,
         crop: int | None = None,
         tf_gamma: bool = True,
@@ -67,6 +70,7 @@ class OfficialEnformer(AveragingModel):
         rc: bool = False,
         shifts: Iterable[int] = (0,),
         precision: str = "float32",
+        engine: str = "shared",
         batch_size: int = 1,
     ) -> None:
         """Load and check; the options are those of `load`."""
@@ -77,7 +81,7 @@ class OfficialEnformer(AveragingModel):
         self.units = f"training-data coverage per {self.layout.bin_size}-bp bin, linear"
         self.precision = check_precision(self.name, precision, pick_device(device))
         views = self._average(rc, shifts, n_value)
-        network = network_of(sizes, file)
+        network = assemble(lambda: build_network(sizes), file)
         self._linear = network.heads[species][0]
         self.weights_sha256 = sha256_of(file)
         self.notes = (self._set_gamma(network, tf_gamma), views)
@@ -85,6 +89,8 @@ class OfficialEnformer(AveragingModel):
         window_bytes = int(4.5 * 4 * context * sizes["dim"] / 2)
         batch_size = affordable(self.name, batch_size, window_bytes, pick_device(device))
         self._ready(network, device, batch_size, n_value)
+        first = self.layout.first_base // self.layout.bin_size
+        self._share(parts_of(self._network, self._head, first, self._views), engine)
 
     @property
     def network(self) -> Any:
@@ -113,6 +119,9 @@ class OfficialEnformer(AveragingModel):
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
         first = self.layout.first_base // self.layout.bin_size
         x = embeddings(self._network, one_hot, [first + b for b in bins])
+        return self._head(x, tracks)
+
+    def _head(self, x: Any, tracks: Any) -> Any:
         return softplus_head(x, self._linear.weight[tracks], self._linear.bias[tracks])
 
 
@@ -125,14 +134,16 @@ def load(weights: Path | None, device: str = "auto", **options: Any) -> Official
 
     pretrained: a Hugging Face name in the place of `weights`, such as
     'EleutherAI/enformer-official-rough'. species: 'human' (5,313 tracks) or 'mouse' (1,643).
-    targets: table of the tracks (tab-separated, columns index and description).
+    targets: table of the tracks (see `targets.read_tracks`); None: the fetched one.
     context: window in bp, a multiple of 128 up to 196,608 (49,152: Rastogi et al. 2024).
     crop: bins kept, in the middle; None: 896 of 1,536, all of another number.
     tf_gamma: use TensorFlow's table where it exists; False for networks trained in PyTorch.
     n_value: each channel of N and of bases that a shift leaves empty; 0.25 as for the published
     predictions of Huang et al. 2023, 0 in Rastogi et al. 2024. rc, shifts: mean over both strands
     and over shifts, such as [-1, 0, 1]. precision: 'float32', 'bfloat16', or on CUDA 'tf32'.
-    batch_size: windows at once. Raises HowfarError for anything that doesn't fit.
+    engine: 'shared' computes the tower once for each distinct stretch of sequence, much the less
+    work for the haplotypes of a cohort; 'plain' runs enformer-pytorch's own modules on each
+    window. batch_size: windows at once. Raises HowfarError for anything that doesn't fit.
     """
     return OfficialEnformer(weights, device, **options)
 
@@ -151,7 +162,7 @@ def layout_of(bin_size: int, context: int, crop: int | None) -> Layout:
     return middle("enformer", whole, crop, {BINS: KEPT})
 
 
-def tracks_of(species: str, heads: dict[str, int], targets: str | None) -> pd.DataFrame:
+def tracks_of(species: str, heads: dict[str, int], targets: str | Path | None) -> pd.DataFrame:
     """The tracks of a species' head: DataFrame by number, with `description`."""
     if species not in heads:
         raise HowfarError(
@@ -161,21 +172,14 @@ def tracks_of(species: str, heads: dict[str, int], targets: str | None) -> pd.Da
             do="Correct `species` in the run's `options` of the study file.",
         )
     number = heads[species]
+    fetched = results_root() / "sources" / MOUSE_TABLE
+    if targets is None and species == "mouse" and fetched.is_file():
+        targets = fetched
     if targets is None and species != "human":
         return pd.DataFrame({"description": [f"{species} track {k}" for k in range(number)]})
     tracks = human_tracks(None if targets is None else Path(targets))
     check_number(tracks, number, targets or f"the table of {species} tracks")
     return tracks
-
-
-def network_of(sizes: dict[str, Any], file: Path) -> Any:
-    """The network of `sizes` with the tensors of `file`; HowfarError where they don't fit."""
-    import torch
-
-    with torch.device("meta"):  # no memory or time for weights that are replaced
-        network = build_network(sizes)
-    place(network, read_tensors(file), file)
-    return network
 
 
 @cache
