@@ -376,6 +376,31 @@ def bench_haplotypes(
         json_out.write_text(json.dumps(result.to_dict("records"), indent=1) + "\n")
 
 
+@bench.command("oracles")
+def bench_oracles(
+    folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],
+    region: Annotated[
+        Path | None, typer.Option(help="The real megabase: FASTA, VCF, genes.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "cpu",
+    full_width: Annotated[
+        bool, typer.Option(help="Also the networks of 600 MB, which need 3 GB of memory.")
+    ] = True,
+    csv: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+) -> None:
+    """The models against their authors' code: the largest difference per oracle.
+
+    Ends with status 1 where one is above its tolerance.
+    """
+    from .bench_oracles import measure
+
+    found = measure(folder, region, device=device, full_width=full_width)
+    typer.echo(found.to_string(index=False))
+    if csv:
+        found.to_csv(csv, index=False)
+    raise typer.Exit(int((found["largest_difference"] > found["tolerance"]).any()))
+
+
 @app.command()
 def effects(
     study: StudyOption = "demo",
