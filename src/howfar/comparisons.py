@@ -200,19 +200,16 @@ def compare_sides(
     from scipy.stats import mannwhitneyu
 
     positive = table["side"].eq("positive").to_numpy()
-    share = table["supported"].to_numpy(float)
     blocks, unit = blocks_of(genes, table["gene_id"])
+    counts = int(positive.sum()), int((~positive).sum())
+    if not all(counts):
+        return SideDifference(*counts, np.nan, (np.nan, np.nan), np.nan, unit)
+    share = table["supported"].to_numpy(float)
     values = np.column_stack([share, positive])
-    both = positive.any() and not positive.all()
-    ci = stats.block_bootstrap(values, blocks, _side_gap, draws, seed, weighted=True)
-    return SideDifference(
-        positive=int(positive.sum()),
-        negative=int((~positive).sum()),
-        difference=float(_side_gap(values, np.ones((1, len(values))))[0]) if both else np.nan,
-        ci=(float(ci[0]), float(ci[1])),
-        p=float(mannwhitneyu(share[positive], share[~positive]).pvalue) if both else np.nan,
-        unit=unit,
-    )
+    low, high = stats.block_bootstrap(values, blocks, _side_gap, draws, seed, weighted=True)
+    difference = float(_side_gap(values, np.ones((1, len(values))))[0])
+    p = float(mannwhitneyu(share[positive], share[~positive]).pvalue)
+    return SideDifference(*counts, difference, (float(low), float(high)), p, unit)
 
 
 def _side_gap(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

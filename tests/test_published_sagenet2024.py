@@ -1,0 +1,106 @@
+"""PrediXcan of the SAGE-net study: made-up files everywhere, the published ones where mirrored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from howfar import evaluate, published, sources, tables
+from howfar.errors import HowfarError
+from howfar.published import sagenet2024
+from howfar.study import load_study
+from sasse_files import write
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+needs_mirror = pytest.mark.skipif(
+    not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
+)
+ROSMAP = "ensgs,train_pearson,val_pearson,test_pearson\ng1,0.3,0.2,0.1\ng2,0.5,,\ng3,0.2,0.1,-0.2\n"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    write(tmp_path, sagenet2024.ROSMAP, ROSMAP)
+    write(tmp_path, sagenet2024.GTEX, ",pearson\ng1,0.4\ng9,\n")
+    rows = [f"S{i}\tg{i}\t{i}\t+\t{1000 * i}" for i in range(1, 8)]
+    header = "gene_name\tgene_id\tchr_hg38\tstrand_hg38\ttss_hg38"
+    write(tmp_path, sagenet2024.POSITIONS, "\n".join([header, *rows]) + "\n")
+    return tmp_path
+
+
+def load(folder: Path) -> dict[str, pd.DataFrame]:
+    return published.load_published(load_study("sagenet2024"), folder, verify=False)
+
+
+def test_tested_people_are_pooled_and_genes_without_r_have_no_row(folder):
+    frames = load(folder)
+    rows = frames["across"].set_index(["run_id", "population", "gene_id"])["pearson"].sort_index()
+    assert rows["predixcan", "pooled"].to_dict() == {"g1": 0.1, "g3": -0.2}
+    assert rows["predixcan", "training"].to_dict() == {"g1": 0.3, "g2": 0.5, "g3": 0.2}
+    assert rows["predixcan", "validation"].to_dict() == {"g1": 0.2, "g3": 0.1}
+    assert rows["predixcan_gtex", "pooled"].to_dict() == {"g1": 0.4}
+    assert frames["across"][["n", "p", "ci_low"]].isna().all(axis=None)
+    genes = frames["genes"].set_index("gene_id")
+    assert genes.loc["g3", ["name", "chrom", "tss"]].tolist() == ["S3", "3", 3000]
+    assert pd.isna(genes.loc["g9", "chrom"])
+
+
+def test_the_number_is_the_mean_over_given_genes_and_follows_a_cell(folder):
+    before = load(folder)["numbers"].set_index("id").loc["G.rosmap.test"]
+    assert (before["value"], before["n"]) == (pytest.approx(-0.05), 2)
+    write(folder, sagenet2024.ROSMAP, ROSMAP.replace("0.2,0.1\n", "0.2,0.3\n"))
+    after = load(folder)["numbers"].set_index("id").loc["G.rosmap.test"]
+    assert after["value"] == pytest.approx(0.05)
+    write(folder, sagenet2024.ROSMAP, ROSMAP.replace("0.3,0.2", "0.9,0.8"))  # not the test people
+    same = load(folder)["numbers"].set_index("id").loc["G.rosmap.test"]
+    assert same["value"] == before["value"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "found"),
+    [
+        (sagenet2024.ROSMAP, lambda t: t.replace("g2", "g1"), "repeated genes"),
+        (sagenet2024.ROSMAP, lambda t: t.replace("0.5", "1.5"), "1 r beyond 1"),
+        (sagenet2024.GTEX, lambda t: t.replace("pearson", "rho"), "no column"),
+        (
+            sagenet2024.POSITIONS,
+            lambda t: t.replace("\tg", "\tx").replace("xene", "gene"),
+            "none of the study's",
+        ),
+    ],
+)
+def test_a_changed_file_is_refused(folder, name, change, found):
+    write(folder, name, change((folder / name).read_text()))
+    with pytest.raises(HowfarError, match=found):
+        load(folder)
+
+
+def test_a_table_without_numbers_of_people_still_has_means(folder):
+    frames = load(folder)
+    result = tables.Tables("s", {n: frames.get(n, tables.empty(n)) for n in tables.SCHEMAS})
+    numbers = evaluate.numbers_table(result, draws=100).set_index("id")["value"]
+    assert numbers["s.predixcan.across.pooled.mean_r"] == pytest.approx(-0.05)
+    assert not any("people" in i or "sampling" in i for i in numbers.index)
+    assert numbers.notna().all()
+
+
+@needs_mirror
+def test_the_given_number_is_reproduced(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
+    needs = load_study("sagenet2024").published.needs
+    assert sources.fetch(needs, tmp_path / "sources", progress=False).ok
+    frames = published.load_published(load_study("sagenet2024"), tmp_path / "sources")
+    ours = frames["numbers"].set_index("id")["value"]
+    file = SHARED / "expected_numbers.csv"
+    if not file.is_file():
+        pytest.skip("no ../shared/expected_numbers.csv")
+    listed = pd.read_csv(file).query("study == 'sagenet2024'").set_index("id")
+    assert set(listed.index) <= set(ours.index)
+    for key, row in listed.dropna(subset=["value"]).iterrows():
+        assert ours[key] == pytest.approx(row["value"], abs=row["tolerance"] + 1e-8)
+    raw = pd.read_csv(tmp_path / "sources" / sagenet2024.ROSMAP)["test_pearson"]
+    assert ours["G.rosmap.test"] == pytest.approx(np.nanmean(raw))
+    assert frames["genes"].notna().all(axis=None)
