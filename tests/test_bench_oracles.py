@@ -33,8 +33,8 @@ def test_a_wrong_value_shows(oracles, tmp_path):
     np.savez(folder / "beluga_reduced_expected.npz", **expected)
     rows = {row["what"]: row for row in bench_oracles.beluga(folder, "cpu")}
     apart = {what: row["largest_difference"] for what, row in rows.items()}
-    assert apart["narrow network, reverse"] == pytest.approx(0.01, rel=0.02)
-    assert apart["narrow network, forward"] < 1e-5
+    assert apart["narrow network, reverse strand"] == pytest.approx(0.01, rel=0.02)
+    assert apart["narrow network, forward strand"] < 1e-5
 
 
 def test_haplotypes_of_the_region(oracles, shared, tmp_path):

@@ -36,6 +36,15 @@ _VIEWS = {
     "ensemble_shifts": {"rc": False, "shifts": (1, 0, -1)},
     "ensemble_rc_shifts": {"rc": True, "shifts": (1, 0, -1)},
 }
+_WORDS = {
+    "forward": "forward strand",
+    "reverse": "reverse strand",
+    "strand_mean": "both strands",
+    "ensemble_rc": "both strands",
+    "ensemble_shifts": "forward strand, shifts 1, 0, -1",
+    "ensemble_rc_shifts": "both strands, shifts 1, 0, -1",
+}
+_FILES = {"reduced.h5": "whole file", "reduced_weights_only.h5": "weights-only file"}
 _STRANDS = {"forward": "forward", "reverse": "reverse", "strand_mean": "both"}
 Row = dict[str, Any]
 
@@ -131,14 +140,21 @@ def _haplotype_windows(
 def basenji2(folder: Path, device: str) -> Iterator[Row]:
     """A narrow Basenji2 with random weights, each way of averaging."""
     expected = _npz(folder / "reduced_expected.npz")
-    for file in ("reduced.h5", "reduced_weights_only.h5"):
+    for file, kind in _FILES.items():
         for part, views in _VIEWS.items():
             params = {"params": folder / "params_reduced.json", "iupac": "n"}
             model = load_model("basenji2", folder / file, device, **params, **views)
             found, each = _predicted(model, folder / "reduced.fa")
             values = found.loc[list(expected["ids"])].to_numpy().reshape(expected[part].shape)
             apart = np.abs(values - expected[part]).max()
-            yield _row("basenji2", f"{file}, {part}", len(values), apart, 1e-4, each)
+            yield _row(
+                "basenji2",
+                f"narrow network, {kind}, {_WORDS[part]}",
+                len(values),
+                apart,
+                1e-4,
+                each,
+            )
 
 
 def beluga(folder: Path, device: str) -> Iterator[Row]:
@@ -155,7 +171,7 @@ def _beluga(folder: Path, stem: str, words: str, weights: Path, device: str) -> 
         found, each = _predicted(model, folder / f"{stem}.fa")
         values = found.loc[list(expected["ids"])].to_numpy()
         apart = np.abs(values - expected[part]).max()
-        yield _row("beluga", f"{words}, {part}", len(values), apart, 1e-5, each)
+        yield _row("beluga", f"{words}, {_WORDS[part]}", len(values), apart, 1e-5, each)
 
 
 def full(folder: Path, region: Path | None, device: str) -> Iterator[Row]:
