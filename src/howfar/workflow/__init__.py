@@ -33,6 +33,7 @@ CODE = {
     "train": ["demo/train.py", "models/enformer.py"],
     "predict": [
         "predict.py",
+        "effects.py",
         "cohort.py",
         "haplotypes.py",
         "variants.py",
@@ -42,6 +43,7 @@ CODE = {
     "evaluate": [
         "evaluate_study.py",
         "agreement.py",
+        "effects.py",
         "cohort.py",
         "expression.py",
         *_STATISTICS,
