@@ -109,10 +109,9 @@ def _measured() -> str:
         }
     )
     return (
-        f"{markdown_table(shown)}\n\nMeasured on {table['date'].max()}, one thread of a "
-        "shared CPU with other work on it; the seconds of narrow networks say nothing about the "
-        "published ones."
-    )
+        f"{markdown_table(shown)}\n\nMeasured on {table['date'].max()}, one thread of a shared CPU "
+        "with other work on it; the seconds of narrow networks say nothing about the published "
+        "ones."
     )
 
 
