@@ -1,0 +1,93 @@
+"""Attribution figures: profiles, shares and logos are those of the table `summary`."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import driver_tables
+import synthetic
+from howfar import figures, tables
+from howfar.figures import attribution
+
+
+def text_of(shown) -> str:
+    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    driver_tables.write(folder, "open")
+    driver_tables.study_file(folder, "open")
+    return folder
+
+
+@pytest.fixture
+def view(folder, tmp_path):
+    return figures.view(str(folder / "open.yaml"), [], folder, tmp_path)
+
+
+def test_profile_text_is_the_value_at_the_driver(view):
+    table = view["summary"]
+    at = table[(table["set"] == "driver_profile") & (table["x"] == 0)]
+    text = text_of(figures.attribution_profile(view))
+    for row in at.itertuples():
+        assert f"{row.group}, n = {row.n}: {100 * row.value:.1f} % at the driver" in text
+
+
+def test_shares_follow_the_features(view, folder, tmp_path):
+    size = view["features"].query("feature == 'main_driver_relative_size'")
+    size = size.set_index("gene_id")["value"]
+    main = view["drivers"].query("is_main")
+    kind = np.sign(main["effect"]) == np.sign(main["eqtl_slope"])
+    hits = size[main["gene_id"][kind]] >= 0.1
+    text = text_of(figures.attribution_profile(view))
+    assert f"supported, at least 10 %: {100 * hits.mean():.1f} %, n = {len(hits)}" in text
+    found = tables.load("open", folder)
+    features = found["features"]
+    gene = main["gene_id"][kind].iloc[int(np.flatnonzero(hits.to_numpy())[0])]
+    here = (features["feature"] == "main_driver_relative_size") & (features["gene_id"] == gene)
+    features.loc[here, "value"] = 0.0
+    for name in ("runs", "genes", "across", "drivers", "summary", "numbers"):
+        tables.write(tables.path_of(tmp_path, "open", name), name, found[name], {})
+    tables.write(tables.path_of(tmp_path, "open", "features"), "features", features, {})
+    changed = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path)
+    text = text_of(figures.attribution_profile(changed))
+    share = 100 * (hits.sum() - 1) / len(hits)
+    assert f"supported, at least 10 %: {share:.1f} %" in text
+
+
+@pytest.mark.parametrize(("name", "n"), [("driver_motifs", 30), ("driver_sequences", 90)])
+def test_logos_carry_sizes_and_the_control(view, name, n):
+    text = text_of(getattr(figures, name)(view))
+    assert "Group 1: n = 19 windows" in text and "Group 2: n = 18 windows" in text
+    assert f"37 of n = {n} windows" in text and "shuffled, 11" in text
+
+
+def test_information_is_two_bits_less_the_entropy():
+    wide = pd.DataFrame([[1, 0, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]], columns=list("ACGT"))
+    found = attribution.information(wide)
+    np.testing.assert_allclose(found.sum(axis=1), [2, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(found.loc[2, ["A", "C"]], 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize("letter", "ACGT")
+def test_a_letter_fills_its_box(letter):
+    _, (axis,) = figures.style.panels([2])
+    attribution._letter(axis, letter, 3, 1.5, 0.7)
+    box = axis.patches[0].get_path().get_extents()
+    assert (box.y0, box.y1) == pytest.approx((1.5, 2.2))
+    assert (box.x0, box.x1) == pytest.approx((2.55, 3.45))
+
+
+@pytest.mark.parametrize("name", ["attribution_profile", "driver_motifs", "driver_sequences"])
+def test_a_study_without_attributions_gets_a_text(tmp_path, name):
+    synthetic.write(tmp_path, "bare", numbers=False)
+    view = figures.view(
+        str(driver_tables.study_file(tmp_path, "bare")), [], tmp_path, tmp_path / "figures"
+    )
+    assert isinstance(getattr(figures, name)(view), figures.Box)
