@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats as scipy_stats
 
 import synthetic
 from howfar import agreement, evaluate, tables
+from howfar.study import Study
 
 GENES, PEOPLE = [f"g{i}" for i in range(12)], [f"p{i}" for i in range(40)]
 
@@ -145,3 +147,21 @@ def test_what_a_variant_drives_is_its_effect_times_its_spread():
     row = found.iloc[0]
     # SD over people of dosage x effect / 2, dosage binomial(2, 0.1)
     assert row["driven"] == pytest.approx(abs(row["effect"]) / 2 * np.sqrt(2 * 0.1 * 0.9))
+
+
+def test_published_people_are_compared_without_their_loader_asking(tmp_path, monkeypatch):
+    from howfar import published
+
+    synthetic.write(tmp_path, "open", numbers=False)
+    made = {name: tables.load("open", tmp_path)[name] for name in ("runs", "genes", "across")}
+    path = tables.path_of(tmp_path, "open", "individuals")
+    made["individuals"] = tables.read(path, "individuals")
+    monkeypatch.setitem(published.LOADERS, "made", lambda study, files: dict(made))
+    text = "name: open\ntitle: Open\npublished: {loader: made, needs: []}\n"
+    text += "reality: {genotypes: a, expression: b, weights: c}\n"
+    study = Study.model_validate(yaml.safe_load(text))
+    found = published.load_published(study, tmp_path)["agreement"]
+    assert len(found) == synthetic.GENES and set(found["n"]) == {synthetic.PEOPLE}
+    own = tables.empty("agreement")
+    monkeypatch.setitem(published.LOADERS, "made", lambda study, files: made | {"agreement": own})
+    assert published.load_published(study, tmp_path)["agreement"].empty
