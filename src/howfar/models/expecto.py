@@ -67,6 +67,7 @@ class ExpectoModel(NetworkModel):
     units = "ln(RPKM + 0.0001)"
     oriented = True
     layout = Layout(_CONTEXT, _CONTEXT, 1)
+    windows_at_once = 128
 
     def __init__(
         self,
