@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,14 @@ import pandas as pd
 from ..errors import HowfarError
 from ..provenance import sha256_of
 from . import MODELS
-from .averaging import check_shifts, mean_of_views
+from .averaging import AveragingModel
 from .base import Layout
+from .blocks import halo_of
 from .keras import Shapes, locate, read_weights
 from .letters import letters_table
-from .network import NetworkModel, affordable, pick_device
+from .network import affordable, pick_device, softplus_head
 from .precision import check_precision
+from .shared import Parts, SharedNetwork
 from .targets import HUMAN_TRACKS, check_number, human_tracks, read_tracks
 
 EPSILON = 1e-3  # Keras' default in batch normalisation; PyTorch's is 1e-5
@@ -170,8 +173,11 @@ def _compare(where: str, given: Any, known: Any) -> None:
 def _check_size(where: str, given: Any, known: int | float) -> None:
     kinds = (int, float) if isinstance(known, float) else (int,)
     least = 0 if where.endswith("cropping") else 1
+    odd = type(given) is int and given % 2 == 1  # 'same' padding is symmetric
     if type(given) not in kinds or not least <= given < 10**9:
         raise _misfit(where, f"{given!r}", f"a number such as {known}")
+    if where.endswith("kernel_size") and not odd:
+        raise _misfit(where, f"{given!r}", f"an odd number such as {known}")
 
 
 def read_params(path: Path) -> Architecture:
@@ -195,12 +201,13 @@ def _misfit(where: str, found: str, expected: str) -> HowfarError:
     )
 
 
-class Basenji2Model(NetworkModel):
+class Basenji2Model(SharedNetwork, AveragingModel):
     """Basenji2 with published weights, or others of the same architecture in other sizes.
 
-    Values are outputs of the human head (after softplus): coverage summed over a bin as in the
-    training data, linear. `network` has the parts `tower`, `trunk`, `final` and `head`: see the
-    functions `tower` and `after`. The forward strand is read for genes of either strand.
+    Values are outputs of the human head (after softplus): coverage summed or averaged over a bin
+    as in the training data, linear. The forward strand is read for genes of either strand.
+    `network` has the parts `tower`, `trunk`, `final` and `head`; functions of these names apply
+    the first three. `notes` say how the values were made.
     """
 
     name = "basenji2"
@@ -216,8 +223,9 @@ class Basenji2Model(NetworkModel):
         shifts: Iterable[int] = (1, 0, -1),
         n_value: float = 0.25,
         iupac: str = "mixture",
+        engine: str = "shared",
         precision: str = "float32",
-        batch_size: int = 4,
+        batch_size: int = 2,
     ) -> None:
         """Load and check; the options are those of `load`."""
         import torch
@@ -225,8 +233,7 @@ class Basenji2Model(NetworkModel):
         sizes = architecture_of(PUBLISHED) if params is None else read_params(Path(params))
         self.architecture, self.layout = sizes, sizes.layout
         self.precision = check_precision(self.name, precision, pick_device(device))
-        self._rc, self._fill = bool(rc), float(n_value)
-        self._shifts = check_shifts(self.name, shifts, sizes.context)
+        self.notes = (self._average(rc, shifts, n_value),)
         table = letters_table(self.name, iupac, self._fill)
         self.units = f"training-data coverage per {self.layout.bin_size}-bp bin, linear"
         file = locate(self.name, weights, MODELS[self.name].sources[0])
@@ -238,6 +245,7 @@ class Basenji2Model(NetworkModel):
         batch_size = affordable(self.name, batch_size, window_bytes, pick_device(device))
         self._ready(network, device, batch_size)
         self._table = torch.from_numpy(table).to(self.device)
+        self._share(self._parts_of(network), engine)
 
     @property
     def network(self) -> Any:
@@ -252,28 +260,22 @@ class Basenji2Model(NetworkModel):
         """
         return self.layout.context // 2 - (strand == "+")
 
-    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """One batch of bytes (batch, context) to (batch, bins, tracks), averaged over views."""
+    def _parts_of(self, network: Any) -> Parts:
+        """The network in two parts, for the engine that shares the tower between windows."""
+        views = tuple((s, turned) for s in self._shifts for turned in (False, True)[: 1 + self._rc])
+        halo = halo_of([kernel for _, kernel in self.architecture.tower], self.layout.bin_size)
+        channels = self.architecture.tower[-1][0]
+        return Parts(partial(tower, network), self._after, channels, halo, views)
 
-        def values(one_hot: Any, chosen: Sequence[int]) -> Any:
-            return self.after(tower(self._network, one_hot), chosen, tracks)
+    def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
+        return self._after(tower(self._network, one_hot), bins, tracks)
 
-        return mean_of_views(
-            self._one_hot(bases),
-            bins,
-            values,
-            n_bins=self.layout.n_bins,
-            rc=self._rc,
-            shifts=self._shifts,
-            fill=self._fill,
-        ).float()
-
-    def after(self, features: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """What follows the tower: its features to float64 (batch, bins, tracks), one view."""
-        kept = [self.architecture.crop + b for b in bins]
-        return head(
-            self._network, final(self._network, trunk(self._network, features)[:, kept]), tracks
-        )
+    def _after(self, features: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """What follows the tower: its features to float64 (batch, bins, tracks)."""
+        cropped = trunk(self._network, features)[:, [self.architecture.crop + b for b in bins]]
+        linear = self._network["head"]
+        x = final(self._network, cropped)
+        return softplus_head(x, linear.weight[tracks], linear.bias[tracks])
 
 
 def load(weights: Path | None, device: str = "auto", **options: Any) -> Basenji2Model:
@@ -287,9 +289,11 @@ def load(weights: Path | None, device: str = "auto", **options: Any) -> Basenji2
     are named by number. rc, shifts: mean over both strands and over shifts in bp; by default, as
     in Huang et al. 2023, both strands and shifts of 1, 0 and -1. n_value: each channel of N and
     of bases that a shift leaves empty. iupac: 'mixture', IUPAC letters are equal mixtures, as for
-    unphased genotypes; 'n', they are as N, as the authors have it. precision: 'float32',
-    'bfloat16', or on CUDA 'tf32'. batch_size: windows at once. Raises HowfarError for anything
-    that doesn't fit.
+    unphased genotypes; 'n', they are as N, as the authors have it. engine: 'shared' computes the
+    tower once for each distinct stretch of sequence, much the less work for the haplotypes of a
+    cohort; 'plain' for each window, less work for sequences that have nothing in common.
+    precision: 'float32', 'bfloat16', or on CUDA 'tf32'. batch_size: windows at once. Raises
+    HowfarError for anything that doesn't fit.
     """
     return Basenji2Model(weights, device, **options)
 
@@ -314,7 +318,7 @@ def build_network(sizes: Architecture, layers: list[dict[str, np.ndarray]]) -> A
         blocks.append(nn.Sequential(*steps, *[nn.MaxPool1d(2)] * (place < pooled)))
     residual = [
         nn.ModuleList(pair)
-        for pair in zip(blocks[pooled:-1:2], blocks[pooled + 1 :: 2], strict=False)
+        for pair in zip(blocks[pooled:-1:2], blocks[pooled + 1 :: 2], strict=True)
     ]
     linear = nn.Linear(sizes.last, sizes.outputs)
     _fill(linear, {"weight": layers[-1]["kernel"].T, "bias": layers[-1]["bias"]})
@@ -370,17 +374,5 @@ def trunk(network: Any, features: Any) -> Any:
 
 
 def final(network: Any, x: Any) -> Any:
-    """The last block, of width 1, so for any bins: (batch, bins, channels) to what `head` reads."""
+    """The last block, for any bins: (batch, bins, channels) to (batch, bins, features)."""
     return activation(network["final"](activation(x.transpose(1, 2)))).transpose(1, 2)
-
-
-def head(network: Any, x: Any, tracks: Any) -> Any:
-    """(batch, bins, features) to float64 (batch, bins, tracks), softplus included.
-
-    Window by window in float64, so that rounding doesn't depend on a window's place in the batch.
-    """
-    import torch
-    from torch.nn.functional import linear, softplus
-
-    weight, bias = (p[tracks].double() for p in (network["head"].weight, network["head"].bias))
-    return torch.stack([softplus(linear(row, weight, bias)) for row in x.double()])

@@ -70,7 +70,7 @@ class XpressoModel(NetworkModel):
         cell: str | None = None,
         half_life: Sequence[float] = (0.0,) * _HALF_LIFE,
         iupac: str = "mixture",
-        batch_size: int = 32,
+        batch_size: int = 8,
     ) -> None:
         """Load and check; the options are those of `load`."""
         import torch
