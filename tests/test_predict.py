@@ -163,3 +163,21 @@ def test_a_logarithm_of_zero_is_an_error_not_minus_infinity():
     steps = ["sum_bins", "mean_tracks", "mean_haplotypes", "log"]
     with pytest.raises(HowfarError, match="step log: found a value of 0"):
         predict.transform(np.zeros((1, 2, 3, 1)), steps)
+
+
+def test_shards_share_the_genes_and_end_in_the_same_store(study, model, results_folder, tmp_path):
+    store, _, genes = predict.predict(study, study.runs[0], tmp_path / "whole")
+    parts = [
+        predict.predict(study, study.runs[0], tmp_path / "parts", shard=(i, 2)) for i in (1, 2)
+    ]
+    assert sorted(g.gene_id for _, _, part in parts for g in part) == sorted(
+        g.gene_id for g in genes
+    )
+    assert digest(store.path) == digest(parts[0][0].path)
+
+
+def test_two_processes_that_make_one_store_leave_one_whole(tmp_path):
+    path = tmp_path / "a.zarr"
+    predict._make_store(path, {"samples": [1]})
+    predict._make_store(path, {"samples": [1]})
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]

@@ -32,7 +32,7 @@ from .haplotypes import Windows
 from .intervals import Gene
 from .models import load_model
 from .models.base import SequenceModel, parse_bins, reverse_complement
-from .progress import track
+from .progress import ahead, track
 from .provenance import sha256_of
 from .study import Run, Study, resolve
 
@@ -157,10 +157,19 @@ def open_store(
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
     path = Path(results) / study.name / "predictions" / f"{run.id}{suffix}-{digest}.zarr"
     if not (path / "zarr.json").is_file():
-        path.mkdir(parents=True, exist_ok=True)
-        group = zarr.open_group(path, mode="a", zarr_format=3)
-        group.attrs.update({"definition": definition, "samples": list(samples)})
+        _make_store(path, {"definition": definition, "samples": list(samples)})
     return Store(path, definition)
+
+
+def _make_store(path: Path, attributes: dict) -> None:
+    """An empty store at `path`; where another process was faster, its store stays."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    zarr.open_group(part, mode="w", zarr_format=3).attrs.update(attributes)
+    try:
+        os.replace(part, path)
+    except OSError:  # a folder that isn't empty is not replaced
+        shutil.rmtree(part)
 
 
 def open_model(run: Run) -> SequenceModel:
@@ -179,11 +188,14 @@ def predict(
     gene: str | None = None,
     chrom: str | None = None,
     sample: str | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> tuple[Store, OpenCohort, list[Gene]]:
     """Predict `run` for a study's people and genes; finished genes are not done again.
 
     `gene` (id or name) or `chrom` restrict the genes; `sample` makes a store of its own for one
-    person. Returns the store, the cohort (with its warning counts) and the genes asked for.
+    person. `shard` (i, n): every n-th gene from the i-th (1-based) on, so that n processes share
+    the work, each gene's values in files that one process alone writes. Returns the store, the
+    cohort (with its warning counts) and the genes asked for.
     """
     check_transform(run.transform)
     cohort, model = OpenCohort(study), open_model(run)
@@ -192,7 +204,7 @@ def predict(
     # names of people appear in no path, as paths end up in logs
     suffix = "" if sample is None else f"@{hashlib.sha256(sample.encode()).hexdigest()[:8]}"
     store = open_store(study, run, model, cohort.samples, results, suffix)
-    genes = cohort.genes_to_run(gene, chrom)
+    genes = cohort.genes_to_run(gene, chrom)[shard[0] - 1 :: shard[1]]
     todo = [g for g in genes if not store.has(g)]
     done = len(genes) - len(todo)
     made = predict_genes(cohort, run, model, store.definition, todo)
@@ -223,10 +235,9 @@ def predict_genes(
     """
     room = model.windows_at_once
     waiting: list[tuple[Gene, np.ndarray, np.ndarray]] = []
-    for gene in genes:
-        built = cohort.windows(
-            gene, model.layout.context, model.tss_offset(gene.strand), run.alleles
-        )
+    context, offset = model.layout.context, model.tss_offset
+    every = ((g, cohort.windows(g, context, offset(g.strand), run.alleles)) for g in genes)
+    for gene, built in ahead(every):  # files are read while the device works on the gene before
         index = (built.index + 1).astype(np.int32)
         if sum(len(windows) for _, windows, _ in waiting) + len(built) + 1 > room:
             yield from _predicted(run, model, definition, waiting)

@@ -1,10 +1,11 @@
-"""Progress of long work: a line at most every few seconds, with rate and time left."""
+"""Long work: a line at most every few seconds with rate and time left; the next item ahead."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO, TypeVar
 
 T = TypeVar("T")
@@ -42,3 +43,18 @@ def track(
             left = _clock((total - finished) / rate)
             print(f"{what}: {finished}/{total}, {rate:.3g} {unit}/s, {left} left", file=out)
             last = now
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """`items`, the next of which is made in a thread while the caller works on the last.
+
+    For work that waits on two things in turn: reading files, and a device. An error of `items`
+    is raised where its item would have come.
+    """
+    source = iter(items)
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, source, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, source, end)
+            yield item
