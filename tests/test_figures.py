@@ -13,7 +13,7 @@ from scipy import stats as scipy_stats
 import synthetic
 from howfar import evaluate, figures, tables
 from howfar.errors import HowfarError
-from howfar.figures import across, people, style
+from howfar.figures import across, distance, people, style
 from howfar.figures.distance import binned
 
 YAML = """
@@ -129,6 +129,24 @@ def test_trend_means_are_means_of_the_genes_in_the_bin(view):
     row = numbers.loc["open.truth.trend.cv_expression.bin3.mean_r"]
     shown = part.iloc[2]
     assert (shown["mean"], shown["ci_low"]) == pytest.approx((row["value"], row["ci_low"]))
+
+
+def test_negative_medians_keep_their_place(folder, tmp_path):
+    """Logarithms of expression are negative in genes of low expression."""
+    for name in ("runs", "genes", "across", "features"):
+        frame = tables.read(tables.path_of(folder, "open", name), name)
+        if name == "features":
+            low = frame["feature"] == "median_expression"
+            frame.loc[low, "value"] -= frame.loc[low, "value"].median()
+        tables.write(tables.path_of(tmp_path, "open", name), name, frame, {})
+    view = figures.view(str(folder / "open.yaml"), ["net"], tmp_path, tmp_path / "f")
+    drawn, (axis,) = style.panels([2.0])
+    means = binned(view)
+    distance._panel(axis, means[means["feature"] == "median_expression"], "median_expression", view)
+    points = axis.collections[0].get_offsets()
+    genes = evaluate.with_feature(view.tables, "net", "median_expression")
+    np.testing.assert_allclose(sorted(points[:, 0]), sorted(genes["median_expression"]))
+    assert points[:, 0].min() < -1
 
 
 def test_sampling_density_is_that_of_r_without_correlation():

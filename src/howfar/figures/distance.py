@@ -50,6 +50,8 @@ def _pairs(view: View):
     runs = view.labels if len(view["across"]) else {"lead_eqtl": "lead eQTL, |r|"}
     for run, label in runs.items():
         for feature in PANELS:
+            if (run, feature) == ("lead_eqtl", "lead_eqtl_log10p"):
+                continue  # p follows from r alone: such a panel would show nothing
             rows = _with_feature(view, run, feature)
             if len(rows) >= 5 * _BINS and rows[feature].nunique() > _BINS:
                 yield run, label, feature, rows
@@ -93,7 +95,8 @@ def _panel(axis, means: pd.DataFrame, feature: str, view: View) -> None:
     label, logarithmic = PANELS[feature]
     if feature in ("median_expression", "mean_expression"):
         label += f" ({view.study.expression_units})"
-    floor = 10.0 if feature == "lead_eqtl_distance" else 0.0
+    # A lead eQTL on the TSS itself has no place on a logarithmic axis; a median may be negative.
+    floor = 10.0 if feature == "lead_eqtl_distance" else -np.inf
     first = means["run_id"].iloc[0]
     genes = _with_feature(view, first, feature)
     colour = view.colours.get(first, style.KIND_COLOURS["lead_snp"][0])
