@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from howfar.errors import HowfarError
 from howfar.models import expecto, load_model
-from howfar.models.base import reverse_complement
+from howfar.models.base import Layout, reverse_complement
 from howfar.models.beluga import BelugaModel
 from howfar.models.expecto import ExpectoModel, spatial_features
 
@@ -121,6 +121,13 @@ def haplotypes():
         rows[row, place] = ord("A") if rows[row, place] == ord("C") else ord("C")
     rows[5, :7_000] = ord("N")
     return rows
+
+
+@pytest.fixture(scope="module")
+def plain(folder, haplotypes):
+    """What each haplotype gives with every window computed by itself."""
+    model = load_model("expecto", folder / "beluga.pth", "cpu", engine="plain", batch_size=20)
+    return model.predict(haplotypes, [0], [0, 1])
 
 
 def oracle(shared, name):
@@ -315,7 +322,7 @@ def test_a_gene_equals_the_prediction_by_hand(load, state, linear, strand):
 
 
 @pytest.mark.parametrize("block", [1, 10, 200])
-def test_each_content_is_computed_once(load, haplotypes, block, monkeypatch):
+def test_each_content_is_computed_once(load, haplotypes, plain, block, monkeypatch):
     model = load(block=block, batch_size=3)
     computed, predict = [], model.beluga.predict
 
@@ -331,19 +338,18 @@ def test_each_content_is_computed_once(load, haplotypes, block, monkeypatch):
     assert sorted(computed) == sorted(content for _, content in contents)
     assert (model.predict(haplotypes[::-1], [0], [0, 1]) == found[::-1]).all()
     assert len(computed) == len(contents)  # nothing was computed again
-    plain = load(engine="plain").predict(haplotypes, [0], [0, 1])
     np.testing.assert_allclose(found, plain, atol=2e-5)
     assert np.ptp(plain[2:, 0, 0]) > 1e-3 and (found[0] == found[1]).all()
 
 
-@pytest.mark.parametrize("engine", ["shared", "plain"])
-def test_a_windows_value_depends_on_no_other_window(load, haplotypes, engine, monkeypatch):
-    every = load(engine=engine).predict(haplotypes, [0], [0, 1])
+def test_a_windows_value_depends_on_no_other_window(load, haplotypes, plain, monkeypatch):
+    every = load().predict(haplotypes, [0], [0, 1])
     for i in (2, 5):
-        alone = load(engine=engine).predict(haplotypes[i : i + 1], [0], [0, 1])
-        assert (alone == every[i : i + 1]).all()
+        assert (load().predict(haplotypes[i : i + 1], [0], [0, 1]) == every[i : i + 1]).all()
+    alone = load(engine="plain", batch_size=20).predict(haplotypes[5:], [0], [0, 1])
+    assert (alone == plain[5:]).all()
     monkeypatch.setattr(expecto, "_REMEMBERED", 0)
-    forgetful = load(engine=engine)
+    forgetful = load()
     parts = [forgetful.predict(haplotypes[i : i + 2], [0], [1])[:, 0, 0] for i in (0, 2, 4)]
     assert (np.concatenate(parts) == every[:, 0, 1]).all()
     assert forgetful.predict(haplotypes[:0], [0], [1]).shape == (0, 1, 1)
@@ -419,10 +425,9 @@ def full(shared, tmp_path_factory):
 )
 def test_the_full_network_of_the_oracle(shared, full, turns, kind, monkeypatch):
     monkeypatch.setattr(full.beluga, "_turns", turns)
+    monkeypatch.setattr(full.beluga, "layout", Layout(2000, 200, 1))  # one window, not ten
     windows, expected = oracle(shared, "beluga_full")
-    filled = np.full((6, full.beluga.layout.context), ord("N"), np.uint8)
-    filled[:, :2000] = windows
-    found = full.beluga.predict(filled, [0], range(2002))[:, 0]
+    found = full.beluga.predict(windows, [0], range(2002))[:, 0]
     np.testing.assert_allclose(found, expected[kind], atol=1e-5)
 
 
