@@ -71,7 +71,7 @@ def _models(results: Path) -> str:
 
 
 def _licences() -> list[str]:
-    return [f"Licence *{name}* ([text]({where})): {words}" for name, (words, where) in
+    return [f"Licence *{name}* ([text]({where})): {words}." for name, (words, where) in
             CONSENT.items()]  # fmt: skip
 
 

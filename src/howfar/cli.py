@@ -106,7 +106,7 @@ def _agrees(licences: list[str]) -> bool:
         return False
     for name in licences:
         words, address = CONSENT[name]
-        typer.echo(f"Licence {name}: {words}\nIts text: {address}", err=True)
+        typer.echo(f"Licence {name}: {words}.\nIts text: {address}", err=True)
         typer.confirm("Do you agree to it?", abort=True, err=True)
     return True
 

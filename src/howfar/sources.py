@@ -57,7 +57,7 @@ CONSENT = {
     "Princeton Academic Use": (
         "For teaching and not-for-profit research only, not for commercial or medical use; not to "
         "be passed on to others without Princeton's written consent; programs based on it count "
-        "as derivatives that Princeton owns; its source is to be acknowledged; no warranty.",
+        "as derivatives that Princeton owns; its source is to be acknowledged; no warranty",
         "https://github.com/FunctionLab/ExPecto#use-agreement",
     )
 }
@@ -103,7 +103,10 @@ class Source:
     @property
     def size(self) -> str:
         """Its size in words."""
-        return f"{self.bytes / 1e6:,.1f} MB" if self.bytes else "of unpublished size"
+        if not self.bytes:
+            return "of unpublished size"
+        large = self.bytes >= 100_000
+        return f"{self.bytes / 1e6:,.1f} MB" if large else f"{self.bytes / 1e3:,.1f} kB"
 
 
 @dataclass
@@ -369,7 +372,7 @@ def _refuse_without_consent(wanted: list[Source], accepted: bool) -> None:
     raise HowfarError(
         f"fetch {', '.join(s.id for s in wanted if s.licence in names)}",
         found=f"no agreement to the licence {', '.join(names)}",
-        expected=f"agreement to: {' '.join(CONSENT[n][0] for n in names)}",
+        expected=f"agreement to: {'; '.join(CONSENT[n][0] for n in names)}",
         do=f"Read {', '.join(CONSENT[n][1] for n in names)} and, if you agree, run `howfar fetch` "
         "with --accept-licence.",
     )

@@ -22,6 +22,7 @@ from .errors import HowfarError
 from .intervals import Gene
 from .models import MODELS, SequenceModel, load_model
 from .models.base import reverse_complement
+from .progress import track
 from .published import huang2023
 from .published.files import Files
 from .reference import Reference
@@ -331,19 +332,26 @@ def _candidates(
     model: SequenceModel, recipe: Recipe, windows: np.ndarray, published: pd.Series
 ) -> Iterator[dict[str, Any]]:
     """Rows of the table for one place of the TSS."""
-    bins = list(range(model.layout.n_bins))
-    wanted = int(model.tracks.index[0]) if recipe.track is None else recipe.track
-    tracks = model.track_indices([wanted])
-    values: dict[View, np.ndarray] = {}
-    for view in {v: None for views in recipe.views.values() for v in views}:
-        found = model.predict(_view(windows, view), bins, tracks)[:, :, 0].astype(np.float64)
-        values[view] = found[:, ::-1] if view[0] else found
+    values = _by_view(model, recipe, windows)
     for label, views in recipe.views.items():
         mean = np.mean([values[v] for v in views], axis=0)
         for how, scale, one in _summaries(mean, recipe.scales):
             row = {"views": label, "bins": how, "scale": scale}
             row["largest_difference"] = _difference(one, published, scale, recipe.absolute)
             yield row | dict(zip(published.index, one, strict=True))
+
+
+def _by_view(model: SequenceModel, recipe: Recipe, windows: np.ndarray) -> dict[View, np.ndarray]:
+    """Values of the track, float64 (genes, bins) in the order of the forward strand."""
+    bins = list(range(model.layout.n_bins))
+    wanted = int(model.tracks.index[0]) if recipe.track is None else recipe.track
+    tracks = model.track_indices([wanted])
+    views = list(dict.fromkeys(v for views in recipe.views.values() for v in views))
+    found = {}
+    for view in track(views, len(views), "verify: readings of the windows"):
+        values = model.predict(_view(windows, view), bins, tracks)[:, :, 0].astype(np.float64)
+        found[view] = values[:, ::-1] if view[0] else values
+    return found
 
 
 def _summaries(values: np.ndarray, scales: Sequence[str]) -> Iterator[tuple[str, str, np.ndarray]]:
