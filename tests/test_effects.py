@@ -222,11 +222,26 @@ def test_effects_stand_in_the_studys_tables(study, model, results_folder):
     pipeline.predict(chosen, results_folder)
     frames, counts = evaluate_study.frames_of(chosen, results_folder)
     assert set(frames["effects"]["gene_id"]) == {"g1"} and len(frames["effects"]) == 2
+    # a model that counts letters is additive: the sum of effects is the prediction
+    row = frames["summary"].iloc[0]
+    assert (row["set"], row["method"], row["group"]) == ("linear_approximation", "g", "g1")
+    assert row["value"] == pytest.approx(1) and row["n"] == 4
     other = chosen.runs[0].model_copy(update={"transform": ["mean_bins", "mean_tracks",
                                                             "mean_haplotypes"]})  # fmt: skip
     changed = chosen.model_copy(update={"runs": [other]})
     frames, counts = evaluate_study.frames_of(changed, results_folder)
     assert frames["effects"].empty and counts["runs whose variant effects are out of date"] == 1
+
+
+def test_the_sum_of_effects_is_held_against_each_persons_prediction(study):
+    cohort = OpenCohort(study)
+    effect = {"1:95:A:G": 2.0, "1:103:A:C": -1.0}
+    found = pd.DataFrame({"variant": list(effect), "effect": list(effect.values())})
+    found = found.assign(run_id="g", gene_id="g1", source="model", maf=0.1, distance=0.0)
+    predicted = pd.DataFrame([[1.0, 5.0, 0.5, 2.0]], ["g1"], SAMPLES)
+    row = effects.linear_approximation(cohort, found, {"g": predicted}, {"g": CONTEXT}).iloc[0]
+    # copies of P1..P4: 1 2 0 0 and 0 1 0 0, so sums 2, 3, 0, 0
+    assert row["value"] == pytest.approx(np.corrcoef([2, 3, 0, 0], [1, 5, 0.5, 2])[0, 1])
 
 
 def test_the_command_writes_the_effects_of_a_gene(study, model, results_folder, monkeypatch):

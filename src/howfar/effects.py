@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import predict, provenance, tables
+from . import predict, provenance, stats, tables
 from .cohort import OpenCohort, input_files
 from .haplotypes import Windows, build_windows
 from .intervals import Gene, Interval, Variant
@@ -164,6 +164,33 @@ def compute(
         found = rows if found.empty else pd.concat([found, rows], ignore_index=True)
         tables.write(path, "effects", found, block)
     return found, cohort.warnings
+
+
+def linear_approximation(
+    cohort: OpenCohort,
+    effects: pd.DataFrame,
+    people: dict[str, pd.DataFrame],
+    reach: dict[str, int],
+) -> pd.DataFrame:
+    """Does the sum of a person's variant effects give the person's prediction? Table `summary`.
+
+    effects: table `effects`. people: run_id to predictions (gene_id x sample). reach: run_id to the
+    model's context in bp. One row per run (`method`) and gene (`group`) of the set
+    'linear_approximation': Pearson r over people of the sum of effects times copies with the
+    prediction, with Fisher's interval. Missing calls count as reference, as in the windows.
+    """
+    rows = []
+    genes = {gene.gene_id: gene for gene in cohort.genes}
+    for (run, gene), part in effects.groupby(["run_id", "gene_id"]):
+        copies, variants = cohort.dosages(genes[gene], 2 * reach[run])
+        effect = part.set_index("variant")["effect"].astype(float)
+        effect = effect.reindex([str(v) for v in variants]).fillna(0).to_numpy()
+        total = np.nan_to_num(copies.astype(float)) @ effect
+        r, n = stats.pearson_rows(total, people[run].loc[gene, cohort.samples].to_numpy(float))
+        low, high = stats.fisher_interval(r, n)
+        rows.append(("linear_approximation", run, gene, r[0], n[0], low[0], high[0]))
+    columns = ["set", "method", "group", "value", "n", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns).assign(units="Pearson r")
 
 
 def definition_of(

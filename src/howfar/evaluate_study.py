@@ -51,6 +51,9 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     models = {r.run_id: r.people for r in runs if kinds[r.run_id] in agreement.KINDS}
     frames["agreement"] = agreement.agreement_table(models)
     frames["effects"] = _effects(study, opened, cohort, results)
+    reach = {run: model.layout.context for run, model in opened.items()}
+    summary = effects.linear_approximation(cohort, frames["effects"], models, reach)
+    frames["summary"] = tables.stack("summary", [summary], "variant effects")
     return frames, cohort.warnings
 
 

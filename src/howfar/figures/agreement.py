@@ -290,6 +290,7 @@ def variant_effects(view: View, gene: str = ""):
     for axis, run in zip(axes, runs, strict=False):
         _track(axis, table[table["run_id"] == run], tops[run], view.colours[run])
         axis.set_title(f"{view.labels[run]}:\n{_biggest(tops[run])}", fontsize=9.5)
+        _sum_of_effects(axis, view, run, place.name, len(table[table["run_id"] == run]))
         axis.set_ylabel(style.wrapped(f"effect ({units[run]})", 24), fontsize=8.5)
         axis.set_xlabel(f"position − TSS of {place['name']} (bp)")
     for axis, row in zip(axes[len(runs) :], pairs.itertuples(), strict=True):
@@ -298,7 +299,8 @@ def variant_effects(view: View, gene: str = ""):
         f"{place['name']}: the prediction from the reference sequence with one variant put in, "
         "less that from the reference; every variant of the cohort in the model's window. A "
         "point's area grows with the variant's frequency. Named and dark: the variants that drive "
-        "the prediction among people, largest |effect| × √(2 MAF (1 − MAF))."
+        "the prediction among people, largest |effect| × √(2 MAF (1 − MAF)). r: over people, the "
+        "sum of effects times copies with the prediction from the whole haplotypes."
     )
     return drawn, table, caption
 
@@ -332,12 +334,21 @@ def _track(axis, table: pd.DataFrame, top: pd.DataFrame, colour: str) -> None:
     axis.axhline(0, color=style.INK, lw=0.8)
     axis.axvline(0, color=style.FAINT, lw=0.8, ls="--")
     low, high = min(y.min(), 0), max(y.max(), 0)
-    room = 0.35 * max(high - low, 1e-9)
+    room = 0.45 * max(high - low, 1e-9)
     axis.set_ylim(low - room, high + room)
     axis.scatter(top["distance"], top["effect"], s=_size(top), color=colour, edgecolor=style.INK)
     for row in top.itertuples():
         _name_point(axis, row.distance, row.effect, row.variant, x)
-    style.note(axis, f"n = {len(table):,} variants", y=0.99, size=8.5)
+
+
+def _sum_of_effects(axis, view: View, run: str, gene: str, variants: int) -> None:
+    """How many variants, and whether their effects add up to people's predictions."""
+    text = f"n = {variants:,} variants"
+    found = view["summary"]
+    found = found[(found["set"] == "linear_approximation") & (found["method"] == run)]
+    for row in found[found["group"] == gene].dropna(subset=["value"]).itertuples():
+        text += f"; their sum with people's predictions: r = {style.signed(row.value)}"
+    style.note(axis, text, y=0.99, size=8.5)
 
 
 def _name_point(axis, x: float, y: float, variant: str, every: pd.Series) -> None:
