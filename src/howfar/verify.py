@@ -348,7 +348,7 @@ def _by_view(model: SequenceModel, recipe: Recipe, windows: np.ndarray) -> dict[
     tracks = model.track_indices([wanted])
     views = list(dict.fromkeys(v for views in recipe.views.values() for v in views))
     found = {}
-    for view in track(views, len(views), "verify: readings of the windows"):
+    for view in track(views, len(views), "verify: readings"):
         values = model.predict(_view(windows, view), bins, tracks)[:, :, 0].astype(np.float64)
         found[view] = values[:, ::-1] if view[0] else values
     return found
