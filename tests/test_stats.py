@@ -162,6 +162,30 @@ def test_permuting_within_groups_moves_nobody_out_of_one(groups, seed):
 # --- bootstrap -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("statistic", [stats.weighted_pearson, stats.weighted_spearman])
+@pytest.mark.parametrize("digits", [0, 1, 8])
+def test_sums_over_blocks_give_what_weights_give(statistic, digits):
+    rng = np.random.default_rng(digits)
+    for genes, blocks in ((7, 3), (60, 5), (400, 30)):
+        pairs = np.round(rng.normal(size=(genes, 2)) * [1e-6, 1e3] + [5e-6, 0], 6 + digits)
+        pairs[:, 1] = np.round(pairs[:, 1] + 2e8 * pairs[:, 0], digits)
+        code = rng.integers(0, blocks, genes)
+        fast = stats.block_bootstrap(pairs, code, statistic, 400, 3, weighted=True)
+        slow = stats.block_bootstrap(
+            pairs, code, lambda p, w: statistic(p, w), 400, 3, weighted=True
+        )
+        np.testing.assert_allclose(fast, slow, atol=1e-9)
+
+
+@pytest.mark.parametrize("statistic", [stats.weighted_pearson, stats.weighted_spearman])
+def test_a_constant_side_has_no_interval_by_sums_over_blocks(statistic):
+    pairs = np.column_stack([np.full(30, 0.1), np.arange(30.0)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy warns of quantiles of nothing
+        found = stats.block_bootstrap(pairs, np.arange(30) % 6, statistic, 50, 1, weighted=True)
+    assert np.isnan(found).all()
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     hnp.arrays(float, st.tuples(st.integers(2, 15), st.just(2)), elements=st.integers(-4, 4)),

@@ -471,13 +471,6 @@ def numbers_table(result: tables.Tables, draws: int = 2000, seed: int = 1) -> pd
     return numbers.frame()
 
 
-def _both(pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson and Spearman (draws, 2) of two columns."""
-    return np.column_stack(
-        [stats.weighted_pearson(pairs, weights), stats.weighted_spearman(pairs, weights)]
-    )
-
-
 def _estimate(statistic, values: np.ndarray):
     return statistic(values, np.ones((1, len(values))))[0]
 
@@ -490,14 +483,17 @@ def _reference_numbers(numbers, run_id, rows, genes, draws, seed) -> None:
             continue
         pairs = part[["prediction", "observed_mean"]].to_numpy(float)
         blocks, unit = blocks_of(genes, part["gene_id"])
-        low, high = stats.block_bootstrap(pairs, blocks, _both, draws, seed, weighted=True)
         place = f" of the model's {suffix[1:]} regions" if suffix else ""
-        for i, (key, name) in enumerate((("pearson", "Pearson r"), ("spearman", "Spearman rho"))):
+        for key, name, statistic in (
+            ("pearson", "Pearson r", stats.weighted_pearson),
+            ("spearman", "Spearman rho", stats.weighted_spearman),
+        ):
             numbers.add(
-                f"{run_id}.reference.{key}{suffix}", _estimate(_both, pairs)[i], len(part),
+                f"{run_id}.reference.{key}{suffix}", _estimate(statistic, pairs), len(part),
                 f"{name} over genes{place} of the reference prediction with mean "
                 f"expression (median where the study says so); interval by bootstrap over {unit}.",
-                "reference.parquet", (low[i], high[i]),
+                "reference.parquet",
+                stats.block_bootstrap(pairs, blocks, statistic, draws, seed, weighted=True),
             )  # fmt: skip
 
 

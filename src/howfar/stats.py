@@ -236,8 +236,17 @@ def _row_results(values, code, picked, statistic) -> np.ndarray:
 
 
 def _weighted_results(values, code, picked, statistic) -> np.ndarray:
-    """The weighted statistic, for as many draws at a time as fit in about 16 MB."""
+    """The weighted statistic, for as many draws at a time as fit in about 16 MB.
+
+    Correlations over few blocks are worked out from sums over the blocks, without any weights.
+    """
     blocks = picked.shape[1]
+    if statistic in _OF_BLOCKS and blocks <= _MOST_BLOCKS:
+        offset = np.arange(len(picked))[:, None] * blocks
+        counts = np.bincount((picked + offset).ravel(), minlength=len(picked) * blocks)
+        return _OF_BLOCKS[statistic](
+            values, code, counts.reshape(len(picked), blocks).astype(float)
+        )
     step = max(1, 2_000_000 // max(len(values), blocks))
     parts = []
     for part in (picked[i : i + step] for i in range(0, len(picked), step)):
@@ -292,6 +301,72 @@ def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     firsts = np.flatnonzero(np.diff(code[order], prepend=-1))
     tied = np.add.reduceat(weights[:, order], firsts, axis=1)
     return (np.cumsum(tied, axis=1) - (tied - 1) / 2)[:, code]
+
+
+# Correlations of resampled blocks from sums over each block: the cost of a draw depends on the
+# number of blocks and not on the number of genes.
+_MOST_BLOCKS = 40
+
+
+def _pearson_of_blocks(pairs: np.ndarray, code: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`weighted_pearson` (draws,) of rows in blocks `code`, each drawn `counts` (draws, blocks)."""
+    x, y = (_centred(column) for column in pairs.T)
+    sums = [np.bincount(code, v, counts.shape[1]) for v in (x * x, y * y, x * y, x, y)]
+    xx, yy, xy, sx, sy = (counts @ total for total in sums)
+    n = counts @ np.bincount(code, minlength=counts.shape[1])
+    return _r_of_moments(xx, yy, xy, sx / n, sy / n, n)
+
+
+def _centred(values: np.ndarray) -> np.ndarray:
+    """`values` less their mean, 0 where only rounding is left."""
+    centred = values - values.mean()
+    return (
+        centred if np.abs(centred).max() > _FLAT * np.abs(values).max() else np.zeros(len(values))
+    )
+
+
+def _r_of_moments(xx, yy, xy, mx, my, n) -> np.ndarray:
+    """r from sums of squares and products and from means; NaN where a side is constant."""
+    a, b, c = xx - n * mx**2, yy - n * my**2, xy - n * mx * my
+    flat = (a <= 1e-13 * xx) | (b <= 1e-13 * yy)
+    return np.where(flat, np.nan, np.clip(c / np.sqrt(np.where(flat, 1, a * b)), -1, 1))
+
+
+def _spearman_of_blocks(pairs: np.ndarray, code: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """`weighted_spearman` (draws,), as `_pearson_of_blocks`.
+
+    A row's mid-rank in a draw is the sum over blocks of how often the block was drawn times how
+    many of its rows lie below (ties by half): linear in `counts`. Sums of products of ranks are
+    then cubic forms in `counts`, with coefficients that are found once.
+    """
+    n = counts @ np.bincount(code, minlength=counts.shape[1])
+    below = [_below(column, code, counts.shape[1]) for column in pairs.T]
+    xx, yy, xy = (_cubic(below[i], below[j], code, counts) for i, j in ((0, 0), (1, 1), (0, 1)))
+    return _r_of_moments(xx, yy, xy, n / 2, n / 2, n)
+
+
+def _below(values: np.ndarray, code: np.ndarray, blocks: int) -> np.ndarray:
+    """Rows of each block below each row, ties counting half: (blocks, rows)."""
+    found = np.empty((blocks, len(values)))
+    for block in range(blocks):
+        ordered = np.sort(values[code == block])
+        left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+        found[block] = (left + right) / 2
+    return found
+
+
+def _cubic(first: np.ndarray, second: np.ndarray, code: np.ndarray, counts: np.ndarray):
+    """Sum over rows of count x (counts . first) x (counts . second), for each draw."""
+    blocks = counts.shape[1]
+    total = np.zeros(len(counts))
+    for block in range(blocks):
+        inside = code == block
+        form = first[:, inside] @ second[:, inside].T
+        total += counts[:, block] * np.einsum("da,da->d", counts @ form, counts)
+    return total
+
+
+_OF_BLOCKS = {weighted_pearson: _pearson_of_blocks, weighted_spearman: _spearman_of_blocks}
 
 
 # --- spread of correlations over genes -------------------------------------------------------
