@@ -116,6 +116,17 @@ def test_a_model_that_sees_the_signal_leaves_the_band(tmp_path):
     assert at.loc[("overlap", "one"), "value"] > at.loc[("overlap_rotated", "one"), "ci_high"]
 
 
+def test_the_caption_counts_the_sizes_outside_the_band(tmp_path):
+    view = open_view(tmp_path, frames(summary=True, signal=3.0))
+    found = locus.curves(view)
+    found = found[(found["group"] == "model") & (found["method"] == "one")].set_index("x")
+    chance = found[found["set"] == "overlap_rotated"]
+    above = (found.loc[found["set"] == "overlap", "value"] > chance["ci_high"]).sum()
+    assert above > 5
+    caption = figures.locus_overlap_curves(view).caption
+    assert f"Net 1, model alone: {above} above, 0 below" in caption
+
+
 def test_studies_without_effects_say_so(tmp_path):
     found = frames(summary=False)
     bare = open_view(tmp_path, {"runs": found["runs"], "genes": found["genes"]})

@@ -66,6 +66,15 @@ def test_a_combined_score_overlaps_with_p_though_effects_are_noise():
     assert np.quantile(chance, 0.01) <= mixed <= np.quantile(chance, 0.99)
 
 
+def test_p_of_the_combined_score_is_small_only_with_a_signal():
+    rng = np.random.default_rng(6)
+    log10p = rng.exponential(size=300)
+    noise = rng.normal(size=300)
+    assert overlap.shuffled_p(log10p + 0.1 * noise, log10p, 40, 200, 1) == pytest.approx(1 / 201)
+    many = [overlap.shuffled_p(rng.permutation(noise), log10p, 40, 60, i) for i in range(40)]
+    assert 0.3 < np.mean(many) < 0.75
+
+
 def test_one_value_for_all_is_refused():
     with pytest.raises(HowfarError, match="one value"):
         overlap.unit(np.ones(5))

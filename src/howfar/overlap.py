@@ -99,6 +99,13 @@ def shuffled(
     )
 
 
+def shuffled_p(effect: np.ndarray, log10p: np.ndarray, size: int, draws: int, seed: int) -> float:
+    """One-sided p of the combined score's overlap: (1 + #{shuffled >= seen}) / (draws + 1)."""
+    seen = shared(combined(effect, log10p), log10p, [size])[0]
+    chance = shuffled(effect, log10p, [size], draws, seed)[:, 0]
+    return float((1 + (chance >= seen).sum()) / (draws + 1))
+
+
 def curves(effects: pd.DataFrame, sizes: Sequence[int] = SIZES, seed: int = 1) -> pd.DataFrame:
     """Rows of the table `summary`: overlap with the ranking by p against the lists' size x.
 

@@ -240,10 +240,22 @@ def locus_overlap_curves(view: View):
     caption = (
         "Variants that the top k of a ranking shares with the top k of the eQTL scan. Bands: 95 % "
         "range by chance; above with the model's scores turned along the region, below with them "
-        "exchanged between variants. A line inside its band means that the model adds nothing "
-        f"that chance wouldn't. Vertical line: k = {TOP}; n = {int(rows['n'].iloc[0]):,} variants."
+        "exchanged between variants. Inside its band a line is what chance gives. "
+        f"{_outside(view, rows)} Vertical line: k = {TOP}; n = {int(rows['n'].iloc[0]):,} variants."
     )
     return drawn, rows, caption
+
+
+def _outside(view: View, rows: pd.DataFrame) -> str:
+    """A sentence: at how many sizes each line is above and below its band."""
+    table, parts = rows.set_index(["group", "set", "method", "x"]).sort_index(), []
+    for group, kind in _RANKING.items():
+        for run, label in view.labels.items():
+            seen = table.loc[(group, "overlap", run), "value"]
+            chance = table.loc[(group, _CHANCE[group], run)]
+            above, below = (seen > chance["ci_high"]).sum(), (seen < chance["ci_low"]).sum()
+            parts.append(f"{label}, {kind}: {above} above, {below} below")
+    return f"Of {len(seen)} sizes outside the band: {'; '.join(parts)}."
 
 
 def _curve(axis, part: pd.DataFrame, group: str, colour: str, label: str) -> None:

@@ -30,6 +30,7 @@ GENE = "ENSG00000130203"
 SOURCE = "eQTL scan, GTEx v8 whole blood, European donors"
 #: Size of the two lists that the study compares.
 TOP = 50
+_DRAWS = 2000
 _REACH = 98_304  # half of the model's window of 196,608 bp
 
 
@@ -150,6 +151,7 @@ def numbers(
     rows = Rows(seed=seed)
     _overlap_numbers(rows, snps)
     _control_numbers(rows, curves)
+    _shuffled_numbers(rows, snps, seed)
     _rank_numbers(rows, effects, seed)
     _window_numbers(rows, snps)
     values = other["P-value"]
@@ -209,6 +211,19 @@ def _control_numbers(rows: Rows, curves: pd.DataFrame) -> None:
             f"Mean overlap with the top 50 by -log10 P {words[row.set]}; {LABELS[row.method]}; "
             "interval: its 95 % range.",
             ", ".join([EQTL, RESULTS[row.method]]), (row.ci_low, row.ci_high),
+        )  # fmt: skip
+
+
+def _shuffled_numbers(rows: Rows, snps: pd.DataFrame, seed: int) -> None:
+    log10p = -np.log10(snps["p"].to_numpy(float))
+    for run, name in RESULTS.items():
+        p = overlap.shuffled_p(snps[run].to_numpy(float), log10p, TOP, _DRAWS, seed)
+        rows.add(
+            f"capstone2025.overlap_shuffled_p.{run}", p, len(snps),
+            f"Share of {_DRAWS:,} random exchanges of scores between SNPs whose combined score "
+            "overlaps with the top 50 by -log10 P at least as much as the true one; "
+            f"{LABELS[run]}.",
+            ", ".join([EQTL, name]),
         )  # fmt: skip
 
 
