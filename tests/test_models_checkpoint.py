@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import requests
 import torch
 from safetensors.torch import save_file
 
@@ -106,6 +107,30 @@ def test_weights_are_found_where_they_are(tmp_path, results_folder):
     }.items():
         with pytest.raises(HowfarError, match=message):
             call()
+
+
+def test_the_users_cache_is_asked_before_the_network(tmp_path, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    asked = []
+
+    def download(repository, file, local_files_only):
+        asked.append((file, local_files_only))
+        if local_files_only and not cached:
+            raise LocalEntryNotFoundError("not cached")
+        if file == "model.safetensors":
+            raise EntryNotFoundError("no such file", response=requests.Response())
+        return tmp_path / repository / file
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    cached = True
+    assert locate("m", None, "a/b") == tmp_path / "a/b" / "pytorch_model.bin"
+    assert all(local for _, local in asked)
+    asked.clear()
+    cached = False
+    assert locate("m", None, "a/b") == tmp_path / "a/b" / "pytorch_model.bin"
+    assert [local for _, local in asked] == [True, False, False, False]
 
 
 def test_the_config_beside_the_tensors_is_checked(tmp_path):

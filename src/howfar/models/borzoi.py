@@ -25,7 +25,8 @@ CONTEXT, BIN, TOKEN, KEPT = 524_288, 32, 128, 6144
 COLUMNS = {"identifier", "clip_soft", "scale", "sum_stat", "strand_pair", "description"}
 SQUASHED = "training-data coverage per 32-bp bin, squashed (power, soft clip, scale)"
 LINEAR = "coverage per 32-bp bin, linear"
-WINDOW_BYTES = 8 * 4 * 512  # per base of the window: the first layer's output, a few times over
+#: Per base of the window: a third of it the convolutions (measured), the rest attention (reckoned).
+WINDOW_BYTES = 8 * 4 * 512
 
 
 class BorzoiModel(AveragingModel):

@@ -52,26 +52,39 @@ def locate(name: str, weights: Path | None, pretrained: str | None, source: str 
 
 
 def _from_hub(name: str, repository: str) -> Path:
-    """The repository's file of tensors, with its config.json beside it; cached by the library."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+    """The repository's file of tensors, with its config.json beside it.
+
+    What is in the user's cache is taken from there, so that no network is needed for it.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     problem = Exception()
-    try:
-        hf_hub_download(repository, "config.json")
-        for file in FILES:
-            try:
-                return Path(hf_hub_download(repository, file))
-            except EntryNotFoundError as error:
-                problem = error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        problem = error
+    for cached in (True, False):
+        try:
+            return _downloaded(repository, cached)
+        except (HfHubHTTPError, HFValidationError, OSError) as error:
+            problem = error
     raise HowfarError(
         f"model {name}, option pretrained {repository!r}",
         found=f"no weights ({first_line(problem)})",
         expected="a Hugging Face repository in the cache, or a network that reaches it",
         do="Correct the name, go online once, or give `weights` as a local folder.",
     ) from problem
+
+
+def _downloaded(repository: str, cached: bool) -> Path:
+    """The first of `FILES` that the repository has; `cached`: look into the cache only."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    hf_hub_download(repository, "config.json", local_files_only=cached)
+    *others, last = FILES
+    for file in others:
+        try:
+            return Path(hf_hub_download(repository, file, local_files_only=cached))
+        except EntryNotFoundError:
+            continue
+    return Path(hf_hub_download(repository, last, local_files_only=cached))
 
 
 def first_line(error: Exception) -> str:
