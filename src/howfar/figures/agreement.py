@@ -284,7 +284,7 @@ def variant_effects(view: View, gene: str = ""):
     table, place = found
     runs = [run for run in view.labels if (table["run_id"] == run).any()]
     pairs = compared(view, f"effects.{place.name}")
-    drawn, axes = style.panels([2.15] * len(runs) + [2.6] * len(pairs))
+    drawn, axes = style.panels([2.5] * len(runs) + [2.6] * len(pairs))
     units = view.runs.set_index("run_id")["units"]
     tops = {run: _top(table[table["run_id"] == run]) for run in runs}
     for axis, run in zip(axes, runs, strict=False):
@@ -334,8 +334,8 @@ def _track(axis, table: pd.DataFrame, top: pd.DataFrame, colour: str) -> None:
     axis.axhline(0, color=style.INK, lw=0.8)
     axis.axvline(0, color=style.FAINT, lw=0.8, ls="--")
     low, high = min(y.min(), 0), max(y.max(), 0)
-    room = 0.45 * max(high - low, 1e-9)
-    axis.set_ylim(low - room, high + room)
+    room = 0.3 * max(high - low, 1e-9)
+    axis.set_ylim(low - room, high + 2.2 * room)
     axis.scatter(top["distance"], top["effect"], s=_size(top), color=colour, edgecolor=style.INK)
     for row in top.itertuples():
         _name_point(axis, row.distance, row.effect, row.variant, x)
@@ -347,7 +347,7 @@ def _sum_of_effects(axis, view: View, run: str, gene: str, variants: int) -> Non
     found = view["summary"]
     found = found[(found["set"] == "linear_approximation") & (found["method"] == run)]
     for row in found[found["group"] == gene].dropna(subset=["value"]).itertuples():
-        text += f"; their sum with people's predictions: r = {style.signed(row.value)}"
+        text += f"\ntheir sum against people's predictions: r = {style.signed(row.value)}"
     style.note(axis, text, y=0.99, size=8.5)
 
 
@@ -371,6 +371,7 @@ def _against(axis, table: pd.DataFrame, row, tops: dict[str, pd.DataFrame], view
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.scatter(x[~marked], y[~marked], s=16, color="#b3b3b3", linewidths=0)
     axis.scatter(x[marked], y[marked], s=30, color=style.INK, linewidths=0)
+    axis.locator_params(nbins=5)
     axis.set_xlabel(f"effect, {view.labels[row.run_id]}")
     axis.set_ylabel(style.wrapped(f"effect, {view.labels[row.other_id]}", 24))
     same = int((x * y > 0).sum())
