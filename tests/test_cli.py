@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from howfar import cli, doctor, sources, tables
 from howfar.errors import HowfarError
 from howfar.models import MODELS
+from howfar.study import load_study
 
 COMMANDS = ["fetch", "simulate", "sequences", "predict", "evaluate", "numbers", "run", "bench",
             "doctor", "models", "predict-sequences"]  # fmt: skip
@@ -147,3 +148,9 @@ def test_a_verification_ends_with_its_verdict(results_folder, monkeypatch):
         assert done.exit_code == (not fits) and done.output == "the report\n"
     done = howfar("doctor", "--verify", "xpresso")
     assert done.returncode == 2 and "howfar fetch xpresso" in done.stderr
+
+
+def test_quick_takes_models_too():
+    assert cli._needs(["xpresso", "huang2023"]) == sorted(
+        ["xpresso", *load_study("huang2023").needs]
+    )

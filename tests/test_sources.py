@@ -641,3 +641,4 @@ def test_sizes_and_licences_are_said_before_much_is_fetched():
     text = sources.announce([small, large])
     assert "toy/b: 50.0 MB, licence GPL-3.0" in text and "toy/a" in text
     assert "of unpublished size" in sources.announce([unknown])
+    assert unknown.description in sources.announce([unknown])  # which says what is known

@@ -112,9 +112,12 @@ def _agrees(licences: list[str]) -> bool:
 
 
 def _needs(studies: list[str]) -> list[str]:
+    from .models import MODELS
     from .study import load_study
 
-    return sorted({need for name in studies for need in load_study(name).needs})
+    models = [name for name in studies if name in MODELS]
+    others = [load_study(name).needs for name in studies if name not in MODELS]
+    return sorted({*models, *(need for needs in others for need in needs)})
 
 
 @app.command()
@@ -246,11 +249,11 @@ def predict_sequences(
     """
     from .plain_sequences import predict_file
 
-    rows = predict_file(
+    rows, loaded = predict_file(
         model, weights, fasta, csv, tracks=tracks or ["all"], bins=bins, device=device,
         options=options or [],
     )  # fmt: skip
-    typer.echo(f"{rows:,} sequences in {csv}")
+    typer.echo(f"{rows:,} sequences in {csv}; {loaded.units}; weights {loaded.weights_sha256}")
 
 
 @app.command()

@@ -38,8 +38,8 @@ def predict_file(
     bins: str = "all",
     device: str = "auto",
     options: Sequence[str] = (),
-) -> int:
-    """`predict_fasta` with the model of that name.
+) -> tuple[int, SequenceModel]:
+    """`predict_fasta` with the model of that name; returns the rows, and the model.
 
     weights: a path; None: what `howfar fetch` brought. options: "key=value", values as in YAML.
     Letters beyond ACGTN are read as the model's authors read them (`Entry.iupac`, or the option
@@ -51,7 +51,8 @@ def predict_file(
         given = {"iupac": authors} | given
     letters = IUPAC if "iupac" in given else PLAIN
     model = load_model(name, weights, device, **given)
-    return predict_fasta(model, fasta, out, tracks=tracks, bins=bins, letters=letters)
+    rows = predict_fasta(model, fasta, out, tracks=tracks, bins=bins, letters=letters)
+    return rows, model
 
 
 def parse_options(words: Sequence[str]) -> dict[str, Any]:

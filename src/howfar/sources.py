@@ -307,8 +307,11 @@ def announce(wanted: Iterable[Source]) -> str:
     wanted = list(wanted)
     if sum(s.bytes for s in wanted) <= LARGE and all(s.bytes for s in wanted):
         return ""
-    rows = [f"  {s.id}: {s.size}, licence {s.licence}, from {s.repository}" for s in wanted]
-    return "\n".join(["To be fetched:", *rows])
+    lines = ["To be fetched:"]
+    for s in wanted:
+        lines.append(f"  {s.id}: {s.size}, licence {s.licence}, from {s.repository}")
+        lines += [] if s.bytes else [f"    {s.description}"]
+    return "\n".join(lines)
 
 
 def licence_table(words: Iterable[str] | None = None) -> pd.DataFrame:

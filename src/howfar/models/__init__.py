@@ -62,7 +62,8 @@ MODELS: dict[str, Entry] = {
         "Enformer (Avsec et al. 2021)",
         "196,608 bp (or 49,152 and others), forward strand",
         "896 bins of 128 bp, 5,313 human or 1,643 mouse tracks, linear",
-        "unverified until `howfar doctor --verify enformer` has run on fetched weights",
+        "published weights are held against published predictions by `howfar doctor --verify "
+        "enformer`",
         (
             "enformer/pytorch_model.bin",
             "enformer/config.json",
@@ -79,7 +80,7 @@ MODELS: dict[str, Entry] = {
         "131,072 bp, forward strand",
         "896 bins of 128 bp, 5,313 human tracks, linear",
         "arithmetic held against the original code on a reduced model; published weights "
-        "unverified until `howfar doctor --verify basenji2` has run",
+        "against published predictions by `howfar doctor --verify basenji2`",
         ("basenji2/model_human.h5", "models/params_human.json", "models/targets_human.txt"),
         licence="Apache-2.0",
         published="Basenji2",
@@ -92,7 +93,7 @@ MODELS: dict[str, Entry] = {
         "41,800 bp (200 windows of 2,000 bp), the gene's strand",
         "1 number per tissue model, ln(RPKM + 0.0001)",
         "arithmetic held against the original code with seeded weights; published weights "
-        "unverified until `howfar doctor --verify expecto` has run",
+        "against published predictions by `howfar doctor --verify expecto`",
         ("expecto/deepsea.beluga.pth", "expecto/Cells_EBV-transformed_lymphocytes.save"),
         licence="Princeton Academic Use",
         published="ExPecto",
@@ -115,7 +116,8 @@ MODELS: dict[str, Entry] = {
         "Xpresso (Agarwal and Shendure 2020)",
         "10,500 bp, the gene's strand",
         "1 number, z-score of log10(RPKM + 0.1)",
-        "published weights held against the original code and the published predictions",
+        "published weights held against the original code; against published predictions by "
+        "`howfar doctor --verify xpresso`",
         ("models/GM12878_trainepoch.06-0.5062.h5", "models/humanMedian_trainepoch.11-0.426.h5"),
         licence="MIT",
         published="Xpresso",
