@@ -116,5 +116,7 @@ def _from_means(result: tables.Tables, limits: pd.DataFrame, labels: dict, known
                 entry = {"run_id": run, "label": label, "group": row.group, "source": row.source}
                 entry |= {"genes": row.genes, "mean_r": mean, "ceiling": row.ceiling}
                 entry |= {"rms": row.rms, "ratio": mean / row.ceiling, "per_gene": False}
-                found.append(entry | {"ci_low": mean / row.ci_high, "ci_high": mean / row.ci_low})
+                low, high = row.ci_low, row.ci_high
+                ends = {"ci_low": mean / high, "ci_high": mean / low if low > 0 else np.nan}
+                found.append(entry | ends)
     return found

@@ -177,7 +177,7 @@ def auroc(view: View):
                 labels[key], place, marker="D", facecolor="none", edgecolor=style.INK, s=40
             )
         text = f"{row.value:.3f} {style.interval(row.ci_low, row.ci_high, 2)}"
-        style.words(axis, row.ci_high + 0.015, place, text, 8)
+        style.words(axis, np.nanmax([row.ci_high, row.value]) + 0.015, place, text, 8)
     _rows(axis, list(runs), view)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
     axis.set(xlim=(0.45, 1.15), xlabel="expected area under the ROC curve")
@@ -202,7 +202,7 @@ def _weighted_runs(view: View, numbers: dict) -> dict[str, str]:
 @figure("sign_concordance")
 def sign_concordance(view: View):
     """Share of variants whose effect has the sign that people, or a reporter assay, give."""
-    table = summary(view, "sign_concordance")
+    table = summary(view, "sign_concordance").dropna(subset=["value"])
     if table.empty:
         return "Signs of variant effects are not public for this study."
     people = table[table["group"].str.startswith("BLUP weight, ")]
@@ -228,7 +228,7 @@ def _shares(axis, table: pd.DataFrame, names: list[str], title: str) -> None:
         axis.plot([row.ci_low, row.ci_high], [place] * 2, color=row.colour, lw=2)
         axis.plot(row.value, place, "o", color=row.colour, ms=6)
         text = f"{100 * row.value:.0f} %, n = {row.n}"
-        style.words(axis, row.ci_high + 0.015, place, text, 8)
+        style.words(axis, np.nanmax([row.ci_high, row.value]) + 0.015, place, text, 8)
     axis.set_yticks(range(len(table)), names)
     axis.tick_params(axis="y", labelsize=7.5)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)

@@ -55,7 +55,7 @@ def _estimate(axis, place: float, row) -> None:
     axis.plot([row.ci_low, row.ci_high], [place] * 2, color=style.INK, lw=1.6)
     axis.scatter(row.rms, place, marker="D", s=26, facecolor="white", edgecolor=style.INK)
     text = f"{row.ceiling:.3f} {style.interval(row.ci_low, row.ci_high)}"
-    style.words(axis, max(row.ci_high, row.rms) + 0.03, place, text, 8.5)
+    style.words(axis, np.nanmax([row.ci_high, row.rms]) + 0.03, place, text, 8.5)
 
 
 @figure("heritability_attained")
@@ -99,7 +99,7 @@ def _share(axis, place: float, row: pd.Series, colour: str) -> None:
     face = colour if row["per_gene"] else "white"
     axis.plot(row["ratio"], place, "o", color=colour, mfc=face, ms=6)
     text = f" {100 * row['ratio']:.0f} %"
-    style.words(axis, max(row["ci_high"], row["ratio"]) + 0.01, place, text, 8.5)
+    style.words(axis, np.nanmax([row["ci_high"], row["ratio"]]) + 0.01, place, text, 8.5)
 
 
 @figure("heritability_scatter")

@@ -121,7 +121,7 @@ def _bar(axis, place: float, rows: pd.DataFrame, interval) -> None:
     end = max(mean, rows["value"].max())
     if interval is not None:
         axis.plot([interval.ci_low, interval.ci_high], [place] * 2, color=style.INK, lw=1.2)
-        end = max(end, interval.ci_high)
+        end = np.nanmax([end, interval.ci_high])
     if len(rows) > 1:
         dots = {"s": 11, "color": "white", "edgecolor": style.INK, "linewidth": 0.6, "zorder": 4}
         axis.scatter(rows["value"], [place] * len(rows), **dots)
@@ -173,6 +173,8 @@ def performance_versions(view: View):
     both = new.merge(old[[*keys, "value"]], on=keys, suffixes=("", "_2024"))
     unlike = (both["value"] - both["value_2024"]).abs() > 1e-9
     differ = both[both["method"].isin(both.loc[unlike, "method"])]
+    if differ.empty:
+        return "The two public versions of this study's averages are equal."
     drawn, (axis,) = style.panels([1.6 + 0.5 * differ["group"].nunique()])
     labels, groups = stated(), [g for g in HEADINGS if g in set(differ["group"])]
     for place, group in enumerate(groups):

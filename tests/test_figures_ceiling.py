@@ -1,0 +1,67 @@
+"""Figures of heritability as the ceiling."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import synthetic
+from howfar import figures, heritability
+from howfar.figures import style
+from rastogi_files import made_view
+
+NAMES = ["heritability_classes", "heritability_attained", "heritability_scatter"]
+
+
+def text_of(shown: style.Shown) -> str:
+    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
+
+
+@pytest.fixture(scope="module")
+def view():
+    return made_view()
+
+
+@pytest.fixture(scope="module")
+def shown(view):
+    return {name: getattr(figures, name)(view) for name in NAMES}
+
+
+def test_each_estimate_of_heritability_has_a_row_with_its_mean(view, shown):
+    features = view.tables["features"]
+    text = text_of(shown["heritability_classes"])
+    across = view.tables["across"].drop_duplicates("gene_id").set_index("gene_id")["population"]
+    groups = features["gene_id"].map(across)
+    roots = np.sqrt(features["value"].clip(lower=0))
+    for mean in roots.groupby([features["source"], groups]).mean():
+        assert f"{mean:.3f}" in text
+
+
+def test_shares_are_those_of_the_estimator_and_variants_of_training_are_left_out(view, shown):
+    table = heritability.attained(view.tables)
+    data = pd.read_csv(shown["heritability_attained"].svg.with_suffix(".csv"))
+    assert "frozen_cnn" not in set(data["run_id"]) and "frozen_cnn" in set(table["run_id"])
+    text = text_of(shown["heritability_attained"])
+    for run in data["run_id"]:
+        for ratio in table.loc[table["run_id"] == run, "ratio"]:
+            assert f"{100 * ratio:.0f} %" in text
+    assert not data.loc[data["run_id"] == "pairwise_regression", "per_gene"].any()
+
+
+def test_scatter_counts_genes_above_the_line(view, shown):
+    table = heritability.per_gene(view.tables)
+    text = text_of(shown["heritability_scatter"])
+    for (run, _), part in table.groupby(["run_id", "population"]):
+        if run in ("enformer", "elastic_net"):
+            above = (part["r"] > part["root"]).sum()
+            assert f"{above} genes above the line, {(part['r'] < 0).sum()} below 0" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_without_heritability_gets_a_box(name, tmp_path):
+    synthetic.write(tmp_path, "sasse2023")
+    box = getattr(figures, name)(figures.view("sasse2023", [], tmp_path, tmp_path / "figures"))
+    assert isinstance(box, figures.Box) and "heritability" in box.lines[0]
