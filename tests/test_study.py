@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from howfar import sources
 from howfar.errors import HowfarError
 from howfar.project import project_root
 from howfar.study import load_study, resolve, study_names
@@ -94,3 +95,4 @@ def test_a_simulation_and_its_runs_add_up_to_what_is_needed():
     needs = load_study("region").needs
     assert {"region/z.fa", "region/z.vcf.gz"} < set(needs)
     assert sum(need.startswith("models/") for need in needs) == 2
+    assert set(needs) == {source.id for source in sources.select(["region"])}

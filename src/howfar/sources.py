@@ -185,7 +185,7 @@ def _bad_row(path: Path, line: int, found: str) -> HowfarError:
 def select(words: Iterable[str]) -> list[Source]:
     """The files that `words` ask for: ids, studies of ``sources.csv``, study files, or models.
 
-    A study file adds the files its ``published.needs`` lists, a model those that its entry of
+    A study file adds the files it needs (`Study.needs`), a model those that its entry of
     the registry names. Raises HowfarError for a word that is none of these.
     """
     known = sources()
@@ -218,8 +218,7 @@ def _needs(name: str) -> list[str]:
     """Ids that a study file of that name needs; none where there is no such file."""
     if "/" in name or not study_file(name).is_file():
         return []
-    published = load_study(name).published
-    return list(published.needs) if published else []
+    return list(load_study(name).needs)
 
 
 def path(source_id: str, folder: str | Path = FOLDER) -> Path:
