@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .errors import HowfarError
 from .haplotypes import Windows
 
 #: A reduced Enformer whose tower and transformer share the work as the published one's do (78 to
@@ -360,6 +361,57 @@ def case_of(windows: Windows, haplotypes: int | None = None, **options: Any) -> 
     used, place = np.unique(index, return_inverse=True)
     every = np.concatenate([windows.reference[None], windows.sequences])
     return Case(windows=every[used + 1], index=place, **options)
+
+
+def measure(
+    reference: Path,
+    variants: Path,
+    genes: Path,
+    *,
+    gene: str,
+    context: int,
+    haplotypes: int,
+    device: str,
+    precision: str,
+    batch_size: int,
+    quick: bool,
+) -> pd.DataFrame:
+    """`run` on a gene of a cohort's files, with everything about the run in its columns.
+
+    quick: the reduced network of `QUICK` in the place of the published one's sizes; either has
+    random weights, on which neither speed nor rounding depends.
+    """
+    from .genes import read_genes
+    from .haplotypes import build_windows
+    from .models.enformer_official import SIZES
+    from .reference import Reference
+    from .variants import VariantFile
+
+    chosen = next((g for g in read_genes(genes) if gene in (g.gene_id, g.name)), None)
+    if chosen is None:
+        raise HowfarError(
+            str(genes),
+            found=f"no gene {gene!r}",
+            expected="an id or a name in the gene table",
+            do="Correct --gene.",
+        )
+    with Reference(reference) as fasta, VariantFile(variants) as file:
+        begin = time.perf_counter()
+        windows = build_windows(fasta, file, chosen, context)
+        case = case_of(
+            windows,
+            haplotypes,
+            sizes=QUICK if quick else SIZES,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+        )
+        building = time.perf_counter() - begin
+    table, around = run(case, rounds=1 if quick else 2)
+    network = (
+        "a reduced Enformer (width 192, 4 layers)" if quick else "Enformer at its published size"
+    )
+    return table.assign(gene=gene, network=network, building_s=building, **around)
 
 
 def tower_work(alleles: np.ndarray, positions: np.ndarray, context: int) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from . import book_stated, tables
+from . import book_models, book_stated, tables
 from .errors import HowfarError
 from .figures.view import Box, View, from_project, view
 from .project import project_root
@@ -66,6 +66,7 @@ def prepare(
         "commands": commands(),
         "tables": table_reference(),
         "numbers": numbers(views),
+        "models": book_models.models_page(results),
         "stated": book_stated.page(published.values()),
         "seeds": seeds(),
         "speed": speed(),

@@ -379,6 +379,64 @@ def bench_haplotypes(
         json_out.write_text(json.dumps(result.to_dict("records"), indent=1) + "\n")
 
 
+@bench.command("inference")
+def bench_inference(
+    reference: Annotated[
+        Path, typer.Option(help="FASTA; the default is made by `howfar simulate --study region`.")
+    ] = Path("results/region/data/chr20_1Mb.fa"),
+    variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")] = Path(
+        "results/region/data/chr20_1Mb.vcf.gz"
+    ),
+    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")] = Path(
+        "results/region/data/genes.csv"
+    ),
+    gene: Annotated[str, typer.Option(help="One gene of the table, id or name.")] = "FKBP1A",
+    model: Annotated[str, typer.Option(help="enformer.")] = "enformer",
+    context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
+    haplotypes: Annotated[int, typer.Option(help="The first so many of the file.")] = 842,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, on CUDA tf32.")] = "float32",
+    batch: Annotated[int, typer.Option(help="Windows at once.")] = 4,
+    quick: Annotated[
+        bool, typer.Option(help="A reduced network with the same split of the work.")
+    ] = False,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the table here.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the table here, as CSV.")] = None,
+) -> None:
+    """A cohort's haplotypes per second: the studies' way, plain batches, the shared engine."""
+    if model != "enformer":
+        raise HowfarError(
+            "howfar bench inference, --model",
+            found=f"{model!r}",
+            expected="enformer",
+            do="The other models share their work in the same way; leave --model out.",
+        )
+    from .bench_inference import measure
+
+    found = measure(
+        *(_below_results(path) for path in (reference, variants, genes)),
+        gene=gene,
+        context=context,
+        haplotypes=haplotypes,
+        device=device,
+        precision=precision,
+        batch_size=batch,
+        quick=quick,
+    )
+    typer.echo(found.T.to_string(header=False))
+    if json_out:
+        json_out.write_text(json.dumps(found.to_dict("records"), indent=1) + "\n")
+    if csv:
+        found.to_csv(csv, index=False, float_format="%.6g")
+
+
+def _below_results(path: Path) -> Path:
+    """`path`, where results/... means the results folder in use."""
+    from .study import resolve
+
+    return Path(resolve(str(path)))
+
+
 @bench.command("oracles")
 def bench_oracles(
     folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],
