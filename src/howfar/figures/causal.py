@@ -71,7 +71,7 @@ def _counts(axis, table: pd.DataFrame, runs: list[str], genes: int) -> None:
             axis.barh(place, count, left=left, color=shades[number], height=0.65)
             left += count
         style.words(axis, genes * 1.02, place, f"{(table['run_id'] == run).sum()} drivers", 8)
-    axis.set(xlim=(0, genes * 1.3), xlabel="genes, by drivers: 0 (palest) to 5 and more (darkest)")
+    axis.set(xlim=(0, genes * 1.3), xlabel="genes (pale to dark: 0 to 5+ drivers)")
 
 
 def _quantiles(axis, place: float, values, colour: str, form: str) -> None:
@@ -156,7 +156,7 @@ def _curve_panel(axis, table: pd.DataFrame) -> None:
     axis.plot([0, 1], [0, 1], "--", color=style.FAINT, lw=1)
     axis.axvline(0.1, color=style.FAINT, ls=":", lw=1)
     axis.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of causal pairs")
-    style.note(axis, "in the top 10 %\n" + "\n".join(lines), x=0.52, y=0.42, size=7.5)
+    style.note(axis, "in the top 10 %\n" + "\n".join(lines), x=0.5, y=0.42, size=7)
 
 
 @figure("auroc")

@@ -146,7 +146,7 @@ def _gene_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
     axis.scatter(x, y, s=10, color=view.colours[run], alpha=0.55, lw=0, rasterized=True)
     axis.plot([0, 1], [0, 1], color=style.INK, lw=0.9, ls="--")
     axis.axhline(0, color=style.FAINT, lw=0.8)
-    axis.set(xlim=(-0.02, 1), ylim=(-0.85, 1.35), ylabel="r across people")
+    axis.set(xlim=(-0.02, 1.03), ylim=(-0.85, 1.35), ylabel="r across people")
     axis.set_yticks([-0.5, 0, 0.5, 1])
     blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
     pairs = np.column_stack([x, y])

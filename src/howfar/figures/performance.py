@@ -97,15 +97,16 @@ def _performance(view: View, kind: str, axis_label: str, wanted):
         _finish(axis, mine, view, f"{HEADINGS[group]}, n = {part['n'].iloc[0]} genes", table)
     axes[-1].set_xlabel(axis_label)
     drawn.legend(handles=_keys(kind), loc="outside lower center", ncols=2, fontsize=8)
-    return drawn, table.drop(columns="colour"), _CAPTION + _NOT_UNSEEN
+    caption = _CAPTION + ("" if kind else _LINES) + _NOT_UNSEEN
+    return drawn, table.drop(columns="colour"), caption
 
 
 _CAPTION = (
     "Bars: mean over genes of the correlation across people, averaged over replicates (white "
     "points), from the authors' summary of December 2025. Diamonds: the label in the published "
     "figure, where it is known; grey triangles: the summary of September 2024 where it differs. "
-    "Lines: 95 % block-bootstrap interval, for methods whose individual predictions are public. "
 )
+_LINES = "Lines: 95 % block-bootstrap interval, where individual predictions are public. "
 _NOT_UNSEEN = "Linear models cannot be applied to genes that they were not trained on."
 
 
@@ -176,18 +177,9 @@ def performance_versions(view: View):
     if differ.empty:
         return "The two public versions of this study's averages are equal."
     drawn, (axis,) = style.panels([1.6 + 0.5 * differ["group"].nunique()])
-    labels, groups = stated(), [g for g in HEADINGS if g in set(differ["group"])]
+    groups = [g for g in HEADINGS if g in set(differ["group"])]
     for place, group in enumerate(groups):
-        part = differ[differ["group"] == group]
-        means = part[["value", "value_2024"]].mean()
-        for y, column in ((place - 0.14, "value"), (place + 0.14, "value_2024")):
-            colour = part["colour"].iloc[0] if column == "value" else "#bdbdbd"
-            axis.scatter(part[column], [y] * len(part), s=16, color=colour, alpha=0.8)
-            axis.plot([means[column]] * 2, [y - 0.1, y + 0.1], color=colour, lw=2.5)
-            text = f"{'2025' if column == 'value' else '2024'}: {means[column]:.4f}"
-            style.words(axis, part[["value", "value_2024"]].max().max() + 0.008, y, text, 8)
-        if (label := labels.get(_number_id(part["run_id"].iloc[0], group, ""))) is not None:
-            axis.scatter(label, place + 0.14, zorder=6, **_STATED)
+        _both_versions(axis, place, differ[differ["group"] == group])
     axis.set_yticks(range(len(groups)), [style.wrapped(HEADINGS[g], 22) for g in groups])
     axis.tick_params(axis="y", labelsize=8)
     axis.set(ylim=(len(groups) - 0.5, -0.5), xlabel="mean r over genes")
@@ -202,6 +194,22 @@ def performance_versions(view: View):
         "the diamond is the label in the published figure, which follows the older summary."
     )
     return drawn, both.drop(columns="colour"), caption
+
+
+def _both_versions(axis, place: int, part: pd.DataFrame) -> None:
+    """Replicates and means of one class of genes in both versions, and the figure's label."""
+    end = part[["value", "value_2024"]].max().max() + 0.008
+    for y, column in ((place - 0.14, "value"), (place + 0.14, "value_2024")):
+        colour = part["colour"].iloc[0] if column == "value" else "#bdbdbd"
+        mean = part[column].mean()
+        axis.scatter(part[column], [y] * len(part), s=16, color=colour, alpha=0.8)
+        axis.plot([mean] * 2, [y - 0.1, y + 0.1], color=colour, lw=2.5)
+        year = "2025" if column == "value" else "2024"
+        style.words(axis, end, y, f"{year}: {mean:.4f}", 8)
+    first = part.iloc[0]
+    label = stated().get(_number_id(first["run_id"], first["group"], ""))
+    if label is not None:
+        axis.scatter(label, place + 0.14, zorder=6, **_STATED)
 
 
 # --- settings of the training ----------------------------------------------------------------
