@@ -182,6 +182,8 @@ def linear_approximation(
     rows = []
     genes = {gene.gene_id: gene for gene in cohort.genes}
     for (run, gene), part in effects.groupby(["run_id", "gene_id"]):
+        if gene not in people[run].index:
+            continue
         copies, variants = cohort.dosages(genes[gene], 2 * reach[run])
         effect = part.set_index("variant")["effect"].astype(float)
         effect = effect.reindex([str(v) for v in variants]).fillna(0).to_numpy()
