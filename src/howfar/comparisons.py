@@ -97,25 +97,24 @@ def summarise_pair(
     """Means, mean difference with interval, and wins of the rows of `paired`."""
     blocks, unit = blocks_of(genes, rows["gene_id"])
     values = rows[["first", "second"]].to_numpy(float)
-    low, high = stats.block_bootstrap(values, blocks, _pair_statistics, draws, seed, weighted=True)
-    difference, r = _pair_statistics(values, np.ones((1, len(values))))[0]
+    once = np.ones((1, len(values)))
+
+    def interval(of: np.ndarray, statistic) -> tuple[float, float]:
+        low, high = stats.block_bootstrap(of, blocks, statistic, draws, seed, weighted=True)
+        return float(low), float(high)
+
+    difference = rows["difference"].to_numpy(float)
     return Pair(
         genes=len(rows),
         means=tuple(values.mean(axis=0)),
-        difference=difference,
-        difference_ci=(low[0], high[0]),
-        wins=int((rows["difference"] > 0).sum()),
-        losses=int((rows["difference"] < 0).sum()),
-        r=r,
-        r_ci=(low[1], high[1]),
+        difference=difference.mean(),
+        difference_ci=interval(difference, stats.weighted_mean),
+        wins=int((difference > 0).sum()),
+        losses=int((difference < 0).sum()),
+        r=float(stats.weighted_pearson(values, once)[0]),
+        r_ci=interval(values, stats.weighted_pearson),
         unit=unit,
     )
-
-
-def _pair_statistics(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean difference and Pearson r (draws, 2) of the two columns."""
-    difference = stats.weighted_mean(values[:, 0] - values[:, 1], weights)
-    return np.column_stack([difference, stats.weighted_pearson(values, weights)])
 
 
 # --- drivers ---------------------------------------------------------------------------------

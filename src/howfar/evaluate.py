@@ -29,7 +29,7 @@ TREND_BINS = 6
 
 # The products of one gene are small: threads that wait for each other cost more than they give,
 # tenfold and more where other work shares the cores.
-_one_thread = partial(threadpool_limits, limits=1)
+one_thread = partial(threadpool_limits, limits=1)
 
 Dosages = Callable[[str], tuple[np.ndarray, list[Variant]]]
 
@@ -243,7 +243,7 @@ def _with_null(panel: Panel, table: pd.DataFrame, draws: int, seed: int) -> pd.D
     pooled = table.index[table["population"] == "pooled"]
     found = {column: np.full(len(table), np.nan) for column in ("null_mean", "null_sd", "p_null")}
     pearson = table["pearson"].to_numpy(float)
-    with _one_thread():
+    with one_thread():
         for gene, rows in table.loc[pooled].groupby("gene_id", sort=False).indices.items():
             at = pooled[rows]
             dosages, _ = panel.dosages(gene)
@@ -458,6 +458,11 @@ def numbers_table(result: tables.Tables, draws: int = 2000, seed: int = 1) -> pd
     Ids are ``<study>.<run>.<figure>.<what>``. Intervals are 95 %, by block bootstrap over
     `blocks_of` the genes, unless the definition says otherwise.
     """
+    with one_thread():
+        return _all_numbers(result, draws, seed)
+
+
+def _all_numbers(result: tables.Tables, draws: int, seed: int) -> pd.DataFrame:
     numbers = _Numbers(result.study)
     for run_id, rows in result["reference"].groupby("run_id"):
         _reference_numbers(numbers, run_id, rows, result["genes"], draws, seed)

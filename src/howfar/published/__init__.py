@@ -14,6 +14,7 @@ import pandas as pd
 from .. import provenance, sources, tables
 from ..agreement import of_individuals
 from ..errors import HowfarError
+from ..evaluate import one_thread
 from ..study import Study, load_study
 from . import capstone2025, geuvadis_public, huang2023, rastogi2024, sagenet2024, sasse2023
 from .files import Files
@@ -38,7 +39,8 @@ def load_published(
     changed file, and a file without the expected columns or rows.
     """
     files = Files(_published(study).needs, study.name, Path(sources_folder), verify)
-    frames = LOADERS[_published(study).loader](study, files)
+    with one_thread():
+        frames = LOADERS[_published(study).loader](study, files)
     where = f"study {study.name}"
     if "individuals" in frames and "agreement" not in frames:
         frames["agreement"] = of_individuals(frames["individuals"], frames["runs"])
