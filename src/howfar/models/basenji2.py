@@ -132,12 +132,17 @@ def architecture_of(model: Mapping[str, Any], where: str = "params") -> Architec
         last=last["filters"],
         outputs=model["head_human"]["units"],
     )
-    bins = found.layout.n_bins + 2 * found.crop
-    if found.layout.n_bins < 1 or bins * found.layout.bin_size != found.context:
-        raise _misfit(where, f"{found.context:,} bases in {bins} bins", "whole bins, some kept")
-    if bins != model["target_length"]:
-        raise _misfit(f"{where}, target_length", f"{model['target_length']}", f"{bins}")
+    _check_bins(found, model["target_length"], where)
     return found
+
+
+def _check_bins(sizes: Architecture, target: int, where: str) -> None:
+    """HowfarError unless the window is whole bins, as many as `target`, some of them kept."""
+    bins = sizes.layout.n_bins + 2 * sizes.crop
+    if sizes.layout.n_bins < 1 or bins * sizes.layout.bin_size != sizes.context:
+        raise _misfit(where, f"{sizes.context:,} bases in {bins} bins", "whole bins, some kept")
+    if bins != target:
+        raise _misfit(f"{where}, target_length", f"{target}", f"{bins}")
 
 
 def dilations(number: int, factor: float) -> tuple[int, ...]:
