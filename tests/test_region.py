@@ -169,6 +169,11 @@ def test_the_whole_pipeline_gives_the_oracles_people(shared, tmp_path, results_f
         ours = rows.set_index("gene").loc[known.index, known.columns]
         assert np.abs(ours - known).to_numpy().max() < 1e-5
     assert set(found["run_id"]) == {"GM12878", "humanMedian"} and len(people) == 6
+    # four of the predictions that Huang et al. published
+    published = pd.read_csv(shared / "realregion" / "genes.csv").set_index("gene_id")
+    published = published["published_xpresso_reference"].dropna()
+    ours = found[found["run_id"] == "GM12878"].set_index("gene_id")["reference"]
+    assert len(published) == 4 and (ours.loc[published.index] - published).abs().max() < 1e-6
 
 
 def test_a_file_without_frequencies_names_the_line(tmp_path):

@@ -19,6 +19,7 @@ _NO_EFFECTS = (
     "Effects of single variants have not been predicted for this study; `effects` in its file "
     "names the genes for which they are."
 )
+_FEW = 30  # genes, below which each one is drawn
 _MARKED = 3  # variants of a gene that are named, per model
 _TILE = 2.35  # inches, a panel of a grid of two columns
 
@@ -121,6 +122,8 @@ def agreement_genes(view: View):
         first, second = sorted((row.run_id, row.other_id))
         mine = table[(table["run_id"] == first) & (table["other_id"] == second)]
         _ridge(axis, place, mine["pearson"].to_numpy(float), view.colours[row.run_id])
+        if len(mine) < _FEW:
+            _name_ends(axis, place, mine, view)
         text = (
             f"{view.labels[row.run_id]} and {view.labels[row.other_id]}: median "
             f"{style.signed(row.value, 2)} {style.interval(row.ci_low, row.ci_high, 2)},\n"
@@ -149,13 +152,25 @@ def _extremes(values: pd.Series) -> str:
 def _ridge(axis, place: float, values: np.ndarray, colour: str) -> None:
     """A histogram that stands on one line, or ticks where there are few values."""
     base = place + 0.3
-    if len(values) < 30:
+    if len(values) < _FEW:
         axis.vlines(values, base - 0.22, base, color=colour, lw=1.5)
     else:
         height, edges = np.histogram(values, bins=np.linspace(-1, 1, 81))
         smooth = np.convolve(height, np.ones(3) / 3, mode="same") / max(height.max(), 1) * 0.42
         axis.fill_between((edges[1:] + edges[:-1]) / 2, base, base - smooth, color=colour, lw=0)
     axis.plot([-1, 1], [base, base], color=style.FAINT, lw=0.6)
+
+
+def _name_ends(axis, place: float, mine: pd.DataFrame, view: View) -> None:
+    """The genes with the lowest and the highest r, above their ticks."""
+    names = view.tables["genes"].set_index("gene_id")["name"]
+    ordered = mine.sort_values("pearson")
+    for gene, r, side in zip(
+        ordered["gene_id"].iloc[[0, -1]], ordered["pearson"].iloc[[0, -1]], ("left", "right"),
+        strict=True,
+    ):  # fmt: skip
+        text = f"{names.get(gene) or gene} {style.signed(r, 2)}"
+        axis.text(r, place + 0.05, text, fontsize=7.5, ha=side, va="bottom")
 
 
 # --- the same genes? --------------------------------------------------------------------------
