@@ -86,6 +86,8 @@ def test_reference_text_carries_n_and_r_of_the_table(view, shown):
     assert f"r = {style.signed(r)}" in text and f"ρ = {style.signed(rho)}" in text
     bars = text_of(shown["bars"])
     test = rows[rows["region"] == "test"]
+    r = scipy_stats.pearsonr(test["prediction"], test["observed_mean"]).statistic
+    assert f"in orange: n = {len(test)} genes" in text and f"r = {style.signed(r)} [" in text
     rho = scipy_stats.spearmanr(test["prediction"], test["observed_mean"]).statistic
     assert f"{style.signed(rho, 3)}, n = {len(test)}" in bars
 

@@ -149,7 +149,7 @@ def central(view: View):
     table = main_rows(view)
     reference = across_genes(view)
     if table.empty or reference.empty:
-        return "This study has only one of the two correlations; see the study's other page."
+        return "This study has only one of the two: across genes or across people."
     reference = reference[reference["region"] == "all"]
     summary = pooled(view)
     drawn, (top, bottom) = style.panels([1.1 + 0.42 * len(reference), 1.3 + 0.72 * len(summary)])

@@ -12,6 +12,8 @@ _COLUMNS = [
     *("run_id", "label", "region", "n", "pearson", "pearson_low", "pearson_high"),
     *("spearman", "spearman_low", "spearman_high"),
 ]
+#: Genes outside the model's training; no run has this colour on pages of reference predictions.
+_TEST = "#E69F00"
 _NONE = "No reference predictions beside mean expression are public for this study."
 
 
@@ -50,7 +52,11 @@ def scatter(view: View):
     drawn, axes = style.panels([2.7] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
         row = summary[(summary["run_id"] == run) & (summary["region"] == "all")].iloc[0]
-        _scatter_panel(axis, table[table["run_id"] == run], row, view, run)
+        part = table[table["run_id"] == run]
+        _scatter_panel(axis, part, row, view, run)
+        tested = summary[(summary["run_id"] == run) & (summary["region"] == "test")]
+        if len(tested):
+            _test_genes(axis, part[part["region"] == "test"], tested.iloc[0])
     axes[-1].set_xlabel("prediction from the reference sequence")
     caption = (
         "Prediction from the reference sequence against mean expression over people; one point "
@@ -68,7 +74,7 @@ def _scatter_panel(axis, part: pd.DataFrame, row: pd.Series, view: View, run: st
     axis.set_ylabel(f"{view.study.level} expression\n({view.study.expression_units})")
     units = view.runs.set_index("run_id").loc[run, "units"]
     title = f"{row['label']}" + (f" ({units})" if isinstance(units, str) and units else "")
-    axis.set_title(style.wrapped(title, 56), fontsize=10)
+    axis.set_title(style.wrapped(title, 52), fontsize=10)
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.3 * (high - low))  # room for the numbers above the points
     style.note(
@@ -79,6 +85,18 @@ def _scatter_panel(axis, part: pd.DataFrame, row: pd.Series, view: View, run: st
         f"r = {style.signed(row['pearson'])} "
         f"{style.interval(row['pearson_low'], row['pearson_high'], 2)}",
     )
+
+
+def _test_genes(axis, part: pd.DataFrame, row: pd.Series) -> None:
+    """Genes outside the model's training, marked, with their own correlation."""
+    dots = {"s": 7, "alpha": 0.6, "linewidths": 0, "rasterized": True}
+    axis.scatter(part["prediction"], part["observed_mean"], color=_TEST, **dots)
+    text = (
+        f"in orange: n = {int(row['n'])} genes\noutside the model's training\n"
+        f"r = {style.signed(row['pearson'])} "
+        f"{style.interval(row['pearson_low'], row['pearson_high'], 2)}"
+    )
+    style.note(axis, text, x=0.57)
 
 
 @figure("reference_bars")
