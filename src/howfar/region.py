@@ -226,7 +226,7 @@ def _header(sites: list[Site], samples: list[str]) -> str:
 
 def _record(site: Site, carried: np.ndarray) -> str:
     kept = [f"{k}={site.info[k]}" for k in ("EUR_AF", "AFR_AF", "END") if k in site.info]
-    calls = [f"{a}|{b}" for a, b in carried.reshape(-1, 2)]
+    calls = [f"{a}|{b}" for a, b in carried.reshape(-1, 2).tolist()]
     fixed = [CONTIG, str(site.pos), site.name, site.ref, ",".join(site.alts), ".", "PASS"]
     return "\t".join([*fixed, ";".join(kept), "GT", *calls]) + "\n"
 
