@@ -49,7 +49,7 @@ def test_counts_are_written_in_the_figure(view):
     text = text_of(figures.rule_counts(view))
     for row in table.itertuples():
         assert f"{row.found} genes ({row.negative} with r" in text
-    assert f"the same {synthetic.GENES} genes" in text
+    assert f"The same {synthetic.GENES} genes" in text
 
 
 def test_one_changed_r_changes_the_count(folder, tmp_path, view):
@@ -71,7 +71,7 @@ def test_one_changed_r_changes_the_count(folder, tmp_path, view):
 def test_the_rate_of_chance_is_in_the_legend(view):
     text = text_of(figures.rule_error(view))
     assert "standard error: 41 %" in text and "calibrated: 5 %" in text
-    assert f"n = {synthetic.GENES - 0} genes" in text
+    assert f"n = {synthetic.GENES} genes" in text
 
 
 def test_without_a_null_a_text_says_so(folder, tmp_path):

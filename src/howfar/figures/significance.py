@@ -17,8 +17,8 @@ _RULES = {
 _WORDS = {
     "as_published": "An SD stands where a variance belongs, so the yardstick is too short "
     "wherever the null is wide.",
-    "standard_error": "Asks how well the null's mean is known; with enough draws every gene "
-    "would pass.",
+    "standard_error": "Asks how well the null's mean is known; with enough draws any |r| above it "
+    "passes.",
     "calibrated": "Asks how often a random weighting of the same variants does as well.",
 }
 _NONE = "No gene-specific null is known for this study (it needs genotypes)."
@@ -121,10 +121,11 @@ def rule_counts(view: View):
     ticks = [t for t in axis.get_xticks() if abs(t) <= widest * 1.12]
     axis.set_xticks(ticks, [f"{abs(t):.0f}" for t in ticks])
     axis.set_xlabel("genes at q ≤ 0.05: r < 0 to the left, r > 0 to the right")
-    axis.set_title(f"{view.labels[run]}: the same {table['genes'].iloc[0]} genes, three answers")
+    axis.set_title(f"The same {table['genes'].iloc[0]} genes, three answers")
     known = table.set_index("rule")
     caption = (
-        "Genes predicted beyond their null at a false discovery rate of 5 %. The rule decides the "
+        f"Genes that {view.labels[run]} predicts beyond their null at a false discovery rate of "
+        "5 %. The rule decides the "
         f"number: {known.loc['as_published', 'found']} as published, "
         f"{known.loc['standard_error', 'found']} with the standard error, "
         f"{known.loc['calibrated', 'found']} calibrated; genes predicted in the wrong direction "
@@ -162,10 +163,10 @@ def rule_error(view: View):
         axis.plot(sd, 100 * share, mark, color=style.INK, label=f"{name}: {100 * at:.0f} %")
         lines.append(pd.DataFrame({"null_sd": sd, "rule": name, "share": share}))
     axis.axhline(5, color=style.FAINT, lw=0.8)
-    axis.axvline(middle, color=style.FAINT, lw=0.8)
-    axis.set(ylim=(0, 50), ylabel="% called at p ≤ 0.05")
-    axis.set_title(f"Random predictors called: at the median s = {middle:.3f}", fontsize=10)
-    axis.legend(loc="upper left", bbox_to_anchor=(0.2, 0.8), fontsize=9)
+    axis.axvline(middle, ymax=0.6, color=style.FAINT, lw=0.8)
+    axis.set(ylim=(0, 75), yticks=range(0, 51, 10), ylabel="% called at p ≤ 0.05")
+    axis.set_title(f"Random predictors called, at the median s of {middle:.3f}", fontsize=10)
+    axis.legend(loc="upper left", fontsize=9)
     below.hist(rows["null_sd"], bins=60, color="#b3b3b3")
     below.set(xlabel="s, SD of the null's |r| of a gene", ylabel="genes", xlim=axis.get_xlim())
     style.note(below, f"n = {len(rows)} genes", x=0.7)
