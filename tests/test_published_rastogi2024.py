@@ -15,11 +15,11 @@ from geuvadis_files import joined, read
 from howfar import published, sources, tables
 from howfar.errors import HowfarError
 from howfar.pipeline import evaluate
+from howfar.published import huang2023, rows
 from howfar.published import rastogi2024_causal as causal
 from howfar.published import rastogi2024_individuals as individuals
 from howfar.published import rastogi2024_performance as performance
 from howfar.published import rastogi2024_variants as variants
-from howfar.published import rows
 from howfar.published.files import Files
 from howfar.published.rastogi2024_methods import BY_RUN, METHODS
 from howfar.study import Evaluation, load_study
@@ -282,6 +282,50 @@ def test_a_file_with_fewer_columns_is_refused(made, name):
     pd.read_csv(made / name, sep=sep).iloc[:, :2].to_csv(made / name, sep=sep, index=False)
     with pytest.raises(HowfarError, match=name.split("/")[-1].split(".")[0]):
         load(made)
+
+
+def _genes(f: Files) -> pd.DataFrame:
+    return huang2023.gene_list(f)
+
+
+def _classes(f: Files) -> pd.Series:
+    return individuals.gene_classes(f, _genes(f))
+
+
+READERS = {
+    performance.SUMMARIES["_2024"]: lambda f: performance.read_summary(f, "_2024"),
+    performance.SCALING: performance.read_scaling,
+    individuals.CLASS_FILE: _classes,
+    individuals.SAMPLES: individuals.split_sizes,
+    "rastogi2024/heritability.test_samples.tsv": lambda f: individuals.heritability(
+        f, _genes(f), _classes(f)
+    ),
+    variants.DRIVERS: lambda f: variants.read_drivers(f, _genes(f)),
+    variants.DNASE: variants.dnase,
+    variants.UNSEEN: lambda f: variants.read_unseen(f, _genes(f), _classes(f)),
+    variants.COUNTS: lambda f: variants.unseen_shares(f, _genes(f)),
+    causal.MAGE: causal.read_mage,
+    causal.MPRA: causal.read_mpra,
+    causal.WEIGHTS: causal.read_weights,
+    causal.ISM.format("sym3"): lambda f: causal.read_ism(
+        f, ["sym3"], causal.read_weights(f)["blup"]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_file_lost_cut_off_or_replaced_by_an_error_page_is_refused(made, name):
+    READERS[name](files(made))
+    content = (made / name).read_bytes()
+    for bad in (b"", b"<html>not found</html>\n", content[: len(content) // 2], None):
+        (made / name).unlink()
+        if bad is not None:
+            (made / name).write_bytes(bad)
+        with pytest.raises(HowfarError) as error:
+            READERS[name](files(made))
+            pytest.fail(f"accepted {bad!r:.60}")
+        assert name in str(error.value)
+        (made / name).write_bytes(content)
 
 
 # --- the real tables -------------------------------------------------------------------------

@@ -265,8 +265,8 @@ def unseen_alleles(view: View):
         axis.set_title(f"{HEADINGS[group]}, n = {row['n']} genes", fontsize=9.5)
     axes[-1].set_xlabel("frequency of the allele in the test people")
     caption = (
-        "Alleles of test people that no training person has. Among random test people they are few "
-        "and nearly all seen once; among Yoruba, trained on nobody like them, a third of a gene's "
-        "variants is new. Share: mean over genes with 95 % block-bootstrap interval."
+        "Alleles of test people that no training person has. The Yoruba were predicted by "
+        "models trained on other populations, the random people by models trained on people like "
+        "them. Share: mean over genes with 95 % block-bootstrap interval."
     )
     return drawn, table, caption

@@ -298,8 +298,7 @@ def rare_variants(view: View):
     axes[-1].set_xlabel("smallest allele frequency kept (training people)")
     caption = (
         f"{table['method'].iloc[0]} on sequences in which alleles rarer than the threshold are "
-        "replaced by the common one. Small points: three replicates. Variants below 5 % (dotted) "
-        "carry little of the result."
+        "replaced by the common one. Small points: three replicates. Dotted: 5 %."
     )
     return drawn, table.drop(columns="colour"), caption
 

@@ -71,6 +71,8 @@ def read_scaling(files: Files) -> pd.DataFrame:
     """BLUP by share of the people trained on: percent, replicate and averages; checked."""
     averages = [column(c, kind) for c in CLASSES for kind in _KINDS]
     table = files.table(SCALING, ["Model"], [*averages, "Replicate", "Subsample Ratio"])
+    if table.isna().any(axis=None):
+        raise files.bad(SCALING, "empty cells", "averages of every fraction and replicate")
     wanted = pd.MultiIndex.from_product([FRACTIONS, (1, 2, 3)])
     found = pd.MultiIndex.from_frame(table[["Subsample Ratio", "Replicate"]].astype(int))
     if set(table["Model"]) != {"BLUP"} or set(found) != set(wanted) or len(found) != len(wanted):

@@ -153,6 +153,8 @@ def unseen_shares(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
     """
     table = files.table(COUNTS, ["gene", "class"], [_TEST_ONLY])
     table = gene_rows(files, COUNTS, table.set_index("gene"), huang2023.ids_of(genes))
+    if sorted(table.index) != sorted(genes["gene_id"]) or table.isna().any(axis=None):
+        raise files.bad(COUNTS, f"{len(table)} genes or empty cells", f"the {len(genes)} genes")
     rows = []
     for gene_class in TESTED:
         values = table.loc[table["class"] == gene_class, _TEST_ONLY]
