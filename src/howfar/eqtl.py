@@ -1,6 +1,7 @@
 """The lead cis-eQTL of a gene, and the simplest rival of any model: prediction by that one variant.
 
-Both use marginal ordinary least squares of expression on dosage, one variant at a time.
+Both use marginal ordinary least squares of expression on dosage, one variant at a time (`scan`),
+which `cis_eqtl` uses too to map a whole study.
 """
 
 from __future__ import annotations
@@ -37,6 +38,50 @@ class LeadEqtl:
     tried: int
 
 
+@dataclass(frozen=True)
+class Scan:
+    """Ordinary least squares of expression on each variant by itself, covariates removed.
+
+    Arrays (variants,), NaN for a variant without variation beyond the covariates: `r` (partial
+    Pearson), `slope` and `se` (expression per copy of the alternative allele), `t`, `p` and
+    `log10p` (-log10 p, which never underflows), two-sided. `df`: people, less the rank of
+    intercept and covariates, less 1.
+    """
+
+    r: np.ndarray
+    slope: np.ndarray
+    se: np.ndarray
+    t: np.ndarray
+    p: np.ndarray
+    log10p: np.ndarray
+    df: int
+
+
+def scan(genotype: np.ndarray, expression: np.ndarray, basis: np.ndarray) -> Scan:
+    """Nominal statistics of every variant.
+
+    genotype: (people, variants) float64 without missing values (see `filled`). expression:
+    (people,), complete. basis: of `covariate_basis`. At least one degree of freedom is needed.
+    """
+    df = len(expression) - basis.shape[1] - 1
+    if df < 1:
+        raise HowfarError(
+            "eQTL scan",
+            found=f"{len(expression)} people, {basis.shape[1]} independent covariates with the "
+            "intercept",
+            expected="more people than covariates, by 2 at least",
+            do="Leave out covariates.",
+        )
+    r, slope = partial(genotype, expression, basis)
+    rest = (1 - r) * (1 + r)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = r * np.sqrt(df / rest)
+    gg = (residuals(genotype, basis) ** 2).sum(axis=0)
+    ee = float((residuals(expression, basis) ** 2).sum())
+    se = np.sqrt(rest * ee / (df * np.where(np.isnan(r), np.nan, gg)))
+    return Scan(r, slope, se, t, correlation_p(r, df), correlation_log10p(r, df), df)
+
+
 def lead_eqtl(
     dosages: np.ndarray,
     variants: Sequence[Variant],
@@ -54,28 +99,26 @@ def lead_eqtl(
     """
     genotype = _checked(dosages, variants, expression)
     kept = ~np.isnan(expression)
-    genotype, y = _filled(genotype[kept]), np.asarray(expression, float)[kept]
-    maf = _maf(genotype)
+    genotype, y = filled(genotype[kept]), np.asarray(expression, float)[kept]
+    maf = minor_frequency(genotype)
     common = np.flatnonzero((maf >= min_maf) & (maf > 0))
-    basis = _basis(None if covariates is None else np.asarray(covariates, float)[kept], len(y))
-    df = len(y) - basis.shape[1] - 1
-    if df < 1 or not common.size:
+    covariates = None if covariates is None else np.asarray(covariates, float)[kept]
+    basis = covariate_basis(covariates, len(y))
+    if len(y) - basis.shape[1] < 2 or not common.size:
         return None
-    r, slope = _partial(genotype[:, common], y, basis)
-    if np.isnan(r).all():
+    found = scan(genotype[:, common], y, basis)
+    if np.isnan(found.r).all():
         return None
     distance = np.array([abs(variants[i].start0 - (tss - 1)) for i in common])
-    best = _strongest(r, distance)
-    rho, b = float(r[best]), float(slope[best])
-    t = rho * np.sqrt(df / max((1 - rho) * (1 + rho), np.finfo(float).tiny))
+    best = strongest(found.r, distance)
     return LeadEqtl(
         variant=variants[common[best]],
         distance=int(distance[best]),
-        slope=b,
-        se=abs(b / t) if t else float("nan"),
-        r=rho,
-        p=float(correlation_p(rho, df)),
-        log10p=float(correlation_log10p(rho, df)),
+        slope=float(found.slope[best]),
+        se=float(found.se[best]),
+        r=float(found.r[best]),
+        p=float(found.p[best]),
+        log10p=float(found.log10p[best]),
         maf=float(maf[common[best]]),
         n=len(y),
         tried=int(common.size),
@@ -123,16 +166,16 @@ def _from_training(genotype, y, train, held, min_maf: float) -> np.ndarray:
     missing = np.full(int(held.sum()), np.nan)
     if train.sum() < 3 or g.shape[1] == 0:
         return missing
-    mean = _column_means(g)
+    mean = column_means(g)
     g = np.where(np.isnan(g), mean, g)
-    maf = _maf(g)
+    maf = minor_frequency(g)
     common = np.flatnonzero((maf >= min_maf) & (maf > 0))
     if not common.size:
         return missing
-    r, slope = _partial(g[:, common], y[train], _basis(None, len(g)))
+    r, slope = partial(g[:, common], y[train], covariate_basis(None, len(g)))
     if np.isnan(r).all():
         return missing
-    best = _strongest(r, np.zeros(common.size))
+    best = strongest(r, np.zeros(common.size))
     column = genotype[held, common[best]]
     centred = np.where(np.isnan(column), 0.0, column - mean[common[best]])
     return slope[best] * centred
@@ -151,32 +194,42 @@ def _checked(dosages, variants, expression) -> np.ndarray:
     return genotype
 
 
-def _column_means(genotype: np.ndarray) -> np.ndarray:
+def column_means(genotype: np.ndarray) -> np.ndarray:
+    """Mean dosage of each variant over the people with a call, 0 without any. (variants,)."""
     missing = np.isnan(genotype)
     return np.where(missing, 0, genotype).sum(axis=0) / np.maximum((~missing).sum(axis=0), 1)
 
 
-def _filled(genotype: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(genotype), _column_means(genotype), genotype)
+def filled(genotype: np.ndarray) -> np.ndarray:
+    """Dosages (people, variants) with missing ones taken at the variant's mean."""
+    return np.where(np.isnan(genotype), column_means(genotype), genotype)
 
 
-def _maf(genotype: np.ndarray) -> np.ndarray:
+def minor_frequency(genotype: np.ndarray) -> np.ndarray:
+    """Minor allele frequency of each column of complete dosages (people, variants)."""
     frequency = genotype.mean(axis=0) / 2 if len(genotype) else np.zeros(genotype.shape[1])
     return np.minimum(frequency, 1 - frequency)
 
 
-def _basis(covariates: np.ndarray | None, people: int) -> np.ndarray:
+def covariate_basis(covariates: np.ndarray | None, people: int) -> np.ndarray:
     """Orthonormal columns (people, rank) that span the intercept and the covariates."""
     ones = np.ones((people, 1))
     design = ones if covariates is None else np.hstack([ones, covariates])
-    u, size, _ = np.linalg.svd(design, full_matrices=False)
-    return u[:, size > size[:1] * 1e-10]
+    # One column's units are no reason to take another for rounding error.
+    size = np.sqrt((design**2).sum(axis=0))
+    u, value, _ = np.linalg.svd(design / np.where(size > 0, size, 1), full_matrices=False)
+    return u[:, value > value[:1] * 1e-10]
 
 
-def _partial(genotype: np.ndarray, y: np.ndarray, basis: np.ndarray):
+def residuals(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """`values` (people,) or (people, columns) with what the orthonormal `basis` spans removed."""
+    rest = values - basis @ (basis.T @ values)
+    return rest - basis @ (basis.T @ rest)  # twice: rounding left by large means goes too
+
+
+def partial(genotype: np.ndarray, y: np.ndarray, basis: np.ndarray):
     """r and slope of `y` on each column with `basis` removed from both; NaN for flat columns."""
-    g = genotype - basis @ (basis.T @ genotype)
-    e = y - basis @ (basis.T @ y)
+    g, e = residuals(genotype, basis), residuals(y, basis)
     gg, ee, ge = (g**2).sum(axis=0), float(e @ e), e @ g
     # What is left of a column that the covariates explain is rounding error.
     varies = gg > 1e-12 * np.maximum((genotype**2).sum(axis=0), 1e-300)
@@ -187,7 +240,8 @@ def _partial(genotype: np.ndarray, y: np.ndarray, basis: np.ndarray):
     return r, np.where(varies, ge / safe, np.nan)
 
 
-def _strongest(r: np.ndarray, distance: np.ndarray) -> int:
+def strongest(r: np.ndarray, distance: np.ndarray) -> int:
+    """Index of the largest |r|; among equals (perfect linkage) the nearest, then the first."""
     size = np.abs(r)
     ties = np.flatnonzero(size >= np.nanmax(size) - 1e-12)
     return int(ties[np.argmin(distance[ties])])
