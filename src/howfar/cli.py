@@ -434,7 +434,7 @@ def _below_results(path: Path) -> Path:
     """`path`, where results/... means the results folder in use."""
     from .study import resolve
 
-    return Path(resolve(str(path)))
+    return resolve(path)
 
 
 @bench.command("oracles")

@@ -30,10 +30,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pandas as pd
-import pooch
 
 from .download import download, extract, forget
 from .errors import HowfarError
@@ -41,6 +41,9 @@ from .models import MODELS
 from .project import project_root
 from .provenance import sha256_of
 from .study import load_study, study_file
+
+if TYPE_CHECKING:
+    import pooch
 
 HOST = "https://raw.githubusercontent.com/"
 FOLDER = Path("results") / "sources"
@@ -388,6 +391,8 @@ def _fetch_all(
     wanted: list[Source], report: FetchReport, mirror: str | None, progress: bool, workers: int
 ) -> None:
     """Fetch in parallel, each file on its own, and sort the outcomes into the report."""
+    import pooch  # here, as its import takes a while and notebooks need it not
+
     pooch.get_logger().setLevel(logging.WARNING)
     with _progress(wanted, progress) as (at, say), ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(_fetch_one, s, report.folder, mirror, at): s for s in wanted}
@@ -409,6 +414,8 @@ def _fetch_all(
 def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> None:
     """One file through pooch: a temporary name beside it, checked, then renamed."""
     known = _known(source, folder)[1]
+    import pooch
+
     shelf = pooch.create(
         path=folder,
         base_url=HOST,
