@@ -5,8 +5,10 @@ Genes 0-3 are random_split, 4-7 yri_split, 8-11 unseen. Each gene has 20 common 
 
 from __future__ import annotations
 
+import atexit
 import functools
 import io
+import shutil
 import tarfile
 import tempfile
 from pathlib import Path
@@ -152,6 +154,7 @@ def made_view():
     from howfar.study import load_study
 
     folder = Path(tempfile.mkdtemp(prefix="rastogi"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     make_rastogi(folder / "sources", np.random.default_rng(3))
     frames = published.load_published(load_study("rastogi2024"), folder / "sources", verify=False)
     for name, frame in frames.items():
