@@ -153,10 +153,26 @@ def made_view():
     from howfar import figures, published, tables
     from howfar.study import load_study
 
-    folder = Path(tempfile.mkdtemp(prefix="rastogi"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _folder()
     make_rastogi(folder / "sources", np.random.default_rng(3))
     frames = published.load_published(load_study("rastogi2024"), folder / "sources", verify=False)
     for name, frame in frames.items():
         tables.write(tables.path_of(folder, "rastogi2024", name), name, frame, {})
     return figures.view("rastogi2024", [], folder, folder / "figures")
+
+
+@functools.cache
+def other_view():
+    """A view of a study without any of these tables, made once a test run."""
+    import synthetic
+    from howfar import figures
+
+    folder = _folder()
+    synthetic.write(folder, "sasse2023", numbers=False)
+    return figures.view("sasse2023", [], folder, folder / "figures")
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="rastogi"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

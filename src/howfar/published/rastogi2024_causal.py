@@ -279,9 +279,9 @@ def concordance(
     """Rows of table `summary`, set sign_concordance: share of pairs with equal signs.
 
     The public table of fine-mapped pairs has no slopes. Enformer's effects are therefore compared
-    with BLUP's weights, which people gave, in bins of PIP (`x`: lower end); all methods with the sign of the
-    reporter assay. Pairs with an effect of 0 are left out. Wilson intervals: few pairs share a
-    gene.
+    with BLUP's weights, which people gave, in bins of PIP (`x`: lower end); all methods with the
+    sign of the reporter assay. Pairs with an effect of 0 are left out. Wilson intervals: few pairs
+    share a gene.
     """
     parts = []
     for name, (low, high) in PIP_BINS.items():
