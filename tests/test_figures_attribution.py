@@ -36,7 +36,7 @@ def test_profile_text_is_the_value_at_the_driver(view):
     at = table[(table["set"] == "driver_profile") & (table["x"] == 0)]
     text = text_of(figures.attribution_profile(view))
     for row in at.itertuples():
-        assert f"{row.group}, n = {row.n}: {100 * row.value:.1f} % at the driver" in text
+        assert f"{row.group}, n = {row.n}: {100 * row.value:.1f} % at the main driver" in text
 
 
 def test_shares_follow_the_features(view, folder, tmp_path):

@@ -34,8 +34,8 @@ def attribution_profile(view: View):
     sides = ["reference", "variant"]
     drawn, axes = style.panels([2.1, 2.1, 1.9])
     for axis, side in zip(axes, sides, strict=False):
-        _profile_panel(axis, table[table["method"] == side])
-        axis.set_title(f"Around main drivers, {side} sequence")
+        peaks = _profile_panel(axis, table[table["method"] == side])
+        axis.set_title(f"{side.capitalize()} sequence: {' against '.join(peaks)}")
     axes[1].set_xlabel("bp from the driver, forward strand")
     shares = _shares(view)
     _share_panel(axes[2], shares)
@@ -49,13 +49,16 @@ def attribution_profile(view: View):
     return drawn, pd.concat([table, shares]), caption
 
 
-def _profile_panel(axis, table: pd.DataFrame) -> None:
+def _profile_panel(axis, table: pd.DataFrame) -> list[str]:
+    """Draw a sequence's profiles; returns their heights at the driver, as text."""
+    peaks = []
     for kind, colour in TYPES.items():
         part = table[table["group"] == kind].sort_values("x")
         if part.empty:
             continue
         peak = part.loc[part["x"].abs().idxmin()]
-        label = f"{kind}, n = {int(part['n'].iloc[0])}: {100 * peak['value']:.1f} % at the driver"
+        peaks.append(f"{100 * peak['value']:.1f} %")
+        label = f"{kind}, n = {int(part['n'].iloc[0])}: {peaks[-1]} at the main driver"
         low, high = (100 * part[c].astype(float) for c in ("ci_low", "ci_high"))
         axis.fill_between(part["x"], low, high, color=colour, alpha=0.25, lw=0)
         axis.plot(part["x"], 100 * part["value"], color=colour, label=label)
@@ -63,6 +66,7 @@ def _profile_panel(axis, table: pd.DataFrame) -> None:
     axis.set_ylim(0, axis.get_ylim()[1] * 1.3)
     axis.axvline(0, ymax=0.75, color=style.FAINT, lw=0.8)
     axis.legend(loc="upper left", fontsize=8.5)
+    return peaks
 
 
 def _shares(view: View) -> pd.DataFrame:

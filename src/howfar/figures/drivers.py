@@ -69,22 +69,22 @@ def driver_support(view: View):
 def _support_histogram(axis, chosen: pd.DataFrame, view: View) -> None:
     edges = np.linspace(0, 1, 11)
     middle, width = (edges[1:] + edges[:-1]) / 2, 0.04
+    means = []
     for place, (side, colour) in enumerate(SIDES.items()):
         part = chosen[chosen["side"] == side]
+        means.append(style.signed(part["supported"].mean(), 2))
         share = 100 * np.histogram(part["supported"], edges)[0] / len(part)
         ends = comparisons.share_interval(part["supported"], part["gene_id"], view.tables["genes"])
-        label = (
-            f"{side} r: n = {len(part)} genes, mean {style.signed(part['supported'].mean(), 2)} "
-            f"{style.interval(*ends, 2)}"
-        )
+        label = f"{side} r: n = {len(part)} genes, mean {means[-1]} {style.interval(*ends, 2)}"
         axis.bar(middle + (place - 0.5) * width, share, width, color=colour, label=label)
     axis.set(xlim=(0, 1), ylim=(0, 145), yticks=range(0, 101, 25), ylabel="% of genes")
     axis.set_xlabel("share of the gene's drivers that the eQTL supports")
-    axis.set_title("Drivers with the eQTL's sign")
+    axis.set_title(f"Drivers with the eQTL's sign: {means[0]} against {means[1]}")
     axis.legend(loc="upper left", fontsize=8.5)
 
 
 def _main_support(axis, table: pd.DataFrame, view: View) -> None:
+    title = []
     for place, (side, colour) in enumerate(SIDES.items()):
         part = table[table["side"] == side]
         hits = part["main"].eq("supported").astype(float)
@@ -94,9 +94,10 @@ def _main_support(axis, table: pd.DataFrame, view: View) -> None:
             axis.plot([100 * e for e in ends], [place] * 2, color=style.INK, lw=1.4)
         text = f"{side} r: {int(hits.sum())} of n = {len(part)} genes, {100 * hits.mean():.1f} %"
         style.words(axis, 0.5, place - 0.38, text)
+        title.append(f"{100 * hits.mean():.0f} %")
     axis.set(xlim=(0, 100), yticks=[], ylim=(1.4, -0.7))
     axis.set_xlabel("% of genes whose main driver the eQTL supports")
-    axis.set_title("Main drivers with the eQTL's sign")
+    axis.set_title(f"Main drivers with the eQTL's sign: {title[0]} against {title[1]}")
 
 
 @figure("driver_distance")
@@ -115,7 +116,12 @@ def driver_distance(view: View):
     axes[0].set(xscale="log", ylim=(0, 1.5), ylabel="share of drivers")
     axes[0].set_yticks(np.arange(0, 1.01, 0.25))
     axes[0].set_xlabel("distance to the TSS (bp, at least 1)")
-    axes[0].set_title("Drivers within a distance of the TSS")
+    shares = [
+        f"{100 * (rows['distance'].abs() < NEAR).mean():.0f} % ({name})"
+        for name, rows in (("main", main), ("all", drivers))
+        if len(rows)
+    ]
+    axes[0].set_title(f"Drivers within {NEAR:,} bp: {', '.join(shares)}")
     axes[0].legend(loc="upper left", fontsize=8.5)
     if len(main):
         _signed_panel(axes[1], main, view, view.colours[run])
@@ -204,8 +210,7 @@ def fine_mapped(view: View):
     axes[-1].set_xlabel(f"r across people, {view.labels[run]}")
     caption = (
         "Genes whose eQTL was fine-mapped to a likely causal variant (SuSiE, in other studies of "
-        "brain tissue), beside all genes. A known variant does not make the direction right: the "
-        "share below 0 stays near one half."
+        "brain tissue), beside all genes. A known variant alone does not make the direction right."
     )
     data = pd.concat([part.assign(genes=name) for name, part in groups.items()])
     return drawn, data, caption

@@ -10,9 +10,9 @@ from . import style
 from .view import View, figure
 
 _RULES = {
-    "as_published": "as published: (|r| − m) / sqrt(s / 50)",
-    "standard_error": "standard error: (|r| − m) / (s / sqrt 50)",
-    "calibrated": "calibrated: |r| among the null's own correlations",
+    "as_published": "as published, (|r| − m) / sqrt(s / 50)",
+    "standard_error": "standard error, (|r| − m) / (s / sqrt 50)",
+    "calibrated": "calibrated, |r| among the null's own",
 }
 _WORDS = {
     "as_published": "An SD stands where a variance belongs, so the yardstick is too short "
@@ -84,7 +84,7 @@ def _volcano_panel(axis, part: pd.DataFrame, title: str, colour: str) -> None:
     axis.scatter(part["r"][found], shown[found], color=colour, alpha=0.7, **dots)
     axis.set(xlim=(-1, 1), ylim=(0, top * 1.3), ylabel="−log10 p")
     axis.axvline(0, color=style.FAINT, lw=0.8)
-    axis.set_title(title, fontsize=9.5)
+    axis.set_title(f"{title}: {int(found.sum())} genes", fontsize=9.5)
     negative = int((found & (part["r"] < 0)).sum())
     style.note(
         axis,
@@ -121,7 +121,8 @@ def rule_counts(view: View):
     ticks = [t for t in axis.get_xticks() if abs(t) <= widest * 1.12]
     axis.set_xticks(ticks, [f"{abs(t):.0f}" for t in ticks])
     axis.set_xlabel("genes at q ≤ 0.05: r < 0 to the left, r > 0 to the right")
-    axis.set_title(f"The same {table['genes'].iloc[0]} genes, three answers")
+    answers = ", ".join(str(found) for found in table["found"])
+    axis.set_title(f"The same {table['genes'].iloc[0]} genes, three answers: {answers}")
     known = table.set_index("rule")
     caption = (
         f"Genes that {view.labels[run]} predicts beyond their null at a false discovery rate of "
@@ -137,7 +138,7 @@ def rule_counts(view: View):
 def _count_bar(axis, place: int, row, colour: str) -> None:
     axis.barh(place, row.positive, color=colour, height=0.34)
     axis.barh(place, -row.negative, color=colour, height=0.34, alpha=0.45)
-    name = _RULES[row.rule].split(":")[0].capitalize()
+    name = _RULES[row.rule].split(",")[0].capitalize()
     small = style.signed(row.smallest_abs_r, 2) if row.found else "none"
     text = f"{name}: {row.found} genes ({row.negative} with r < 0), smallest |r| {small}"
     at = {"transform": axis.get_yaxis_transform()}  # x in shares of the panel
