@@ -57,7 +57,7 @@ def test_linear_runs_come_first_and_the_lead_snp_stands_in(view, folder, tmp_pat
     assert paired.pairs(some) == [("net", "lead")]
     alone = figures.view(str(folder / "open.yaml"), ["net"], folder, tmp_path)
     assert "no network and linear model" in figures.paired_scatter(alone).lines[0]
-    assert "one network run only" in figures.paired_networks(alone).lines[0]
+    assert "no two network runs" in figures.paired_networks(alone).lines[0]
 
 
 def test_the_network_run_with_the_rivals_people_is_chosen(folder, tmp_path):

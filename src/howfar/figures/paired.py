@@ -78,7 +78,7 @@ def paired_networks(view: View):
     """Each gene's r of one network run against that of another."""
     found = _compared(view, network_pairs(view))
     if not found:
-        return "This study has one network run only; there is no other to compare it with."
+        return "This study has no two network runs that were judged on the same people."
     return _drawn(view, found, "another run of the network")
 
 
