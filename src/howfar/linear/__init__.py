@@ -1,0 +1,10 @@
+"""Linear models of expression on cis genotypes: one interface, one module a method.
+
+`base` has the interface (`Fit`, `Fitter`) and the registry `FITTERS`; `cis` the genotypes of a
+gene; `folds` who trains and who is predicted; `baseline` all genes of a study; `weights` the
+exchange with other cohorts and with published weights.
+"""
+
+from .base import FITTERS, LABELS, STATUSES, Fit, Fitter, fitter
+
+__all__ = ["FITTERS", "LABELS", "STATUSES", "Fit", "Fitter", "fitter"]

@@ -1,0 +1,168 @@
+"""What every linear model shares: its result, its statuses, standardised genotypes.
+
+A fitter is a function of training people only. It never sees who will be predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import HowfarError
+
+#: What can become of a gene. Only "fitted" has weights that may differ from zero.
+STATUSES = (
+    "fitted",
+    "no_variants",
+    "constant_expression",
+    "no_heritability",
+    "not_converged",
+    "too_few_people",
+)
+
+#: How figures and tables name the models, in the order in which they are shown.
+LABELS = {
+    "top1": "Top SNP",
+    "lasso": "Lasso",
+    "enet": "Elastic net (PrediXcan)",
+    "blup": "BLUP",
+    "bslmm": "BSLMM",
+    "prs": "PRS",
+    "prs_pt": "PRS, pruned and thresholded",
+}
+
+MIN_PEOPLE = 10
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A linear model of one gene.
+
+    weights: float64 (variants,), change of expression per copy of the alternative allele, for
+    dosages as they are (0-2, not standardised). intercept: so that ``x @ weights + intercept``
+    predicts. status: one of `STATUSES`; with any but "fitted" the weights are zero and the
+    intercept is the training mean. details: numbers about the fit (h2, h2_se, lambda,
+    n_selected, ...).
+    """
+
+    weights: np.ndarray
+    intercept: float
+    status: str = "fitted"
+    details: dict[str, float] = field(default_factory=dict)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """float64 (people,): predictions for dosages (people, variants) of anybody."""
+        return np.asarray(x, float) @ self.weights + self.intercept
+
+
+class Fitter(Protocol):
+    """A way to fit one gene from training people alone."""
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, seed: int) -> Fit:
+        """x: (people, variants) dosages 0-2, missing ones imputed; y: (people,) expression."""
+        ...
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """Training genotypes with mean 0 and variance 1 (divisor n), and the way back.
+
+    z: float64 (people, kept variants), Fortran order. keep: bool (variants,), False where the
+    training people don't differ. mean, sd: of the kept variants. y: centred expression.
+    """
+
+    z: np.ndarray
+    y: np.ndarray
+    keep: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    y_mean: float
+
+    def fit(self, beta: np.ndarray, status: str = "fitted", **details: float) -> Fit:
+        """The `Fit` of standardised effects `beta` (kept variants,)."""
+        weights = np.zeros(len(self.keep))
+        weights[self.keep] = beta / self.sd
+        intercept = self.y_mean - float(self.mean @ weights[self.keep])
+        return Fit(weights, intercept, status, details)
+
+
+def standardise(x: np.ndarray, y: np.ndarray) -> Standardised:
+    """Genotypes (people, variants) and expression (people,) as `Standardised`."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    mean, sd = x.mean(axis=0), x.std(axis=0)
+    keep = sd > 1e-8
+    z = np.asfortranarray((x[:, keep] - mean[keep]) / sd[keep])
+    y_mean = float(y.mean())
+    return Standardised(z, y - y_mean, keep, mean[keep], sd[keep], y_mean)
+
+
+def null_fit(x: np.ndarray, y: np.ndarray, status: str, **details: float) -> Fit:
+    """The fit that predicts the training mean for everybody, saying why in `status`."""
+    y = np.asarray(y, float)
+    return Fit(np.zeros(np.shape(x)[1]), float(y.mean()) if y.size else np.nan, status, details)
+
+
+def obstacle(x: np.ndarray, y: np.ndarray, min_people: int = MIN_PEOPLE) -> str | None:
+    """The status that makes fitting pointless, or None; every fitter asks this first.
+
+    Raises HowfarError where x and y can't belong together or hold a missing value.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if x.ndim != 2 or y.shape != x.shape[:1] or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise HowfarError(
+            "training data of a linear model",
+            found=f"dosages {x.shape} and expression {y.shape}, {int(np.isnan(x).sum())} and "
+            f"{int(np.isnan(y).sum())} values missing",
+            expected="(people, variants) and (people,), finite",
+            do="Impute missing dosages and leave out people without expression.",
+        )
+    if len(y) < min_people:
+        return "too_few_people"
+    if np.ptp(y) < 1e-12 * max(1.0, float(np.abs(y).max())):
+        return "constant_expression"
+    return None if x.size and (np.ptp(x, axis=0) > 0).any() else "no_variants"
+
+
+_WHERE = {
+    "top1": ("top", "fit_top1"),
+    "lasso": ("path", "fit_lasso"),
+    "enet": ("path", "fit_enet"),
+    "blup": ("blup", "fit_blup"),
+    "bslmm": ("bslmm", "fit_bslmm"),
+    "prs": ("scores", "fit_prs"),
+    "prs_pt": ("scores", "fit_prs_pt"),
+}
+
+
+class _Fitters(Mapping[str, Callable[..., Fit]]):
+    """Fitters by name, each module imported when first asked for."""
+
+    def __getitem__(self, name: str) -> Callable[..., Fit]:
+        module, function = _WHERE[name]
+        return getattr(import_module(f".{module}", __package__), function)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_WHERE)
+
+    def __len__(self) -> int:
+        return len(_WHERE)
+
+
+FITTERS: Mapping[str, Callable[..., Fit]] = _Fitters()
+
+
+def fitter(name: str, **options: object) -> Fitter:
+    """The fitter of that name with its own options set (`fitter("enet", rule="1se")`)."""
+    if name not in FITTERS:
+        raise HowfarError(
+            "name of a linear model",
+            found=repr(name),
+            expected=f"one of {', '.join(FITTERS)}",
+            do="Correct --models, or baselines.models of the study file.",
+        )
+    return partial(FITTERS[name], **options)
