@@ -75,6 +75,18 @@ class Evaluation(_Strict):
     seed: int = 1
 
 
+class Eqtl(_Strict):
+    """How cis-eQTLs are mapped; window and minor allele frequency are those of `Evaluation`."""
+
+    covariates: Path | None = None  # covariates x samples, as FastQTL has them
+    populations: bool = True  # populations of the sample table as covariates
+    expression_pcs: int = Field(0, ge=0)
+    genotype_pcs: int = Field(0, ge=0)
+    permutations: int = Field(1_000, ge=100)
+    fdr: float = Field(0.05, gt=0, lt=1)  # of genes whose independent signals are looked for
+    seed: int = Field(1, ge=0)
+
+
 class Published(_Strict):
     """A study whose tables others published: the loader and the files it needs."""
 
@@ -98,6 +110,7 @@ class Study(_Strict):
     runs: list[Run] = []
     effects: list[str] = []  # genes (ids or names) whose variants are looked at one by one
     evaluation: Evaluation = Evaluation()
+    eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
     published: Published | None = None
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
 
