@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import synthetic
-from howfar import tables
+from howfar import figures, tables
 
 WITH = 30  # genes with drivers
 
@@ -93,3 +96,13 @@ def study_file(folder: Path, name: str) -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(STUDY.format(name=name))
     return path
+
+
+def text_of(shown: figures.Shown) -> str:
+    """The text in an SVG, piece by piece."""
+    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
+
+
+def texts(view: figures.View) -> Callable[[str], str]:
+    """The text of a figure by its function's name; each figure is drawn once."""
+    return functools.cache(lambda name: text_of(getattr(figures, name)(view)))

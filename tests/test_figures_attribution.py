@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,10 +12,6 @@ from howfar import figures, tables
 from howfar.figures import attribution
 
 
-def text_of(shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
@@ -26,26 +20,32 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def view(folder, tmp_path):
-    return figures.view(str(folder / "open.yaml"), [], folder, tmp_path)
+@pytest.fixture(scope="module")
+def view(folder):
+    return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
 
 
-def test_profile_text_is_the_value_at_the_driver(view):
+@pytest.fixture(scope="module")
+def drawn(view):
+    """The text of each figure by its function's name."""
+    return driver_tables.texts(view)
+
+
+def test_profile_text_is_the_value_at_the_driver(view, drawn):
     table = view["summary"]
     at = table[(table["set"] == "driver_profile") & (table["x"] == 0)]
-    text = text_of(figures.attribution_profile(view))
+    text = drawn("attribution_profile")
     for row in at.itertuples():
         assert f"{row.group}, n = {row.n}: {100 * row.value:.1f} % at the main driver" in text
 
 
-def test_shares_follow_the_features(view, folder, tmp_path):
+def test_shares_follow_the_features(view, folder, tmp_path, drawn):
     size = view["features"].query("feature == 'main_driver_relative_size'")
     size = size.set_index("gene_id")["value"]
     main = view["drivers"].query("is_main")
     kind = np.sign(main["effect"]) == np.sign(main["eqtl_slope"])
     hits = size[main["gene_id"][kind]] >= 0.1
-    text = text_of(figures.attribution_profile(view))
+    text = drawn("attribution_profile")
     assert f"supported, at least 10 %: {100 * hits.mean():.1f} %, n = {len(hits)}" in text
     found = tables.load("open", folder)
     features = found["features"]
@@ -56,14 +56,14 @@ def test_shares_follow_the_features(view, folder, tmp_path):
         tables.write(tables.path_of(tmp_path, "open", name), name, found[name], {})
     tables.write(tables.path_of(tmp_path, "open", "features"), "features", features, {})
     changed = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path)
-    text = text_of(figures.attribution_profile(changed))
+    text = driver_tables.text_of(figures.attribution_profile(changed))
     share = 100 * (hits.sum() - 1) / len(hits)
     assert f"supported, at least 10 %: {share:.1f} %" in text
 
 
 @pytest.mark.parametrize(("name", "n"), [("driver_motifs", 30), ("driver_sequences", 90)])
-def test_logos_carry_sizes_and_the_control(view, name, n):
-    text = text_of(getattr(figures, name)(view))
+def test_logos_carry_sizes_and_the_control(view, name, n, drawn):
+    text = drawn(name)
     assert "Group 1: n = 19 windows" in text and "Group 2: n = 18 windows" in text
     assert f"37 of n = {n} windows" in text and "shuffled, 11" in text
 

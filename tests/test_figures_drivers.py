@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 
@@ -15,10 +13,6 @@ from howfar.figures import drivers, style
 ALL = ["driver_support", "driver_distance", "driver_counts", "fine_mapped"]
 
 
-def text_of(shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
@@ -27,9 +21,15 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def view(folder, tmp_path):
-    return figures.view(str(folder / "open.yaml"), [], folder, tmp_path)
+@pytest.fixture(scope="module")
+def view(folder):
+    return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
+
+
+@pytest.fixture(scope="module")
+def drawn(view):
+    """The text of each figure by its function's name."""
+    return driver_tables.texts(view)
 
 
 def test_support_by_hand(view):
@@ -39,7 +39,7 @@ def test_support_by_hand(view):
     rows = view["across"].query("run_id == 'net' and population == 'pooled'")
     r = rows.set_index("gene_id")["pearson"].reindex(share.index)
     shown = figures.driver_support(view)
-    text = text_of(shown)
+    text = driver_tables.text_of(shown)
     for side, chosen in (("positive", r > 0.2), ("negative", r < -0.2)):
         mean = style.signed(share[chosen].mean(), 2)
         assert f"{side} r: n = {chosen.sum()} genes, mean {mean} [" in text
@@ -49,20 +49,20 @@ def test_support_by_hand(view):
     assert "Mann-Whitney" in shown.caption
 
 
-def test_distance_and_counts_by_hand(view):
+def test_distance_and_counts_by_hand(view, drawn):
     table = view["drivers"]
     far, main = table["distance"].abs(), table["is_main"]
-    text = text_of(figures.driver_distance(view))
+    text = drawn("driver_distance")
     assert f"main drivers, n = {main.sum()}: median {far[main].median():,.0f} bp" in text
     assert f"{100 * (far < 1000).mean():.1f} % [" in text
     sizes = table.groupby("gene_id").size()
-    text = text_of(figures.driver_counts(view))
+    text = drawn("driver_counts")
     assert f"median {sizes.median():g}, at most {sizes.max()}" in text
     assert f"n = {driver_tables.WITH} genes, {len(table)} drivers" in text
 
 
-def test_upstream_is_along_the_gene(folder, tmp_path, view):
-    text = text_of(figures.driver_distance(view))
+def test_upstream_is_along_the_gene(folder, tmp_path, view, drawn):
+    text = drawn("driver_distance")
     mains = drivers.mains(view["drivers"])
     up = int((mains["distance"] < 0).sum())
     assert f"{up} upstream, {len(mains) - up} downstream" in text
@@ -72,14 +72,14 @@ def test_upstream_is_along_the_gene(folder, tmp_path, view):
     turned = found["genes"].assign(strand="-")
     tables.write(tables.path_of(tmp_path, "open", "genes"), "genes", turned, {})
     other = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path)
-    text = text_of(figures.driver_distance(other))
+    text = driver_tables.text_of(figures.driver_distance(other))
     assert f"{len(mains) - up} upstream, {up} downstream" in text
 
 
-def test_fine_mapped_genes_beside_all(view):
+def test_fine_mapped_genes_beside_all(view, drawn):
     rows = view["across"].query("run_id == 'net' and population == 'pooled'")
     part = rows[rows["gene_id"].isin([f"GENE{i:03d}" for i in range(driver_tables.WITH)])]
-    text = text_of(figures.fine_mapped(view))
+    text = drawn("fine_mapped")
     assert f"n = {synthetic.GENES} genes" in text and f"n = {driver_tables.WITH} genes" in text
     assert f"Fine-mapped in brain: {100 * (part['pearson'] < 0).mean():.0f} % [" in text
 
@@ -100,5 +100,5 @@ def test_drivers_without_a_main_one_still_have_distances(folder, tmp_path):
     frame = found["drivers"].assign(is_main=None)
     tables.write(tables.path_of(tmp_path, "open", "drivers"), "drivers", frame, {})
     view = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path)
-    text = text_of(figures.driver_distance(view))
+    text = driver_tables.text_of(figures.driver_distance(view))
     assert f"all drivers, n = {len(frame)}" in text and "main drivers" not in text

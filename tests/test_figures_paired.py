@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 import pytest
 
@@ -11,10 +9,6 @@ import driver_tables
 import synthetic
 from howfar import figures, tables
 from howfar.figures import paired, style
-
-
-def text_of(shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +19,15 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def view(folder, tmp_path):
-    return figures.view(str(folder / "open.yaml"), [], folder, tmp_path)
+@pytest.fixture(scope="module")
+def view(folder):
+    return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
+
+
+@pytest.fixture(scope="module")
+def drawn(view):
+    """The text of each figure by its function's name."""
+    return driver_tables.texts(view)
 
 
 def copied(folder, target, **changed: pd.DataFrame):
@@ -39,15 +39,15 @@ def copied(folder, target, **changed: pd.DataFrame):
     return figures.view(str(folder / "open.yaml"), [], target, target)
 
 
-def test_difference_and_wins_are_in_the_figure(view):
+def test_difference_and_wins_are_in_the_figure(view, drawn):
     rows = view["across"].query("population == 'pooled'")
     wide = rows.pivot(index="gene_id", columns="run_id", values="pearson")
     gap = wide["net"] - wide["blup"]
-    text = text_of(figures.paired_scatter(view))
+    text = drawn("paired_scatter")
     assert f"Mean difference {style.signed(gap.mean())} [" in text
     assert f"n = {synthetic.GENES} genes" in text
     assert f"below the line {(gap > 0).sum()} genes, above {(gap < 0).sum()}, on it 0" in text
-    density = text_of(figures.paired_density(view))
+    density = drawn("paired_density")
     assert f"mean {style.signed(wide['blup'].mean())}" in density
 
 
@@ -75,7 +75,7 @@ def test_the_network_run_with_the_rivals_people_is_chosen(folder, tmp_path):
         across=pd.concat([across, more.assign(n=synthetic.PEOPLE)]),
     )
     assert {*paired.network_pairs(same)[0]} == {"net", "a_net"}
-    assert "r over genes of the two = 1.00" in text_of(figures.paired_networks(same))
+    assert "r over genes of the two = 1.00" in driver_tables.text_of(figures.paired_networks(same))
 
 
 def test_one_changed_r_moves_the_count(folder, tmp_path, view):
@@ -86,5 +86,5 @@ def test_one_changed_r_moves_the_count(folder, tmp_path, view):
     lost = gap.idxmin()
     here = (across["run_id"] == "net") & (across["gene_id"] == lost)
     across.loc[here & (across["population"] == "pooled"), "pearson"] = 0.99
-    text = text_of(figures.paired_scatter(copied(folder, tmp_path, across=across)))
+    text = driver_tables.text_of(figures.paired_scatter(copied(folder, tmp_path, across=across)))
     assert f"below the line {(gap > 0).sum() + 1} genes" in text

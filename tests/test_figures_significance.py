@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
@@ -14,10 +12,6 @@ from howfar import figures, null, tables
 from howfar.figures import significance
 
 
-def text_of(shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
@@ -26,9 +20,15 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def view(folder, tmp_path):
-    return figures.view(str(folder / "open.yaml"), [], folder, tmp_path)
+@pytest.fixture(scope="module")
+def view(folder):
+    return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
+
+
+@pytest.fixture(scope="module")
+def drawn(view):
+    """The text of each figure by its function's name."""
+    return driver_tables.texts(view)
 
 
 def test_counts_of_each_rule_by_statsmodels(view):
@@ -44,9 +44,9 @@ def test_counts_of_each_rule_by_statsmodels(view):
     assert (table["positive"] + table["negative"] == table["found"]).all()
 
 
-def test_counts_are_written_in_the_figure(view):
+def test_counts_are_written_in_the_figure(view, drawn):
     table = significance.counts(view)
-    text = text_of(figures.rule_counts(view))
+    text = drawn("rule_counts")
     for row in table.itertuples():
         assert f"{row.found} genes ({row.negative} with r" in text
     assert f"The same {synthetic.GENES} genes" in text
@@ -68,8 +68,8 @@ def test_one_changed_r_changes_the_count(folder, tmp_path, view):
     assert after.loc["as_published", "positive"] == before.loc["as_published", "positive"]
 
 
-def test_the_rate_of_chance_is_in_the_legend(view):
-    text = text_of(figures.rule_error(view))
+def test_the_rate_of_chance_is_in_the_legend(view, drawn):
+    text = drawn("rule_error")
     assert "standard error: 41 %" in text and "calibrated: 5 %" in text
     assert f"n = {synthetic.GENES} genes" in text
 
