@@ -134,8 +134,8 @@ _WHERE = {
     "enet": ("path", "fit_enet"),
     "blup": ("blup", "fit_blup"),
     "bslmm": ("bslmm", "fit_bslmm"),
-    "prs": ("scores", "fit_prs"),
-    "prs_pt": ("scores", "fit_prs_pt"),
+    "prs": ("prs", "fit_prs"),
+    "prs_pt": ("prs", "fit_prs_pt"),
 }
 
 
