@@ -11,7 +11,7 @@ import pytest
 from howfar import verified
 from howfar.demo import train, world
 from howfar.errors import HowfarError
-from howfar.models import MODELS, load_model
+from howfar.models import MODELS, base, load_model
 from howfar.models.base import encoding_table, parse_bins
 from howfar.verify import RECIPES
 
@@ -137,3 +137,20 @@ def test_every_entry_says_what_a_user_must_know():
 def test_a_loader_is_imported_only_when_it_is_called():
     words = "import sys, howfar.models; sys.exit(any('torch' in m for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("index", "strand"), [(65535, "+"), (65536, "-"), (65536, "+")])
+def test_the_ten_central_bins_are_the_same_on_both_strands(index, strand):
+    """Basenji2's TSS is the last base of bin 447 on '+' and the first of bin 448 on '-'."""
+
+    class Model(base.SequenceModel):
+        layout = base.Layout(131_072, 128, 896, 8_192)
+
+        def tss_index(self, strand):
+            return index
+
+        def predict(self, *given): ...
+
+    model = Model()
+    bins = parse_bins("centre10", model.tss_bin(strand), 896, model.tss_edge(strand))
+    assert bins == list(range(443, 453))

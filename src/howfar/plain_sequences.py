@@ -154,7 +154,7 @@ def chosen_bins(model: SequenceModel, rule: str) -> list[int]:
         return parse_bins(range(first, last + 1), 0, n_bins)
     if re.fullmatch(r"\d+(,\d+)*", rule):
         return parse_bins([int(number) for number in rule.split(",")], 0, n_bins)
-    return parse_bins(rule, model.tss_bin("+"), n_bins)
+    return parse_bins(rule, model.tss_bin("+"), n_bins, model.tss_edge("+"))
 
 
 def column_names(model: SequenceModel, tracks: Sequence[int], bins: Sequence[int]) -> list[str]:

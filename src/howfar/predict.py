@@ -131,7 +131,8 @@ def open_store(
     suffix: str = "",
 ) -> Store:
     """The store of a run on these people; made if it isn't there."""
-    bins = {s: parse_bins(run.bins, model.tss_bin(s), model.layout.n_bins) for s in "+-"}
+    n_bins = model.layout.n_bins
+    bins = {s: parse_bins(run.bins, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
     tracks = model.track_indices(run.tracks)
     definition = {
         "study": study.name,

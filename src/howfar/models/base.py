@@ -68,6 +68,14 @@ class SequenceModel(ABC):
         """The output bin that holds the TSS base."""
         return (self.tss_index(strand) - self.layout.first_base) // self.layout.bin_size
 
+    def tss_edge(self, strand: str) -> int:
+        """The bin whose left edge is nearest to the TSS base: the middle of an even number.
+
+        The TSS is the last base of a bin where a window is cut one base further to the right
+        (Basenji2, '+' genes); the bins around it are then the same as on the other strand.
+        """
+        return round((self.tss_index(strand) - self.layout.first_base) / self.layout.bin_size)
+
     @abstractmethod
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
@@ -149,12 +157,15 @@ def reverse_complement(windows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(table[windows[..., ::-1]])
 
 
-def parse_bins(bins: str | Sequence[int], tss_bin: int, n_bins: int) -> list[int]:
+def parse_bins(
+    bins: str | Sequence[int], tss_bin: int, n_bins: int, tss_edge: int | None = None
+) -> list[int]:
     """Output bins for a rule.
 
-    `centreK` with odd K: the TSS bin and (K-1)/2 either side; with even K: the K bins around
-    the left edge of the TSS bin (centre10 of Enformer's 896: 443..452, as METHODS of Huang et
-    al. 2023). A list is taken as it is.
+    `centreK` with odd K: the TSS bin and (K-1)/2 either side; with even K: the K bins around the
+    left edge of bin `tss_edge` (default: the TSS bin; see `SequenceModel.tss_edge`), so centre10
+    of Enformer's and Basenji2's 896 bins is 443..452 on both strands, as Huang et al. 2023 took
+    them. A list is taken as it is.
     """
     if isinstance(bins, str):
         if not (bins.startswith("centre") and bins[6:].isdigit() and int(bins[6:]) > 0):
@@ -165,7 +176,8 @@ def parse_bins(bins: str | Sequence[int], tss_bin: int, n_bins: int) -> list[int
                 do="Correct the run's `bins` in the study file.",
             )
         k = int(bins[6:])
-        chosen = list(range(tss_bin - k // 2, tss_bin - k // 2 + k))
+        middle = tss_bin if k % 2 or tss_edge is None else tss_edge
+        chosen = list(range(middle - k // 2, middle - k // 2 + k))
     else:
         chosen = [int(b) for b in bins]
     if not chosen or min(chosen) < 0 or max(chosen) >= n_bins:
