@@ -1,0 +1,165 @@
+"""Polygenic scores of a gene: each cis variant's marginal effect, summed over variants.
+
+`fit_prs` takes every variant. `fit_prs_pt` takes index variants only: of variants in linkage
+disequilibrium the one with the smallest p (clumping), and of those the ones with p below a
+threshold (Purcell et al. 2009, Nature 460:748; PLINK 1.9's --clump, Chang et al. 2015, GigaScience
+4:7). Linkage is r2 of dosages; PLINK 1.9 estimates that of haplotypes, and with its r2 the index
+variants are the same. Marginal effects count a signal once for each variant that tags it, so the sum is brought to
+the units of expression by one slope, from the same training people; correlations don't change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from .. import eqtl, stats
+from .base import Fit, null_fit, obstacle
+
+#: Digits to which r is compared: variants in perfect linkage differ by rounding alone.
+_DIGITS = 10
+
+
+@dataclass(frozen=True)
+class Clumping:
+    """What `fit_prs_pt` chooses from: r2 (linkage disequilibrium) and p, each combination.
+
+    window: bp between an index variant and those it stands for, both ways (None: any distance in
+    the cis window). folds: of the training people, to choose by.
+    """
+
+    r2: Sequence[float] = (0.1, 0.2, 0.5)
+    p: Sequence[float] = (1e-4, 1e-3, 0.01, 0.05, 0.2, 1.0)
+    window: int | None = None
+    folds: int = 5
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """Each variant by itself (variants,): slope (0 where it has none), |r|, p (1 where none)."""
+
+    slope: np.ndarray
+    size: np.ndarray
+    p: np.ndarray
+
+
+def marginal(x: np.ndarray, y: np.ndarray) -> Marginal:
+    """Ordinary least squares of y (people,) on each column of x (people, variants)."""
+    found = eqtl.scan(x, y, eqtl.covariate_basis(None, len(y)))
+    size = np.round(np.nan_to_num(np.abs(found.r)), _DIGITS)
+    return Marginal(np.nan_to_num(found.slope), size, np.nan_to_num(found.p, nan=1.0))
+
+
+def fit_prs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Fit:
+    """Score of all variants by their marginal effects.
+
+    x: float64 (people, variants), dosages without missing values; y: (people,). `seed` is unused.
+    details: n_selected, scale (what the summed effects were multiplied by).
+    """
+    status = obstacle(x, y)
+    if status:
+        return null_fit(x, y, status)
+    return _scaled(x, y, marginal(x, y).slope, {})
+
+
+def fit_prs_pt(
+    x: np.ndarray,
+    y: np.ndarray,
+    seed: int = 0,
+    positions: np.ndarray | None = None,
+    options: Clumping | None = None,
+) -> Fit:
+    """Score of index variants with p at or below a threshold, r2 and p chosen among people given.
+
+    positions: bp of each variant, needed with `options.window`. The choice has the largest mean r
+    over inner folds of these people; among equals the sparsest. The variant with the smallest p
+    always passes, so that there is a score. details: n_selected, scale, r2, p, inner_r.
+    """
+    options = options or Clumping()
+    status = obstacle(x, y)
+    if status:
+        return null_fit(x, y, status)
+    linkage = squared_correlation(x)
+    near = _near(positions, options.window)
+    r = _inner_r(x, y, linkage, near, seed, options)
+    best = max(r, key=lambda key: (round(r[key], _DIGITS), -key[1], -key[0]))
+    found = marginal(x, y)
+    chosen = select(found, clump(found, linkage, best[0], near), best[1])
+    more = {"r2": best[0], "p": best[1], "inner_r": r[best]}
+    return _scaled(x, y, np.where(chosen, found.slope, 0.0), more)
+
+
+def squared_correlation(x: np.ndarray) -> np.ndarray:
+    """r2 of dosages (variants, variants), float32; 0 with a constant variant, itself included."""
+    z = (x - x.mean(axis=0)).astype(np.float32)
+    size = np.sqrt((z**2).sum(axis=0))
+    z /= np.where(size > 1e-5, size, np.inf)
+    return (z.T @ z) ** 2
+
+
+def clump(
+    found: Marginal, linkage: np.ndarray, r2: float, near: np.ndarray | None = None
+) -> np.ndarray:
+    """Which variants are index variants: booleans (variants,).
+
+    By increasing p (among equals, by order of the columns): a variant that no earlier index
+    variant stands for becomes one, and stands for those with r2 above `r2` that are `near`.
+    """
+    linked = linkage > r2
+    if near is not None:
+        linked &= near
+    free, index = found.size > 0, np.zeros(len(found.size), bool)
+    for variant in np.argsort(-found.size, kind="stable"):
+        if free[variant]:
+            index[variant] = True
+            free &= ~linked[variant]
+    return index
+
+
+def select(found: Marginal, index: np.ndarray, p: float) -> np.ndarray:
+    """Index variants with p at or below a threshold, and the one with the smallest p of all."""
+    chosen = index & (found.p <= p)
+    chosen[np.argmax(np.where(index, found.size, -1.0))] = True
+    return chosen
+
+
+def _near(positions: np.ndarray | None, window: int | None) -> np.ndarray | None:
+    if window is None or positions is None:
+        return None
+    return np.abs(np.subtract.outer(positions, positions)) <= window
+
+
+def _inner_r(x, y, linkage, near, seed: int, options: Clumping) -> dict[tuple, float]:
+    """Mean over inner folds of r of score and expression among those left out; (r2, p) to r.
+
+    Linkage is that of all people given: it knows nothing of expression.
+    """
+    people = len(y)
+    fold = np.random.default_rng(seed).permutation(np.arange(people) % options.folds)
+    total = dict.fromkeys(product(options.r2, options.p), 0.0)
+    for k in range(options.folds):
+        held = fold == k
+        found = marginal(x[~held], y[~held])
+        for r2 in options.r2:
+            index = clump(found, linkage, r2, near)
+            chosen = [select(found, index, p) for p in options.p]
+            scores = np.array([x[held] @ np.where(c, found.slope, 0.0) for c in chosen])
+            r, _ = stats.pearson_rows(scores, y[held])
+            for p, value in zip(options.p, np.nan_to_num(r), strict=True):
+                total[r2, p] += value / options.folds
+    return total
+
+
+def _scaled(x: np.ndarray, y: np.ndarray, weights: np.ndarray, details: dict) -> Fit:
+    """The score in units of y: intercept and slope of y on x @ weights among these people."""
+    score = x @ weights
+    centred = score - score.mean()
+    spread = float(centred @ centred)
+    scale = float(centred @ (y - y.mean())) / spread if spread > 0 else 0.0
+    weights = scale * weights
+    intercept = float(y.mean() - scale * score.mean())
+    counts = {"n_selected": float(np.count_nonzero(weights)), "scale": scale}
+    return Fit(weights, intercept, "fitted", details | counts)
