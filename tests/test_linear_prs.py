@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats as scipy_stats
 
+from howfar.errors import HowfarError
 from howfar.linear import prs as module
 from howfar.linear.prs import (
     Clumping,
@@ -82,7 +83,7 @@ def _em(counts):
 @needs_plink
 @pytest.mark.parametrize("r2", [0.1, 0.2, 0.5])
 @pytest.mark.parametrize("window", [None, 800])
-def test_index_variants_and_marginal_effects_are_plinks(tmp_path, r2, window):
+def test_index_variants_and_marginal_effects_are_plinks(tmp_path, monkeypatch, r2, window):
     x, y = cohort()
     write_plink(tmp_path, x, y)
     made = pd.read_csv(plink(tmp_path, "--linear")[".linear"], sep=r"\s+").set_index("SNP")
@@ -93,8 +94,9 @@ def test_index_variants_and_marginal_effects_are_plinks(tmp_path, r2, window):
     files = plink(tmp_path, "--clump", "out.assoc.linear", "--clump-p1", "1", "--clump-p2", "1",
                   "--clump-r2", str(r2), "--clump-kb", str((window or 10**6) / 1000))  # fmt: skip
     index = pd.read_csv(files[".clumped"], sep=r"\s+")["SNP"]
-    near = module._near(100 * np.arange(x.shape[1]), window)
-    mine = clump(found, haplotype_r2(x), r2, near)
+    monkeypatch.setattr(module, "squared_correlation", haplotype_r2)
+    linked = linkage(x, Clumping(r2=[r2], window=window), 100 * np.arange(x.shape[1]))
+    mine = clump(found, linked[r2])
     assert {f"v{j}" for j in np.flatnonzero(mine)} == set(index)
 
 
@@ -139,7 +141,7 @@ def test_inner_folds_choose_few_variants_where_few_act():
     fit = fit_prs_pt(x, y, seed=1)
     assert fit.details["n_selected"] < 20 and fit.details["inner_r"] > 0.5
     assert (fit.details["r2"], fit.details["p"]) in module._inner_r(
-        x, y, squared_correlation(x), None, 1, Clumping()
+        x, y, linkage(x, Clumping()), 1, Clumping()
     )
     held_x, held_y = cohort(people=400, seed=4, h2=0.6)
     assert np.corrcoef(held_x @ fit.weights, held_y)[0, 1] > 0.5
@@ -157,14 +159,14 @@ def test_of_variants_in_perfect_linkage_one_is_taken():
     x, y = cohort()
     x[:, 30] = 2 - x[:, 5]
     found = marginal(x, y)
-    index = clump(found, squared_correlation(x), 0.8)
+    index = clump(found, squared_correlation(x) > 0.8)
     assert index[5] and not index[30]
     assert select(found, index, 0.0).sum() == 1  # the strongest always passes
 
 
 def test_without_linkage_every_variant_is_an_index_variant():
     x, y = cohort()
-    everything = clump(marginal(x, y), np.zeros((60, 60)), 0.1)
+    everything = clump(marginal(x, y), np.zeros((60, 60), bool))
     assert everything.all()
 
 
@@ -179,3 +181,17 @@ def test_data_without_a_score_have_a_status_and_the_mean(fitter):
     ):
         assert fit.status == status and not fit.weights.any()
         assert np.isfinite(fit.intercept)
+
+
+def test_a_window_needs_positions():
+    x, y = cohort()
+    with pytest.raises(HowfarError, match="no positions"):
+        fit_prs_pt(x, y, options=Clumping(window=500))
+
+
+def test_linkage_beyond_the_window_is_none():
+    x, _ = cohort()
+    x[:, 30] = x[:, 5]
+    places = 100 * np.arange(60)
+    assert linkage(x, Clumping(r2=[0.9], window=2500), places)[0.9][5, 30]
+    assert not linkage(x, Clumping(r2=[0.9], window=2499), places)[0.9][5, 30]

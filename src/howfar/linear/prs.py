@@ -4,8 +4,9 @@
 disequilibrium the one with the smallest p (clumping), and of those the ones with p below a
 threshold (Purcell et al. 2009, Nature 460:748; PLINK 1.9's --clump, Chang et al. 2015, GigaScience
 4:7). Linkage is r2 of dosages; PLINK 1.9 estimates that of haplotypes, and with its r2 the index
-variants are the same. Marginal effects count a signal once for each variant that tags it, so the sum is brought to
-the units of expression by one slope, from the same training people; correlations don't change.
+variants are the same. Marginal effects count a signal once for each variant that tags it, so the
+sum is brought to the units of expression by one slope, from the same training people; correlations
+don't change.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from itertools import product
 import numpy as np
 
 from .. import eqtl, stats
+from ..errors import HowfarError
 from .base import Fit, null_fit, obstacle
 
 #: Digits to which r is compared: variants in perfect linkage differ by rounding alone.
@@ -82,13 +84,12 @@ def fit_prs_pt(
     status = obstacle(x, y)
     if status:
         return null_fit(x, y, status)
-    linkage = squared_correlation(x)
-    near = _near(positions, options.window)
-    r = _inner_r(x, y, linkage, near, seed, options)
+    linked = linkage(x, options, positions)
+    r = _inner_r(x, y, linked, seed, options)
     best = max(r, key=lambda key: (round(r[key], _DIGITS), -key[1], -key[0]))
     found = marginal(x, y)
-    chosen = select(found, clump(found, linkage, best[0], near), best[1])
-    more = {"r2": best[0], "p": best[1], "inner_r": r[best]}
+    chosen = select(found, clump(found, linked[best[0]]), best[1])
+    more = {"r2": best[0], "p": best[1], "inner_r": float(r[best])}
     return _scaled(x, y, np.where(chosen, found.slope, 0.0), more)
 
 
@@ -100,17 +101,29 @@ def squared_correlation(x: np.ndarray) -> np.ndarray:
     return (z.T @ z) ** 2
 
 
-def clump(
-    found: Marginal, linkage: np.ndarray, r2: float, near: np.ndarray | None = None
-) -> np.ndarray:
+def linkage(
+    x: np.ndarray, options: Clumping, positions: np.ndarray | None = None
+) -> dict[float, np.ndarray]:
+    """For each r2 of `options`: which pairs of variants exceed it and lie within the window."""
+    r2 = squared_correlation(x)
+    if options.window is not None:
+        if positions is None:
+            raise HowfarError(
+                "clumping of variants",
+                found="a window in bp, and no positions",
+                expected="the position of each variant",
+                do="Give `positions`, or leave the window out.",
+            )
+        r2[np.abs(np.subtract.outer(positions, positions)) > options.window] = 0.0
+    return {each: r2 > each for each in options.r2}
+
+
+def clump(found: Marginal, linked: np.ndarray) -> np.ndarray:
     """Which variants are index variants: booleans (variants,).
 
     By increasing p (among equals, by order of the columns): a variant that no earlier index
-    variant stands for becomes one, and stands for those with r2 above `r2` that are `near`.
+    variant stands for becomes one, and stands for those `linked` to it (variants, variants).
     """
-    linked = linkage > r2
-    if near is not None:
-        linked &= near
     free, index = found.size > 0, np.zeros(len(found.size), bool)
     for variant in np.argsort(-found.size, kind="stable"):
         if free[variant]:
@@ -126,13 +139,7 @@ def select(found: Marginal, index: np.ndarray, p: float) -> np.ndarray:
     return chosen
 
 
-def _near(positions: np.ndarray | None, window: int | None) -> np.ndarray | None:
-    if window is None or positions is None:
-        return None
-    return np.abs(np.subtract.outer(positions, positions)) <= window
-
-
-def _inner_r(x, y, linkage, near, seed: int, options: Clumping) -> dict[tuple, float]:
+def _inner_r(x, y, linked, seed: int, options: Clumping) -> dict[tuple, float]:
     """Mean over inner folds of r of score and expression among those left out; (r2, p) to r.
 
     Linkage is that of all people given: it knows nothing of expression.
@@ -144,7 +151,7 @@ def _inner_r(x, y, linkage, near, seed: int, options: Clumping) -> dict[tuple, f
         held = fold == k
         found = marginal(x[~held], y[~held])
         for r2 in options.r2:
-            index = clump(found, linkage, r2, near)
+            index = clump(found, linked[r2])
             chosen = [select(found, index, p) for p in options.p]
             scores = np.array([x[held] @ np.where(c, found.slope, 0.0) for c in chosen])
             r, _ = stats.pearson_rows(scores, y[held])
