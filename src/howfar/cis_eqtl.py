@@ -181,13 +181,16 @@ def _degrees(largest: np.ndarray, df: float) -> float:
         a, _ = _moments(_smallest_p(largest, np.exp(log_df)))
         return np.log(max(a, 1e-12))
 
-    low, high = np.log(max(df / 4, 1.0)), np.log(df * 4)
-    if excess(low) * excess(high) < 0:
-        return float(np.exp(optimize.brentq(excess, low, high, xtol=1e-4)))
-    bounded = optimize.minimize_scalar(
-        lambda x: abs(excess(x)), bounds=(low, high), method="bounded"
+    start = np.log(df)
+    root, how = optimize.newton(
+        excess, start, x1=start + 0.05, tol=1e-4, full_output=True, disp=False
     )
-    return float(np.exp(bounded.x))
+    if how.converged and abs(root - start) < 2:
+        return float(np.exp(root))
+    found = optimize.minimize_scalar(
+        lambda x: abs(excess(x)), bounds=(start - 2, start + 2), method="bounded"
+    )
+    return float(np.exp(found.x))
 
 
 def _log10_beta(log10p: float, a: float, b: float) -> float:

@@ -476,6 +476,88 @@ def effects(
     run_all(_load(study), _State.results, run=run or None, genes=[gene] if gene else None)
 
 
+@app.command()
+def eqtl(
+    study: StudyOption = "demo",
+    covariates: Annotated[
+        Path | None, typer.Option(help="Covariates in rows, samples in columns (FastQTL's).")
+    ] = None,
+    populations: Annotated[
+        bool | None, typer.Option(help="The sample table's populations as covariates.")
+    ] = None,
+    expression_pcs: Annotated[int | None, typer.Option(help="Components of expression.")] = None,
+    genotype_pcs: Annotated[int | None, typer.Option(help="Components of genotypes.")] = None,
+    permutations: Annotated[int | None, typer.Option(help="Per gene.")] = None,
+    fdr: Annotated[
+        float | None, typer.Option(help="Genes at this q are searched for more signals.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the permutations.")] = None,
+) -> None:
+    """Map cis-eQTLs: all pairs, lead variants, independent signals. Finished genes are kept.
+
+    What is left out is as the study's key `eqtl` says. Window and least minor allele frequency
+    are those of its key `evaluation`.
+    """
+    from .pipeline import eqtl as run_all
+    from .study import Eqtl
+
+    found = _load(study)
+    given = {
+        "covariates": covariates and covariates.resolve(),
+        "populations": populations,
+        "expression_pcs": expression_pcs,
+        "genotype_pcs": genotype_pcs,
+        "permutations": permutations,
+        "fdr": fdr,
+        "seed": seed,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    run_all(found, _State.results, _checked(Eqtl, (found.eqtl or Eqtl()).model_dump() | given))
+
+
+def _checked(kind, values: dict):
+    """`values` as options of that kind; HowfarError for the first that can't be."""
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).replace("_", "-")
+        raise HowfarError(
+            f"howfar eqtl, --{name}",
+            found=f"{first.get('input')!r}",
+            expected=first["msg"],
+            do="Correct the option.",
+        ) from error
+
+
+@app.command()
+def preprocess(
+    recipe: Annotated[str, typer.Argument(help="gtex, rastogi2024, sagenet2024, sasse2023.")],
+    source: Annotated[
+        Path, typer.Argument(help="Counts (gtex, sasse2023), RPKM or TPM: BED, CSV or TSV.")
+    ],
+    out: Annotated[Path, typer.Argument(help="File to write: .csv, .tsv or .bed, also .gz.")],
+    covariates: Annotated[
+        Path | None, typer.Option(help="Covariates in rows, samples in columns.")
+    ] = None,
+    genotype_pcs: Annotated[
+        Path | None, typer.Option(help="Genotype components, laid out alike.")
+    ] = None,
+    pcs: Annotated[
+        int | None, typer.Option(help="Expression components to remove; else the study's number.")
+    ] = None,
+    tpm: Annotated[
+        Path | None, typer.Option(help="TPM of the same genes and samples, for gtex's filter.")
+    ] = None,
+) -> None:
+    """Prepare expression as a published study did."""
+    from .pipeline import preprocess as run
+
+    run(recipe, source, out, covariates=covariates, genotype_pcs=genotype_pcs, pcs=pcs, tpm=tpm)
+
+
 def _load(name: str):
     from .study import load_study
 

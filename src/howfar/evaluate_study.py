@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import agreement, effects, evaluate, predict, tables
+from . import agreement, effects, eqtl_agreement, eqtl_map, evaluate, predict, tables
 from .cohort import OpenCohort
 from .errors import HowfarError
 from .evaluate import Panel, Predictions
@@ -52,9 +52,44 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     frames["agreement"] = agreement.agreement_table(models)
     frames["effects"] = _effects(study, opened, cohort, results)
     reach = {run: model.layout.context for run, model in opened.items()}
-    summary = effects.linear_approximation(cohort, frames["effects"], models, reach)
-    frames["summary"] = tables.stack("summary", [summary], "variant effects")
+    summary = [effects.linear_approximation(cohort, frames["effects"], models, reach)]
+    mapped = eqtl_map_of(study, cohort, panel, results)
+    if mapped is not None:
+        summary += _with_map(frames, mapped, study)
+    frames["summary"] = tables.stack("summary", summary, "variant effects")
     return frames, cohort.warnings
+
+
+def eqtl_map_of(
+    study: Study, cohort: OpenCohort, panel: Panel, results: str | Path
+) -> eqtl_map.Map | None:
+    """The study's cis-eQTL map: what `howfar eqtl` has made, or made now if the study says how."""
+    found = eqtl_map.load(study, results)
+    if found is None and study.eqtl is not None:
+        return eqtl_map.compute(study, cohort, panel, results, study.eqtl)
+    there = eqtl_map.path_of(results, study.name, "lead").is_file()
+    cohort.warnings["cis-eQTL maps that are out of date"] += found is None and there
+    return found
+
+
+def _with_map(
+    frames: dict[str, pd.DataFrame], mapped: eqtl_map.Map, study: Study
+) -> list[pd.DataFrame]:
+    """Put the map into `features` and `effects`, and give its rows of `summary`."""
+    own = frames["features"]
+    own = own[~own["feature"].isin(eqtl_agreement.FEATURES)]
+    features = eqtl_agreement.features(mapped.lead, mapped.conditional, study.name)
+    frames["features"] = tables.stack("features", [own, features], "cis-eQTL map")
+    genes, pairs = frames["genes"], mapped.pairs(frames["effects"]["gene_id"])
+    found = eqtl_agreement.with_slopes(frames["effects"], pairs)
+    frames["effects"] = tables.stack("effects", [found], "cis-eQTL map")
+    seed = study.evaluation.seed
+    return [
+        eqtl_agreement.signals(mapped.lead, mapped.conditional),
+        eqtl_agreement.signs(found, genes, seed),
+        eqtl_agreement.overlaps(found, genes, seed=seed),
+        eqtl_agreement.lead_only(found, mapped.lead),
+    ]
 
 
 def _effects(

@@ -15,7 +15,7 @@ from . import provenance, tables
 from .cohort import OpenCohort, input_files, require_inputs
 from .errors import HowfarError
 from .project import project_root
-from .study import Run, Study, load_study, resolve
+from .study import Eqtl, Run, Study, load_study, resolve
 
 
 def _world(study: Study) -> tuple[str, Path, dict]:
@@ -125,6 +125,51 @@ def effects(
         windows = found["gene_id"].nunique()
         print(f"{each.id}: {len(found):,} effects of variants in the windows of {windows} genes")
         print(describe_warnings(warnings), end="")
+
+
+def eqtl(study: Study, results: Path, options: Eqtl) -> None:
+    """Map cis-eQTLs of every gene and say how many were found."""
+    from . import eqtl_map
+    from .evaluate_study import make_panel
+
+    if study.cohort is None:
+        raise HowfarError(
+            f"study {study.name}",
+            found="published tables, without genotypes",
+            expected="a study with a `cohort`, to map eQTLs in",
+            do="Name a study that is computed, such as demo.",
+        )
+    cohort = OpenCohort(study)
+    panel = make_panel(cohort)
+    found = eqtl_map.compute(study, cohort, panel, results, options)
+    lead, folder = found.lead, found.nominal.parent
+    hits = int((lead["q"] <= options.fdr).sum())
+    print(f"{folder}: {len(lead):,} genes, {hits:,} with an eQTL at q <= {options.fdr:g}, "
+          f"{len(found.conditional):,} independent signals")  # fmt: skip
+    statuses = lead["status"].value_counts()
+    print(
+        describe_warnings(dict(cohort.warnings) | statuses.rename(lambda s: f"genes {s}")), end=""
+    )
+
+
+def preprocess(
+    recipe: str,
+    source: Path,
+    out: Path,
+    *,
+    covariates: Path | None = None,
+    genotype_pcs: Path | None = None,
+    pcs: int | None = None,
+    tpm: Path | None = None,
+) -> None:
+    """Prepare an expression matrix as a study did, write it, and print what was counted."""
+    from . import preprocess as recipes
+
+    found = recipes.run(recipe, source, covariates, genotype_pcs, pcs, tpm)
+    recipes.write(found.values, out, positions_from=source)
+    genes, people = found.values.shape
+    print(f"{out}: {genes:,} genes x {people:,} samples, {found.units}")
+    print(describe_warnings(found.counts), end="")
 
 
 def describe_warnings(counts) -> str:

@@ -7,15 +7,18 @@ Consortium 2020, supplement; TMM: Robinson and Oshlack 2010; voom: Law et al. 20
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from .errors import HowfarError
+from .expression import read_expression
 
 _MILLION = 1e6
 
@@ -159,6 +162,67 @@ RECIPES: dict[str, Callable[..., Prepared]] = {
     "sagenet2024": sagenet2024,
     "sasse2023": sasse2023,
 }
+
+
+def run(
+    recipe: str,
+    source: str | Path,
+    covariates: str | Path | None = None,
+    genotype_pcs: str | Path | None = None,
+    pcs: int | None = None,
+    tpm: str | Path | None = None,
+) -> Prepared:
+    """Recipe `recipe` on the matrix in the file `source`; covariates in rows (FastQTL's files)."""
+    if recipe not in RECIPES or (tpm is not None and recipe != "gtex"):
+        raise HowfarError(
+            "howfar preprocess",
+            found=f"recipe {recipe!r}" + (" with --tpm" if tpm else ""),
+            expected=f"one of {', '.join(RECIPES)}; --tpm with gtex alone",
+            do="Correct the recipe.",
+        )
+    options = {} if pcs is None else {"pcs": pcs}
+    if tpm is not None:
+        options["tpm"] = read_expression(tpm).values
+    tables = [
+        None if p is None else read_expression(p).values.T for p in (covariates, genotype_pcs)
+    ]
+    try:
+        return RECIPES[recipe](read_expression(source).values, *tables, **options)
+    except HowfarError as error:
+        where = f"{source}, {error.where}"
+        raise HowfarError(where, found=error.found, expected=error.expected, do=error.do) from error
+
+
+def write(values: pd.DataFrame, out: str | Path, positions_from: str | Path | None = None) -> None:
+    """Write `values` (gene x sample) as .csv, .tsv or .bed, with .gz compressed, whole or not.
+
+    A BED file takes the genes' positions from the BED file `positions_from`.
+    """
+    out = Path(out)
+    kind = Path(out.name.removesuffix(".gz")).suffix
+    if kind not in (".csv", ".tsv", ".bed"):
+        raise HowfarError(
+            str(out), found=f"a name that ends in {kind or 'nothing'}",
+            expected=".csv, .tsv or .bed, or these with .gz", do="Rename the file.",
+        )  # fmt: skip
+    table = values.rename_axis("gene_id").reset_index()
+    if kind == ".bed":
+        table = _positioned(table, positions_from)
+    part = out.with_name(f".{os.getpid()}.{out.name}")
+    table.to_csv(part, index=False, sep="," if kind == ".csv" else "\t", lineterminator="\n")
+    os.replace(part, out)
+
+
+def _positioned(table: pd.DataFrame, source: str | Path | None) -> pd.DataFrame:
+    positions = None if source is None else read_expression(source).positions
+    if positions is None:
+        raise HowfarError(
+            str(source), found="no positions of genes", expected="a BED file",
+            do="Write .csv or .tsv.",
+        )  # fmt: skip
+    place = positions.loc[table["gene_id"], ["chrom", "start0", "end"]].reset_index(drop=True)
+    place.columns = ["#chr", "start", "end"]
+    return pd.concat([place, table], axis=1)
 
 
 # --- checks ----------------------------------------------------------------------------------

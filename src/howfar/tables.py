@@ -210,6 +210,9 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
 FEATURES = {
     "lead_eqtl_distance": "bp from the TSS, unsigned",
     "lead_eqtl_log10p": "-log10 p",
+    "lead_eqtl_log10p_beta": "-log10 p of the gene: over its variants, from permutations",
+    "lead_eqtl_q": "q over genes of that p",
+    "eqtl_signals": "independent signals",
     "lead_eqtl_r": "Pearson r of dosage and expression",
     "lead_eqtl_maf": "minor allele frequency",
     "mean_expression": "units of the study's expression",
