@@ -17,6 +17,7 @@ from howfar.linear.prs import (
     clump,
     fit_prs,
     fit_prs_pt,
+    linkage,
     marginal,
     select,
     squared_correlation,
@@ -137,14 +138,10 @@ def test_other_units_of_dosages_and_expression_give_the_same_prediction():
 
 
 def test_inner_folds_choose_few_variants_where_few_act():
-    x, y = cohort(people=400, seed=4, h2=0.6)
-    fit = fit_prs_pt(x, y, seed=1)
+    x, y = cohort(people=800, seed=4, h2=0.6)
+    fit = fit_prs_pt(x[:400], y[:400], seed=1)
     assert fit.details["n_selected"] < 20 and fit.details["inner_r"] > 0.5
-    assert (fit.details["r2"], fit.details["p"]) in module._inner_r(
-        x, y, linkage(x, Clumping()), 1, Clumping()
-    )
-    held_x, held_y = cohort(people=400, seed=4, h2=0.6)
-    assert np.corrcoef(held_x @ fit.weights, held_y)[0, 1] > 0.5
+    assert np.corrcoef(fit.predict(x[400:]), y[400:])[0, 1] > 0.6
 
 
 def test_the_choice_sees_no_people_beyond_those_given_and_depends_on_expression():
