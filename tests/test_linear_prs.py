@@ -62,22 +62,15 @@ def plink(folder, *options):
 
 def haplotype_r2(x):
     """r2 of the haplotypes that explain two variants' genotypes best, by EM: PLINK 1.9's r2."""
-    found = np.ones((x.shape[1], x.shape[1]))
-    for i in range(x.shape[1]):
-        for j in range(i):
-            counts = np.zeros((3, 3))
-            np.add.at(counts, (x[:, i].astype(int), x[:, j].astype(int)), 1)
-            found[i, j] = found[j, i] = _em(counts)
-    return found
-
-
-def _em(counts):
-    p, q = (counts.sum(1) @ [0, 1, 2], counts.sum(0) @ [0, 1, 2]) / (2 * counts.sum())
-    sure = 2 * counts[2, 2] + counts[2, 1] + counts[1, 2]  # haplotypes with both alternatives
+    one, two = (x == 1).astype(float), (x == 2).astype(float)
+    sure = 2 * two.T @ two + two.T @ one + one.T @ two  # haplotypes with both alternatives
+    double = one.T @ one
+    p, q = np.meshgrid(x.mean(0) / 2, x.mean(0) / 2, indexing="ij")
     f = p * q
-    for _ in range(2000):
+    for _ in range(500):
         both, apart = f * (1 - p - q + f), (p - f) * (q - f)
-        f = (sure + counts[1, 1] * both / (both + apart)) / (2 * counts.sum())
+        share = both / np.maximum(both + apart, 1e-300)
+        f = np.clip((sure + double * share) / (2 * len(x)), 0, np.minimum(p, q))
     return (f - p * q) ** 2 / (p * (1 - p) * q * (1 - q))
 
 
