@@ -146,10 +146,8 @@ def eqtl(study: Study, results: Path, options: Eqtl) -> None:
     hits = int((lead["q"] <= options.fdr).sum())
     print(f"{folder}: {len(lead):,} genes, {hits:,} with an eQTL at q <= {options.fdr:g}, "
           f"{len(found.conditional):,} independent signals")  # fmt: skip
-    statuses = lead["status"].value_counts()
-    print(
-        describe_warnings(dict(cohort.warnings) | statuses.rename(lambda s: f"genes {s}")), end=""
-    )
+    statuses = {f"genes {k}": n for k, n in lead["status"].value_counts().items()}
+    print(describe_warnings(dict(cohort.warnings) | statuses), end="")
 
 
 def preprocess(
