@@ -14,11 +14,12 @@ from .expression import Expression, common_samples, read_expression, read_sample
 from .genes import read_genes
 from .haplotypes import Windows, build_windows
 from .intervals import Gene, Interval
+from .people import read_sample_map, renamed
 from .reference import Reference
 from .study import Cohort, Study, resolve
 from .variants import VariantFile
 
-INPUTS = ("reference", "variants", "genes", "expression", "samples")
+INPUTS = ("reference", "variants", "genes", "expression", "samples", "sample_map")
 
 
 def input_files(study: Study) -> dict[str, Path]:
@@ -68,13 +69,22 @@ class OpenCohort:
     @cached_property
     def genes(self) -> list[Gene]:
         """The genes of the gene table, in its order."""
-        return read_genes(resolve(self.settings.genes))
+        given = self.settings
+        return read_genes(resolve(given.genes), given.tss, given.gene_versions)
 
     @cached_property
     def expression(self) -> Expression | None:
-        """The expression matrix, or None for a study without one."""
-        path = self.settings.expression
-        return path and read_expression(resolve(path), self.settings.gene_versions)
+        """The expression matrix, its samples named as in the genotypes; None without one."""
+        path, pairs = self.settings.expression, self.settings.sample_map
+        if path is None:
+            return None
+        found = read_expression(resolve(path), self.settings.gene_versions)
+        if pairs is not None:
+            where = str(resolve(pairs))
+            found, counts = renamed(found, read_sample_map(where), where)
+            self.warnings.update(counts)
+        self.warnings["missing values of expression"] += found.missing
+        return found
 
     @cached_property
     def populations(self) -> pd.Series | None:
@@ -119,7 +129,21 @@ class OpenCohort:
                 expected="a gene id, gene name or contig of the gene table",
                 do="Correct --gene or --chrom.",
             )
+        self._check_on_contigs(chosen)
         return chosen
+
+    def _check_on_contigs(self, genes: list[Gene]) -> None:
+        """Before any is predicted: every TSS lies on a contig of the reference."""
+        off = [g for g in genes if g.tss > self.reference.length(g.chrom)]
+        if off:
+            raise HowfarError(
+                f"{resolve(self.settings.genes)}, gene {off[0].gene_id}",
+                found=f"a TSS at {off[0].chrom}:{off[0].tss:,}, beyond the contig's end "
+                f"({len(off)} such gene(s))",
+                expected=f"at most {self.reference.length(off[0].chrom):,}, the contig's length in "
+                f"{self.reference.path.name}",
+                do="Use the gene table of the reference's genome build.",
+            )
 
     def windows(self, gene: Gene, length: int, tss_offset: int, alleles: str | None) -> Windows:
         """Both haplotypes of everyone around a gene's TSS (see `build_windows`)."""
@@ -135,7 +159,18 @@ class OpenCohort:
             max_ref_mismatch=self.settings.max_ref_mismatch,
         )
         self.warnings.update(built.counts)
+        self._check_n(gene, built)
         return built
+
+    def _check_n(self, gene: Gene, built: Windows) -> None:
+        share = float((built.reference == ord("N")).mean())
+        if share > self.settings.max_n:
+            raise HowfarError(
+                f"{self.reference.path}, window of gene {gene.gene_id}",
+                found=f"a share of {share:.2f} of N among its {len(built.reference):,} bases",
+                expected=f"at most {self.settings.max_n:g} (max_n)",
+                do="Leave the gene out, use a reference without the gap, or raise cohort.max_n.",
+            )
 
     def dosages(self, gene: Gene, window: int):
         """Dosages of the alternative alleles in `window` bp centred on the TSS.

@@ -33,9 +33,8 @@ import pyarrow.parquet as parquet
 
 from . import cis_eqtl, eqtl, preprocess, provenance, tables
 from .cohort import OpenCohort, input_files
-from .errors import HowfarError
 from .evaluate import Panel
-from .expression import read_expression
+from .people import read_covariates
 from .progress import track
 from .study import Eqtl, Study, resolve
 
@@ -76,33 +75,6 @@ def path_of(results: str | Path, study: str, name: str) -> Path:
 
 
 # --- covariates ------------------------------------------------------------------------------
-
-
-def read_covariates(path: str | Path, samples: list[str]) -> pd.DataFrame:
-    """Covariates of `samples` (sample x covariate) from a FastQTL file: covariates in rows.
-
-    Raises HowfarError for people without covariates and for missing or constant values.
-    """
-    values = read_expression(path).values
-    lacking = [s for s in samples if s not in values.columns]
-    if lacking:
-        raise HowfarError(
-            str(path),
-            found=f"{len(lacking)} of {len(samples)} people without covariates",
-            expected="a header of samples, one covariate a row",
-            do="Add the people, or turn the table if its rows are samples.",
-        )
-    table = values[samples].T
-    bad = table.columns[table.isna().any() | (table.nunique() < 2)]
-    if len(bad):
-        raise HowfarError(
-            str(path),
-            found=f"{len(bad)} covariates with missing values or one value for all "
-            f"(first: {bad[0]})",
-            expected="a number for every person",
-            do="Fill in or remove the covariate.",
-        )
-    return table
 
 
 def covariate_table(panel: Panel, options: Eqtl) -> pd.DataFrame:
@@ -322,6 +294,7 @@ def definition_of(study: Study, options: Eqtl) -> dict:
         "min_maf": study.evaluation.min_maf,
         "max_ref_mismatch": study.cohort.max_ref_mismatch,
         "gene_versions": study.cohort.gene_versions,
+        "tss": study.cohort.tss,
         "inputs": {role: provenance.sha256_of(path) for role, path in sorted(files.items())},
     }
 

@@ -19,6 +19,7 @@ from .models.base import SequenceModel
 from .study import Run, Study, resolve
 
 LEAD_SNP, TRUTH = "lead_snp", "truth"
+_FEWEST = 3  # people that a correlation needs
 _CACHE_BYTES = 1 << 29  # of dosages kept in memory; more are read again when asked for
 
 
@@ -129,6 +130,7 @@ def make_panel(cohort: OpenCohort) -> Panel:
             expected="the same gene ids in both files",
             do="Compare the ids; `gene_versions: strip` removes version numbers.",
         )
+    _check_values(cohort, values.loc[[g.gene_id for g in genes], cohort.samples])
     columns = ("gene_id", "name", "chrom", "tss", "strand")
     table = pd.DataFrame([{c: getattr(g, c) for c in columns} for g in genes])
     populations = cohort.populations
@@ -141,6 +143,20 @@ def make_panel(cohort: OpenCohort) -> Panel:
         log_scale=cohort.settings.log_base is not None,
         log_base=cohort.settings.log_base or math.e,
     )
+
+
+def _check_values(cohort: OpenCohort, values: pd.DataFrame) -> None:
+    """Too few people stop the evaluation; genes without variation are counted."""
+    if values.shape[1] < _FEWEST:
+        raise HowfarError(
+            f"study {cohort.study.name}",
+            found=f"{values.shape[1]} person(s) with genotypes and expression",
+            expected=f"at least {_FEWEST}, as correlations are taken across people",
+            do="Add people; `howfar predict` works with one.",
+        )
+    seen, ranged = values.notna().any(axis=1), values.max(axis=1) > values.min(axis=1)
+    cohort.warnings["genes with one expression value for everybody"] += int((seen & ~ranged).sum())
+    cohort.warnings["genes whose expression is missing for everybody"] += int((~seen).sum())
 
 
 def _dosage_reader(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from .errors import HowfarError
+from .genes import check_versions, strip_version
+from .text_files import cells_of, lines_of, stem_of
 
 _MISSING = ["", "NA", "NaN", "nan", "N/A", "na", "."]
 _SAMPLE_HEADERS = {"sample", "samples", "sample_id", "sampleid", "id", "iid", "individual"}
 _POPULATION_HEADERS = {"population", "pop"}
-# A version follows an Ensembl gene id only: the `.7` of RP11-34P13.7 is part of its name.
-_VERSIONED = re.compile(r"^(ENS[A-Z]*G\d+)\.\d+(_PAR_Y)?$")
+_CHROMOSOME = ("chr", "chrom", "chromosome")
 
 
 @dataclass(frozen=True)
@@ -37,62 +36,116 @@ class Expression:
 
 
 def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression:
-    """Expression from a BED file of FastQTL, QTLtools or tensorQTL, or a CSV/TSV matrix.
+    """Expression from a BED file of FastQTL, QTLtools or tensorQTL, GCT, CSV/TSV or Parquet.
 
     A BED file has the columns #chr, start, end, gene id, then samples; QTLtools' two columns
-    between (gene, strand) are recognised. A matrix has gene ids in its first column and samples
-    in its header. `.gz` files are read too. gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes
-    ENSG...1). Raises HowfarError for a file without its header, ragged rows, a cell that is no
-    number (line and column), an infinite one, and genes or samples that occur twice.
+    between (gene, strand) are recognised. GCT (1.2, 1.3): the ids of the first column, metadata
+    left out, the stated numbers of rows and columns checked. A matrix has gene ids in its first
+    column and samples in its header. Parquet holds either, as tensorQTL and pandas write them,
+    gene ids in the index or the first column. `.gz` text is read too. gene_versions: 'keep', or
+    'strip' (ENSG...1.5 becomes ENSG...1). Raises HowfarError for a file without its header,
+    ragged rows, a cell that is no number (line and column), an infinite one, and genes or samples
+    that occur twice.
     """
     path = Path(path)
-    if gene_versions not in ("keep", "strip"):
-        raise HowfarError(
-            str(path), found=f"gene_versions {gene_versions!r}", expected="'keep' or 'strip'",
-            do="Correct `cohort.gene_versions` in the study file.",
-        )  # fmt: skip
-    lines, first = _lines(path)
-    sep = _separator(path, lines[0])
-    header = _cells(lines[0], sep)
-    bed = path.name.removesuffix(".gz").lower().endswith(".bed")
-    keys = _bed_columns(path, header) if bed else 1
-    _check_header(path, header, keys)
-    _check_width(path, lines, sep, len(header), first)
-    table = _parse(lines, sep, keys)
+    check_versions(str(path), gene_versions)
+    bed = stem_of(path).endswith((".bed", ".bed.parquet"))
+    read = _parquet if stem_of(path).endswith((".parquet", ".pq")) else _text
+    header, table, keys, first = read(path, bed)
     values = _numbers(path, table, keys, first)
-    names = table[3 if bed else 0].str.strip()
+    names = table.iloc[:, 3 if bed else 0].astype(str).str.strip()
     genes = _gene_ids(path, names, gene_versions)
     values.index, values.columns = genes, pd.Index(header[keys:], name="sample")
     positions = _positions(path, table, genes, first) if bed else None
     return Expression(values, positions, int(values.isna().to_numpy().sum()))
 
 
+def _text(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
+    """(header, rows as a frame, number of key columns, 1-based line of the header) of text."""
+    lines, first = _lines(path)
+    gct = _gct(path, lines, first) if stem_of(path).endswith(".gct") else None
+    if gct is not None:
+        lines, first = lines[2:], first + 2
+    sep = "\t" if gct else _separator(path, lines[0])
+    header = cells_of(lines[0], sep, f"{path}, header")
+    keys = gct[0] if gct else _bed_columns(path, header) if bed else 1
+    _check_header(path, header, keys)
+    _check_width(path, lines, sep, len(header), first)
+    if gct and gct[1]:  # metadata of the samples: rows below the header
+        lines, first = [lines[0], *lines[1 + gct[1] :]], first + gct[1]
+    return header, _parse(path, lines, sep, keys), keys, first
+
+
+def _gct(path: Path, lines: list[str], first: int) -> tuple[int, int]:
+    """(key columns, metadata rows) of a GCT file, its own counts checked."""
+    version = lines[0].split("\t")[0].strip()
+    try:
+        sizes = [int(cell) for cell in lines[1].split("\t") if cell.strip()]
+    except (IndexError, ValueError):
+        sizes = []
+    if version not in ("#1.2", "#1.3") or len(sizes) != (2 if version == "#1.2" else 4):
+        raise HowfarError(
+            f"{path}, lines {first} and {first + 1}",
+            found=f"{lines[0][:40]!r} and {(lines[1] if len(lines) > 1 else '')[:40]!r}",
+            expected="'#1.2' and 2 counts, or '#1.3' and 4 counts",
+            do="Write the file again; a GCT file starts with its version and its size.",
+        )
+    keys, meta = (2, 0) if version == "#1.2" else (1 + sizes[2], sizes[3])
+    width = lines[2].count("\t") + 1 if len(lines) > 2 else 0
+    found = (len(lines) - 3 - meta, width - keys)
+    if found != tuple(sizes[:2]):
+        raise HowfarError(
+            f"{path}, line {first + 1}",
+            found=f"{found[0]} rows of genes and {found[1]} samples",
+            expected=f"{sizes[0]} and {sizes[1]}, as the line says",
+            do="Fetch or write the file again; it may be cut short.",
+        )
+    return keys, meta
+
+
+def _parquet(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
+    """As `_text`, from a Parquet file; rows count as lines from 2 on."""
+    frame = _read_parquet(path)
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    header = [str(c) for c in frame.columns]
+    keys = _bed_columns(path, header) if bed else 1
+    _check_header(path, header, keys)
+    frame.columns = range(frame.shape[1])
+    if not len(frame):
+        raise _empty(path)
+    return header, frame.astype(dict.fromkeys(range(keys), str)), keys, 1
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    found = "no such file"
+    if path.is_file():
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
+            found = f"no readable Parquet file ({type(error).__name__})"
+    raise HowfarError(
+        str(path), found=found, expected="a Parquet file of expression",
+        do="Correct the path, or write the file again.",
+    )  # fmt: skip
+
+
 def _lines(path: Path) -> tuple[list[str], int]:
     """Lines from the header on, and the 1-based line number of the header."""
-    if not path.is_file():
-        raise HowfarError(
-            str(path), found="no such file", expected="an expression or sample file",
-            do="Correct the path in the study file.",
-        )  # fmt: skip
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig") as handle:
-            lines = handle.read().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise HowfarError(
-            str(path), found=f"an unreadable file ({type(error).__name__})",
-            expected="UTF-8 text, gzip-compressed if it ends in .gz",
-            do="Check that the file is whole and named after what it is.",
-        ) from error  # fmt: skip
+    lines = list(lines_of(path, "an expression, covariate or sample file"))
     first = next((i for i, line in enumerate(lines) if not line.startswith("##")), len(lines))
     while lines and not lines[-1].strip():
         lines.pop()
     if len(lines) <= first:
-        raise HowfarError(
-            str(path), found="an empty file", expected="a header and at least one row",
-            do="Write the file again.",
-        )  # fmt: skip
+        raise _empty(path)
     return lines[first:], first + 1
+
+
+def _empty(path: Path) -> HowfarError:
+    return HowfarError(
+        str(path), found="an empty file", expected="a header and at least one row",
+        do="Write the file again.",
+    )  # fmt: skip
 
 
 def _separator(path: Path, header: str) -> str:
@@ -101,13 +154,9 @@ def _separator(path: Path, header: str) -> str:
     return "," if "," in header or ".csv" in path.name.lower() else "\t"
 
 
-def _cells(line: str, sep: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], delimiter=sep))]
-
-
 def _bed_columns(path: Path, header: list[str]) -> int:
     """Number of key columns of a BED file: 4, or 6 with QTLtools' gene and strand."""
-    if len(header) < 5 or header[0].lower().lstrip("#") not in ("chr", "chrom", "chromosome"):
+    if len(header) < 5 or header[0].lower().lstrip("#") not in _CHROMOSOME:
         raise HowfarError(
             f"{path}, header",
             found=f"{len(header)} columns, the first not '#chr'",
@@ -151,31 +200,40 @@ def _no_header(path: Path, found: str) -> HowfarError:
 
 
 def _check_width(path: Path, lines: list[str], sep: str, width: int, first: int) -> None:
-    for offset, line in enumerate(lines):
-        found = len(_cells(line, sep)) if '"' in line else line.count(sep) + 1
+    for number, line in enumerate(lines, start=first):
+        where = f"{path}, line {number}"
+        found = len(cells_of(line, sep, where)) if '"' in line else line.count(sep) + 1
         if found != width:
             raise HowfarError(
-                f"{path}, line {first + offset}",
+                where,
                 found=f"{found} columns",
                 expected=f"{width}, as in the header",
                 do="Correct that line; a row may be cut short.",
             )
 
 
-def _parse(lines: list[str], sep: str, keys: int) -> pd.DataFrame:
+def _parse(path: Path, lines: list[str], sep: str, keys: int) -> pd.DataFrame:
+    width = len(cells_of(lines[0], sep, f"{path}, header"))
     if len(lines) == 1:
-        return pd.DataFrame(columns=range(len(_cells(lines[0], sep))), dtype=str)
-    return pd.read_csv(
-        StringIO("\n".join(lines[1:])),
-        sep=sep,
-        header=None,
-        dtype=dict.fromkeys(range(keys), str),
-        keep_default_na=False,
-        na_values={c: _MISSING for c in range(keys, len(_cells(lines[0], sep)))},
-        skip_blank_lines=False,
-        skipinitialspace=True,
-        low_memory=False,
-    )
+        raise _empty(path)
+    try:
+        return pd.read_csv(
+            StringIO("\n".join(lines[1:])),
+            sep=sep,
+            header=None,
+            dtype=dict.fromkeys(range(keys), str),
+            keep_default_na=False,
+            na_values={c: _MISSING for c in range(keys, width)},
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            low_memory=False,
+        )
+    except (pd.errors.ParserError, OverflowError) as error:
+        raise HowfarError(
+            str(path), found=f"rows that can't be read ({error})",
+            expected="one row a line, cells separated as in the header",
+            do="Look for a quotation mark without its other half.",
+        ) from error  # fmt: skip
 
 
 def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataFrame:
@@ -184,7 +242,7 @@ def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataF
         numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
         if not numeric:
             raise _bad_cell(path, values.iloc[:, column], keys + column + 1, first)
-    values = values.astype(float)
+    values = pd.DataFrame(values.to_numpy(float, na_value=np.nan))
     row, column = np.nonzero(np.isinf(values.to_numpy()))
     if row.size:
         raise HowfarError(
@@ -211,7 +269,7 @@ def _bad_cell(path: Path, cells: pd.Series, column: int, first: int) -> HowfarEr
 
 def _gene_ids(path: Path, names: pd.Series, gene_versions: str) -> pd.Index:
     strip = gene_versions == "strip"
-    genes = [_strip_version(g) for g in names] if strip else list(names)
+    genes = [strip_version(g) for g in names] if strip else list(names)
     index = pd.Index(genes, name="gene_id", dtype=object)
     twice = index[index.duplicated()].unique()
     if len(twice) or (index == "").any():
@@ -225,11 +283,6 @@ def _gene_ids(path: Path, names: pd.Series, gene_versions: str) -> pd.Index:
             else "Remove the repeats, or sum them if they are parts of one gene.",
         )  # fmt: skip
     return index
-
-
-def _strip_version(gene: str) -> str:
-    match = _VERSIONED.match(gene)
-    return match.group(1) + (match.group(2) or "") if match else gene
 
 
 def _positions(path: Path, table: pd.DataFrame, genes: pd.Index, first: int) -> pd.DataFrame:
@@ -263,8 +316,7 @@ def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Ser
     list, and samples that occur twice.
     """
     path = Path(path)
-    lines, first = _lines(path)
-    rows = [_cells(line, _separator(path, lines[0])) for line in lines]
+    rows, first = read_rows(path)
     head = [c.lower().lstrip("#") for c in rows[0]]
     named = head[0] in _SAMPLE_HEADERS or any(c in _SAMPLE_HEADERS for c in head)
     if named and known is not None and rows[0][0] in set(known):
@@ -282,6 +334,14 @@ def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Ser
         )  # fmt: skip
     index = pd.Index(samples, name="sample", dtype=object)
     return pd.Series(populations, index=index, name="population", dtype="string")
+
+
+def read_rows(path: Path) -> tuple[list[list[str]], int]:
+    """The cells of each line of a CSV or TSV file, and the 1-based number of its first line."""
+    lines, first = _lines(path)
+    sep = _separator(path, lines[0])
+    rows = [cells_of(line, sep, f"{path}, line {first + i}") for i, line in enumerate(lines)]
+    return rows, first
 
 
 def _header_doubt(path: Path, line: int, found: str) -> HowfarError:

@@ -149,6 +149,7 @@ def open_store(
         "engine": model.engine,
         "units": model.units,
         "samples": hashlib.sha256("\n".join(samples).encode()).hexdigest(),
+        **({} if study.cohort.tss == "gene" else {"tss": study.cohort.tss}),
         "inputs": {
             role: sha256_of(path)
             for role, path in input_files(study).items()

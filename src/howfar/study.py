@@ -33,9 +33,12 @@ class Cohort(_Strict):
     genes: Path
     expression: Path | None = None
     samples: Path | None = None  # columns sample, population
+    sample_map: Path | None = None  # columns expression, genotype, where samples' names differ
+    tss: Literal["gene", "canonical", "first"] = "gene"  # of a GTF or GFF3 (genes.read_genes)
     alleles: Literal["snv", "all"] = "snv"
     unphased: str = Field("error", pattern=r"^(error|dosage|random\(\d+\))$")
     max_ref_mismatch: float = Field(0.01, ge=0, le=1)
+    max_n: float = Field(0.5, ge=0, le=1)  # share of N in a gene's reference window
     gene_versions: Literal["keep", "strip"] = "keep"
     expression_units: str = "expression"
     log_base: float | None = Field(math.e, gt=1)  # of the expression; None: a linear scale
@@ -78,7 +81,7 @@ class Evaluation(_Strict):
 class Eqtl(_Strict):
     """How cis-eQTLs are mapped; window and minor allele frequency are those of `Evaluation`."""
 
-    covariates: Path | None = None  # covariates x samples, as FastQTL has them
+    covariates: Path | None = None  # covariates x samples, as FastQTL has them, or turned
     populations: bool = True  # populations of the sample table as covariates
     expression_pcs: int = Field(0, ge=0)
     genotype_pcs: int = Field(0, ge=0)

@@ -1,0 +1,112 @@
+"""Tables about people: which expression sample is whose, and covariates."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from .errors import HowfarError
+from .expression import Expression, read_expression, read_rows
+
+_EXPRESSION = ("expression", "expression_id", "expression_sample")
+_GENOTYPE = ("genotype", "genotype_id", "genotype_sample")
+
+
+def read_sample_map(path: str | Path) -> dict[str, str]:
+    """Genotype sample by expression sample, from a CSV or TSV with a header.
+
+    Columns `expression` and `genotype`, in any order; others are ignored. Raises HowfarError with
+    the line for a missing column, an empty cell, and an expression or genotype sample that occurs
+    twice: each person has one sample of expression.
+    """
+    path = Path(path)
+    rows, first = read_rows(path)
+    head = [cell.lower().lstrip("#") for cell in rows[0]]
+    places = [[i for i, c in enumerate(head) if c in names] for names in (_EXPRESSION, _GENOTYPE)]
+    if [len(p) for p in places] != [1, 1]:
+        raise HowfarError(
+            f"{path}, line {first}",
+            found=f"{len(head)} columns, without one `expression` and one `genotype` among them",
+            expected="a header with the columns expression and genotype",
+            do="Add the header line; without it the first person would be lost.",
+        )
+    found: dict[str, str] = {}
+    for line, row in enumerate(rows[1:], start=first + 1):
+        _add_pair(found, row, [p[0] for p in places], f"{path}, line {line}")
+    return found
+
+
+def _add_pair(found: dict[str, str], row: list[str], places: list[int], where: str) -> None:
+    cells = [row[i] if i < len(row) else "" for i in places]
+    twice = cells[0] in found or cells[1] in found.values()
+    if "" in cells or twice:
+        raise HowfarError(
+            where,
+            found="a sample that an earlier line has too" if twice else "an empty cell",
+            expected="one expression sample and one genotype sample, each in one line only",
+            do="Keep one line per person; choose one sample where a person has several.",
+        )
+    found[cells[0]] = cells[1]
+
+
+def renamed(given: Expression, pairs: dict[str, str], where: str) -> tuple[Expression, Counter]:
+    """Expression with its samples named as in the genotypes, and counts of what has no partner.
+
+    pairs: of `read_sample_map`. Samples of expression that it lacks are left out and counted.
+    """
+    known = [s for s in given.values.columns if s in pairs]
+    if not known:
+        raise HowfarError(
+            where,
+            found=f"none of the {given.values.shape[1]} expression samples among {len(pairs)} rows",
+            expected="the expression file's samples in the column `expression`",
+            do="Check whether the two columns are swapped.",
+        )
+    values = given.values[known].rename(columns=pairs)
+    counts = Counter(
+        {
+            "expression samples that the sample map lacks": given.values.shape[1] - len(known),
+            "rows of the sample map without expression": len(pairs) - len(known),
+        }
+    )
+    missing = int(values.isna().to_numpy().sum())
+    return Expression(values, given.positions, missing), counts
+
+
+def read_covariates(path: str | Path, samples: Sequence[str]) -> pd.DataFrame:
+    """Covariates of `samples`, float64 frame sample x covariate in their order.
+
+    The file (any format of `read_expression`) has covariates in rows and people in its header, as
+    FastQTL's, or people in rows: where the people are found decides. Raises HowfarError for people
+    without covariates, for people on both sides or none, and for values that are missing or the
+    same for all.
+    """
+    values = read_expression(path).values
+    wanted = set(samples)
+    across, down = (len(wanted & set(names)) for names in (values.columns, values.index))
+    if (across == 0) == (down == 0) or max(across, down) < len(wanted):
+        raise HowfarError(
+            str(path),
+            found=f"{across} of {len(wanted)} people in the header, {down} in the first column",
+            expected="every person once, all in the header or all in the first column",
+            do="Add the people that lack; name them as the genotypes do.",
+        )
+    table = (values.T if across else values).loc[list(samples)]
+    table.index.name, table.columns.name = "sample", "covariate"
+    return _complete(path, table)
+
+
+def _complete(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
+    bad = table.columns[table.isna().any() | (table.nunique() < 2)]
+    if len(bad):
+        raise HowfarError(
+            str(path),
+            found=f"{len(bad)} covariates with missing values or one value for all "
+            f"(first: {bad[0]})",
+            expected="a number for every person, not the same for all",
+            do="Fill in or remove the covariate.",
+        )
+    return table

@@ -1,0 +1,61 @@
+"""Reading text that may be gzip-compressed, with every trouble as one clear message."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import HowfarError
+
+
+def lines_of(path: str | Path, expected: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, gzip-compressed if it ends in .gz, without their line ends.
+
+    expected: what the file should be, for messages. Raises HowfarError for a file that isn't
+    there, that is cut short, or that is no text.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HowfarError(
+            str(path), found="no such file", expected=expected,
+            do="Correct the path in the study file or the command.",
+        )  # fmt: skip
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig") as handle:
+            for number, line in enumerate(handle, start=1):
+                _no_zero_byte(path, line, number)
+                yield line.rstrip("\n")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise HowfarError(
+            str(path), found=f"an unreadable file ({type(error).__name__})",
+            expected=f"{expected}: UTF-8 text, gzip-compressed if it ends in .gz",
+            do="Check that the file is whole and named after what it is.",
+        ) from error  # fmt: skip
+
+
+def cells_of(line: str, sep: str, where: str) -> list[str]:
+    """The cells of one line of a table, outer blanks removed; a quoted cell may hold `sep`."""
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], delimiter=sep), [""])]
+    except csv.Error as error:
+        raise HowfarError(
+            where, found=f"a line that can't be split ({error})", expected="a row of a table",
+            do="Correct the line; the separator may be another one.",
+        ) from error  # fmt: skip
+
+
+def stem_of(path: Path) -> str:
+    """The file's name in lower case without a final .gz, for telling formats apart."""
+    return path.name.lower().removesuffix(".gz")
+
+
+def _no_zero_byte(path: Path, line: str, number: int) -> None:
+    if "\0" in line:
+        raise HowfarError(
+            f"{path}, line {number}", found="a byte of value 0", expected="text",
+            do="Check that the file is whole, and no binary or UTF-16 file.",
+        )  # fmt: skip
