@@ -29,6 +29,7 @@ from .ceiling import (
 )
 from .distance import trends
 from .drivers import driver_counts, driver_distance, driver_support, fine_mapped
+from .eqtl import eqtl_genes, eqtl_lead_only, eqtl_overlap, eqtl_signs
 from .features import lead_eqtls
 from .locus import locus_agreement, locus_facts, locus_overlap_curves, locus_overlaps, locus_plot
 from .paired import paired_density, paired_networks, paired_scatter
@@ -75,6 +76,10 @@ __all__ = [
     "driver_sequences",
     "driver_support",
     "drivers_per_method",
+    "eqtl_genes",
+    "eqtl_lead_only",
+    "eqtl_overlap",
+    "eqtl_signs",
     "false_positives",
     "fine_mapped",
     "flips",

@@ -5,22 +5,25 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import overlap
+from .. import effects, overlap
 from . import style
 from .view import Box, View, figure
 
-#: Size of the lists of top variants that are marked and compared.
+#: Size of the lists of top variants that are marked and compared; of fewer than 100, a fifth.
 TOP = 50
 _NONE = "No variant effects beside an eQTL scan are public for this study."
 _FEW = 10  # variants with both, at least
 
 
-def locus_rows(view: View) -> pd.DataFrame:
+def locus_rows(view: View, gene: str = "") -> pd.DataFrame:
     """Rows of `effects` with an effect, of the gene and source with most p-values; else empty.
 
-    Adds `log10p` (-log10 p) and `size` (|effect|).
+    gene: look at this one, by id or name. Adds `log10p` (-log10 p) and `size` (|effect|).
     """
     table = view["effects"].dropna(subset=["effect", "distance"])
+    if gene:
+        genes = view.tables["genes"]
+        table = table[table["gene_id"].isin([gene, *genes.loc[genes["name"] == gene, "gene_id"]])]
     given = table.dropna(subset=["p"])
     counts = given.groupby(["gene_id", "source"]).size() / max(given["run_id"].nunique(), 1)
     if counts.empty or counts.max() < _FEW:
@@ -39,35 +42,46 @@ def gene_name(view: View, rows: pd.DataFrame) -> str:
 
 
 @figure("locus")
-def locus_plot(view: View):
-    """-log10 p of the eQTL scan and each run's |effect| along the region."""
-    rows = locus_rows(view)
+def locus_plot(view: View, gene: str = ""):
+    """-log10 p of the eQTL scan and each run's |effect| along the region of a gene."""
+    rows = locus_rows(view, gene)
     if rows.empty:
         return _NONE
     name, runs = gene_name(view, rows), list(dict.fromkeys(rows["run_id"]))
     drawn, axes = style.panels([2.5] + [2.2] * len(runs))
     scan = rows.drop_duplicates("variant").dropna(subset=["p"])
     limit = -np.log10(0.05 / len(scan))
-    _scan_panel(axes[0], scan, limit, rows["source"].iloc[0])
+    length, unit = _unit(rows)
+    _scan_panel(axes[0], scan, limit, rows["source"].iloc[0], length)
     for axis, run in zip(axes[1:], runs, strict=True):
-        _effect_panel(axis, rows[rows["run_id"] == run], scan, view, run)
+        _effect_panel(axis, rows[rows["run_id"] == run], scan, view, run, length)
     for axis in axes:
         axis.axvline(0, color=style.FAINT, lw=0.8)
-        axis.set_xlim(rows["distance"].min() / 1e6 * 1.02, _right(rows))
-    axes[-1].set_xlabel(f"position relative to the start of {name} (Mb)")
+        axis.set_xlim(rows["distance"].min() / length * 1.02, _right(rows) / length)
+    axes[-1].set_xlabel(f"position relative to the start of {name} ({unit})")
     caption = (
         f"{name}: {_span(rows)} Top: the eQTL scan; dashed: the Bonferroni limit for "
         f"n = {len(scan)} variants, −log10 p = {limit:.2f}; the highest value is "
         f"{scan['log10p'].max():.2f}. Below: the size of each model's score. Dark circles: the "
-        f"{TOP} variants with the lowest p in every panel."
+        f"{_size(scan)} variants with the lowest p in every panel."
     )
     return drawn, rows.drop(columns=["slope_se", "pip"]), caption
 
 
 def _right(rows: pd.DataFrame) -> float:
-    """Right edge of the panels, Mb: the start of the gene stays visible."""
+    """Right edge of the panels, bp: the start of the gene stays visible."""
     width = rows["distance"].max() - rows["distance"].min()
-    return (max(rows["distance"].max(), 0) + 0.03 * width) / 1e6
+    return max(rows["distance"].max(), 0) + 0.03 * width
+
+
+def _unit(rows: pd.DataFrame) -> tuple[float, str]:
+    """Length in bp of the axis's unit, and its name."""
+    return (1e6, "Mb") if np.ptp(rows["distance"]) > 500_000 else (1e3, "kb")
+
+
+def _size(scan: pd.DataFrame) -> int:
+    """Variants in a list of the top ones."""
+    return TOP if len(scan) >= 2 * TOP else max(1, len(scan) // 5)
 
 
 def _span(rows: pd.DataFrame) -> str:
@@ -82,32 +96,34 @@ def _place(distance: float) -> str:
     return f"{abs(int(distance)):,} bp {'before' if distance < 0 else 'after'}"
 
 
-def _scan_panel(axis, scan: pd.DataFrame, limit: float, source: str) -> None:
-    best = overlap.top(scan["log10p"], TOP)
-    _points(axis, scan["distance"], scan["log10p"], best, "#9a9a9a")
+def _scan_panel(axis, scan: pd.DataFrame, limit: float, source: str, length: float) -> None:
+    best = overlap.top(scan["log10p"], _size(scan))
+    _points(axis, scan["distance"] / length, scan["log10p"], best, "#9a9a9a")
     axis.axhline(limit, color=style.INK, ls="--", lw=1)
     axis.set(ylabel="−log10 p", ylim=(0, max(limit, scan["log10p"].max()) * 1.25))
     above = int((scan["log10p"] > limit).sum())
     axis.set_title(f"eQTL scan: {above} of {len(scan)} variants pass Bonferroni", fontsize=9.5)
-    style.note(axis, style.wrapped(source, 60))
+    if source != effects.SOURCE:  # else the scan is the study's own map
+        style.note(axis, style.wrapped(source, 60))
 
 
-def _effect_panel(axis, part: pd.DataFrame, scan: pd.DataFrame, view: View, run: str) -> None:
-    best = set(scan.loc[overlap.top(scan["log10p"], TOP), "variant"])
+def _effect_panel(axis, part: pd.DataFrame, scan, view: View, run: str, length: float) -> None:
+    size = _size(scan)
+    best = set(scan.loc[overlap.top(scan["log10p"], size), "variant"])
     marked = part["variant"].isin(best).to_numpy()
-    _points(axis, part["distance"], part["size"], marked, view.colours[run])
-    mine = overlap.top(part["size"], TOP)
+    _points(axis, part["distance"] / length, part["size"], marked, view.colours[run])
+    mine = overlap.top(part["size"], size)
     axis.set(ylabel="|score|", ylim=(0, part["size"].max() * 1.25))
     axis.set_title(f"{view.labels[run]}: |score|", fontsize=9.5)
-    style.note(axis, f"{int((mine & marked).sum())} of the {TOP} largest are among the {TOP} "
+    style.note(axis, f"{int((mine & marked).sum())} of the {size} largest are among the {size} "
                "with the lowest p")  # fmt: skip
 
 
 def _points(axis, x, y, marked, colour: str) -> None:
     marked = np.asarray(marked)
     kw = {"linewidths": 0, "rasterized": True}
-    axis.scatter(x[~marked] / 1e6, y[~marked], s=7, alpha=0.45, color=colour, **kw)
-    axis.scatter(x[marked] / 1e6, y[marked], s=18, facecolors="none", edgecolors=style.INK,
+    axis.scatter(x[~marked], y[~marked], s=7, alpha=0.45, color=colour, **kw)
+    axis.scatter(x[marked], y[marked], s=18, facecolors="none", edgecolors=style.INK,
                  linewidths=0.9)  # fmt: skip
 
 

@@ -1,0 +1,271 @@
+"""cis-eQTLs of a study, and whether a network's effects of variants agree with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .. import eqtl_agreement, evaluate, stats
+from . import style
+from .features import values_of
+from .view import View, figure
+
+_NONE = "Variant effects beside a cis-eQTL map are not there for this study: see `howfar eqtl`."
+_FDR = 0.05
+_COLOUR = style.KIND_COLOURS["lead_snp"][0]
+#: Genes, at least, for a size of lists to be shown.
+_FEW = 5
+
+
+def rows_of(view: View, what: str) -> pd.DataFrame:
+    """Rows of `summary` of that set, of the runs shown; worked out from `effects` if it has none.
+
+    Adds `colour`.
+    """
+    table = view.tables["summary"]
+    table = table[(table["set"] == what) & table["method"].isin(list(view.labels))]
+    if table.empty and len(view["effects"]):
+        make = {"eqtl_sign": eqtl_agreement.signs, "eqtl_overlap": eqtl_agreement.overlaps}
+        if what in make:
+            seed = view.study.evaluation.seed
+            table = make[what](view["effects"], view.tables["genes"], seed=seed)
+    if table.empty:
+        return pd.DataFrame()
+    return table.assign(colour=table["method"].map(view.colours)).reset_index(drop=True)
+
+
+# --- the map ---------------------------------------------------------------------------------
+
+
+@figure("eqtl_genes")
+def eqtl_genes(view: View):
+    """Genes' p against chance, and how many independent signals a gene has."""
+    genes = values_of(view, "lead_eqtl_log10p_beta")
+    table = view.tables["summary"]
+    counts = table[table["set"] == "eqtl_signals"].sort_values("x")
+    if genes.empty or counts.empty:
+        return "No cis-eQTL map was made for this study: see `howfar eqtl`."
+    q = values_of(view, "lead_eqtl_q")["value"]
+    drawn, axes = style.panels([3.0, 2.6])
+    data = _quantiles(axes[0], genes["value"])
+    found = int((q <= _FDR).sum())
+    axes[0].set_title(f"{found} of {len(q)} genes have an eQTL at q ≤ {_FDR:g}", fontsize=9.5)
+    _bars(axes[1], counts)
+    caption = (
+        "Top: each gene's p over all variants of its window, from permutations of expression with "
+        "the beta approximation, against what genes without eQTLs would give (dashed; shaded: 95 % "
+        "range of each rank, genes independent). Bottom: conditionally independent signals per "
+        f"gene, forward and backward search. n = {len(genes)} genes."
+    )
+    signals = counts[["x", "value"]].rename(columns={"x": "signals", "value": "genes"})
+    return drawn, pd.concat([data, signals]), caption
+
+
+def _quantiles(axis, log10p: pd.Series) -> pd.DataFrame:
+    from scipy.stats import beta
+
+    seen = np.sort(log10p.to_numpy(float))[::-1]
+    rank = np.arange(1, len(seen) + 1)
+    expected = -np.log10((rank - 0.5) / len(seen))
+    low, high = (-np.log10(beta.ppf(p, rank, len(seen) - rank + 1)) for p in (0.975, 0.025))
+    axis.fill_between(expected, low, high, color=style.FAINT, alpha=0.25, lw=0)
+    axis.plot(expected, expected, "--", color=style.INK, lw=1)
+    axis.scatter(expected, seen, s=9, color=_COLOUR, lw=0, rasterized=True)
+    axis.set(xlabel="−log10 p expected without eQTLs", ylabel="−log10 p of the gene")
+    # A few genes reach so far that the rest would lie on the axis.
+    axis.set_yscale("symlog", linthresh=5)
+    axis.set_yticks([0, 2, 5, 10, 30, 100], ["0", "2", "5", "10", "30", "100"])
+    axis.set_ylim(0, max(seen.max() * 1.3, 5))
+    return pd.DataFrame({"expected": expected, "log10p_beta": seen})
+
+
+def _bars(axis, counts: pd.DataFrame) -> None:
+    axis.bar(counts["x"], counts["value"], color=_COLOUR, width=0.75)
+    for row in counts.itertuples():
+        axis.text(row.x, row.value, f"{row.value:.0f}", ha="center", va="bottom", fontsize=8)
+    axis.set(xlabel="independent signals of a gene", ylabel="genes")
+    axis.set(xticks=counts["x"], ylim=(0, counts["value"].max() * 1.15))
+    share = counts.loc[counts["x"] >= 2, "value"].sum() / counts["value"].sum()
+    axis.set_title(f"{100 * share:.0f} % of genes have two or more", fontsize=9.5)
+
+
+# --- signs -----------------------------------------------------------------------------------
+
+
+@figure("eqtl_signs")
+def eqtl_signs(view: View):
+    """Share of variants whose effect in the network has the sign of their eQTL slope."""
+    table = rows_of(view, "eqtl_sign")
+    if table.empty:
+        return _NONE
+    what = table["group"].str.split(": ").str[0]
+    kinds = [kind for kind in eqtl_agreement.GROUPS if (what == kind).any()]
+    runs = [run for run in view.labels if (table["method"] == run).any()]
+    heights = [0.75 + 0.27 * len(runs) * table.loc[what == k, "x"].nunique() for k in kinds]
+    drawn, axes = style.panels(heights)
+    for axis, kind in zip(axes, kinds, strict=True):
+        _shares(axis, table[what == kind], runs)
+        axis.set_title(_HEADINGS[kind], fontsize=9.5)
+    axes[-1].set_xlabel("share of variants with equal signs")
+    every = table[table["group"] == "all"].set_index("method").loc[runs]
+    drawn.suptitle(_sign_title(every, view), fontsize=10, fontweight="bold", x=0.02, ha="left")
+    names = ", ".join(f"{view.labels[run]}: n = {every.loc[run, 'n']:.0f}" for run in runs)
+    caption = (
+        "Does the network push expression the way the eQTL does? Each variant of the genes looked "
+        "at, its effect alone in the reference against its slope among people. Interval above: 95 "
+        "% by bootstrap over blocks of genes; in the panels Wilson's, which takes variants as "
+        "independent, so that it is too narrow where neighbours are in linkage. Dashed: chance. "
+        f"{names} variants."
+    )
+    return drawn, table.drop(columns="colour"), caption
+
+
+_HEADINGS = {
+    "PIP": "By the probability of being causal (PIP)",
+    "|z|": "By the strength of the eQTL (|z|)",
+    "distance": "By the distance to the TSS",
+    "MAF": "By minor allele frequency",
+}
+
+
+def _sign_title(every: pd.DataFrame, view: View) -> str:
+    lines = [
+        f"{view.labels[run]}: {100 * row['value']:.0f} % "
+        f"[{100 * row['ci_low']:.0f}, {100 * row['ci_high']:.0f}] of signs agree"
+        for run, row in every.iterrows()
+    ]
+    return "\n".join(lines)
+
+
+def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
+    places = sorted(table["x"].unique())
+    names = table.drop_duplicates("x").sort_values("x")["group"].str.split(": ").str[1]
+    step = 0.8 / len(runs)
+    for i, run in enumerate(runs):
+        for row in table[table["method"] == run].itertuples():
+            at = places.index(row.x) + (i - (len(runs) - 1) / 2) * step
+            axis.plot([row.ci_low, row.ci_high], [at, at], color=row.colour, lw=2)
+            axis.plot(row.value, at, "o", color=row.colour, ms=5.5)
+            text = f"{100 * row.value:.0f} %, n = {row.n:.0f}"
+            style.words(axis, 1.03, at, text, 8)
+    axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
+    axis.set_yticks(range(len(places)), list(names), fontsize=8)
+    axis.set(xlim=(0, 1.32), ylim=(len(places) - 0.5, -0.5), xticks=[0, 0.25, 0.5, 0.75, 1])
+
+
+# --- top variants ----------------------------------------------------------------------------
+
+
+@figure("eqtl_overlap")
+def eqtl_overlap(view: View):
+    """Share of a gene's top k by |effect| that are among its top k eQTLs, against chance."""
+    table = rows_of(view, "eqtl_overlap")
+    table = table[table["n"] >= _FEW] if len(table) else table
+    if table.empty:
+        return _NONE
+    runs = [run for run in view.labels if (table["method"] == run).any()]
+    drawn, axes = style.panels([2.4] * len(runs))
+    for axis, run in zip(axes, runs, strict=True):
+        _overlap_panel(axis, table[table["method"] == run], view.colours[run])
+        axis.set_title(_overlap_title(table[table["method"] == run], view.labels[run]), fontsize=9)
+    axes[-1].set_xlabel("size k of the two lists of a gene")
+    caption = (
+        "Variants of a gene ranked by the size of their effect in the network and by the strength "
+        "of their eQTL: the share of the top k that both lists hold, mean over genes with 2k such "
+        "variants or more (n written), with 95 % interval by bootstrap over blocks of genes. Grey: "
+        "mean and 95 % range by chance, each gene's effects turned along its variants, so that "
+        "neighbours stay neighbours."
+    )
+    return drawn, table.drop(columns="colour"), caption
+
+
+def _overlap_panel(axis, table: pd.DataFrame, colour: str) -> None:
+    by = {group: part.sort_values("x") for group, part in table.groupby("group")}
+    place = np.arange(len(by["observed"]))
+    marks = (("chance", style.FAINT, 0.12, "s"), ("observed", colour, -0.12, "o"))
+    for group, paint, shift, mark in marks:
+        part = by[group]
+        low, high = part["value"] - part["ci_low"], part["ci_high"] - part["value"]
+        errors = [np.maximum(low, 0), np.maximum(high, 0)]
+        axis.errorbar(place + shift, part["value"], yerr=errors, fmt=mark, color=paint, ms=5, lw=2,
+                      label={"chance": "chance", "observed": "network"}[group])  # fmt: skip
+    sizes = [f"{row.x:.0f}\n(n = {row.n:.0f})" for row in by["observed"].itertuples()]
+    axis.set_xticks(place, sizes, fontsize=8)
+    axis.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 1.25), ylabel="share of k in both lists")
+    axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axis.legend(loc="upper left", ncols=2, fontsize=8)
+
+
+def _overlap_title(table: pd.DataFrame, label: str) -> str:
+    first = table[table["x"] == table["x"].min()].set_index("group")
+    seen, chance = first.loc["observed"], first.loc["chance"]
+    k = "top variant is its lead eQTL" if seen["x"] == 1 else f"top {seen['x']:.0f} are top eQTLs"
+    ends = f"[{100 * chance['ci_low']:.0f}, {100 * chance['ci_high']:.0f}]"
+    return (
+        f"{label}: a gene's {k}\nin {100 * seen['value']:.0f} %; by chance in "
+        f"{100 * chance['value']:.0f} % {ends}"
+    )
+
+
+# --- the lead variant alone ------------------------------------------------------------------
+
+
+def lead_and_full(view: View) -> pd.DataFrame:
+    """run_id, gene_id, r with only the lead variant, and r of the whole prediction.
+
+    The latter within populations ('centred') where known, as the map has them as covariates.
+    """
+    alone = rows_of(view, "eqtl_lead_only")
+    if alone.empty:
+        return alone
+    across = view["across"]
+    kept = "centred" if (across["population"] == "centred").any() else "pooled"
+    full = across.loc[across["population"] == kept, ["run_id", "gene_id", "pearson"]]
+    alone = alone.rename(columns={"method": "run_id", "group": "gene_id", "value": "lead_only"})
+    columns = ["run_id", "gene_id", "lead_only", "ci_low", "ci_high", "n", "colour"]
+    return alone[columns].merge(full, on=["run_id", "gene_id"]).dropna(subset=["pearson"])
+
+
+@figure("eqtl_lead_only")
+def eqtl_lead_only(view: View):
+    """r across people of the whole prediction against the reference plus the lead variant alone."""
+    table = lead_and_full(view)
+    if table.empty:
+        return _NONE
+    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    drawn, axes = style.panels([3.7] * len(runs))
+    for axis, run in zip(axes, runs, strict=True):
+        part = table[table["run_id"] == run]
+        axis.axhline(0, color=style.FAINT, lw=0.8)
+        axis.axvline(0, color=style.FAINT, lw=0.8)
+        axis.plot([-1, 1], [-1, 1], "--", color=style.FAINT, lw=1)
+        axis.scatter(part["lead_only"], part["pearson"], s=22, color=view.colours[run], lw=0)
+        axis.set(xlim=_ends(part["lead_only"]), ylim=_ends(part["pearson"]))
+        axis.set(ylabel="r of the whole prediction")
+        axis.set_title(_lead_title(view, part, view.labels[run]), fontsize=9)
+    axes[-1].set_xlabel("r with only the lead eQTL in the reference")
+    caption = (
+        "A control: the reference sequence with nothing but the gene's lead eQTL put in. One "
+        "variant's r is its eQTL's r, positive where the network gives its allele the right sign. "
+        "Above the diagonal the rest of the sequence adds to it. Lead variants were chosen in "
+        "these very people, so that their |r| is biased upwards; the sign is not chosen. "
+        "Populations removed from both where known. "
+        f"n = {table['gene_id'].nunique()} genes."
+    )
+    return drawn, table.drop(columns="colour"), caption
+
+
+def _ends(values: pd.Series) -> tuple[float, float]:
+    return min(values.min() - 0.08, -0.1), max(values.max() + 0.08, 0.1)
+
+
+def _lead_title(view: View, part: pd.DataFrame, label: str) -> str:
+    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    seed = view.study.evaluation.seed
+    lines = [f"{label}: right sign of the lead in {(part['lead_only'] > 0).sum()} of {len(part)}"]
+    for column, words in (("pearson", "whole"), ("lead_only", "lead alone")):
+        values = part[column].to_numpy(float)
+        ends = stats.block_bootstrap(values, blocks, stats.weighted_mean, seed=seed, weighted=True)
+        lines.append(f"mean r, {words}: {style.signed(values.mean(), 2)} "
+                     f"{style.interval(*ends, 2)}")  # fmt: skip
+    return "\n".join(lines)
