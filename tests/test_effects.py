@@ -15,6 +15,7 @@ from conftest import BIN, CONTEXT, SAMPLES, CountLetters
 from howfar import effects, evaluate_study, pipeline, predict, tables
 from howfar.cli import app
 from howfar.cohort import OpenCohort
+from howfar.errors import HowfarError
 
 HALF = CONTEXT // 2
 
@@ -253,3 +254,37 @@ def test_the_command_writes_the_effects_of_a_gene(study, model, results_folder, 
     assert "g: 2 effects of variants in the windows of 1 genes" in done.stdout
     path = effects.path_of(results_folder, "tiny", "g")
     assert len(pd.read_parquet(path)) == 2
+
+
+def scores_of(study, model, wanted, score="mean"):
+    cohort, run = OpenCohort(study), study.runs[0]
+    bins = {s: predict.parse_bins(run.bins, model.tss_bin(s), 8) for s in "+-"}
+    (gene,) = cohort.genes_to_run("g1")
+    definition = {"bins": bins, "tracks": [0]}
+    found = effects.track_scores(cohort, run, model, definition, gene, wanted, score)
+    return found.set_index("variant")
+
+
+def test_scores_over_tracks_are_those_counted_by_hand(study, model):
+    """A95G adds a G and A103C a C to one of three bins, so a third to one of two tracks."""
+    found = scores_of(study, model, "all")
+    assert found["score"].to_dict() == pytest.approx({"1:95:A:G": 1 / 6, "1:103:A:C": 1 / 6})
+    assert found["top_track"].to_dict() == {"1:95:A:G": "G", "1:103:A:C": "C"}
+    assert set(found["tracks"]) == {2}
+    only = scores_of(study, model, "^C$")
+    assert only["score"].to_dict() == pytest.approx({"1:95:A:G": 0, "1:103:A:C": 1 / 3})
+
+
+def test_a_loss_has_a_sign_unless_sizes_are_asked_for(study, model, monkeypatch):
+    original = model.predict
+    monkeypatch.setattr(model, "predict", lambda *given: -original(*given))
+    assert (scores_of(study, model, "all")["score"] < 0).all()
+    assert (scores_of(study, model, "all", "abs")["score"] > 0).all()
+
+
+@pytest.mark.parametrize("wanted", ["nothing like it", "(["])
+def test_tracks_that_do_not_exist_are_an_error(study, model, wanted):
+    with pytest.raises(HowfarError, match="Correct --tracks"):
+        scores_of(study, model, wanted)
+    with pytest.raises(HowfarError, match="'max'; expected mean or abs"):
+        scores_of(study, model, "all", "max")

@@ -469,10 +469,21 @@ def effects(
     gene: Annotated[
         str, typer.Option(help="One gene (id or name); else the study's `effects`, or all genes.")
     ] = "",
+    tracks: Annotated[
+        str, typer.Option(help="all, or a regular expression: score these tracks, for --csv.")
+    ] = "",
+    score: Annotated[str, typer.Option(help="Over tracks: mean, or abs (of the size).")] = "mean",
+    csv: Annotated[Path | None, typer.Option(help="Where scores over tracks go.")] = None,
 ) -> None:
-    """Predict each variant of a gene's window by itself. Finished genes are kept."""
+    """Predict each variant of a gene's window by itself. Finished genes are kept.
+
+    With --tracks, variants get one score over many tracks instead, written to --csv.
+    """
     from .pipeline import effects as run_all
 
+    if tracks or csv:
+        _track_scores(study, run, gene, tracks or "all", score, csv)
+        return
     run_all(_load(study), _State.results, run=run or None, genes=[gene] if gene else None)
 
 
@@ -556,6 +567,23 @@ def preprocess(
     from .pipeline import preprocess as run
 
     run(recipe, source, out, covariates=covariates, genotype_pcs=genotype_pcs, pcs=pcs, tpm=tpm)
+
+
+def _track_scores(
+    study: str, run: str, gene: str, tracks: str, score: str, csv: Path | None
+) -> None:
+    if csv is None or not gene:
+        raise HowfarError(
+            "howfar effects, --tracks",
+            found="no --csv" if gene else "no --gene",
+            expected="one gene, and a file for the scores",
+            do="Give --gene GENE and --csv FILE.",
+        )
+    from .pipeline import track_scores
+
+    found = track_scores(_load(study), _State.results, run or None, gene, tracks, score)
+    found.to_csv(csv, index=False, float_format="%.9g")
+    typer.echo(f"{len(found):,} scores of variants in {csv}")
 
 
 def _load(name: str):

@@ -9,6 +9,7 @@ from the haplotype) are the same as for real people. Values come from `predict.p
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import pandas as pd
 
 from . import predict, provenance, stats, tables
 from .cohort import OpenCohort, input_files
+from .errors import HowfarError
 from .haplotypes import Windows, build_windows
 from .intervals import Gene, Interval, Variant
 from .models.base import SequenceModel
@@ -120,16 +122,87 @@ def gene_effects(
     the allele's frequency and the rest, among the cohort's people. distance: position - TSS in bp,
     not signed by strand. definition: of the run's store (bins by strand, tracks).
     """
+    found, values, rows = _single_values(cohort, run, model, definition, gene)
+    on_one = predict.transform(values[:, None], run.transform)
+    found["effect"] = on_one[rows] - on_one[0]
+    return found.assign(run_id=run.id, gene_id=gene.gene_id, source=SOURCE)
+
+
+#: How the differences of several tracks become one score of a variant.
+SCORES = {
+    "mean": lambda difference: difference.mean(axis=1),
+    "abs": lambda difference: np.abs(difference).mean(axis=1),
+}
+
+
+def track_scores(
+    cohort: OpenCohort,
+    run: Run,
+    model: SequenceModel,
+    definition: dict,
+    gene: Gene,
+    wanted: str,
+    score: str,
+) -> pd.DataFrame:
+    """One score per variant of a gene's window over many tracks.
+
+    wanted: 'all', or a regular expression that a track's description must contain. score: 'mean',
+    the mean over tracks of alternative less reference, each the mean over the run's bins on the
+    linear scale; 'abs', the mean of the size. Columns variant, maf, distance (position - TSS, bp),
+    score, tracks (how many), top_track (description of the one that changes most).
+    """
+    tracks = _matching(model, wanted)
+    if score not in SCORES:
+        raise HowfarError(
+            "howfar effects, --score",
+            found=f"{score!r}",
+            expected=" or ".join(SCORES),
+            do="Correct --score.",
+        )
+    several = definition | {"tracks": tracks}
+    found, values, rows = _single_values(cohort, run, model, several, gene)
+    of_bins = values.mean(axis=1, dtype=np.float64)
+    difference = of_bins[rows] - of_bins[0]
+    top = np.asarray(tracks)[np.abs(difference).argmax(axis=1)]
+    found["score"] = SCORES[score](difference)
+    found["tracks"] = len(tracks)
+    return found.assign(top_track=model.tracks["description"].loc[top].to_numpy())
+
+
+def _matching(model: SequenceModel, wanted: str) -> list[int]:
+    """Numbers of the tracks that `wanted` asks for."""
+    descriptions = model.tracks["description"].astype(str)
+    try:
+        chosen = descriptions.str.contains("" if wanted == "all" else wanted, regex=True)
+    except re.error as error:
+        chosen, found = descriptions == "", f"no regular expression ({error})"
+    else:
+        found = f"no track of {len(descriptions):,} that it fits"
+    if not chosen.any():
+        raise HowfarError(
+            f"model {model.name}, tracks {wanted!r}",
+            found=found,
+            expected="'all', or a regular expression found in descriptions of tracks",
+            do="Correct --tracks.",
+        )
+    return [int(number) for number in model.tracks.index[chosen]]
+
+
+def _single_values(
+    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, gene: Gene
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """(variant, maf, distance of each allele that reaches into the window; raw values; its row).
+
+    Row 0 of the values (windows, bins, tracks) is the reference's.
+    """
     single = SingleAlleles(cohort)
     ((_, values, index),) = predict.predict_genes(single, run, model, definition, [gene])
-    on_one = predict.transform(values[:, None], run.transform)
     rows = [_row(name, single.frequencies[name], gene) for name in single.built.samples]
     found = pd.DataFrame(rows, columns=["variant", "maf", "distance", "start0", "end0"])
-    found["effect"] = on_one[index[:, 0]] - on_one[0]
     window = gene.window(model.layout.context, model.tss_offset(gene.strand))
     inside = (found["start0"] < window.end) & (found["end0"] > window.start)
     kept = found[inside].drop(columns=["start0", "end0"])
-    return kept.assign(run_id=run.id, gene_id=gene.gene_id, source=SOURCE)
+    return kept, values, index[inside.to_numpy(), 0]
 
 
 def _row(name: str, frequency: float, gene: Gene) -> tuple[str, float, int, int, int]:

@@ -127,6 +127,25 @@ def effects(
         print(describe_warnings(warnings), end="")
 
 
+def track_scores(
+    study: Study, results: Path, run: str | None, gene: str, tracks: str, score: str
+) -> pd.DataFrame:
+    """Scores over `tracks` of each variant in a gene's window, for the chosen runs."""
+    from . import effects as single
+    from .predict import open_model
+
+    cohort, parts = OpenCohort(study), []
+    (chosen,) = cohort.genes_to_run(gene)
+    for each in chosen_runs(study, run, None):
+        model = open_model(each)
+        definition = single.definition_of(study, each, model, cohort, results)
+        found = single.track_scores(cohort, each, model, definition, chosen, tracks, score)
+        found.insert(0, "gene_id", chosen.gene_id)
+        found.insert(0, "run_id", each.id)
+        parts.append(found)
+    return pd.concat(parts, ignore_index=True)
+
+
 def eqtl(study: Study, results: Path, options: Eqtl) -> None:
     """Map cis-eQTLs of every gene and say how many were found."""
     from . import eqtl_map
