@@ -252,18 +252,16 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         VariantFile(tmp_path / "none.vcf.gz")
     vcf = write_vcf(tmp_path / "v.vcf", [], ("a",), CONTIG, 40)
     assert VariantFile(vcf).samples == ("a",)
-    Path(str(vcf) + ".tbi").unlink()
-    with pytest.raises(HowfarError, match="no index"):
-        VariantFile(vcf)
     sites = write_vcf(tmp_path / "s.vcf", [], (), CONTIG, 40)
     with pytest.raises(HowfarError, match="no genotypes"):
         VariantFile(sites)
-    twice = tmp_path / "twice.vcf.gz"
-    shutil.copy(tmp_path / "v.vcf", twice)
-    twice.write_bytes(b"rubbish")
-    Path(str(twice) + ".tbi").write_bytes(b"")
-    with pytest.raises(HowfarError, match="htslib can't open"):
+    twice = write_vcf(tmp_path / "twice.vcf", [], ("a", "a"), CONTIG, 40)
+    with pytest.raises(HowfarError, match=r"htslib can't open.*sample names that differ"):
         VariantFile(twice)
+    rubbish = tmp_path / "page.vcf.gz"
+    rubbish.write_bytes(b"<html>not found</html>")
+    with pytest.raises(HowfarError, match="starts b'<html>"):
+        VariantFile(rubbish)
 
 
 @pytest.mark.skipif(shutil.which("bcftools") is None, reason="bcftools is not installed")

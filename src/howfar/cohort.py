@@ -17,15 +17,25 @@ from .intervals import Gene, Interval
 from .people import read_sample_map, renamed
 from .reference import Reference
 from .study import Cohort, Study, resolve
-from .variants import VariantFile
+from .variant_sources import default_unphased, open_variants, variant_files
+from .variants import VariantSource
 
 INPUTS = ("reference", "variants", "genes", "expression", "samples", "sample_map")
 
 
 def input_files(study: Study) -> dict[str, Path]:
-    """The cohort's input files by role; empty for a study of published tables."""
+    """The cohort's input files by role; empty for a study of published tables.
+
+    Genotypes in several files have roles that begin with 'variants ' (see `variant_files`).
+    """
     given = {role: getattr(study.cohort, role) for role in INPUTS} if study.cohort else {}
-    return {role: resolve(path) for role, path in given.items() if path is not None}
+    files = {role: resolve(path) for role, path in given.items() if path is not None}
+    return files | (variant_files(files["variants"]) if files else {})
+
+
+def unphased_rule(study: Study) -> str:
+    """What is done with unphased calls: as the study says, else as befits its files."""
+    return study.cohort.unphased or default_unphased(resolve(study.cohort.variants))
 
 
 def require_inputs(study: Study) -> None:
@@ -37,7 +47,8 @@ def require_inputs(study: Study) -> None:
                 str(path),
                 found="no such file",
                 expected=f"the {role} file of study {study.name}",
-                do=make or f"Correct cohort.{role} in the study file, or put the file there.",
+                do=make
+                or f"Correct cohort.{role.split()[0]} in the study file, or put the file there.",
             )
 
 
@@ -57,14 +68,19 @@ class OpenCohort:
         return self.study.cohort
 
     @cached_property
+    def unphased(self) -> str:
+        """What is done with unphased calls (see `unphased_rule`)."""
+        return unphased_rule(self.study)
+
+    @cached_property
     def reference(self) -> Reference:
         """The reference genome."""
         return Reference(resolve(self.settings.reference))
 
     @cached_property
-    def variants(self) -> VariantFile:
+    def variants(self) -> VariantSource:
         """The people's genotypes."""
-        return VariantFile(resolve(self.settings.variants))
+        return open_variants(resolve(self.settings.variants))
 
     @cached_property
     def genes(self) -> list[Gene]:
@@ -155,10 +171,12 @@ class OpenCohort:
             tss_offset=tss_offset,
             samples=self.samples,
             alleles=alleles or self.settings.alleles,
-            unphased=self.settings.unphased,
+            unphased=self.unphased,
             max_ref_mismatch=self.settings.max_ref_mismatch,
         )
         self.warnings.update(built.counts)
+        mixed = int(self.unphased == "dosage" and built.counts["unphased calls"] > 0)
+        self.warnings["genes with unphased dosage, not the mean of two haplotypes"] += mixed
         self._check_n(gene, built)
         return built
 

@@ -22,7 +22,7 @@ import numpy as np
 from .errors import HowfarError
 from .intervals import Gene, Interval
 from .reference import Reference
-from .variants import Genotypes, VariantFile, is_resolved
+from .variants import Genotypes, VariantSource, is_resolved
 
 _N = ord("N")
 _MARGIN = 1024  # bp read beyond the window at first; deletions that need more extend the read
@@ -91,20 +91,20 @@ class Windows:
 
 def build_windows(
     reference: Reference,
-    variants: VariantFile,
+    variants: VariantSource,
     gene: Gene,
     length: int,
     *,
     tss_offset: int | None = None,
     samples: Sequence[str] | None = None,
     alleles: str = "snv",
-    unphased: str = "error",
+    unphased: str | None = None,
     max_ref_mismatch: float = 0.01,
 ) -> Windows:
     """The haplotype windows of `length` bp around the TSS of `gene`.
 
     tss_offset: 0-based index of the TSS base, default ``length // 2``. The other options and
-    the errors are those of `VariantFile.read`; a TSS off the contig is an error too.
+    the errors are those of `VariantSource.read`; a TSS off the contig is an error too.
     """
     offset = length // 2 if tss_offset is None else tss_offset
     _check_request(reference, gene, length, offset)
@@ -123,9 +123,9 @@ def personalize(
     sample: str,
     *,
     reference: Reference,
-    variants: VariantFile,
+    variants: VariantSource,
     alleles: str = "all",
-    unphased: str = "error",
+    unphased: str | None = None,
     max_ref_mismatch: float = 0.01,
 ) -> tuple[str, str]:
     """The two haplotypes of one person over `interval`, each of the interval's length.
@@ -201,7 +201,7 @@ def _check_request(reference: Reference, gene: Gene, length: int, offset: int) -
 
 
 def _read_region(
-    reference: Reference, variants: VariantFile, gene: Gene, size: tuple[int, int], options: dict
+    reference: Reference, variants: VariantSource, gene: Gene, size: tuple[int, int], options: dict
 ) -> _Region:
     """Read far enough that each haplotype fills its window on both sides."""
     length, offset = size

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from .cohort import OpenCohort, input_files
+from .cohort import OpenCohort, input_files, unphased_rule
 from .errors import HowfarError
 from .haplotypes import Windows
 from .intervals import Gene
@@ -144,7 +144,7 @@ def open_store(
         "tracks": tracks,
         "options": run.options,
         "alleles": run.alleles or study.cohort.alleles,
-        "unphased": study.cohort.unphased,
+        "unphased": unphased_rule(study),
         "precision": model.precision,
         "engine": model.engine,
         "units": model.units,
@@ -153,7 +153,7 @@ def open_store(
         "inputs": {
             role: sha256_of(path)
             for role, path in input_files(study).items()
-            if role in ("reference", "variants", "genes")
+            if role.split()[0] in ("reference", "variants", "genes")
         },
     }
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]

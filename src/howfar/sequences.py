@@ -16,7 +16,7 @@ from .errors import HowfarError
 from .haplotypes import Windows, build_windows
 from .intervals import Gene
 from .reference import Reference
-from .variants import VariantFile
+from .variants import VariantSource
 
 CHECKSUM_COLUMNS = ("gene", "sample", "haplotype", "context", "variants", "sha256")
 _LINE = 60  # bases a line, as samtools writes
@@ -31,12 +31,12 @@ class Request:
     """
 
     reference: Reference
-    variants: VariantFile
+    variants: VariantSource
     genes: Sequence[Gene]
     contexts: Sequence[int]
     variant_sets: Sequence[str] = ("snv",)
     samples: Sequence[str] | None = None
-    unphased: str = "error"
+    unphased: str | None = None
     max_ref_mismatch: float = 0.01
     counts: Counter[str] = field(default_factory=Counter)
 

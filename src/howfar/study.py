@@ -36,7 +36,8 @@ class Cohort(_Strict):
     sample_map: Path | None = None  # columns expression, genotype, where samples' names differ
     tss: Literal["gene", "canonical", "first"] = "gene"  # of a GTF or GFF3 (genes.read_genes)
     alleles: Literal["snv", "all"] = "snv"
-    unphased: str = Field("error", pattern=r"^(error|dosage|random\(\d+\))$")
+    # None: 'dosage' for PLINK 1 files, which carry no phase; else 'error'
+    unphased: str | None = Field(None, pattern=r"^(error|dosage|random\(\d+\))$")
     max_ref_mismatch: float = Field(0.01, ge=0, le=1)
     max_n: float = Field(0.5, ge=0, le=1)  # share of N in a gene's reference window
     gene_versions: Literal["keep", "strip"] = "keep"

@@ -1,4 +1,4 @@
-"""Genotypes of a region from an indexed VCF or BCF file, as one compact matrix.
+"""Genotypes of a region as one compact matrix, from a VCF or BCF file or another source.
 
 What the calls mean, decided once:
 
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from cyvcf2 import VCF
 
+from .bgzf import indexed
 from .errors import HowfarError
 from .intervals import Interval, Variant
 from .reference import Reference, match_contig
@@ -139,29 +140,38 @@ def is_snv_site(alleles: Sequence[bytes]) -> bool:
     )
 
 
-class VariantFile:
-    """An indexed VCF (bgzipped) or BCF file, read region by region through cyvcf2.
+@dataclass
+class RawCalls:
+    """Records as a file has them. starts: 0-based, (V,). alleles: as in `Genotypes`. matrix:
+    int16 (V, P, 3), two alleles (-1 missing, -2 none) and 1 where they are phased."""
 
-    `samples` are the people of the file in its order. Not safe to share between threads.
+    starts: Sequence[int]
+    alleles: list[tuple[bytes, ...]]
+    matrix: np.ndarray
+
+
+class VariantSource:
+    """People's genotypes, read region by region: what files of every kind have in common.
+
+    path: the file. samples: its people, in its order. default_unphased: what `read` does with
+    unphased heterozygotes where nothing is asked for. A kind of file gives `_fetch` and
+    `cluster_start`.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        _check_indexed(self.path)
-        self._all = self._open(None)
-        self.samples: tuple[str, ...] = tuple(self._all.samples)
-        self._column = {name: i for i, name in enumerate(self.samples)}
-        self._contigs = list(self._all.seqnames)
-        self._some: tuple[tuple[int, ...], VCF] | None = None
-        if not self.samples or "GT" not in _formats(self._all):
-            raise HowfarError(
-                str(self.path),
-                found="no genotypes (no sample column, or no FORMAT field GT)",
-                expected="a VCF or BCF file with a call per person",
-                do="Use the file with genotypes, not the sites-only one.",
-            )
+    default_unphased = "error"
+    ref_advice = (
+        "Use the FASTA of the VCF's genome build; files coded by major and minor allele "
+        "need `bcftools norm --check-ref s`."
+    )
+    list_samples = "`bcftools query -l`"
 
-    def __enter__(self) -> VariantFile:
+    def __init__(self, path: Path, samples: Sequence[str], contigs: Sequence[str]) -> None:
+        self.path = path
+        self.samples: tuple[str, ...] = tuple(samples)
+        self._column = {name: i for i, name in enumerate(self.samples)}
+        self._contigs = list(contigs)
+
+    def __enter__(self):
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -169,13 +179,10 @@ class VariantFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._all.close()
-        if self._some is not None:
-            self._some[1].close()
 
     @property
     def contigs(self) -> list[str]:
-        """The contigs that the header or the index names."""
+        """The contigs that the file names."""
         return list(self._contigs)
 
     def read(
@@ -185,20 +192,21 @@ class VariantFile:
         *,
         samples: Sequence[str] | None = None,
         alleles: str = "snv",
-        unphased: str = "error",
+        unphased: str | None = None,
         max_ref_mismatch: float = 0.01,
     ) -> Genotypes:
         """The records whose REF overlaps `interval`, with the calls of `samples` (default: all).
 
         alleles: 'snv' keeps SNV-only sites (`is_snv_site`), 'all' each record with a
-        sequence-resolved ALT. unphased: what an unphased heterozygous call is: 'error' stops at
-        it; 'random(SEED)' gives its alleles to the haplotypes by a coin that depends on the seed,
-        the record and the person's place in the file alone; 'dosage' writes the IUPAC code of
-        both alleles on both haplotypes (alleles of unequal length are left out and counted).
+        sequence-resolved ALT. unphased: what an unphased heterozygous call is (default:
+        `default_unphased`): 'error' stops at it; 'random(SEED)' gives its alleles to the
+        haplotypes by a coin that depends on the seed, the record and the person's place in the
+        file alone; 'dosage' writes the IUPAC code of both alleles on both haplotypes (alleles of
+        unequal length are left out and counted).
         Raises HowfarError for unknown or repeated samples, an unknown contig, more than two
         alleles a call, or more than `max_ref_mismatch` (share) of records whose REF differs.
         """
-        rule, seed = _parse_unphased(unphased)
+        rule, seed = _parse_unphased(unphased or self.default_unphased)
         found, phased = self._records(interval, reference, samples, alleles, max_ref_mismatch)
         _resolve_phase(found, phased, rule, seed, self._columns(samples), len(self.samples))
         return found
@@ -225,30 +233,18 @@ class VariantFile:
 
         Directly or through records that overlap one another; `position` if none does.
         """
-        name = self._contig(chrom)
-        while position > 0:
-            starts = [
-                record.start
-                for record in self._query(self._all, name, position, position + 1)
-                if any(is_resolved(a.upper().encode()) for a in record.ALT)
-                and record.start + len(record.REF) > position
-            ]
-            first = min([position, *starts])
-            if first == position:
-                break
-            position = first
-        return position
+        raise NotImplementedError
 
-    def _open(self, samples: list[str] | None) -> VCF:
-        try:
-            return VCF(str(self.path), samples=samples)
-        except Exception as error:  # cyvcf2 raises bare Exception and OSError alike
-            raise HowfarError(
-                str(self.path),
-                found=f"a file that htslib can't open ({error})",
-                expected="a bgzipped VCF or a BCF file with sample names that differ",
-                do="Check it with `bcftools view -h`.",
-            ) from error
+    def _fetch(
+        self,
+        interval: Interval,
+        reference: Reference,
+        columns: np.ndarray,
+        alleles: str,
+        counts: Counter[str],
+    ) -> RawCalls:
+        """The records of `interval` that `alleles` keeps, with the calls of `columns`."""
+        raise NotImplementedError
 
     def _contig(self, chrom: str) -> str:
         return match_contig(chrom, self._contigs, str(self.path))
@@ -265,30 +261,10 @@ class VariantFile:
                 found=f"{len(samples)} samples asked for, of which {unknown} are not in the file "
                 f"and {repeated} are asked for twice",
                 expected=f"some of the file's {len(self.samples)} samples, each once",
-                do="Compare the sample list with `bcftools query -l`; the first line of a list "
+                do=f"Compare the sample list with {self.list_samples}; the first line of a list "
                 "may have been taken for a header, or a header for a person.",
             )
         return np.array([self._column[name] for name in samples])
-
-    def _query(self, handle: VCF, name: str, start: int, end: int):
-        if end <= max(start, 0):
-            return
-        records = iter(handle(f"{name}:{max(start, 0) + 1}-{end}"))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # cyvcf2 warns of a contig without records
-            first = next(records, None)
-        if first is not None:
-            yield first
-            yield from records
-
-    def _handle(self, columns: np.ndarray) -> tuple[VCF, np.ndarray]:
-        """A reader and the places of `columns` in what it returns; few people have their own."""
-        if len(columns) * 2 > len(self.samples):
-            return self._all, columns
-        ordered = tuple(sorted(int(c) for c in columns))
-        if self._some is None or self._some[0] != ordered:
-            self._some = (ordered, self._open([self.samples[c] for c in ordered]))
-        return self._some[1], np.searchsorted(ordered, columns)
 
     def _records(
         self,
@@ -307,8 +283,158 @@ class VariantFile:
                 do="Correct the option.",
             )
         columns = self._columns(samples)
-        handle, places = self._handle(columns)
         counts: Counter[str] = Counter()
+        raw = self._fetch(interval, reference, columns, alleles, counts)
+        starts = np.array(raw.starts, np.int64)
+        found = Genotypes(
+            interval.chrom,
+            starts,
+            starts + np.array([len(a[0]) for a in raw.alleles], np.int64),
+            raw.alleles,
+            raw.matrix[..., :2].astype(np.int8),
+            tuple(self.samples[c] for c in columns),
+            counts,
+        )
+        self._check_records(found)
+        good = _matching_ref(found, reference, max_ref_mismatch, self)
+        counts["duplicate positions"] += int((np.diff(found.starts) == 0).sum())
+        return found.take(good), raw.matrix[good, :, 2] == 1
+
+    def _check_records(self, found: Genotypes) -> None:
+        """Raise HowfarError for records out of order and for alleles that a record lacks."""
+        back = np.flatnonzero(np.diff(found.starts) < 0)
+        number = np.array([len(a) for a in found.alleles], np.int64)
+        beyond = np.flatnonzero(found.calls.max(axis=(1, 2), initial=-2) >= number)
+        if len(back):
+            v, what = back[0] + 1, f"a record after one at {found.starts[back[0]] + 1}"
+            expected, do = "records sorted by position", "Sort the file and index it again."
+        elif len(beyond):
+            v = beyond[0]
+            what = f"the allele number {found.calls[v].max()} in a call"
+            expected = f"0 to {number[v] - 1}, as the record has {number[v] - 1} ALT"
+            do = "Repair the record; its ALT column may have been edited."
+        else:
+            return
+        where = f"{self.path}, record {found.chrom}:{found.starts[v] + 1}"
+        raise HowfarError(where, found=what, expected=expected, do=do)
+
+
+class VariantFile(VariantSource):
+    """A VCF or BCF file, read region by region through cyvcf2.
+
+    `indexed` says what happens without an index. A file with the FORMAT field DS and no GT gives
+    dosages alone. Not safe to share between threads.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._opened = indexed(self.path)
+        self._all = self._open(None)
+        super().__init__(self.path, self._all.samples, self._all.seqnames)
+        self._some: tuple[tuple[int, ...], VCF] | None = None
+        fields = _formats(self._all)
+        self._has_calls = "GT" in fields
+        if not self.samples or not fields & {"GT", "DS"}:
+            raise HowfarError(
+                str(self.path),
+                found="no genotypes (no sample column, or no FORMAT field GT or DS)",
+                expected="a VCF or BCF file with a call per person",
+                do="Use the file with genotypes, not the sites-only one.",
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._all.close()
+        if self._some is not None:
+            self._some[1].close()
+
+    def read(self, interval: Interval, reference: Reference, **options) -> Genotypes:
+        """As `VariantSource.read`; HowfarError for a file of dosages alone."""
+        if not self._has_calls:
+            raise HowfarError(
+                str(self.path),
+                found="dosages (FORMAT field DS) and no calls (GT)",
+                expected="calls, as haplotypes are asked for",
+                do="Use the file with phased calls; this one serves baselines and eQTL mapping.",
+            )
+        return super().read(interval, reference, **options)
+
+    def dosages(
+        self, interval: Interval, reference: Reference, **options
+    ) -> tuple[np.ndarray, list[Variant]]:
+        """As `VariantSource.dosages`; from the field DS where the file has no calls."""
+        if self._has_calls:
+            return super().dosages(interval, reference, **options)
+        return self._stated_dosages(interval, reference, **options)
+
+    def cluster_start(self, chrom: str, position: int) -> int:
+        """As `VariantSource.cluster_start`."""
+        name = self._contig(chrom)
+        while position > 0:
+            starts = [
+                record.start
+                for record in self._query(self._all, name, position, position + 1)
+                if any(is_resolved(a.upper().encode()) for a in record.ALT)
+                and record.start + len(record.REF) > position
+            ]
+            first = min([position, *starts])
+            if first == position:
+                break
+            position = first
+        return position
+
+    def _open(self, samples: list[str] | None) -> VCF:
+        try:
+            return VCF(str(self._opened), samples=samples)
+        except Exception as error:  # cyvcf2 raises bare Exception and OSError alike
+            raise HowfarError(
+                str(self.path),
+                found=f"a file that htslib can't open ({error})",
+                expected="a bgzipped VCF or a BCF file with sample names that differ",
+                do="Check it with `bcftools view -h`.",
+            ) from error
+
+    def _query(self, handle: VCF, name: str, start: int, end: int):
+        if end <= max(start, 0):
+            return
+        records = iter(handle(f"{name}:{max(start, 0) + 1}-{end}"))
+        last = start
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # cyvcf2 warns of a contig without records
+                record = next(records, None)
+            while record is not None:
+                last = record.start
+                yield record
+                record = next(records, None)
+        except HowfarError:
+            raise
+        except Exception as error:  # cyvcf2 raises a bare Exception for a line it can't read
+            raise HowfarError(
+                f"{self.path}, the record after {name}:{last + 1}",
+                found=f"a line that htslib can't read ({error})",
+                expected="a VCF record with one call per person",
+                do=f"Look at it with `bcftools view -H -r {name}:{last + 1}- {self.path.name}`.",
+            ) from error
+
+    def _handle(self, columns: np.ndarray) -> tuple[VCF, np.ndarray]:
+        """A reader and the places of `columns` in what it returns; few people have their own."""
+        if len(columns) * 2 > len(self.samples):
+            return self._all, columns
+        ordered = tuple(sorted(int(c) for c in columns))
+        if self._some is None or self._some[0] != ordered:
+            self._some = (ordered, self._open([self.samples[c] for c in ordered]))
+        return self._some[1], np.searchsorted(ordered, columns)
+
+    def _fetch(
+        self,
+        interval: Interval,
+        reference: Reference,
+        columns: np.ndarray,
+        alleles: str,
+        counts: Counter[str],
+    ) -> RawCalls:
+        handle, places = self._handle(columns)
         starts, kept, raw = [], [], []
         for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
             names = _alleles_of(record, interval, alleles, counts)
@@ -322,18 +448,7 @@ class VariantFile:
         matrix = np.stack(raw) if raw else np.zeros((0, len(handle.samples), 3), np.int16)
         if not np.array_equal(places, np.arange(matrix.shape[1])):
             matrix = matrix[:, places]
-        found = Genotypes(
-            interval.chrom,
-            np.array(starts, np.int64),
-            np.array(starts, np.int64) + np.array([len(a[0]) for a in kept], np.int64),
-            kept,
-            matrix[..., :2].astype(np.int8),
-            tuple(self.samples[c] for c in columns),
-            counts,
-        )
-        good = _matching_ref(found, reference, max_ref_mismatch, self.path)
-        counts["duplicate positions"] += int((np.diff(found.starts) == 0).sum())
-        return found.take(good), matrix[good, :, 2] == 1
+        return RawCalls(starts, kept, matrix)
 
     def _calls_of(self, record, counts: Counter[str]) -> np.ndarray | None:
         """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
@@ -357,6 +472,63 @@ class VariantFile:
                 )
         return wide
 
+    def _stated_dosages(
+        self,
+        interval: Interval,
+        reference: Reference,
+        *,
+        samples: Sequence[str] | None = None,
+        alleles: str = "all",
+        max_ref_mismatch: float = 0.01,
+    ) -> tuple[np.ndarray, list[Variant]]:
+        columns = self._columns(samples)
+        handle, places = self._handle(columns)
+        counts: Counter[str] = Counter()
+        starts, kept, values = [], [], []
+        for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
+            names = _alleles_of(record, interval, alleles, counts)
+            if names is None:
+                continue
+            stated = self._stated(record, len(handle.samples), len(names) - 1)
+            if record.start >= interval.start:
+                starts.append(record.start)
+                kept.append(names)
+                values.append(stated[places])
+        at = np.array(starts, np.int64)
+        ends = at + np.array([len(a[0]) for a in kept], np.int64)
+        empty = np.zeros((len(at), len(columns), 2), np.int8)
+        people = tuple(self.samples[c] for c in columns)
+        sites = Genotypes(interval.chrom, at, ends, kept, empty, people, counts)
+        good = _matching_ref(sites, reference, max_ref_mismatch, self)
+        _, variants = sites.take(good).dosages()
+        chosen = [
+            values[v][:, k]
+            for v in good
+            for k in range(len(kept[v]) - 1)
+            if is_resolved(kept[v][k + 1])
+        ]
+        found = np.stack(chosen, 1) if chosen else np.zeros((len(columns), 0))
+        return np.ascontiguousarray(found, np.float32), variants
+
+    def _stated(self, record, people: int, alts: int) -> np.ndarray:
+        """float32 (P, alts): the field DS of a record, NaN where missing."""
+        try:
+            found = record.format("DS")
+        except (KeyError, ValueError):
+            found = None
+        if found is None:
+            return np.full((people, alts), np.nan, np.float32)
+        good = found.shape[1] == alts and not ((found < 0) | (found > 2)).any()
+        if not good:
+            raise HowfarError(
+                f"{self.path}, record {record.CHROM}:{record.POS}, field DS",
+                found=f"{found.shape[1]} value(s) a person from {np.nanmin(found):.4g} to "
+                f"{np.nanmax(found):.4g}",
+                expected=f"{alts} value(s), one per ALT, from 0 to 2",
+                do="Repair the record, or use the file with calls.",
+            )
+        return found
+
 
 def _bounds(interval: Interval) -> tuple[int, int]:
     return max(interval.start, 0), max(interval.end, 0)
@@ -364,23 +536,6 @@ def _bounds(interval: Interval) -> tuple[int, int]:
 
 def _formats(handle: VCF) -> set[str]:
     return {h["ID"] for h in handle.header_iter() if h["HeaderType"] == "FORMAT"}
-
-
-def _check_indexed(path: Path) -> None:
-    if not path.is_file():
-        raise HowfarError(
-            str(path),
-            found="no such file",
-            expected="a bgzipped VCF or a BCF file",
-            do="Correct the path of the variants.",
-        )
-    if not any(path.with_name(path.name + end).is_file() for end in (".csi", ".tbi")):
-        raise HowfarError(
-            str(path),
-            found="no index (.csi or .tbi) beside it",
-            expected="an indexed file, as it is read region by region",
-            do=f"Run `bcftools index {path.name}` (plain VCF: `bcftools view -Oz` it first).",
-        )
 
 
 def _alleles_of(
@@ -394,13 +549,23 @@ def _alleles_of(
     names = (ref, *(alt.upper().encode() for alt in alts))
     if len(ref) == 1 and len(names) == 2 and names[1] in _BASES:  # nearly every record
         return names
+    return kept_alleles(names, f"record {record.CHROM}:{record.POS}", wanted, counts)
+
+
+def kept_alleles(
+    names: tuple[bytes, ...], where: str, wanted: str, counts: Counter[str]
+) -> tuple[bytes, ...] | None:
+    """`names` (REF, ALTs), or None where 'snv' or 'all' as `wanted` has no use for the record.
+
+    Counts why. HowfarError, naming `where`, for a record of more alleles than calls can number.
+    """
     stars = names.count(b"*")
     resolved = sum(is_resolved(a) for a in names[1:])
     counts["star alleles"] += stars
     counts["symbolic alleles"] += len(names) - 1 - stars - resolved
     if len(names) > _MAX_ALLELES:
         raise HowfarError(
-            f"record {record.CHROM}:{record.POS}",
+            where,
             found=f"{len(names)} alleles",
             expected=f"at most {_MAX_ALLELES}",
             do="Split the record with `bcftools norm -m-`.",
@@ -413,7 +578,9 @@ def _alleles_of(
     return names
 
 
-def _matching_ref(found: Genotypes, reference: Reference, limit: float, path: Path) -> np.ndarray:
+def _matching_ref(
+    found: Genotypes, reference: Reference, limit: float, source: VariantSource
+) -> np.ndarray:
     """Indices of the records whose REF is what the FASTA has; error above the share `limit`."""
     if not len(found):
         return np.zeros(0, np.int64)
@@ -434,11 +601,10 @@ def _matching_ref(found: Genotypes, reference: Reference, limit: float, path: Pa
             for v in bad[:5]
         )
         raise HowfarError(
-            f"{path} against {reference.path}",
+            f"{source.path} against {reference.path}",
             found=f"{len(bad)} of {len(found)} records whose REF differs: {shown}",
             expected=f"at most a share of {limit} (max_ref_mismatch)",
-            do="Use the FASTA of the VCF's genome build; files coded by major and minor allele "
-            "need `bcftools norm --check-ref s`.",
+            do=source.ref_advice,
         )
     return np.flatnonzero(same)
 

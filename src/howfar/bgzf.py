@@ -1,0 +1,189 @@
+"""bgzipped files: whole or not, with an index that fits or one made in the results folder.
+
+htslib ends a region's records quietly where a block of the file is broken, so that a damaged
+download would pass for a region with fewer variants. Hence a file is read through once before it
+is used; one that was found whole is remembered by its size and date.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import warnings
+import zlib
+from pathlib import Path
+
+import pysam
+
+from .errors import HowfarError
+from .project import results_root
+
+_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+_CHUNK = 1 << 22
+_SMALL = 1 << 24  # files below are read through each time, as that takes no time
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file starts as gzip does; bgzip is a kind of gzip."""
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+def is_bgzf(path: Path) -> bool:
+    """Whether the file's first block is one of bgzip's, from any place of which can be read."""
+    with path.open("rb") as handle:
+        head = handle.read(18)
+    return head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
+
+
+def check_whole(path: Path) -> None:
+    """Raise HowfarError unless every block of a bgzipped file is there and intact."""
+    if not is_bgzf(path):
+        raise HowfarError(
+            str(path),
+            found="gzip, and not bgzip",
+            expected="a file compressed by bgzip, from any place of which can be read",
+            do=f"Run `gunzip -c {path.name} | bgzip > new.gz`, and index the new file.",
+        )
+    with path.open("rb") as handle:
+        handle.seek(max(path.stat().st_size - len(_END), 0))
+        if handle.read() != _END:
+            raise _broken(path, "no end-of-file block, so the file was cut short")
+    stamp = _place(path) / "whole"
+    if stamp.is_file():
+        return
+    _read_through(path)
+    if path.stat().st_size > _SMALL:
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
+
+
+def _read_through(path: Path) -> None:
+    read = 0
+    try:
+        with pysam.BGZFile(str(path), "r") as handle:
+            while chunk := handle.read(_CHUNK):
+                read += len(chunk)
+    except (OSError, zlib.error, EOFError) as error:
+        raise _broken(path, f"a broken block after {read:,} bytes of text") from error
+
+
+def _broken(path: Path, found: str) -> HowfarError:
+    return HowfarError(
+        str(path),
+        found=found,
+        expected="a bgzipped file with all its blocks",
+        do="Fetch or copy the file again, and compare its checksum with the source's.",
+    )
+
+
+def _place(path: Path) -> Path:
+    """The folder below the results for what belongs to this file as it is now."""
+    status = path.stat()
+    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    return results_root() / "indexes" / hashlib.sha256(key.encode()).hexdigest()[:20]
+
+
+def indexed(path: Path) -> Path:
+    """A VCF or BCF file that can be read by region: `path`, or its stand-in in the results folder.
+
+    `path` itself where an index beside it (.csi, .tbi) is no older than the file. Otherwise a
+    link to the file (a VCF that isn't compressed: a bgzipped copy) with a new index; a warning
+    says so once. Nothing is written beside the user's file. HowfarError for a broken file and
+    for one whose records can't be indexed.
+    """
+    _check_kind(path)
+    packed = is_gzip(path)
+    if packed:
+        check_whole(path)
+    age = path.stat().st_mtime
+    beside = [path.with_name(path.name + end) for end in (".csi", ".tbi")]
+    there = [index for index in beside if index.is_file()]
+    if packed and there and all(index.stat().st_mtime >= age for index in there):
+        return path
+    made = _place(path) / (path.name if packed else f"{path.name}.gz")
+    if not made.with_name(f"{made.name}.csi").is_file():
+        why = "is older than the file" if there and packed else "is not there"
+        warnings.warn(
+            f"{path}: the index {why}; one was made at {made.parent}"
+            + ("" if packed else ", with a bgzipped copy of the file"),
+            stacklevel=4,
+        )
+        _make(path, made, packed)
+    return made
+
+
+def _check_kind(path: Path) -> None:
+    if not path.is_file():
+        raise HowfarError(
+            str(path),
+            found="no such file",
+            expected="a VCF or BCF file",
+            do="Correct the path of the variants.",
+        )
+    with (gzip.open if is_bgzf(path) else open)(path, "rb") as handle:
+        try:
+            head = handle.read(16)
+        except (OSError, zlib.error, EOFError) as error:
+            raise _broken(path, "a broken first block") from error
+    plain_bcf = head.startswith(b"BCF") and not is_gzip(path)
+    if plain_bcf or not head.startswith((b"##fileformat=VCF", b"BCF\2", b"\x1f\x8b")):
+        raise HowfarError(
+            str(path),
+            found="BCF that is not compressed" if plain_bcf else f"a file that starts {head!r}",
+            expected="a VCF (its first line is ##fileformat=VCFv4.x) or a compressed BCF file",
+            do="Run `bcftools view -Ob` on it."
+            if plain_bcf
+            else "Correct the path, or fetch "
+            "the file again: a download may have brought an error page.",
+        )
+
+
+def _make(path: Path, made: Path, packed: bool) -> None:
+    """Link or copy the file to `made` and index it there; the index is put in place last."""
+    made.parent.mkdir(parents=True, exist_ok=True)
+    part = made.parent / f"{os.getpid()}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    work = part / made.name
+    try:
+        if packed:
+            work.symlink_to(path.resolve())
+        else:
+            pysam.tabix_compress(str(path), str(work))
+        kind = "bcf" if path.suffix == ".bcf" else "vcf"
+        pysam.tabix_index(str(work), preset=kind, csi=True)
+        os.replace(work, made)
+        os.replace(f"{work}.csi", f"{made}.csi")
+    except OSError as error:
+        found = "records that can't be indexed" if kind == "bcf" else _first_fault(work)
+        raise HowfarError(
+            str(path),
+            found=found or f"a file that can't be indexed ({error})",
+            expected="records sorted by contig and position",
+            do="Run `bcftools sort` on it, or repair that line.",
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _first_fault(path: Path) -> str:
+    """The first line of a VCF that stands in the way of an index, in words; '' for none."""
+    seen: set[bytes] = set()
+    with gzip.open(path, "rb") as handle:
+        lines = enumerate(handle, 1)
+        places = ((n, *line.split(b"\t", 2)[:2]) for n, line in lines if not line.startswith(b"#"))
+        before: tuple = (0, None, b"0")
+        for n, *fields in places:
+            if len(fields) < 2 or not fields[1].isdigit():
+                return f"no whole number as POS in line {n}"
+            chrom, pos = fields
+            if chrom == before[1] and int(pos) < int(before[2]):
+                return f"position {int(pos)} after {int(before[2])} in line {n}"
+            if chrom != before[1] and chrom in seen:
+                return f"contig {chrom.decode()!r} a second time, apart, in line {n}"
+            seen.add(chrom)
+            before = (n, chrom, pos)
+    return ""

@@ -1,0 +1,226 @@
+"""Genotypes of PLINK 2 files: `.pgen` (calls, phased or not), `.pvar` and `.psam`.
+
+Read through Pgenlib, an extra of the package (`pip install 'howfar[pgen]'`). REF is the file's;
+a call is phased where the file says so.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import HowfarError
+from .intervals import Interval
+from .plink import SiteSource, check_people, check_positions, together
+from .reference import Reference
+from .variants import MISSING, RawCalls, kept_alleles
+
+_MAGIC = b"\x6c\x1b"
+_ENDS = (".pgen", ".pvar", ".psam")
+_MAKE = "plink2 --make-pgen"
+
+
+class PgenFile(SiteSource):
+    """PLINK 2 files. path: the `.pgen` file, or the three files' common prefix.
+
+    The variants may be compressed (`.pvar.zst`). Dosages are those of the calls.
+    """
+
+    ref_advice = (
+        "Use the FASTA of the files' genome build; where REF is provisional, "
+        "`plink2 --ref-from-fa force --make-pgen` sets it."
+    )
+    list_samples = "the IID column of the .psam file"
+
+    def __init__(self, path: str | Path) -> None:
+        pgen, pvar, psam = pgen_files(path)
+        people = _read_table(psam, ("IID",), ("#IID", "#FID"))["IID"]
+        check_people(psam, people)
+        table = _read_pvar(pvar)
+        self._variants = len(table)
+        numbers = (table["alts"].str.count(",") + 2).to_numpy()
+        self._offsets = np.concatenate([[0], np.cumsum(numbers)]).astype(np.uintp)
+        super().__init__(pgen, people, pvar, table)
+        self._subset: np.ndarray | None = None
+        _ = self._reader
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+    @cached_property
+    def _reader(self):
+        with self.path.open("rb") as handle:
+            head = handle.read(3)
+        if head[:2] != _MAGIC or len(head) < 3 or head[2] < 2:
+            raise HowfarError(
+                str(self.path),
+                found=f"a file that starts with the bytes {head.hex(' ')}",
+                expected="6c 1b and a third byte of at least 02, as a .pgen file does",
+                do=f"Correct the path, or make the file anew with `{_MAKE}`.",
+            )
+        try:
+            return _pgenlib(self.path).PgenReader(
+                str(self.path).encode(),
+                raw_sample_ct=len(self.samples),
+                variant_ct=self._variants,
+                allele_idx_offsets=self._offsets,
+            )
+        except RuntimeError as error:
+            raise _unreadable(self.path, error) from error
+
+    def _alleles(self, table: pd.DataFrame) -> list[tuple[bytes, ...]]:
+        pairs = zip(table["ref"].str.upper(), table["alts"].str.upper(), strict=True)
+        return [(r.encode(), *(a.encode() for a in alts.split(","))) for r, alts in pairs]
+
+    def _fetch(
+        self,
+        interval: Interval,
+        reference: Reference,
+        columns: np.ndarray,
+        alleles: str,
+        counts: Counter[str],
+    ) -> RawCalls:
+        sites = self._sites(interval.chrom)
+        kept, names = [], []
+        for v in sites.near(max(interval.start, 0), interval.end):
+            spelled = sites.alleles[v]
+            if spelled[1:] == (b".",) or sites.starts[v] + len(spelled[0]) <= interval.start:
+                continue
+            where = f"{self.sites_path}, variant {sites.rows[v] + 1}"
+            if kept_alleles(spelled, where, alleles, counts) is not None:
+                kept.append(v)
+                names.append(spelled)
+        chosen = np.array(kept, np.int64)
+        matrix = self._calls(sites.rows[chosen], columns)
+        return RawCalls(sites.starts[chosen], names, matrix)
+
+    def _calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """int16 (V, P, 3): two alleles (-1 missing) and whether they are phased."""
+        shape = (len(rows), len(columns))
+        if not len(rows):
+            return np.zeros((*shape, 3), np.int16)
+        ordered = np.sort(columns).astype(np.uint32)
+        alleles = np.zeros((shape[0], 2 * shape[1]), np.int32)
+        phased = np.zeros(shape, np.uint8)
+        try:
+            if self._subset is None or not np.array_equal(self._subset, ordered):
+                self._reader.change_sample_subset(ordered)
+                self._subset = ordered
+            self._reader.read_alleles_and_phasepresent_list(rows.astype(np.uint32), alleles, phased)
+        except RuntimeError as error:
+            raise _unreadable(self.path, error) from error
+        pairs = alleles.reshape(*shape, 2)
+        matrix = np.concatenate([np.maximum(pairs, MISSING), phased[..., None]], 2)
+        return matrix[:, np.searchsorted(ordered, columns)].astype(np.int16)
+
+
+def pgen_files(path: str | Path) -> tuple[Path, Path, Path]:
+    """The `.pgen`, `.pvar` (or `.pvar.zst`) and `.psam` file of a `.pgen` path or a prefix."""
+    text = str(path).removesuffix(".pgen")
+    ends = list(_ENDS)
+    if not Path(f"{text}.pvar").is_file() and Path(f"{text}.pvar.zst").is_file():
+        ends[1] = ".pvar.zst"
+    return together(path, tuple(ends), _MAKE)
+
+
+def _pgenlib(path: Path):
+    try:
+        import pgenlib
+    except ImportError as error:
+        raise HowfarError(
+            str(path),
+            found="PLINK 2 files, and no package Pgenlib to read them",
+            expected="the package's extra `pgen`",
+            do="Run `pip install 'howfar[pgen]'`, or make a VCF with `plink2 --export vcf bgz`.",
+        ) from error
+    return pgenlib
+
+
+def _unreadable(path: Path, error: Exception) -> HowfarError:
+    text = error.args[0] if error.args else ""
+    said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    return HowfarError(
+        str(path),
+        found=f"calls that Pgenlib can't read ({said.strip()})",
+        expected="the .pgen file of the .pvar and .psam beside it, whole",
+        do=f"Put the three files of one data set side by side, or make them with `{_MAKE}`.",
+    )
+
+
+def _read_pvar(path: Path) -> pd.DataFrame:
+    """Columns chrom, pos, ref, alts (comma between), one row a variant, in the file's order."""
+    table = _read_table(path, ("POS", "REF", "ALT"), ("#CHROM",))
+    skipped = table.attrs["skipped"]
+    found = table[["#CHROM", "POS", "REF", "ALT"]].set_axis(["chrom", "pos", "ref", "alts"], axis=1)
+    found["pos"] = check_positions(path, found, skipped)
+    return found
+
+
+def _read_table(path: Path, needed: tuple[str, ...], first: tuple[str, ...]) -> pd.DataFrame:
+    """A PLINK 2 table as text, with its header line's columns; attrs['skipped'] lines before.
+
+    needed: columns that must be there ('IID' may be the first, '#IID'). first: what the header
+    may begin with.
+    """
+    expected = f"a header line that starts with {' or '.join(first)} and has {', '.join(needed)}"
+    with _text(path) as handle:
+        skipped = 0
+        for line in handle:
+            skipped += 1
+            if not line.startswith(b"##"):
+                break
+        header = line.decode("utf-8", "replace").rstrip("\r\n").split("\t") if skipped else [""]
+    names = ["IID" if n == "#IID" else n for n in header]
+    if header[0] not in first or not set(needed) <= set(names):
+        raise HowfarError(
+            f"{path}, line {skipped}",
+            found=f"{header[0]!r} at the start of the first line that isn't ##",
+            expected=expected,
+            do=f"Make the files anew with `{_MAKE}`.",
+        )
+    return _read_rows(path, names, skipped)
+
+
+def _read_rows(path: Path, names: list[str], skipped: int) -> pd.DataFrame:
+    wide = [*names, "beyond the header"]
+    try:
+        with _text(path) as handle:
+            table = pd.read_csv(
+                handle, sep="\t", header=None, names=wide, skiprows=skipped, dtype=str,
+                na_filter=False, quoting=3, index_col=False,
+            )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
+        raise _rows_differ(path, str(error), names) from error
+    few = table[names[-1]].isna() | (table[names[-1]] == "")
+    many = ~(table[wide[-1]].isna() | (table[wide[-1]] == ""))
+    bad = np.flatnonzero(few | many)
+    if len(bad):
+        where = f"{path}, line {bad[0] + 1 + skipped}"
+        raise _rows_differ(where, "another number of columns", names)
+    table = table[names]
+    table.attrs["skipped"] = skipped
+    return table
+
+
+def _rows_differ(where: str | Path, found: str, names: list[str]) -> HowfarError:
+    return HowfarError(
+        str(where),
+        found=found,
+        expected=f"lines of {len(names)} columns, as the header has them, with tabs between",
+        do=f"Make the files anew with `{_MAKE}`, or fetch them again.",
+    )
+
+
+def _text(path: Path):
+    """The file's bytes, decompressed where its name ends in .zst."""
+    if path.suffix != ".zst":
+        return path.open("rb")
+    import pyarrow
+
+    return io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"))
