@@ -172,12 +172,12 @@ def track_scores(
 def _matching(model: SequenceModel, wanted: str) -> list[int]:
     """Numbers of the tracks that `wanted` asks for."""
     descriptions = model.tracks["description"].astype(str)
+    found = f"no track of {len(descriptions):,} that it fits"
     try:
-        chosen = descriptions.str.contains("" if wanted == "all" else wanted, regex=True)
+        fits = re.compile("" if wanted == "all" else wanted).search
+        chosen = np.array([fits(text) is not None for text in descriptions])
     except re.error as error:
-        chosen, found = descriptions == "", f"no regular expression ({error})"
-    else:
-        found = f"no track of {len(descriptions):,} that it fits"
+        chosen, found = np.zeros(1, bool), f"no regular expression ({error})"
     if not chosen.any():
         raise HowfarError(
             f"model {model.name}, tracks {wanted!r}",

@@ -78,7 +78,7 @@ _RC = {
     "savefig.facecolor": "white",
     "svg.fonttype": "none",  # text stays text: searchable, testable, readable aloud
     "svg.hashsalt": "howfar",  # the same data give the same bytes
-    "pdf.fonttype": 42,
+    "pdf.fonttype": 3,  # cutting TrueType fonts to size takes longer than drawing the figure
 }
 
 
