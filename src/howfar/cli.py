@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .errors import HowfarError
+from .errors import HowfarError, of_file_system
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -139,14 +139,21 @@ def train(study: StudyOption = "demo") -> None:
 @app.command()
 def sequences(
     reference: Annotated[Path, typer.Option(help="FASTA.")],
-    variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")],
+    variants: Annotated[
+        Path, typer.Option(help="VCF, BCF, PLINK 1 or 2; {chrom} for one file per contig.")
+    ],
     genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")],
     context: Annotated[
         list[int], typer.Option(help="Window length, bp, the TSS at its middle; may be repeated.")
     ],
     samples: Annotated[str, typer.Option(help="Comma-separated; empty: everybody.")] = "",
     alleles: Annotated[str, typer.Option(help="snv, or all (indels too).")] = "snv",
-    unphased: Annotated[str, typer.Option(help="error, dosage or random(SEED).")] = "error",
+    unphased: Annotated[
+        str,
+        typer.Option(
+            help="error, dosage or random(SEED); default: dosage for PLINK 1, else error."
+        ),
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="bgzipped FASTA to write.")] = None,
     checksums: Annotated[Path | None, typer.Option(help="CSV of SHA-256 to write.")] = None,
 ) -> None:
@@ -165,9 +172,9 @@ def sequences(
     from .genes import read_genes
     from .pipeline import describe_warnings
     from .reference import Reference
-    from .variants import VariantFile
+    from .variant_sources import open_variants
 
-    with Reference(reference) as fasta, VariantFile(variants) as file:
+    with Reference(reference) as fasta, open_variants(variants) as file:
         request = writing.Request(
             fasta,
             file,
@@ -175,7 +182,7 @@ def sequences(
             contexts=context,
             variant_sets=[alleles],
             samples=[s for s in samples.split(",") if s] or None,
-            unphased=unphased,
+            unphased=unphased or None,
         )
         if out:
             written = writing.write_fasta(out, request)
@@ -364,7 +371,9 @@ def doctor(
 @bench.command("haplotypes")
 def bench_haplotypes(
     reference: Annotated[Path, typer.Option(help="FASTA.")],
-    variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")],
+    variants: Annotated[
+        Path, typer.Option(help="VCF, BCF, PLINK 1 or 2; {chrom} for one file per contig.")
+    ],
     genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")],
     context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
     alleles: Annotated[str, typer.Option(help="snv or all.")] = "all",
@@ -384,9 +393,9 @@ def bench_inference(
     reference: Annotated[
         Path, typer.Option(help="FASTA; the default is made by `howfar simulate --study region`.")
     ] = Path("results/region/data/chr20_1Mb.fa"),
-    variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")] = Path(
-        "results/region/data/chr20_1Mb.vcf.gz"
-    ),
+    variants: Annotated[
+        Path, typer.Option(help="VCF, BCF, PLINK 1 or 2; {chrom} for one file per contig.")
+    ] = Path("results/region/data/chr20_1Mb.vcf.gz"),
     genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")] = Path(
         "results/region/data/genes.csv"
     ),
@@ -593,12 +602,17 @@ def _load(name: str):
 
 
 def main() -> None:
-    """Entry point: a HowfarError ends in one message and exit status 2, no traceback."""
+    """Entry point: a HowfarError ends in one message and exit status 2, no traceback.
+
+    So does what the file system refuses: a full disk, a folder that can't be written.
+    """
     try:
         app()
-    except HowfarError as error:
+    except (HowfarError, OSError) as error:
+        if isinstance(error, OSError):
+            error = of_file_system(error)
         width = shutil.get_terminal_size().columns
-        Console(stderr=True, width=width, soft_wrap=True).print(
+        Console(stderr=True, width=width, soft_wrap=True, emoji=False).print(
             f"howfar: {error}", markup=False, highlight=False
         )
         sys.exit(2)
