@@ -185,6 +185,18 @@ def study_names() -> list[str]:
     return [name for name in found if name != "template"]
 
 
+class _NoRepeats(yaml.SafeLoader):
+    """YAML in which a key that occurs twice is an error, not the last value."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                mark = node.value[i][0].start_mark
+                raise yaml.MarkedYAMLError(problem=f"key {key!r} twice", problem_mark=mark)
+        return super().construct_mapping(node, deep)
+
+
 def load_study(name: str) -> Study:
     """The study of that name, checked; errors name the file and the key."""
     path = study_file(name)
@@ -196,8 +208,8 @@ def load_study(name: str) -> Study:
             do="Correct the name, or copy data/studies/template.yaml and fill it in.",
         )
     try:
-        return Study.model_validate(yaml.safe_load(path.read_text()))
-    except yaml.YAMLError as error:
+        return Study.model_validate(yaml.load(path.read_text(), _NoRepeats))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         raise HowfarError(
             f"{path}, line {mark.line + 1 if mark else '?'}",
