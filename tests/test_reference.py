@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 
@@ -146,8 +147,37 @@ def test_files_that_are_no_fasta(tmp_path):
         Reference(write(tmp_path, ">1\nACGT\n>1\nACGT\n", "twice.fa"))
     plain = write(tmp_path, ">1\nACGT\n", "plain.fa")
     packed = tmp_path / "p.fa.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    with pytest.raises(HowfarError, match="found a compressed file, not by bgzip.*gunzip"):
+        Reference(packed)
+
+
+def test_a_bgzipped_fasta_reads_the_same_whatever_index_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    text = ">a words\n" + "ACGTRacgtn\n" * 9000 + ">b\nTTTT\n"
+    plain = write(tmp_path, text)
+    packed = tmp_path / "p.fa.gz"
     pysam.tabix_compress(str(plain), str(packed))
-    with pytest.raises(HowfarError, match="found a compressed file.*gunzip"):
+    (tmp_path / "p.fa.gz.fai").write_text("z\t3\t0\t3\t4\n")
+    before = sorted(tmp_path.glob("p.*"))
+    with Reference(plain) as one, Reference(packed) as two:
+        assert one.contigs == two.contigs == {"a": 90000, "b": 4}
+        for start, end in [(-5, 20), (65270, 65300), (89990, 90010)]:
+            interval = Interval("chra", start, end)
+            assert (one.fetch(interval) == two.fetch(interval)).all()
+        assert one.counts == two.counts
+    assert sorted(tmp_path.glob("p.*")) == before
+
+
+def test_a_bgzipped_fasta_that_was_cut_or_is_none_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    packed = tmp_path / "p.fa.gz"
+    pysam.tabix_compress(str(write(tmp_path, ">a\n" + "ACGT\n" * 9000)), str(packed), force=True)
+    packed.write_bytes(packed.read_bytes()[:-30])
+    with pytest.raises(HowfarError, match="cut short"):
+        Reference(packed)
+    pysam.tabix_compress(str(write(tmp_path, "a\tb\n")), str(packed), force=True)
+    with pytest.raises(HowfarError, match="instead of '>'"):
         Reference(packed)
 
 

@@ -7,6 +7,7 @@ read-only folder works and a stale index does no harm.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import shutil
@@ -18,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 import pyfaidx
+import pysam
 
+from .bgzf import check_whole, is_bgzf
 from .errors import HowfarError
 from .intervals import Interval
 
@@ -61,27 +64,40 @@ def match_contig(name: str, available: Iterable[str], where: str) -> str:
 
 
 class Reference:
-    """Sequence of a FASTA file, read through pyfaidx.
+    """Sequence of a FASTA file, read through pyfaidx, or through htslib where it is bgzipped.
 
-    `path` is a FASTA that is not compressed. `counts` collects what was put right on the way:
-    'ambiguous bases read as N' and 'stale index ignored'.
+    `path` is a FASTA file, plain or compressed by bgzip. `counts` collects what was put right on
+    the way: 'ambiguous bases read as N' and 'stale index ignored'.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.counts: Counter[str] = Counter()
         _check_readable(self.path)
+        self._fasta = self._packed() if is_bgzf(self.path) else self._plain()
+        self._lengths = dict(zip(self._fasta.references, self._fasta.lengths, strict=True))
+        if not self._lengths:
+            raise _not_fasta(self.path, "no sequence")
+
+    def _plain(self) -> _Plain:
         index, stale = _find_index(self.path)
         self.counts["stale index ignored"] += stale
         try:
-            self._fasta = pyfaidx.Fasta(
-                str(self.path), indexname=str(index), as_raw=True, rebuild=False
+            return _Plain(
+                pyfaidx.Fasta(str(self.path), indexname=str(index), as_raw=True, rebuild=False)
             )
         except (pyfaidx.IndexNotFoundError, pyfaidx.FastaIndexingError, ValueError) as error:
             raise _not_fasta(self.path, str(error)) from error
-        self._lengths = {name: len(self._fasta[name]) for name in self._fasta.keys()}  # noqa: SIM118
-        if not self._lengths:
-            raise _not_fasta(self.path, "no sequence")
+
+    def _packed(self) -> pysam.FastaFile:
+        check_whole(self.path)
+        fai, gzi = _packed_indexes(self.path)
+        try:
+            return pysam.FastaFile(
+                str(self.path), filepath_index=str(fai), filepath_index_compressed=str(gzi)
+            )
+        except (OSError, ValueError) as error:
+            raise _not_fasta(self.path, str(error)) from error
 
     def __enter__(self) -> Reference:
         return self
@@ -118,7 +134,7 @@ class Reference:
         window = np.full(len(interval), _N, np.uint8)
         if start == end:
             return window
-        raw = np.frombuffer(self._fasta[name][start:end].encode("latin-1"), np.uint8)
+        raw = np.frombuffer(self._fasta.fetch(name, start, end).encode("latin-1"), np.uint8)
         if len(raw) != end - start:
             raise _not_fasta(self.path, f"{len(raw)} of {end - start} bases of {name}")
         window[start - interval.start : end - interval.start] = self._clean(raw, name, start)
@@ -140,6 +156,20 @@ class Reference:
         return clean
 
 
+class _Plain:
+    """pyfaidx with the names of `pysam.FastaFile`."""
+
+    def __init__(self, fasta: pyfaidx.Fasta) -> None:
+        self._fasta = fasta
+        self.close = fasta.close
+        self.references = list(fasta.keys())
+        self.lengths = [len(fasta[name]) for name in self.references]
+
+    def fetch(self, name: str, start: int, end: int) -> str:
+        """Bases of a contig, 0-based half-open, as the file has them."""
+        return self._fasta[name][start:end]
+
+
 def _not_fasta(path: Path, found: str) -> HowfarError:
     return HowfarError(
         str(path),
@@ -159,13 +189,16 @@ def _check_readable(path: Path) -> None:
         )
     with path.open("rb") as handle:
         start = handle.read(2)
-    if start == b"\x1f\x8b":
+    if start == b"\x1f\x8b" and not is_bgzf(path):
         raise HowfarError(
             str(path),
-            found="a compressed file",
-            expected="a FASTA file that is not compressed, as windows are read by position",
+            found="a compressed file, not by bgzip",
+            expected="a FASTA file that is plain or bgzipped, as windows are read by position",
             do=f"Run `gunzip -k {path.name}` and name the new file.",
         )
+    if start == b"\x1f\x8b":
+        with gzip.open(path) as handle:
+            start = handle.read(2)
     if start[:1] != b">":
         raise _not_fasta(path, f"a file that starts with {start!r} instead of '>'")
 
@@ -207,6 +240,29 @@ def _find_index(path: Path) -> tuple[Path, int]:
         _make_index(path, index, beside if fits else None)
     os.utime(index)  # pyfaidx takes an index older than its FASTA for a stale one
     return index, stale
+
+
+def _packed_indexes(path: Path) -> tuple[Path, Path]:
+    """(.fai, .gzi) of a bgzipped FASTA, made in the cache folder when it is first read.
+
+    Those beside it are not used, as nothing shows cheaply that they belong to it.
+    """
+    status = path.stat()
+    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
+    name = hashlib.sha256(key.encode()).hexdigest()[:32]
+    made = tuple(_cache_folder() / f"{name}{end}" for end in (".gz.fai", ".gz.gzi"))
+    if not all(index.is_file() for index in made):
+        parts = [index.with_name(f"{index.name}.{os.getpid()}.part") for index in made]
+        try:
+            pysam.faidx(
+                str(path), "--fai-idx", str(parts[0]), "--gzi-idx", str(parts[1]),
+                catch_stdout=False,
+            )  # fmt: skip
+        except pysam.SamtoolsError as error:
+            raise _not_fasta(path, str(error)) from error
+        for part, index in zip(parts, made, strict=True):
+            os.replace(part, index)
+    return made
 
 
 def _make_index(path: Path, index: Path, known: Path | None) -> None:
