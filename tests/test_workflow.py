@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import yaml
 
 from howfar import tables, workflow
 from howfar.errors import HowfarError
-from howfar.study import study_file, study_names
+from howfar.study import load_study, study_file, study_names
 
 RUN = "demo-cage-a"
 
@@ -134,3 +135,9 @@ def test_plans_without_files_ask_for_nothing_impossible(name, tmp_path):
 @pytest.mark.parametrize("step", workflow.CODE)
 def test_each_step_names_package_files_that_exist(step):
     assert workflow.code(step)
+
+
+def test_shards_are_jobs_of_their_own(tmp_path, capfd):
+    assert workflow.run(["demo"], tmp_path, shards=3, extra=["--dry-run"]) == 0
+    planned = re.search(r"^predict_shard +(\d+)$", capfd.readouterr().out, re.MULTILINE)
+    assert int(planned[1]) == 3 * len(load_study("demo").runs)

@@ -201,6 +201,7 @@ def predict(
     gene: Annotated[str, typer.Option(help="One gene (id or name), all people.")] = "",
     chrom: Annotated[str, typer.Option(help="Genes of one contig, all people.")] = "",
     csv: Annotated[Path | None, typer.Option(help="Also write gene x person values here.")] = None,
+    shard: Annotated[str, typer.Option(help="I/N: every N-th gene from the I-th on.")] = "1/1",
 ) -> None:
     """Predict expression from each person's two haplotypes. Finished genes are kept."""
     from .pipeline import predict as run_all
@@ -214,6 +215,19 @@ def predict(
         gene=gene or None,
         chrom=chrom or None,
         csv=csv,
+        shard=_shard(shard),
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise HowfarError(
+        "howfar predict, --shard",
+        found=f"{text!r}",
+        expected="I/N with I from 1 to N, such as 2/4",
+        do="Correct --shard.",
     )
 
 
@@ -304,6 +318,9 @@ def run(
         bool, typer.Option("--dry-run", help="Estimate forward passes, hours and disk; run none.")
     ] = False,
     profile: Annotated[str, typer.Option(help="A Snakemake profile (a cluster, say).")] = "",
+    shards: Annotated[
+        int, typer.Option(min=1, help="Jobs that share the genes of each run (several GPUs, say).")
+    ] = 1,
 ) -> None:
     """All steps of a study; a run that was cut off goes on where it stopped."""
     from . import pipeline, workflow
@@ -318,7 +335,8 @@ def run(
     if not every:
         pipeline.require(names, _State.results)
     extra = ["--profile", profile] if profile else []
-    raise typer.Exit(workflow.run(names, _State.results, cores=cores, target=to, extra=extra))
+    status = workflow.run(names, _State.results, cores=cores, target=to, shards=shards, extra=extra)
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -500,7 +518,7 @@ def effects(
 def eqtl(
     study: StudyOption = "demo",
     covariates: Annotated[
-        Path | None, typer.Option(help="Covariates in rows, samples in columns (FastQTL's).")
+        Path | None, typer.Option(help="Covariates by sample (FastQTL's file, say).")
     ] = None,
     populations: Annotated[
         bool | None, typer.Option(help="The sample table's populations as covariates.")
@@ -560,7 +578,7 @@ def preprocess(
     ],
     out: Annotated[Path, typer.Argument(help="File to write: .csv, .tsv or .bed, also .gz.")],
     covariates: Annotated[
-        Path | None, typer.Option(help="Covariates in rows, samples in columns.")
+        Path | None, typer.Option(help="Covariates by sample, either way round.")
     ] = None,
     genotype_pcs: Annotated[
         Path | None, typer.Option(help="Genotype components, laid out alike.")

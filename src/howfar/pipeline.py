@@ -88,18 +88,19 @@ def predict(
     gene: str | None = None,
     chrom: str | None = None,
     csv: Path | None = None,
+    shard: tuple[int, int] = (1, 1),
 ) -> None:
     """Predict the chosen runs, print what was counted, and write `csv` if asked for.
 
-    Without a restriction to one person, gene or contig, the single variants of the genes under the
-    study's key `effects` are predicted too.
+    `shard`: see `predict.predict`. Without a restriction to some people or genes, the single
+    variants of the genes under the study's key `effects` are predicted too.
     """
     from . import predict as prediction
 
     frames = []
     for each in chosen_runs(study, run, model):
         store, cohort, genes = prediction.predict(
-            study, each, results, gene=gene, chrom=chrom, sample=sample
+            study, each, results, gene=gene, chrom=chrom, sample=sample, shard=shard
         )
         print(f"{each.id}: {len(genes)} genes x {len(cohort.samples)} people in {store.path.name}")
         print(describe_warnings(cohort.warnings), end="")
@@ -108,7 +109,7 @@ def predict(
             people.insert(0, "reference", reference)
             people.insert(0, "run_id", each.id)
             frames.append(people)
-        if study.effects and not (sample or gene or chrom):
+        if study.effects and not (sample or gene or chrom or shard[1] > 1):
             effects(study, results, run=each.id, genes=study.effects)
     if csv:
         pd.concat(frames).rename_axis("gene_id").to_csv(csv)

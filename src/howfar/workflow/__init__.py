@@ -133,11 +133,12 @@ def run(
     *,
     cores: int = 2,
     target: str = "tables",
+    shards: int = 1,
     extra: Sequence[str] = (),
 ) -> int:
     """Run the workflow for `studies` up to `target` (tables, notebooks or book).
 
-    Finished steps are kept; a step that was cut off is taken up where it stopped. Returns
+    `shards` splits the genes of each run into as many jobs. Finished steps are kept; a step that was cut off is taken up where it stopped. Returns
     Snakemake's exit status. `extra` goes to Snakemake as it is (a cluster profile, say).
     """
     results = Path(results).resolve()
@@ -145,7 +146,7 @@ def run(
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
         *("--directory", str(results), "--cores", str(cores)),
-        *("--config", f"results={results}", f"studies={','.join(studies)}"),
+        *("--config", f"results={results}", f"studies={','.join(studies)}", f"shards={shards}"),
         *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
         *(*extra, "--", target),
     ]
