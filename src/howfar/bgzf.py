@@ -18,6 +18,7 @@ from pathlib import Path
 import pysam
 
 from .errors import HowfarError
+from .index_check import index_belongs
 from .project import results_root
 
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -101,11 +102,13 @@ def indexed(path: Path) -> Path:
     age = path.stat().st_mtime
     beside = [path.with_name(path.name + end) for end in (".csi", ".tbi")]
     there = [index for index in beside if index.is_file()]
-    if packed and there and all(index.stat().st_mtime >= age for index in there):
+    fresh = packed and there and all(index.stat().st_mtime >= age for index in there)
+    if fresh and all(index_belongs(path, index) for index in there):
         return path
     made = _place(path) / (path.name if packed else f"{path.name}.gz")
     if not made.with_name(f"{made.name}.csi").is_file():
         why = "is older than the file" if there and packed else "is not there"
+        why = "does not fit the file" if fresh else why
         warnings.warn(
             f"{path}: the index {why}; one was made at {made.parent}"
             + ("" if packed else ", with a bgzipped copy of the file"),

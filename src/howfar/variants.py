@@ -36,6 +36,8 @@ _IUPAC = {
     for pair, code in {"AG": "R", "CT": "Y", "CG": "S", "AT": "W", "GT": "K", "AC": "M"}.items()
 }
 _RESOLVED = re.compile(rb"[ACGTN]+")
+# What may be an ALT: bases (IUPAC codes too, which are left out), '*', symbolic, a breakend.
+_ALLELE = re.compile(rb"[ACGTNRYSWKMBDHVU]+|\*|<[^<>\s]+>|.*[\[\]].*|\.[A-Z]*|[A-Z]+\.")
 
 
 @dataclass
@@ -569,6 +571,14 @@ def kept_alleles(
             found=f"{len(names)} alleles",
             expected=f"at most {_MAX_ALLELES}",
             do="Split the record with `bcftools norm -m-`.",
+        )
+    odd = next((a for a in names[1:] if not _ALLELE.fullmatch(a)), None)
+    if odd is not None:
+        raise HowfarError(
+            where,
+            found=f"the allele {odd[:20].decode(errors='replace')!r}",
+            expected="bases, '*', a symbolic allele (<DEL>) or a breakend",
+            do="Repair the record, or leave it out.",
         )
     if not resolved:
         return None

@@ -1,0 +1,835 @@
+"""The inputs that `inputs.page` runs: good ones of every common kind, and what goes wrong."""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from collections.abc import Callable
+
+import pysam
+
+from .inputs import Input
+from .inputs_cohort import Files, bed_text
+
+INPUTS: list[Input] = []
+Commands = list[list[str]]
+
+
+def _good(kind: str, title: str, says: str = "") -> Callable:
+    return _entry(kind, title, True, says)
+
+
+def _bad(kind: str, title: str, says: str) -> Callable:
+    return _entry(kind, title, False, says)
+
+
+def _entry(kind: str, title: str, good: bool, says: str) -> Callable:
+    def add(prepare: Callable[[Files], Commands]) -> Callable:
+        INPUTS.append(Input(kind, title, prepare, good, says))
+        return prepare
+
+    return add
+
+
+def _text(kind: str, name: str, rows: list[tuple[str, str | bytes, str]], use: Callable) -> None:
+    """Bad inputs that are one file written anew: (title, text, what the message says)."""
+    for title, text, says in rows:
+        _bad(kind, title, says)(lambda f, text=text: (f.put(name, text), use(f, name))[1])
+
+
+# --- genotypes -------------------------------------------------------------------------------
+
+
+@_good("genotypes", "bgzipped VCF with TBI index", "6 haplotype|36 haplotype")
+def _(f: Files) -> Commands:
+    return f.sequences()
+
+
+@_good("genotypes", "bgzipped VCF with CSI index", "36 haplotype")
+def _(f: Files) -> Commands:
+    (f.folder / "variants.vcf.gz.tbi").unlink()
+    pysam.tabix_index(str(f.folder / "variants.vcf.gz"), preset="vcf", csi=True)
+    return f.sequences()
+
+
+@_good("genotypes", "BCF with CSI index", "36 haplotype")
+def _(f: Files) -> Commands:
+    source = pysam.VariantFile(str(f.folder / "variants.vcf.gz"))
+    with source, pysam.VariantFile(str(f.folder / "v.bcf"), "wb", header=source.header) as out:
+        for record in source:
+            out.write(record)
+    pysam.tabix_index(str(f.folder / "v.bcf"), preset="bcf", csi=True)
+    return f.sequences(variants="v.bcf")
+
+
+@_good("genotypes", "contigs named with `chr` in the VCF, without in the FASTA", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.vcf(lambda text: text.replace("\n20\t", "\nchr20\t").replace("ID=20", "ID=chr20"))
+    return f.sequences()
+
+
+@_good("genotypes", "missing, half and haploid calls", "haploid calls: 116\n.*missing calls: 116")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:9], ".|.", "1|.", "1", *r[12:]] for r in rows])
+    return [[*f.sequences()[0]]]
+
+
+@_good("genotypes", "symbolic and star alleles", "star alleles: ")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:4], "<DEL>,*" if i % 5 == 0 else r[4], *r[5:]]
+                            for i, r in enumerate(rows)])  # fmt: skip
+    return f.sequences("--alleles", "all")
+
+
+@_good("genotypes", "two records at one position", "duplicate positions: ")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [row for r in rows for row in (r, r)])
+    return f.sequences()
+
+
+@_good("genotypes", "a few REF that are not the FASTA's, below the limit",
+       "REF mismatches: 2")  # fmt: skip
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [_other_ref(r) if i == 19 else r for i, r in enumerate(rows)])
+    f.settings(cohort__max_ref_mismatch=0.5)
+    return f.predict()
+
+
+@_good("genotypes", "unphased calls, `unphased: dosage`", "unphased calls: ")
+def _(f: Files) -> Commands:
+    f.vcf(lambda text: text.replace("|", "/"))
+    return f.sequences("--unphased", "dosage")
+
+
+@_good("genotypes", "unphased calls, `unphased: random(1)`", "unphased calls: ")
+def _(f: Files) -> Commands:
+    f.vcf(lambda text: text.replace("|", "/"))
+    f.settings(cohort__unphased="random(1)")
+    return f.predict()
+
+
+def _other_ref(row: list[str]) -> list[str]:
+    ref = {"A": "C", "C": "G", "G": "T", "T": "A"}[row[3][0]]
+    alt = {"A": "G", "C": "A", "G": "A", "T": "C"}[ref]
+    return [*row[:3], ref, alt, *row[5:]]
+
+
+@_bad("genotypes", "no such file", "no such file")
+def _(f: Files) -> Commands:
+    return f.sequences(variants="absent.vcf.gz")
+
+
+@_bad("genotypes", "bgzipped VCF cut short", "cut short|truncated|not whole")
+def _(f: Files) -> Commands:
+    f.vcf()
+    f.cut("variants.vcf.gz", 0.6)
+    return f.sequences()
+
+
+@_bad("genotypes", "bgzipped VCF without its last block", "cut short|truncated|end-of-file")
+def _(f: Files) -> Commands:
+    data = (f.folder / "variants.vcf.gz").read_bytes()
+    f.put("v.vcf.gz", data[:-28])
+    shutil.copy(f.folder / "variants.vcf.gz.tbi", f.folder / "v.vcf.gz.tbi")
+    return f.sequences(variants="v.vcf.gz")
+
+
+@_bad("genotypes", "VCF compressed by gzip instead of bgzip", "gzip|bgzip")
+def _(f: Files) -> Commands:
+    data = gzip.decompress((f.folder / "variants.vcf.gz").read_bytes())
+    f.put("variants.vcf.gz", gzip.compress(data, mtime=0))
+    return f.sequences()
+
+
+@_good("genotypes", "index of another file: one is made", "36 haplotype windows")
+def _(f: Files) -> Commands:
+    other = (f.folder / "variants.vcf.gz.tbi").read_bytes()
+    notes = "".join(f"##note{i}={i * 7919 % 1_000_003}\n" for i in range(9_000))
+    f.vcf(lambda text: text.replace("##contig", f"{notes}##contig"), index=False)
+    f.put("variants.vcf.gz.tbi", other)
+    return f.sequences()
+
+
+@_good("genotypes", "damaged index: one is made", "36 haplotype windows")
+def _(f: Files) -> Commands:
+    f.put("variants.vcf.gz.tbi", b"\x1f\x8bnot an index")
+    return f.sequences()
+
+
+@_bad("genotypes", "records that are not sorted", "sorted|order")
+def _(f: Files) -> Commands:
+    index = (f.folder / "variants.vcf.gz.tbi").read_bytes()
+    f.vcf(lambda text: _reversed(text), index=False)
+    f.put("variants.vcf.gz.tbi", index)
+    return f.sequences()
+
+
+def _reversed(text: str) -> str:
+    lines = text.splitlines()
+    head = [line for line in lines if line.startswith("#")]
+    return "\n".join([*head, *reversed(lines[len(head) :])]) + "\n"
+
+
+@_bad("genotypes", "another genome build", "records whose REF differs")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [_other_ref(r) for r in rows])
+    return f.sequences()
+
+
+@_bad("genotypes", "one REF in ten that is not the FASTA's", "records whose REF differs")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [_other_ref(r) if i % 10 == 0 else r for i, r in enumerate(rows)])
+    return f.predict()
+
+
+@_bad("genotypes", "a contig under another name", "no such contig")
+def _(f: Files) -> Commands:
+    f.vcf(
+        lambda text: text.replace("\n20\t", "\nNC_000020.11\t").replace("ID=20", "ID=NC_000020.11")
+    )
+    return f.sequences()
+
+
+@_bad("genotypes", "unphased calls", "without phase")
+def _(f: Files) -> Commands:
+    f.vcf(lambda text: text.replace("|", "/"))
+    return f.sequences()
+
+
+@_bad("genotypes", "calls of three alleles", "3 alleles")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:9], "0|1|1", *r[10:]] for r in rows])
+    return f.sequences()
+
+
+@_bad("genotypes", "a call of an allele that the record lacks", "allele")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:9], "0|5", *r[10:]] for r in rows])
+    return f.sequences()
+
+
+@_bad("genotypes", "an ALT that is no sequence", "found the allele '\\?'")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:4], "?", *r[5:]] for r in rows])
+    return f.sequences()
+
+
+@_bad("genotypes", "a record with fewer calls than people", "")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [r[:-1] if i == 19 else r for i, r in enumerate(rows)])
+    return f.sequences()
+
+
+@_bad("genotypes", "a call that is no number", "")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:9], "A|C", *r[10:]] for r in rows])
+    return f.sequences()
+
+
+@_bad("genotypes", "sites without people", "no genotypes")
+def _(f: Files) -> Commands:
+    f.vcf(lambda text: "".join("\t".join(row.split("\t")[:8]) + "\n" for row in text.splitlines()))
+    return f.sequences()
+
+
+@_bad("genotypes", "no FORMAT field GT or DS", "no genotypes")
+def _(f: Files) -> Commands:
+    f.vcf(lambda text: text.replace("ID=GT", "ID=XX").replace("\tGT\t", "\tXX\t"))
+    return f.sequences()
+
+
+@_bad("genotypes", "a person twice in the header", "differ|twice|[Dd]uplicate")
+def _(f: Files) -> Commands:
+    f.vcf(lambda text: text.replace("\tP2\t", "\tP1\t", 1))
+    return f.sequences()
+
+
+@_bad("genotypes", "no record at all in the file", "no such contig|no record")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [])
+    f.vcf(lambda text: "".join(line + "\n" for line in text.splitlines()
+                               if line.startswith("#") and "contig" not in line))  # fmt: skip
+    return f.sequences()
+
+
+_text("genotypes", "variants.vcf.gz", [
+    ("an empty file", b"", "variants.vcf.gz"),
+    ("a web page saved under the file's name", b"<!DOCTYPE html><html>404</html>", ""),
+], lambda f, name: f.sequences(variants=name))  # fmt: skip
+
+
+@_good("genotypes", "a gene without a variant in its window", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [r for r in rows if not 850 < int(r[1]) < 1150])
+    return f.sequences()
+
+
+# --- reference -------------------------------------------------------------------------------
+
+
+@_good("reference", "lower-case bases, IUPAC letters, and no index", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.change("reference.fa", r"^[ACGT]{60}\Z|^[ACGT]+$", lambda m: m.group().lower(), count=0)
+    f.change("reference.fa", r"\A(>20\n(?:[a-z]+\n){15}[a-z]{9})[acgt]", r"\1R")
+    return f.sequences()
+
+
+@_good("reference", "an index that belongs to another FASTA", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.put("reference.fa.fai", "20\t900\t4\t50\t51\n")
+    return f.sequences()
+
+
+_text("reference", "reference.fa", [
+    ("an empty file", "", "instead of '>'"),
+    ("no FASTA file", "chrom,bases\n20,ACGT\n", "instead of '>'"),
+    ("compressed", gzip.compress(b">20\nACGT\n", mtime=0), "a compressed file"),
+    ("a contig twice", ">20\nACGT\n>20\nACGT\n", "reference.fa"),
+    ("lines of unequal length", ">20\nACGT\nAC\nACGT\n", "lines of equal length"),
+    ("a contig without bases", ">20\n", "0 bp long"),
+    ("another contig", ">21\nACGTACGT\n", "no such contig"),
+], lambda f, name: f.sequences())  # fmt: skip
+
+
+@_bad("reference", "no such file", "no such file")
+def _(f: Files) -> Commands:
+    return f.sequences(reference="absent.fa")
+
+
+@_bad("reference", "letters beyond the IUPAC codes", "the byte b'J'")
+def _(f: Files) -> Commands:
+    f.change("reference.fa", r"\A(>20\n(?:[A-Z]+\n){16}[A-Z]{9})[ACGT]", r"\1J")
+    return f.sequences()
+
+
+@_bad("reference", "more N than the stated share of a window", "a share of 1.00 of N")
+def _(f: Files) -> Commands:
+    f.change("reference.fa", r"^[ACGT]+$", lambda m: "N" * len(m.group()), count=0)
+    f.settings(cohort__max_ref_mismatch=1.0)
+    return f.predict()
+
+
+# --- gene tables -----------------------------------------------------------------------------
+
+
+def _gtf(line: str = "", kind: str = "gene") -> str:
+    rows = ["##description: made up"]
+    for gene, name, tss, strand in Files.GENES:
+        low, high = (tss, tss + 400) if strand == "+" else (tss - 400, tss)
+        given = f'gene_id "{gene}"; gene_name "{name}";'
+        inner = (low + 10, high) if strand == "+" else (low, high - 10)
+        for feature, (a, b), more in (
+            (kind, (low, high), ""),
+            (
+                "transcript",
+                inner,
+                f' transcript_id "T{tss}"; tag "basic"; tag "Ensembl_canonical";',
+            ),
+        ):
+            rows.append("\t".join(["chr20", "made", feature, f"{a}", f"{b}", ".", strand, ".",
+                                   given + more]))  # fmt: skip
+    return "\n".join([*rows, *filter(None, [line])]) + "\n"
+
+
+def _gff3() -> str:
+    rows = ["##gff-version 3"]
+    for gene, name, tss, strand in Files.GENES:
+        low, high = (tss, tss + 400) if strand == "+" else (tss - 400, tss)
+        rows.append("\t".join(["20", "made", "gene", f"{low}", f"{high}", ".", strand, ".",
+                               f"ID=gene:{gene};Name={name};gene_id={gene}"]))  # fmt: skip
+    return "\n".join(rows) + "\n"
+
+
+def _bed_genes() -> str:
+    rows = [("20", tss - 1, tss, gene, 0, strand) for gene, _, tss, strand in Files.GENES]
+    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+
+
+for _title, _name, _content in [
+    ("GTF", "genes.gtf", _gtf()),
+    ("GTF, compressed", "genes.gtf.gz", _gtf()),
+    ("GFF3", "genes.gff3", _gff3()),
+    ("BED with strands", "genes.bed", _bed_genes()),
+    ("TSV", "genes.tsv", "chrom\tgene_id\tname\tstrand\ttss\nchr20\tG\t\t-\t700\n"),
+]:
+    _good("genes", _title, "haplotype windows")(
+        lambda f, n=_name, c=_content: (f.put(n, c), f.sequences(genes=n))[1]
+    )
+
+
+@_good("genes", "GTF, `tss: canonical`", "letters: 3 genes x 6 people")
+def _(f: Files) -> Commands:
+    f.put("genes.gtf.gz", _gtf())
+    f.settings(cohort__genes=f.folder / "genes.gtf.gz", cohort__tss="canonical")
+    return f.predict()
+
+
+@_good("genes", "versions stripped from gene ids of all files", "letters: 3 genes")
+def _(f: Files) -> Commands:
+    f.change("genes.csv", r"(ENSG\d+)\.\d", r"\1.9", count=0)
+    f.settings(cohort__gene_versions="strip")
+    return f.predict()
+
+
+_HEAD = "gene_id,name,chrom,tss,strand\n"
+_text("genes", "genes.csv", [
+    ("an empty file", "", "the columns"),
+    ("a header alone", _HEAD, "no gene"),
+    ("no header", "G,G,20,1000,+\n", "the columns G, G, 20"),
+    ("no column for the strand", "gene_id,name,chrom,tss\nG,G,20,1000\n", "strand"),
+    ("a strand of 1", _HEAD + "G,G,20,1000,1\n", "line 2: found strand '1'"),
+    ("a TSS of 1000.5", _HEAD + "G,G,20,1000.5,+\n", "line 2: found TSS '1000.5'"),
+    ("a TSS of 0", _HEAD + "G,G,20,0,+\n", "line 2: found TSS 0"),
+    ("a TSS beyond the contig's end", _HEAD + "G,G,20,9000,+\n", "9,000|9000"),
+    ("a contig the reference lacks", _HEAD + "G,G,21,1000,+\n", "no such contig"),
+    ("a gene id twice", _HEAD + "G,A,20,1000,+\nG,B,20,1100,+\n", "line 3: found gene id G"),
+    ("a name twice", _HEAD + "G,A,20,1000,+\nH,A,20,1100,+\n", "name.s. A more than once"),
+    ("a cell too few", _HEAD + "G,A,20,1000\n", "no value for strand"),
+    ("a cell too many", _HEAD + "G,A,20,1000,+,x\n", "more values than columns"),
+    ("Latin-1 text", (_HEAD + "G,Gén,20,1000,+\n").encode("latin-1"), "unreadable"),
+], lambda f, name: f.sequences())  # fmt: skip
+_text("genes", "genes.bed", [
+    ("BED without strands", "20\t999\t1000\tG\n", "line 1: found 4 columns"),
+    ("BED with start after end", "20\t1000\t999\tG\t0\t+\n", "line 1: found 20:1000-999"),
+], lambda f, name: f.sequences(genes=name))  # fmt: skip
+_text("genes", "genes.gtf", [
+    ("GTF with a row cut short", _gtf("20\tmade\tgene\t1"), "line 8: found 4 columns"),
+    ("GTF without gene records", _gtf(kind="exon"), "no gene"),
+    ("GTF with a gene without an id", _gtf("20\tm\tgene\t1\t9\t.\t+\t.\tID=G"), "line 8"),
+], lambda f, name: f.sequences(genes=name))  # fmt: skip
+_text("genes", "genes.gtf.gz", [
+    ("GTF, compressed, cut short", gzip.compress(_gtf().encode(), mtime=0)[:90], "unreadable"),
+], lambda f, name: f.sequences(genes=name))  # fmt: skip
+
+
+@_bad("genes", "versions stripped into duplicates", "once versions are stripped")
+def _(f: Files) -> Commands:
+    f.change("genes.csv", r"ENSG00000000002\.1", "ENSG00000000001.5")
+    f.settings(cohort__gene_versions="strip")
+    return f.predict()
+
+
+@_bad("genes", "`tss: canonical` with a CSV file", "TSS rule 'canonical'")
+def _(f: Files) -> Commands:
+    f.settings(cohort__tss="canonical")
+    return f.predict()
+
+
+@_bad("genes", "a name of no known format", "the name genes.xlsx")
+def _(f: Files) -> Commands:
+    f.put("genes.xlsx", _HEAD)
+    return f.sequences(genes="genes.xlsx")
+
+
+@_bad("genes", "ids that the expression file doesn't have", "no gene id in common")
+def _(f: Files) -> Commands:
+    f.change("genes.csv", r"ENSG", "ENSMUSG", count=0)
+    return f.evaluate()
+
+
+# --- expression ------------------------------------------------------------------------------
+
+
+def _expression(f: Files, name: str) -> Commands:
+    f.settings(cohort__expression=f.folder / name)
+    return f.predict()
+
+
+def _gct(values) -> str:
+    rows = [f"{g}\tx\t" + "\t".join(map(str, values.loc[g])) for g in values.index]
+    head = "Name\tDescription\t" + "\t".join(values.columns)
+    return "\n".join(["#1.2", f"{len(values)}\t{values.shape[1]}", head, *rows]) + "\n"
+
+
+for _title, _name, _write in [
+    ("FastQTL BED", "e.bed", bed_text),
+    ("FastQTL BED, compressed", "e.bed.gz", bed_text),
+    ("GCT 1.2", "e.gct", _gct),
+    ("CSV", "e.csv", lambda v: v.rename_axis("gene").to_csv()),
+    ("TSV, compressed", "e.tsv.gz", lambda v: v.rename_axis("gene").to_csv(sep="\t")),
+]:
+    _good("expression", _title, "letters: 3 genes x 6 people")(
+        lambda f, n=_name, w=_write: (f.put(n, w(f.expression())), _expression(f, n))[1]
+    )
+
+
+@_good("expression", "Parquet", "letters: 3 genes x 6 people")
+def _(f: Files) -> Commands:
+    f.expression().rename_axis("gene_id").to_parquet(f.folder / "e.parquet")
+    return _expression(f, "e.parquet")
+
+
+@_good("expression", "missing values", "missing values of expression: 2")
+def _(f: Files) -> Commands:
+    values = f.expression()
+    values.iloc[0, :2] = float("nan")
+    f.put("e.csv", values.rename_axis("gene").to_csv(na_rep="NA"))
+    return _expression(f, "e.csv")
+
+
+@_good("expression", "a gene with one value for everybody", "one expression value for everybody: 1")
+def _(f: Files) -> Commands:
+    values = f.expression()
+    values.iloc[1] = 3.0
+    f.put("e.csv", values.rename_axis("gene").to_csv())
+    _expression(f, "e.csv")
+    return f.evaluate()
+
+
+@_good("expression", "a gene of the gene table that it lacks", "genes without expression: 1")
+def _(f: Files) -> Commands:
+    f.put("e.csv", f.expression().iloc[:2].rename_axis("gene").to_csv())
+    _expression(f, "e.csv")
+    return f.evaluate()
+
+
+_ROW = "gene,P1,P2,P3,P4,P5,P6\nENSG00000000001.4,1,2,3,4,5,6\n"
+_text("expression", "e.csv", [
+    ("an empty file", "", "an empty file"),
+    ("a header alone", _ROW.splitlines()[0] + "\n", "an empty file"),
+    ("an infinite value", _ROW.replace(",2,", ",inf,"), "line 2, column 3: found an infinite"),
+    ("text in a cell", _ROW.replace(",2,", ",high,"), "line 2, column 3: found 'high'"),
+    ("a row cut short", _ROW + "H,1,2\n", "line 3: found 3 columns"),
+    ("no header", "G,0.5,1.5,2,3,4,5\nH,1,2,3,4,5,6\n", "header line is missing"),
+    ("a person twice", _ROW.replace("P2", "P1"), "1 repeated"),
+    ("a gene twice", _ROW + _ROW.splitlines()[1] + "\n", "1 repeated"),
+    ("people in rows and genes in columns", "person,G\nP1,1\nP2,2\n", "transposed"),
+    ("semicolons between cells", _ROW.replace(",", ";"), "0 samples"),
+    ("a quotation mark without its other half", _ROW.replace(",2,", ',"2,'), "e.csv"),
+], _expression)  # fmt: skip
+_text("expression", "e.bed", [
+    ("BED without its header", "20\t1000\t1001\tG\t1\t2\n", "not '#chr'"),
+    ("BED with start after end",
+     "#chr\tstart\tend\tid\tP1\tP2\n20\t9\t8\tG\t1\t2\n", "line 2: found start '9'"),
+], _expression)  # fmt: skip
+_text("expression", "e.gct", [
+    ("GCT with fewer rows than it says", "#1.2\n2\t1\nName\tDescription\tP1\nG\tx\t1\n",
+     "1 rows of genes"),
+    ("GCT without its version", "Name\tDescription\tP1\nG\tx\t1\n", "#1.2"),
+], _expression)  # fmt: skip
+_text("expression", "e.tsv.gz", [
+    ("compressed, cut short", gzip.compress(_ROW.encode(), mtime=0)[:40], "unreadable"),
+], _expression)  # fmt: skip
+_text("expression", "e.parquet", [
+    ("Parquet, cut short", b"PAR1 and no more", "no readable Parquet"),
+], _expression)  # fmt: skip
+
+
+@_bad("expression", "no such file", "no such file")
+def _(f: Files) -> Commands:
+    return _expression(f, "absent.bed.gz")
+
+
+@_bad("expression", "one person in common with the genotypes", "1 person")
+def _(f: Files) -> Commands:
+    (f.folder / "samples.csv").unlink()
+    f.settings(cohort__samples=None)
+    f.put("e.csv", f.expression()[["P3"]].rename_axis("gene").to_csv())
+    _expression(f, "e.csv")
+    return f.evaluate()
+
+
+@_bad("expression", "nobody in common with the genotypes", "0 common")
+def _(f: Files) -> Commands:
+    f.put("e.csv", f.expression().add_prefix("donor-").rename_axis("gene").to_csv())
+    return _expression(f, "e.csv")
+
+
+# --- people ----------------------------------------------------------------------------------
+
+
+def _map(f: Files, text: str) -> Commands:
+    f.put("e.csv", f.expression().add_prefix("RNA-").rename_axis("gene").to_csv())
+    f.put("map.csv", text)
+    f.settings(cohort__sample_map=f.folder / "map.csv")
+    return _expression(f, "e.csv")
+
+
+_PAIRS = "expression,genotype\n" + "".join(f"RNA-{p},{p}\n" for p in Files.PEOPLE)
+
+
+@_good("people", "a sample map", "letters: 3 genes x 6 people")
+def _(f: Files) -> Commands:
+    return _map(f, _PAIRS)
+
+
+@_good("people", "a sample map that lacks a person", "sample map lacks: 1")
+def _(f: Files) -> Commands:
+    return _map(f, _PAIRS.replace("RNA-P4,P4\n", ""))
+
+
+@_good("people", "a plain list of people", "letters: 3 genes x 4 people")
+def _(f: Files) -> Commands:
+    f.put("people.txt", "P1\nP2\nP4\nP6\n")
+    f.settings(cohort__samples=f.folder / "people.txt")
+    return f.predict()
+
+
+for _title, _content, _says in [
+    ("a sample map without header", _PAIRS.split("\n", 1)[1], "header with the columns"),
+    (
+        "a sample map with its columns swapped",
+        _PAIRS.replace("expression,genotype", "genotype,expression"),
+        "swapped",
+    ),
+    ("a person twice in the sample map", _PAIRS + "RNA-7,P1\n", "line 8: found a sample that"),
+    ("a sample map with an empty cell", _PAIRS + "RNA-7,\n", "line 8: found an empty cell"),
+]:
+    _bad("people", _title, _says)(lambda f, c=_content: _map(f, c))
+
+
+def _listed(f: Files, name: str) -> Commands:
+    f.settings(cohort__samples=f.folder / name)
+    return f.predict()
+
+
+_text("people", "people.txt", [
+    ("a list whose header would be a person", "donor\nP1\nP2\nP3\n", "no genotyped sample"),
+    ("a person twice in the list", "P1\nP2\nP2\n", "1 repeated"),
+    ("a list of other people", "A\nB\n", "0 common"),
+    ("an empty list", "", "an empty file"),
+], _listed)  # fmt: skip
+_text("people", "people.csv", [
+    ("a sample table without header", "P1,X\nP2,Y\n", "no column named 'sample'"),
+    ("a person twice in the sample table", "sample,population\nP1,X\nP1,Y\n", "1 repeated"),
+], _listed)  # fmt: skip
+
+
+@_bad("people", "a list whose first person was taken for a header", "one person too few")
+def _(f: Files) -> Commands:
+    f.put("people.txt", "\n".join(Files.PEOPLE[1:]) + "\n")
+    return _listed(f, "people.txt")
+
+
+@_bad("people", "a person without population", "1 people of 6 without population")
+def _(f: Files) -> Commands:
+    f.change("samples.csv", "P4,Y", "P4,")
+    return f.evaluate()
+
+
+@_bad("people", "`--samples` with somebody the VCF lacks", "1 are not in the file")
+def _(f: Files) -> Commands:
+    return f.sequences("--samples", "P1,NOBODY")
+
+
+@_bad("people", "`--samples` with a person twice", "1 are asked for twice")
+def _(f: Files) -> Commands:
+    return f.sequences("--samples", "P1,P1")
+
+
+@_bad("people", "`--sample` of somebody without expression", "not in every input")
+def _(f: Files) -> Commands:
+    return f.predict("--sample", "NOBODY")
+
+
+# --- study files -----------------------------------------------------------------------------
+
+for _title, _old, _new, _says in [
+    ("a key misspelt", "variants:", "varients:", "key cohort"),
+    ("a value of another type", "null_draws: 100", "null_draws: many", "evaluation.null_draws"),
+    ("a share above its limit", "min_maf: 0.1", "min_maf: 1.5", "min_maf"),
+    ("a key twice", "folds: 2", "folds: 2\n  folds: 3", "key 'folds' twice"),
+    ("text that is not YAML", "^name: tiny", "name: [tiny", "not YAML"),
+    ("an unknown rule for unphased calls", "log_base: null", "unphased: guess", "unphased"),
+    ("a run id with a slash", "id: letters", "id: a/b", "runs.0.id"),
+    (
+        "a transform that leaves bins",
+        "  label: Letters",
+        "  label: Letters\n  transform: [log]",
+        "transform",
+    ),
+    ("a reference that isn't there", "reference.fa", "absent.fa", "the reference file of study"),
+]:
+    _bad("study", _title, _says)(
+        lambda f, o=_old, n=_new: (f.change("study.yaml", o, n), f.predict())[1]
+    )
+
+
+@_bad("study", "no such study", "no such file")
+def _(f: Files) -> Commands:
+    return [["predict", "--study", "nowhere"]]
+
+
+@_bad("study", "an empty study file", "study.yaml")
+def _(f: Files) -> Commands:
+    f.put("study.yaml", "")
+    return f.predict()
+
+
+@_bad("study", "a gene that the gene table lacks", "no gene for gene='FOUR'")
+def _(f: Files) -> Commands:
+    return f.predict("--gene", "FOUR")
+
+
+@_bad("study", "a run that the study lacks", "the runs")
+def _(f: Files) -> Commands:
+    return f.predict("--run", "other")
+
+
+@_bad("study", "an evaluation without predictions", "predictions of 0 genes")
+def _(f: Files) -> Commands:
+    return f.evaluate()[1:]
+
+
+@_bad("study", "no output named", "neither --out nor --checksums")
+def _(f: Files) -> Commands:
+    return [[w for w in f.sequences()[0] if w != "--checksums" and "windows.csv" not in w]]
+
+
+# --- models ----------------------------------------------------------------------------------
+
+
+def _run(f: Files, **keys) -> Commands:
+    f.settings(**{f"runs__{key}": value for key, value in keys.items()})
+    return f.predict()
+
+
+for _title, _keys, _says in [
+    (
+        "a track number with another description",
+        {"tracks": [{"index": 1, "description": "letters G"}]},
+        "the description 'letters C'",
+    ),
+    ("a track number the model lacks", {"tracks": [5]}, "none with that number"),
+    ("a track description the model lacks", {"tracks": ["CAGE"]}, "0 tracks of that description"),
+    ("bins outside the output", {"bins": "centre99"}, "bins from 0 to 7"),
+    ("a rule for bins that doesn't exist", {"bins": "middle"}, "centreK"),
+    ("a model that doesn't exist", {"model": "enformr"}, "no model of that name"),
+    ("an option the model doesn't take", {"options": {"shift": 3}}, "options \\['shift'\\]"),
+    ("values that are not finite", {"options": {"broken": True}}, "not finite"),
+    (
+        "weights that aren't there",
+        {"model": "demo-enformer", "weights": "/nowhere"},
+        "no such file",
+    ),
+]:
+    _bad("model", _title, _says)(lambda f, k=_keys: _run(f, **k))
+
+
+def _weights(f: Files, fitting: bool = False) -> None:
+    """The folder of a very small network's weights; else with tensors of another one."""
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    from .models.enformer import build_network
+
+    hparams = {"dim": 24, "depth": 1, "heads": 2, "target_length": 2, "num_downsamples": 3,
+               "dim_divisible_by": 2, "output_heads": {"human": 2}}  # fmt: skip
+    config = {"hparams": hparams, "context": 256, "bin_size": 128, "units": "made up",
+              "tracks": ["A", "B"], "regions": {}}  # fmt: skip
+    f.put("weights/config.json", json.dumps(config))
+    tensors = {"another.weight": torch.zeros(2, 2)}
+    if fitting:
+        state = build_network(hparams).state_dict()
+        tensors = {k: v.clone() for k, v in state.items() if not k.startswith("_trunk.")}
+    save_file(tensors, f.folder / "weights" / "weights.safetensors")
+
+
+@_bad("model", "weights of another architecture", "another|weights")
+def _(f: Files) -> Commands:
+    _weights(f)
+    return _run(f, model="demo-enformer", weights=f.folder / "weights", tracks=[0])
+
+
+@_bad("model", "weights cut short", "weights")
+def _(f: Files) -> Commands:
+    _weights(f)
+    f.cut("weights/weights.safetensors", 0.5)
+    return _run(f, model="demo-enformer", weights=f.folder / "weights", tracks=[0])
+
+
+# --- plain sequences -------------------------------------------------------------------------
+
+
+def _plain(f: Files, name: str, *more: str) -> Commands:
+    words = ["--model", f"{Files.__module__}:letter_counts", "--fasta", str(f.folder / name)]
+    return [["predict-sequences", *words, "--csv", str(f.folder / "values.csv"), *more]]
+
+
+@_good("sequences", "sequences of the model's length", "2 sequences")
+def _(f: Files) -> Commands:
+    f.put("s.fa", f">a\n{'ACGT' * 64}\n>b\n{'ACGN' * 64}\n")
+    return _plain(f, "s.fa")
+
+
+_text("sequences", "s.fa", [
+    ("a sequence too short", ">a\nACGT\n", "4 bases"),
+    ("a letter that is no base", f">a\n{'ACGJ' * 64}\n", "base 4: found the letter 'J'"),
+    ("a name twice", f">a\n{'ACGT' * 64}\n>a\n{'ACGT' * 64}\n", "used before"),
+    ("FASTQ", "@a\nACGT\n+\nIIII\n", "no FASTA"),
+    ("an empty file", "", "no sequence"),
+], _plain)  # fmt: skip
+
+
+@_bad("sequences", "a word that fits no track", "no track")
+def _(f: Files) -> Commands:
+    f.put("s.fa", f">a\n{'ACGT' * 64}\n")
+    return _plain(f, "s.fa", "--tracks", "liver")
+
+
+@_bad("sequences", "a device that isn't there", "cuda:99")
+def _(f: Files) -> Commands:
+    _weights(f, fitting=True)
+    f.put("s.fa", f">a\n{'ACGT' * 64}\n")
+    words = _plain(f, "s.fa", "--device", "cuda:99", "--weights", str(f.folder / "weights"))[0]
+    return [[("demo-enformer" if "letter_counts" in w else w) for w in words]]
+
+
+# --- results ---------------------------------------------------------------------------------
+
+
+@_good("results", "what a killed run left behind", "")
+def _(f: Files) -> Commands:
+    f.put("results/tiny/tables/.runs.parquet.999999.part", "half a table")
+    return f.evaluate()
+
+
+@_good("results", "predictions of a gene that were cut off", "letters: 3 genes")
+def _(f: Files) -> Commands:
+    return [*f.predict("--gene", "ONE"), *f.predict()]
+
+
+def _table(f: Files, name: str, schema: int, damage: bool = False) -> Commands:
+    """A result table of another schema version, or one cut short."""
+    import json
+
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    path = f.folder / "results" / "tiny" / "tables" / f"{name}.parquet"
+    path.parent.mkdir(parents=True)
+    block = {b"howfar": json.dumps({"table": name, "schema": schema}).encode()}
+    parquet.write_table(arrow.table({"run_id": ["m"]}).replace_schema_metadata(block), path)
+    if damage:
+        path.write_bytes(path.read_bytes()[:50])
+    return [["numbers", "tiny"]]
+
+
+@_bad("results", "a result table of an older version", "schema version 0")
+def _(f: Files) -> Commands:
+    return _table(f, "runs", 0)
+
+
+@_bad("results", "a result table cut short", "no readable Parquet")
+def _(f: Files) -> Commands:
+    return _table(f, "runs", 1, damage=True)
+
+
+@_bad("results", "no result tables", "no result tables")
+def _(f: Files) -> Commands:
+    return [["numbers", "tiny"]]
+
+
+@_bad("results", "a results folder that can't be made", "results")
+def _(f: Files) -> Commands:
+    f.put("results", "a file where a folder should be")
+    return f.predict()
+
+
+@_bad("results", "an output folder that can't be made", "blocked")
+def _(f: Files) -> Commands:
+    f.put("blocked", "a file where a folder should be")
+    words = f.sequences()[0]
+    return [[w.replace("windows.csv", "blocked/windows.csv") for w in words]]
