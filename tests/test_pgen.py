@@ -1,0 +1,126 @@
+"""PLINK 2 files read as the VCF they were made from; broken files are named."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from howfar.errors import HowfarError
+from howfar.intervals import Interval
+from howfar.reference import Reference
+from howfar.variants import VariantFile
+from strategies import CONTIG, Record, World
+
+pytest.importorskip("pgenlib")
+if shutil.which("plink2") is None:
+    pytest.skip("plink2 is not installed", allow_module_level=True)
+
+from howfar.pgen import PgenFile
+
+WHOLE = Interval(CONTIG, 0, 40)
+PEOPLE = ("a", "b", "c", "d")
+RECORDS = [
+    Record(3, "G", ("A",), ("0|1", "1|0", "1|1", ".|.")),
+    Record(5, "A", ("C", "AT", "T"), ("1|2", "3|0", "0|3", "0|0")),
+    Record(7, "GTA", ("G",), ("0|1", "0|0", "1|0", "1|1")),
+    Record(20, "C", ("G", "<DEL>"), ("0|1", "2|0", "0|0", "0|0")),
+]
+
+
+def plink2(*words):
+    done = subprocess.run(
+        ["plink2", "--threads", "1", "--memory", "640", *map(str, words)], capture_output=True
+    )
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-500:]
+
+
+@pytest.fixture
+def made(tmp_path):
+    """(reference, VCF, prefix of the PLINK 2 files made from it)."""
+
+    def make(records=RECORDS, *options):
+        fasta, vcf = World("ACGTACGTAC" * 4, records, PEOPLE).write(tmp_path)
+        plink2("--vcf", vcf, *options, "--make-pgen", "--out", tmp_path / "p")
+        return Reference(fasta), VariantFile(vcf), tmp_path / "p"
+
+    return make
+
+
+@pytest.mark.parametrize("options", [(), ("vzs",)])
+def test_phased_calls_of_every_kind_are_those_of_the_vcf(made, options):
+    reference, vcf, prefix = made()
+    if options:
+        plink2("--pfile", prefix, "--make-pgen", *options, "--out", f"{prefix}z")
+        prefix = f"{prefix}z"
+    pgen = PgenFile(prefix)
+    for asked in (None, ["d", "a"]):
+        one, two = (f.read(WHOLE, reference, alleles="all", samples=asked) for f in (vcf, pgen))
+        assert one.alleles == two.alleles and one.starts.tolist() == two.starts.tolist()
+        assert (one.calls == two.calls).all() and one.samples == two.samples
+        assert one.counts["symbolic alleles"] == two.counts["symbolic alleles"] == 1
+        a, b = (f.dosages(WHOLE, reference, samples=asked) for f in (vcf, pgen))
+        np.testing.assert_array_equal(a[0], b[0])
+        assert a[1] == b[1]
+    assert [pgen.cluster_start(CONTIG, p) for p in (3, 8, 9)] == [3, 6, 9]
+
+
+def test_unphased_heterozygotes_stop_unless_a_rule_is_chosen(made):
+    calls = ("0/1", "0|1", "1/1", "0/0")
+    reference, vcf, prefix = made([Record(3, "G", ("A",), calls)])
+    with PgenFile(str(prefix) + ".pgen") as pgen:
+        with pytest.raises(HowfarError, match=f"record {CONTIG}:3: found 1 heterozygous"):
+            pgen.read(WHOLE, reference)
+        for rule in ("dosage", "random(8)"):
+            one, two = (f.read(WHOLE, reference, unphased=rule) for f in (vcf, pgen))
+            assert (one.calls == two.calls).all() and one.alleles == two.alleles
+
+
+def test_a_ref_that_is_not_the_fastas_is_an_error(made):
+    reference, _, prefix = made([Record(3, "T", ("A",), ("0|1",) * 4)])
+    with pytest.raises(HowfarError, match="1 of 1 records .*REF T FASTA G.*ref-from-fa force"):
+        PgenFile(prefix).read(WHOLE, reference)
+
+
+def test_without_the_extra_the_message_names_it(made, monkeypatch):
+    _, _, prefix = made()
+    monkeypatch.setitem(sys.modules, "pgenlib", None)
+    with pytest.raises(HowfarError, match=r"no package Pgenlib.*pip install 'howfar\[pgen\]'"):
+        PgenFile(prefix)
+
+
+def cut(name, size):
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+
+def edit(name, old, new):
+    return lambda folder: (folder / name).write_text(
+        (folder / name).read_text().replace(old, new, 1)
+    )
+
+
+BAD = {
+    "magic": (lambda f: (f / "p.pgen").write_bytes(b"PK\3\4"), "bytes 50 4b 03"),
+    "plink1": (lambda f: (f / "p.pgen").write_bytes(b"\x6c\x1b\x01\0"), "third byte of at least"),
+    "cut short": (cut("p.pgen", 20), r"p\.pgen: found calls that Pgenlib can't read"),
+    "no header": (edit("p.pvar", "#CHROM", "CHROM"), r"p\.pvar, line \d+: found 'CHROM' at"),
+    "no psam header": (edit("p.psam", "#IID", "IID"), r"p\.psam, line 1: found 'IID'"),
+    "fewer variants": (cut("p.pvar", -30), r"p\.pvar, line \d+: found another number|can't read"),
+    "position": (edit("p.pvar", "\t20\t", "\t20x\t"), r"p\.pvar, line \d+: found '20x' as pos"),
+    "one person less": (edit("p.psam", "d\tNA\n", ""), "found calls .*contains 4 samples"),
+    "people twice": (edit("p.psam", "d\tNA\n", "a\tNA\n"), "4 people, 1 of whose IIDs"),
+    "no pvar": (lambda f: (f / "p.pvar").unlink(), r"p\.pvar: found no such file"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_broken_files_are_named(made, tmp_path, case):
+    reference, _, prefix = made()
+    breaks, message = BAD[case]
+    breaks(tmp_path)
+    with pytest.raises(HowfarError, match=message) as error:
+        PgenFile(prefix).read(WHOLE, reference, alleles="all")
+    assert error.value.found and error.value.expected and error.value.do
