@@ -515,6 +515,55 @@ def effects(
 
 
 @app.command()
+def transfer(
+    study: StudyOption = "demo",
+    models: Annotated[str, typer.Option(help="Comma-separated.")] = "blup,enet,prs_pt",
+    genes: Annotated[int, typer.Option(min=0, help="Drawn at random; 0: all.")] = 60,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> None:
+    """Linear models trained on fewer people, and judged in another population.
+
+    Numbers are matched between populations. The rows go into the study's table `summary` at the
+    next `howfar evaluate`.
+    """
+    from .linear.transfer import Options, run
+
+    found = _load(study)
+    names = tuple(name for name in models.split(",") if name)
+    chosen = Options(genes=genes, models=names, seed=seed, min_maf=found.evaluation.min_maf)
+    typer.echo(str(run(found, _State.results, chosen)))
+
+
+@app.command()
+def stack(
+    study: StudyOption = "demo",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated, of ridge, ridge_quantile, polynomial, elastic_net, forest, "
+            "boosting, xgboost, stack; empty: all that are installed."
+        ),
+    ] = "",
+    score: Annotated[str, typer.Option(help="Linear model of the polygenic score.")] = "prs_pt",
+    genes: Annotated[int, typer.Option(min=0, help="Drawn at random; 0: all.")] = 80,
+    people: Annotated[int, typer.Option(min=0, help="Drawn at random; 0: all.")] = 150,
+    folds: Annotated[int, typer.Option(min=2)] = 3,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> None:
+    """Regressors stacked on the network's outputs and a polygenic score, with and without leak.
+
+    Each is judged on pairs of gene and person held out at random, on people never seen and on
+    genes never seen. The rows go into the study's table `summary` at the next `howfar evaluate`.
+    """
+    from .stacking import Options
+    from .stacking import stack as run
+
+    names = tuple(name for name in models.split(",") if name)
+    chosen = Options(genes, people, folds, seed, score, names)
+    typer.echo(str(run(_load(study), _State.results, chosen)))
+
+
+@app.command()
 def eqtl(
     study: StudyOption = "demo",
     covariates: Annotated[

@@ -19,6 +19,7 @@ from scipy import stats
 
 from .errors import HowfarError
 from .expression import read_expression
+from .people import read_covariates
 
 _MILLION = 1e6
 
@@ -172,7 +173,7 @@ def run(
     pcs: int | None = None,
     tpm: str | Path | None = None,
 ) -> Prepared:
-    """Recipe `recipe` on the matrix in the file `source`; covariates in rows (FastQTL's files)."""
+    """Recipe `recipe` on the matrix in the file `source`."""
     if recipe not in RECIPES or (tpm is not None and recipe != "gtex"):
         raise HowfarError(
             "howfar preprocess",
@@ -183,11 +184,12 @@ def run(
     options = {} if pcs is None else {"pcs": pcs}
     if tpm is not None:
         options["tpm"] = read_expression(tpm).values
-    tables = [
-        None if p is None else read_expression(p).values.T for p in (covariates, genotype_pcs)
-    ]
+    values = read_expression(source).values
+    people = list(values.columns)
+    files = (covariates, genotype_pcs)
+    tables = [None if path is None else read_covariates(path, people) for path in files]
     try:
-        return RECIPES[recipe](read_expression(source).values, *tables, **options)
+        return RECIPES[recipe](values, *tables, **options)
     except HowfarError as error:
         where = f"{source}, {error.where}"
         raise HowfarError(where, found=error.found, expected=error.expected, do=error.do) from error
