@@ -85,7 +85,7 @@ def test_factors_are_edgers(seed):
     """Equal counts of small genes tie in mean intensity; edgeR leaves such ties to rounding."""
     counts = read_counts(seed)
     high = counts[counts.min(axis=1) >= 10]
-    assert len(high) > 150
+    assert len(high) > 120
     exact = edger_factors(high.to_numpy())
     np.testing.assert_allclose(preprocess.tmm_factors(high), exact, rtol=1e-12)
     found = preprocess.tmm_factors(counts)
