@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import agreement, effects, eqtl_agreement, eqtl_map, evaluate, predict, tables
+from . import agreement, effects, eqtl_agreement, eqtl_map, evaluate, predict, stacking, tables
 from .cohort import OpenCohort
 from .errors import HowfarError
 from .evaluate import Panel, Predictions
 from .intervals import Gene, Variant
+from .linear import transfer
 from .models.base import SequenceModel
 from .study import Run, Study, resolve
 
@@ -53,12 +54,19 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     frames["agreement"] = agreement.agreement_table(models)
     frames["effects"] = _effects(study, opened, cohort, results)
     reach = {run: model.layout.context for run, model in opened.items()}
-    summary = [effects.linear_approximation(cohort, frames["effects"], models, reach)]
+    summary = _comparisons(study, results)
+    summary.append(effects.linear_approximation(cohort, frames["effects"], models, reach))
     mapped = eqtl_map_of(study, cohort, panel, results)
     if mapped is not None:
         summary += _with_map(frames, mapped, study)
-    frames["summary"] = tables.stack("summary", summary, "variant effects")
+    frames["summary"] = tables.stack("summary", summary, f"study {study.name}")
     return frames, cohort.warnings
+
+
+def _comparisons(study: Study, results: str | Path) -> list[pd.DataFrame]:
+    """Rows of `summary` that `howfar transfer` and `howfar stack` have made."""
+    paths = (path_of(results, study.name) for path_of in (transfer.path_of, stacking.path_of))
+    return [tables.read(path, "summary") for path in paths if path.is_file()]
 
 
 def eqtl_map_of(
@@ -183,14 +191,7 @@ def _predictions(
     study: Study, run: Run, model: SequenceModel, cohort: OpenCohort, results: str | Path
 ) -> Predictions:
     store = predict.open_store(study, run, model, cohort.samples, results)
-    genes = [g for g in cohort.genes if store.has(g)]
-    if len(genes) < len(cohort.genes):
-        raise HowfarError(
-            f"run {run.id}, {store.path}",
-            found=f"predictions of {len(genes)} genes",
-            expected=f"of all {len(cohort.genes)}",
-            do=f"Run `howfar predict --study {study.name} --run {run.id}`.",
-        )
+    genes = finished(study, run, store, cohort)
     people, reference = predict.collect(store, genes, cohort.samples, run.transform)
     regions = pd.Series({g.gene_id: model.region_of(g.gene_id) for g in genes}, dtype=object)
     return Predictions(run.id, people, reference, None if regions.isna().all() else regions)
@@ -205,6 +206,19 @@ def true_values(study: Study) -> pd.DataFrame | None:
         return None
     long = pd.read_parquet(path, columns=["gene_id", "sample", "value_a"])
     return long.pivot(index="gene_id", columns="sample", values="value_a")
+
+
+def finished(study: Study, run: Run, store: predict.Store, cohort: OpenCohort) -> list[Gene]:
+    """The cohort's genes; HowfarError where the run has not predicted them all."""
+    genes = [g for g in cohort.genes if store.has(g)]
+    if len(genes) < len(cohort.genes):
+        raise HowfarError(
+            f"run {run.id}, {store.path}",
+            found=f"predictions of {len(genes)} genes",
+            expected=f"of all {len(cohort.genes)}",
+            do=f"Run `howfar predict --study {study.name} --run {run.id}`.",
+        )
+    return genes
 
 
 def runs_table(study: Study, opened: dict[str, SequenceModel], with_truth: bool) -> pd.DataFrame:

@@ -1,0 +1,499 @@
+"""Regressors stacked on predictions: expression of (gene, person) pairs from a few features.
+
+Features are a network's outputs (each bin and track of each run) and, optionally, a polygenic
+score of the gene. One model is fitted to all genes together, as in projects that put a regressor
+on top of a network, and judged under three splits of the same pairs:
+
+- 'pairs': pairs held out at random. The gene's other people are in training, so a model that
+  only recognises genes looks good: it is a leak for both questions below.
+- 'people': people never seen; every gene is known from others.
+- 'genes': genes never seen, whole chromosomes held out.
+
+Two targets: 'level', expression as it is, most of whose variance lies between genes; 'deviation',
+from the gene's mean over training people, which is what differs between people. All that is
+learnt (normalisation, penalties, scores, gene means) comes from the training part of a fold.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import eqtl, evaluate, stats, tables
+from .errors import HowfarError
+from .linear.base import fitter
+
+#: Models by name and what figures call them, in the order in which they are shown.
+MODELS = {
+    "ridge": "Ridge",
+    "ridge_quantile": "Ridge on quantiles",
+    "polynomial": "Polynomial (degree 2)",
+    "elastic_net": "Elastic net",
+    "forest": "Random forest",
+    "boosting": "Gradient boosting",
+    "xgboost": "XGBoost",
+    "stack": "Stack of ridge, polynomial and boosting",
+}
+SPLITS = ("pairs", "people", "genes")
+#: Features by name: columns of the network, a score from training people, one from everybody.
+FEATURES = {
+    "network": "network",
+    "score": "network and polygenic score",
+    "score_of_all": "network and polygenic score from everybody",
+}
+#: (target, split, features) of the book: the same question with and without the leak.
+DESIGNS = (
+    ("level", "pairs", "network"),
+    ("level", "people", "network"),
+    ("level", "genes", "network"),
+    ("deviation", "pairs", "score_of_all"),
+    ("deviation", "people", "score"),
+    ("deviation", "people", "network"),
+    ("deviation", "genes", "network"),
+)
+#: What is measured, each a `set` of table `summary` after the prefix 'stacking.'.
+MEASURES = ("pearson", "r2", "mse", "r_people")
+_INNER = 3
+_ALPHAS = np.logspace(-2, 4, 7)
+
+
+@dataclass(frozen=True)
+class Options:
+    """genes, people: how many are used, drawn by `seed` (0: all). score: a linear model."""
+
+    genes: int = 80
+    people: int = 150
+    folds: int = 3
+    seed: int = 1
+    score: str = "prs_pt"
+    models: tuple[str, ...] = ()  # empty: all that are installed
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of gene and person, one a row.
+
+    x: float64 (rows, features); y: (rows,); gene, person: codes (rows,), into `gene_ids` and
+    columns of dosages; block: (genes,), what is held out together. dosages: gene code to
+    (people, variants), complete; None without genotypes.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    gene: np.ndarray
+    person: np.ndarray
+    gene_ids: Sequence[str]
+    block: np.ndarray
+    names: Sequence[str]
+    dosages: Callable[[int], np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        rows = {len(self.x), len(self.y), len(self.gene), len(self.person)}
+        finite = np.isfinite(self.x).all() and np.isfinite(self.y).all()
+        if len(rows) != 1 or not finite or self.x.shape[1] != len(self.names):
+            raise HowfarError(
+                "pairs of gene and person",
+                found=f"{sorted(rows)} rows, {len(self.names)} names for {self.x.shape[1]} "
+                f"features, {'no' if finite else 'some'} missing values",
+                expected="one row per pair, complete, and a name for each feature",
+                do="Leave out pairs without expression or prediction.",
+            )
+
+
+# --- models ----------------------------------------------------------------------------------
+
+
+def installed() -> list[str]:
+    """Names of `MODELS` that can be fitted here: XGBoost is an extra of the package."""
+    lacking = importlib.util.find_spec("xgboost") is None
+    return [name for name in MODELS if not (lacking and name == "xgboost")]
+
+
+def make(name: str, inner: list, seed: int = 1):
+    """A regressor of scikit-learn's kind, normalisation included.
+
+    inner: (train, test) rows by which penalties are chosen and stacked models are fitted out of
+    fold; they hold out the same kind of thing as the split that judges the model.
+    """
+    if name not in MODELS:
+        raise HowfarError(
+            "name of a stacked model", found=repr(name), expected=f"one of {', '.join(MODELS)}",
+            do="Correct --models.",
+        )  # fmt: skip
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer, StandardScaler
+
+    if name in _TREES:
+        return _TREES[name](seed)  # trees don't change under monotone maps of a feature
+    if name == "stack":
+        return _stacked(inner, seed)
+    normal = StandardScaler()
+    if name == "ridge_quantile":
+        normal = QuantileTransformer(
+            n_quantiles=200, output_distribution="normal", random_state=seed
+        )
+    return make_pipeline(normal, *_linear(name, inner))
+
+
+def _linear(name: str, inner: list) -> list:
+    from sklearn.linear_model import ElasticNetCV, RidgeCV
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    if name == "elastic_net":
+        return [ElasticNetCV(l1_ratio=0.5, alphas=30, cv=inner, max_iter=5000)]
+    ridge = RidgeCV(alphas=_ALPHAS, cv=inner)
+    if name == "polynomial":
+        return [PolynomialFeatures(2, include_bias=False), StandardScaler(), ridge]
+    return [ridge]
+
+
+def _forest(seed: int):
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(30, min_samples_leaf=10, max_samples=0.5, random_state=seed)
+
+
+def _boosting(seed: int):
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(max_iter=100, early_stopping=False, random_state=seed)
+
+
+def _xgboost(seed: int):
+    if importlib.util.find_spec("xgboost") is None:
+        raise HowfarError(
+            "stacked model xgboost",
+            found="no XGBoost in this installation",
+            expected="the extra 'trees' of the package",
+            do="Run `pip install 'howfar[trees]'`, or leave xgboost out of --models.",
+        )
+    from xgboost import XGBRegressor
+
+    return XGBRegressor(n_estimators=100, max_depth=4, learning_rate=0.1, n_jobs=1,
+                        tree_method="hist", random_state=seed)  # fmt: skip
+
+
+_MEMBERS = ("ridge", "polynomial")
+_TREES = {"forest": _forest, "boosting": _boosting, "xgboost": _xgboost}
+
+
+def _stacked(inner: list, seed: int):
+    """Ridge on out-of-fold predictions of the single models (Breiman 1996), none negative."""
+    from sklearn.ensemble import StackingRegressor
+    from sklearn.linear_model import RidgeCV
+
+    members = [*_MEMBERS, installed()[-2]]  # the last single model: XGBoost, or what stands in
+    # A member that has folds of its own can't use those of the whole on a part of the rows.
+    single = [(name, make(name, _INNER, seed)) for name in members]
+    return StackingRegressor(single, RidgeCV(alphas=_ALPHAS), cv=inner, n_jobs=1)
+
+
+# --- splits ----------------------------------------------------------------------------------
+
+
+def units(pairs: Pairs, split: str) -> np.ndarray:
+    """What a split holds out together, a code a row: the pair itself, its person, its block."""
+    if split not in SPLITS:
+        raise HowfarError(
+            "split of the pairs", found=repr(split), expected=f"one of {', '.join(SPLITS)}",
+            do="Correct the name.",
+        )  # fmt: skip
+    if split == "pairs":
+        return np.arange(len(pairs.y))
+    return pairs.person if split == "people" else pairs.block[pairs.gene]
+
+
+def folds(unit: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Fold of each row, whole units together, dealt out at random; HowfarError for too few."""
+    names, code = np.unique(unit, return_inverse=True)
+    if len(names) < count:
+        raise HowfarError(
+            "folds of pairs of gene and person",
+            found=f"{len(names)} units to hold out",
+            expected=f"at least {count}, one a fold",
+            do="Use fewer folds, or more people and genes.",
+        )
+    return np.random.default_rng(seed).permutation(np.arange(len(names)) % count)[code]
+
+
+def _inner(unit: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    fold = folds(unit, min(_INNER, len(np.unique(unit))), seed)
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
+
+
+# --- what a fold's training part teaches -------------------------------------------------------
+
+
+def by_gene(values: np.ndarray, gene: np.ndarray, train: np.ndarray, count: int) -> np.ndarray:
+    """Mean of `values` (rows, k) per gene (count, k) over training rows; over all without any."""
+    found = np.empty((count, values.shape[1]))
+    for code in range(count):
+        mine = gene == code
+        known = mine & train
+        found[code] = values[known if known.any() else mine].mean(axis=0) if mine.any() else 0.0
+    return found
+
+
+def prepared(pairs: Pairs, target: str, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and target of all rows, gene means taken off for 'deviation'.
+
+    Means are over training rows. A gene without one is centred on its own rows: for features that
+    uses nothing but genotypes; for the target it only sets what its predictions are held against.
+    """
+    if target == "level":
+        return pairs.x, pairs.y
+    count = len(pairs.gene_ids)
+    x = pairs.x - by_gene(pairs.x, pairs.gene, train, count)[pairs.gene]
+    return x, pairs.y - by_gene(pairs.y[:, None], pairs.gene, train, count)[pairs.gene, 0]
+
+
+def scores(
+    pairs: Pairs, trained: np.ndarray, model: str, seed: int = 1, everybody: bool = False
+) -> np.ndarray:
+    """A polygenic score of each row (rows,), by the linear model of that name.
+
+    trained: rows of training. Rows of people out of training are scored by all training rows of
+    their gene, training rows by the other inner folds, as a score of the people it was fitted to
+    looks better than it is. With `everybody` all rows are scored by all: the leak.
+    """
+    if pairs.dosages is None:
+        raise HowfarError(
+            "polygenic scores as features", found="no genotypes", expected="a cohort with them",
+            do="Use the network's features alone.",
+        )  # fmt: skip
+    fit, found = fitter(model), np.zeros(len(pairs.y))
+    people = int(pairs.person.max()) + 1
+    fold = np.random.default_rng(seed).permutation(np.arange(people) % _INNER)
+    for code in range(len(pairs.gene_ids)):
+        rows = np.flatnonzero(pairs.gene == code)
+        dosages = pairs.dosages(code)
+        for fitted, scored in _parts(rows, pairs.person, trained, fold, everybody):
+            made = fit(dosages[pairs.person[fitted]], pairs.y[fitted], seed)
+            found[scored] = made.predict(dosages[pairs.person[scored]])
+    return found
+
+
+def _parts(rows, person, trained, fold, everybody: bool) -> Iterator[tuple]:
+    """(rows to fit, rows to score) of one gene."""
+    if everybody:
+        yield rows, rows
+        return
+    inside, inner = rows[trained[rows]], fold[person[rows[trained[rows]]]]
+    yield inside, rows[~trained[rows]]
+    for k in range(_INNER):
+        yield inside[inner != k], inside[inner == k]
+
+
+def _with_score(
+    pairs: Pairs, train: np.ndarray, options: Options, everybody: bool = False
+) -> Pairs:
+    column = scores(pairs, train, options.score, options.seed, everybody)
+    x = np.column_stack([pairs.x, column])
+    return replace(pairs, x=x, names=[*pairs.names, "score"])
+
+
+# --- out of fold -----------------------------------------------------------------------------
+
+
+def predictions(
+    pairs: Pairs, target: str, split: str, features: str, models: Sequence[str], options: Options
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Out-of-fold predictions of every row by each model.
+
+    Returns the target (rows,) as each row's fold defines it, model to prediction (rows,), and the
+    fold of each row.
+    """
+    if split == "genes" and features == "score":
+        raise HowfarError(
+            "polygenic scores of genes never seen",
+            found="no expression to train them on",
+            expected="features that need none",
+            do="Use the network's features alone for genes never seen.",
+        )
+    if features == "score_of_all":
+        pairs = _with_score(pairs, np.ones(len(pairs.y), bool), options, everybody=True)
+    unit = units(pairs, split)
+    fold = folds(unit, options.folds, options.seed)
+    truth, found = np.empty(len(pairs.y)), {name: np.empty(len(pairs.y)) for name in models}
+    for k in range(options.folds):
+        train = fold != k
+        scored = _with_score(pairs, train, options) if features == "score" else pairs
+        x, y = prepared(scored, target, train)
+        truth[~train] = y[~train]
+        inner = _inner(unit[train], options.seed)
+        for name in models:
+            model = make(name, inner, options.seed).fit(x[train], y[train])
+            found[name][~train] = model.predict(x[~train])
+    return truth, found, fold
+
+
+# --- measures --------------------------------------------------------------------------------
+
+
+def moments(pairs: Pairs, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Per gene (genes, 7): n, sums of p, y, pp, yy, py, and of squared errors."""
+    columns = [np.ones_like(truth), predicted, truth, predicted**2, truth**2, predicted * truth,
+               (predicted - truth) ** 2]  # fmt: skip
+    count = len(pairs.gene_ids)
+    return np.column_stack([np.bincount(pairs.gene, c, minlength=count) for c in columns])
+
+
+def of_moments(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson r, R2 and mean squared error over pairs (draws, 3), genes weighted (draws, genes)."""
+    n, p, y, pp, yy, py, squares = (weights @ values).T
+    spread = yy - y**2 / n
+    both = np.maximum((pp - p**2 / n) * spread, 1e-300)
+    return np.column_stack([(py - p * y / n) / np.sqrt(both), 1 - squares / spread, squares / n])
+
+
+def r_people(
+    pairs: Pairs, truth: np.ndarray, predicted: np.ndarray, fold: np.ndarray
+) -> np.ndarray:
+    """r across people of each gene (genes,), within folds, their mean weighted by people.
+
+    Between folds both sides differ by their training part, which says nothing about people. A
+    constant prediction counts as 0; NaN for a gene without a fold of 3 people.
+    """
+    found = np.full(len(pairs.gene_ids), np.nan)
+    for code in range(len(found)):
+        mine = np.flatnonzero(pairs.gene == code)
+        parts = [mine[fold[mine] == k] for k in np.unique(fold[mine])]
+        parts = [part for part in parts if len(part) >= stats.MIN_PAIRS]
+        if parts:
+            r = [stats.pearson_rows(predicted[p], truth[p])[0][0] for p in parts]
+            found[code] = np.average(np.nan_to_num(r), weights=[len(p) for p in parts])
+    return found
+
+
+def summarise(
+    pairs: Pairs, genes: pd.DataFrame, truth, predicted, fold, draws: int = 1000, seed: int = 1
+) -> pd.DataFrame:
+    """set, value, n, ci_low, ci_high of each of `MEASURES`; intervals by block bootstrap.
+
+    n: pairs; for 'r_people' genes.
+    """
+    blocks, _ = evaluate.blocks_of(genes, pairs.gene_ids)
+    sums, r = moments(pairs, truth, predicted), r_people(pairs, truth, predicted, fold)
+    value = [*of_moments(sums, np.ones((1, len(sums))))[0], np.nanmean(r)]
+    low, high = stats.block_bootstrap(sums, blocks, of_moments, draws, seed, weighted=True)
+    ends = stats.block_bootstrap(r, blocks, stats.weighted_mean, draws, seed, weighted=True)
+    return pd.DataFrame(
+        {
+            "set": [f"stacking.{name}" for name in MEASURES],
+            "value": value,
+            "n": [len(truth)] * 3 + [int((~np.isnan(r)).sum())],
+            "ci_low": [*low, ends[0]],
+            "ci_high": [*high, ends[1]],
+        }
+    )
+
+
+def group_of(target: str, split: str, features: str) -> str:
+    """`group` of table `summary`: what is predicted, for whom, from what."""
+    return f"{target}; {split}; {features}"
+
+
+def compare(
+    pairs: Pairs,
+    genes: pd.DataFrame,
+    options: Options | None = None,
+    designs: Sequence[tuple[str, str, str]] = DESIGNS,
+) -> pd.DataFrame:
+    """Rows of table `summary`: every model under every design (target, split, features).
+
+    genes: table `genes`, for the blocks of the bootstrap. x is the number of folds.
+    """
+    options = options or Options()
+    models = options.models or tuple(installed())
+    if pairs.dosages is None:
+        designs = [d for d in designs if d[2] == "network"]
+    parts = []
+    for design in designs:
+        truth, found, fold = predictions(pairs, *design, models, options)
+        for name, predicted in found.items():
+            rows = summarise(pairs, genes, truth, predicted, fold, seed=options.seed)
+            parts.append(rows.assign(method=MODELS[name], group=group_of(*design)))
+    return pd.concat(parts, ignore_index=True).assign(x=options.folds, replicate=1, units="")
+
+
+# --- a study ---------------------------------------------------------------------------------
+
+
+def pairs_of(study, results: str | Path, options: Options) -> tuple[Pairs, pd.DataFrame]:
+    """The pairs of a study's cohort with the features of all its runs, and its table `genes`.
+
+    A feature is one bin of one track of one run, transformed as the run says.
+    """
+    from .cohort import OpenCohort
+    from .evaluate_study import make_panel
+
+    cohort = OpenCohort(study)
+    panel = make_panel(cohort)
+    rng = np.random.default_rng(options.seed)
+    chosen = _drawn(rng, len(panel.expression), options.genes)
+    people = _drawn(rng, len(cohort.samples), options.people)
+    observed = panel.expression.iloc[chosen, people].to_numpy(float)
+    ids = list(panel.expression.index[chosen])
+    x, names = network_features(study, cohort, results, ids)
+    x = x[:, people]
+    kept = np.isfinite(observed) & np.isfinite(x).all(axis=2)
+    gene, person = np.nonzero(kept)
+    blocks, _ = evaluate.blocks_of(panel.genes, ids)
+
+    def dosages(code: int) -> np.ndarray:
+        return eqtl.filled(np.asarray(panel.dosages(ids[code])[0], float)[people])
+
+    made = Pairs(x[kept], observed[kept], gene, person, ids, blocks, names, dosages)
+    return made, panel.genes
+
+
+def _drawn(rng: np.random.Generator, count: int, wanted: int) -> np.ndarray:
+    if not 0 < wanted < count:
+        return np.arange(count)
+    return np.sort(rng.choice(count, wanted, replace=False))
+
+
+def network_features(study, cohort, results, gene_ids) -> tuple[np.ndarray, list[str]]:
+    """(genes, people, features) of all runs of the study, and the features' names."""
+    from . import predict
+    from .evaluate_study import finished
+
+    parts, names = [], []
+    for run in study.runs:
+        model = predict.open_model(run)
+        store = predict.open_store(study, run, model, cohort.samples, results)
+        finished(study, run, store, cohort)
+        values = [_gene_features(store.read(gene), run.transform) for gene in gene_ids]
+        parts.append(np.stack(values))
+        names += [f"{run.id}: {i}" for i in range(parts[-1].shape[2])]
+    return np.concatenate(parts, axis=2), names
+
+
+def _gene_features(stored: tuple[np.ndarray, np.ndarray], steps: Sequence[str]) -> np.ndarray:
+    """(people, bins x tracks): the run's transform, of each bin and track by itself."""
+    from .predict import transform
+
+    people = stored[0][stored[1]]
+    places = np.ndindex(people.shape[2:])
+    return np.column_stack([transform(people[:, :, [b], t : t + 1], steps) for b, t in places])
+
+
+def path_of(results: str | Path, study: str) -> Path:
+    """Where `howfar stack` writes a study's rows of table `summary`."""
+    return Path(results) / study / "stacking" / "summary.parquet"
+
+
+def stack(study, results: str | Path, options: Options | None = None) -> Path:
+    """Compare the stacked models on a study's cohort; writes rows of table `summary`."""
+    options = options or Options()
+    with evaluate.one_thread():
+        pairs, genes = pairs_of(study, results, options)
+        rows = compare(pairs, genes, options)
+    used = {"genes": len(pairs.gene_ids), "people": int(pairs.person.max()) + 1}
+    block = {"study": study.name, "seed": options.seed, "folds": options.folds} | used
+    return tables.write(path_of(results, study.name), "summary", rows, block)
