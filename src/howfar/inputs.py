@@ -92,11 +92,14 @@ def catalogue() -> list[Input]:
 def run(given: Input, folder: Path) -> Outcome:
     """Prepare the input in the empty `folder` and give it to the command line, in this process."""
     write_base(folder)
-    commands = given.prepare(Files(folder))
+    files = Files(folder)
+    commands = given.prepare(files)
     status, printed, message = 0, "", ""
-    for words in commands:
+    for number, words in enumerate(commands, start=1):
         if status == 0:
-            status, printed, message = command_line(["--results", str(folder / "results"), *words])
+            with _full_disk(files.room if number == len(commands) else None):
+                found = command_line(["--results", str(folder / "results"), *words])
+            status, printed, message = found
     clean = [
         text.replace(f"{folder}/", "").replace(str(folder), ".") for text in (printed, message)
     ]
@@ -118,6 +121,20 @@ def command_line(words: list[str]) -> tuple[int, str, str]:
             status = 1
             print(f"Traceback: {type(error).__name__}: {error}", file=err)
     return status, out.getvalue(), err.getvalue()
+
+
+@contextmanager
+def _full_disk(room: int | None) -> Iterator[None]:
+    """No file may grow beyond `room` bytes, as on a disk that is full; None: no limit."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if room is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @contextmanager

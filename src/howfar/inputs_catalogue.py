@@ -833,3 +833,21 @@ def _(f: Files) -> Commands:
     f.put("blocked", "a file where a folder should be")
     words = f.sequences()[0]
     return [[w.replace("windows.csv", "blocked/windows.csv") for w in words]]
+
+
+def _on_a_full_disk(f: Files, commands: Commands, room: int) -> Commands:
+    f.room = room
+    return commands
+
+
+for _title, _commands, _room in [
+    ("a disk that fills up, writing windows as checksums", Files.sequences, 1_000),
+    ("a disk that fills up, writing windows as FASTA", lambda f: [
+        [w.replace("--checksums", "--out").replace("windows.csv", "windows.fa.gz")
+         for w in f.sequences("--context", "3000")[0]]], 1_000),
+    ("a disk that fills up, writing predictions", Files.predict, 400),
+    ("a disk that fills up, writing result tables", Files.evaluate, 3_000),
+]:  # fmt: skip
+    _bad("results", _title, "room on the disk")(
+        lambda f, c=_commands, r=_room: _on_a_full_disk(f, c(f), r)
+    )

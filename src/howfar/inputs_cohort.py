@@ -52,8 +52,11 @@ class Files:
     PLANTED: frozenset[str] = frozenset({".runs.parquet.999999.part"})
 
     def __init__(self, folder: Path) -> None:
-        """The files of `folder`, see `write_base`."""
-        self.folder = folder
+        """The files of `folder`, see `write_base`.
+
+        `room`: bytes that a file may have while the last command runs, as on a full disk.
+        """
+        self.folder, self.room = folder, None
 
     def put(self, name: str, text: str | bytes) -> Path:
         """Write a file; text is compressed where the name ends in .gz."""

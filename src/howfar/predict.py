@@ -109,12 +109,15 @@ class Store:
         """Write a gene, whole or not at all."""
         part = self.path / f".{gene.gene_id}.{os.getpid()}.part"
         shutil.rmtree(part, ignore_errors=True)
-        group = zarr.open_group(part, mode="w", zarr_format=3)
-        group.create_array("values", data=values, chunks=values.shape)
-        group.create_array("index", data=index, chunks=index.shape)
-        final = self.path / gene.gene_id
-        shutil.rmtree(final, ignore_errors=True)  # what a kill between two renames may leave
-        os.replace(part, final)
+        try:
+            group = zarr.open_group(part, mode="w", zarr_format=3)
+            group.create_array("values", data=values, chunks=values.shape)
+            group.create_array("index", data=index, chunks=index.shape)
+            final = self.path / gene.gene_id
+            shutil.rmtree(final, ignore_errors=True)  # what a kill between two renames may leave
+            os.replace(part, final)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
     def read(self, gene_id: str) -> tuple[np.ndarray, np.ndarray]:
         """`values` and `index` of a finished gene."""
@@ -167,11 +170,14 @@ def _make_store(path: Path, attributes: dict) -> None:
     """An empty store at `path`; where another process was faster, its store stays."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    zarr.open_group(part, mode="w", zarr_format=3).attrs.update(attributes)
     try:
+        zarr.open_group(part, mode="w", zarr_format=3).attrs.update(attributes)
         os.replace(part, path)
-    except OSError:  # a folder that isn't empty is not replaced
-        shutil.rmtree(part)
+    except OSError:
+        if not path.is_dir():  # else another was faster: a folder that isn't empty stays
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def open_model(run: Run) -> SequenceModel:

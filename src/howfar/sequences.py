@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import struct
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pysam
+from typing import BinaryIO
 
 from .errors import HowfarError
 from .haplotypes import Windows, build_windows
@@ -20,6 +21,8 @@ from .variants import VariantSource
 
 CHECKSUM_COLUMNS = ("gene", "sample", "haplotype", "context", "variants", "sha256")
 _LINE = 60  # bases a line, as samtools writes
+_BLOCK = 65_280  # bytes of text in a block, as bgzip has them
+_MEMBER = bytes.fromhex("1f8b08040000000000ff060042430200")  # gzip, with the extra field BC
 
 
 @dataclass
@@ -70,6 +73,38 @@ class Request:
                     yield context, variant_set, windows
 
 
+class _Blocks:
+    """bgzip's format: gzip members that state their size (SAM specification, section 4.1).
+
+    pysam writes it too, but says of a full disk only that it failed, and with a traceback.
+    """
+
+    def __init__(self, handle: BinaryIO) -> None:
+        """handle: the file, written from where it stands."""
+        self._handle, self._waiting = handle, b""
+
+    def write(self, data: bytes) -> None:
+        """Add data; whole blocks are written."""
+        self._waiting += data
+        while len(self._waiting) >= _BLOCK:
+            self._block(self._waiting[:_BLOCK])
+            self._waiting = self._waiting[_BLOCK:]
+
+    def finish(self) -> None:
+        """Write what waits, and the empty block that marks the end."""
+        if self._waiting:
+            self._block(self._waiting)
+        self._waiting = b""
+        self._block(b"")
+
+    def _block(self, data: bytes) -> None:
+        packer = zlib.compressobj(6, zlib.DEFLATED, -15)
+        body = packer.compress(data) + packer.flush()
+        size = len(_MEMBER) + 2 + len(body) + 8 - 1
+        end = struct.pack("<II", zlib.crc32(data), len(data))
+        self._handle.write(_MEMBER + struct.pack("<H", size) + body + end)
+
+
 def write_fasta(path: str | Path, request: Request) -> int:
     """Write every haplotype window to a bgzipped FASTA file; returns the number of records.
 
@@ -80,13 +115,15 @@ def write_fasta(path: str | Path, request: Request) -> int:
     part = _part(path)
     written = 0
     try:
-        with pysam.BGZFile(str(part), "w") as handle:
+        with part.open("wb") as handle:
+            blocks = _Blocks(handle)
             for context, variant_set, windows in request.windows():
                 wrapped = [_wrap(row.tobytes()) for row in windows.sequences]
                 for sample, haplotype, row in haplotypes_of(windows):
                     header = _header(windows.gene, sample, haplotype, context, variant_set)
-                    handle.write(header.encode() + wrapped[row])
+                    blocks.write(header.encode() + wrapped[row])
                     written += 1
+            blocks.finish()
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
