@@ -18,7 +18,7 @@ from . import evaluate, overlap, stats
 GROUPS: dict[str, tuple[str, tuple[float, ...], str]] = {
     "PIP": ("pip", (0, 0.1, 0.5, 0.9), "{:g}"),
     "|z|": ("z", (0, 2, 4, 8), "{:g}"),
-    "distance": ("distance", (0, 500, 2_000, 10_000, 50_000), "{:,.0f} bp"),
+    "distance": ("away", (0, 500, 2_000, 10_000, 50_000), "{:,.0f} bp"),
     "MAF": ("maf", (0, 0.05, 0.1, 0.2, 0.35), "{:g}"),
 }
 #: Features of a gene that the map gives.
@@ -49,12 +49,15 @@ def with_slopes(effects: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def compared(effects: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `effects` with an effect and a slope other than 0; adds `z` and `same` (signs)."""
+    """Rows of `effects` with an effect and a slope other than 0.
+
+    Adds `z` (size of slope / SE), `same` (equal signs) and `away` (unsigned distance).
+    """
     rows = effects.dropna(subset=["effect", "slope"])
     rows = rows[(rows["effect"] != 0) & (rows["slope"] != 0)]
     same = np.sign(rows["effect"]) == np.sign(rows["slope"])
-    size = rows["distance"].abs()
-    return rows.assign(z=(rows["slope"] / rows["slope_se"]).abs(), same=same, distance=size)
+    z = (rows["slope"] / rows["slope_se"]).abs()
+    return rows.assign(z=z, same=same, away=rows["distance"].abs())
 
 
 def signs(effects: pd.DataFrame, genes: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
@@ -130,9 +133,7 @@ def _overlap(rows: pd.DataFrame, genes: pd.DataFrame, k: int, seed: int) -> pd.D
     for gene, part in rows.groupby("gene_id", sort=True):
         if len(part) < 2 * k:
             continue
-        # in order of position, as turns need; `distance` has lost its sign
-        ordered = part.assign(_at=part["variant"].str.split(":").str[1].astype(int))
-        ordered = ordered.sort_values("_at", kind="stable")
+        ordered = part.sort_values("distance", kind="stable")  # of position, as turns need
         size, z = ordered["effect"].abs().to_numpy(float), ordered["z"].to_numpy(float)
         own = overlap.shared(size, z, [k])
         turned = np.concatenate([own, overlap.rotated(size, z, [k])[:, 0]])
