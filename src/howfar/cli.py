@@ -515,6 +515,46 @@ def effects(
 
 
 @app.command()
+def baseline(
+    study: StudyOption = "demo",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated, of top1, lasso, enet, blup, bslmm, prs, prs_pt; empty: those "
+            "of the study file."
+        ),
+    ] = "",
+    window: Annotated[int, typer.Option(help="bp in total around the TSS.")] = 0,
+    min_maf: Annotated[float, typer.Option(help="In the people who train.")] = -1,
+    max_missing: Annotated[float, typer.Option(help="Share of missing calls.")] = -1,
+    variants: Annotated[str, typer.Option(help="snv or all.")] = "",
+    folds: Annotated[int, typer.Option(help="Of people.")] = 0,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="nested (everybody out of fold), fraction:0.8, people:FILE (who train, one a "
+            "line) or population:EUR>AFR[:people]."
+        ),
+    ] = "nested",
+    seed: Annotated[int, typer.Option(help="Of folds and draws.")] = -1,
+    gene: Annotated[str, typer.Option(help="One gene (id or name); no tables are written.")] = "",
+    cores: Annotated[int, typer.Option(min=1, help="Genes fitted at once.")] = 1,
+) -> None:
+    """Train linear models on the cohort's own cis genotypes. Finished genes are kept.
+
+    Options that are left out are as the study file's `baselines` says. `howfar evaluate` takes up
+    the models that the study file lists, fitted as it says.
+    """
+    from .pipeline import baseline as run_all
+
+    given = {"window": window or None, "folds": folds or None, "variant_types": variants or None}
+    given |= {"models": [m for m in models.split(",") if m] or None}
+    numbers = {"min_maf": min_maf, "max_missing": max_missing, "seed": seed}
+    given |= {name: value if value >= 0 else None for name, value in numbers.items()}
+    run_all(_load(study), _State.results, given, split=split, gene=gene or None, cores=cores)
+
+
+@app.command()
 def transfer(
     study: StudyOption = "demo",
     models: Annotated[str, typer.Option(help="Comma-separated.")] = "blup,enet,prs_pt",
@@ -545,7 +585,7 @@ def stack(
         ),
     ] = "",
     score: Annotated[str, typer.Option(help="Linear model of the polygenic score.")] = "prs_pt",
-    genes: Annotated[int, typer.Option(min=0, help="Drawn at random; 0: all.")] = 80,
+    genes: Annotated[int, typer.Option(min=0, help="Drawn at random; 0: all.")] = 60,
     people: Annotated[int, typer.Option(min=0, help="Drawn at random; 0: all.")] = 150,
     folds: Annotated[int, typer.Option(min=2)] = 3,
     seed: Annotated[int, typer.Option(min=0)] = 1,

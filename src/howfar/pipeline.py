@@ -190,6 +190,34 @@ def preprocess(
     print(describe_warnings(found.counts), end="")
 
 
+def baseline(
+    study: Study,
+    results: Path,
+    changes: dict,
+    *,
+    split: str = "nested",
+    gene: str | None = None,
+    cores: int = 1,
+) -> None:
+    """Fit the linear models of a study; `changes` (None: none) replace keys of its `baselines`."""
+    from .linear import baseline as linear
+    from .study import with_baselines
+
+    changed = with_baselines(study, {k: v for k, v in changes.items() if v is not None})
+    if not changed.baselines.models:
+        raise HowfarError(
+            f"study {study.name}, key baselines.models",
+            found="no linear model",
+            expected="one at least, as the study file doesn't list any",
+            do="Give --models, such as --models top1,enet,blup.",
+        )
+    for model in changed.baselines.models:
+        rows = linear.run(changed, linear.plan_of(changed, model, split), results, gene, cores)
+        counts = rows["status"].value_counts()
+        what = ", ".join(f"{count} {status}" for status, count in counts.items())
+        print(f"{model}: {len(rows)} genes: {what}; {rows['seconds'].mean():.3g} s a gene")
+
+
 def describe_warnings(counts) -> str:
     """One line a count, for the end of a run; empty where nothing was counted."""
     return "".join(f"  counted {what}: {n:,}\n" for what, n in sorted(counts.items()) if n)

@@ -79,6 +79,19 @@ class Evaluation(_Strict):
     seed: int = 1
 
 
+class Baselines(_Strict):
+    """Linear models trained on the cohort itself (see `howfar.linear`)."""
+
+    models: list[Literal["top1", "lasso", "enet", "blup", "bslmm", "prs", "prs_pt"]] = []
+    window: int = Field(196_608, ge=1)  # bp in total, centred on the TSS
+    min_maf: float = Field(0.05, ge=0, lt=0.5)  # in the people who train
+    max_missing: float = Field(0.05, ge=0, le=1)  # share of calls
+    variant_types: Literal["snv", "all"] = "snv"
+    folds: int = Field(5, ge=2)
+    seed: int = Field(1, ge=0)
+    genes: dict[str, int] = {}  # model: so many genes, drawn, instead of all
+
+
 class Eqtl(_Strict):
     """How cis-eQTLs are mapped; window and minor allele frequency are those of `Evaluation`."""
 
@@ -114,6 +127,7 @@ class Study(_Strict):
     runs: list[Run] = []
     effects: list[str] = []  # genes (ids or names) whose variants are looked at one by one
     evaluation: Evaluation = Evaluation()
+    baselines: Baselines = Baselines()
     eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
     published: Published | None = None
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
@@ -125,6 +139,13 @@ class Study(_Strict):
         ids = [run.id for run in self.runs]
         if len(ids) != len(set(ids)):
             raise ValueError(f"run ids must differ, found {sorted(ids)}")
+        models = self.baselines.models
+        if len(set(models)) < len(models) or set(models) & set(ids):
+            raise ValueError(
+                f"models of `baselines` and run ids must differ, found {models}, {ids}"
+            )
+        if models and self.cohort is None:
+            raise ValueError("`baselines` need a cohort")
         return self
 
     @property
@@ -225,6 +246,21 @@ def load_study(name: str) -> Study:
             found=f"{first.get('input')!r} ({len(error.errors())} key(s) wrong in all)",
             expected=first["msg"],
             do="Correct the key; data/studies/template.yaml explains each one.",
+        ) from error
+
+
+def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
+    """The study with other options of its linear models, checked."""
+    options = study.baselines.model_dump() | changes
+    try:
+        return Study.model_validate(study.model_dump() | {"baselines": options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise HowfarError(
+            f"options of the linear models, {'.'.join(map(str, first['loc'])) or 'models'}",
+            found=repr(first.get("input") if first["loc"] else changes.get("models")),
+            expected=first["msg"],
+            do="Correct the option; `howfar baseline --help` explains each one.",
         ) from error
 
 

@@ -1,0 +1,365 @@
+"""Linear models of every gene of a study: predictions of people who didn't train, and weights.
+
+``results/<study>/baseline/`` gets, for each model,
+``<model>.parquet`` (table `individuals`: each person's prediction, made without them),
+``<model>.weights.parquet`` (gene_id, variant, chrom, pos (1-based), ref, alt, weight per copy of
+the alternative allele; weights of 0 left out) and
+``<model>.genes.parquet`` (gene_id, status, parts_fitted, parts, n_people, n_variants, n_selected,
+intercept, h2, h2_se, seconds, details as JSON): prediction = intercept + sum of weight x dosage.
+The exported weights are of a fit on everybody who may train: all people with nested folds, the
+training people of a fixed split. Statuses are those of that fit.
+
+Each gene is finished by itself, in a folder named by all that defines the work, so that a killed
+run goes on where it stopped and a changed definition never meets old values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+
+from .. import provenance, tables
+from ..cohort import OpenCohort, input_files
+from ..errors import HowfarError
+from ..evaluate import Predictions, one_thread
+from ..intervals import Gene
+from ..progress import track
+from ..provenance import sha256_of
+from ..study import Study
+from . import folds
+from .base import LABELS, Fit, fitter, null_fit
+from .cis import CisData, CisOptions, cis_data, training
+
+VERSION = 1
+_ARRAYS = ("predicted", "fold", "weights", "kept")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fitted and how. split: 'nested', 'fraction:0.8', 'people:FILE' (the names of those
+    who train, one a line) or 'population:EUR>AFR', with ':N' for N training people at the end.
+    """
+
+    model: str
+    cis: CisOptions = field(default_factory=CisOptions)
+    split: str = "nested"
+    folds: int = 5
+    seed: int = 1
+
+
+def plan_of(study: Study, model: str, split: str = "nested") -> Plan:
+    """The plan of a model, as the study file's `baselines` says."""
+    given = study.baselines
+    cis = CisOptions(given.window, given.min_maf, given.max_missing, given.variant_types)
+    return Plan(model, cis, split, given.folds, given.seed)
+
+
+def make_split(cohort: OpenCohort, plan: Plan) -> folds.Split:
+    """The split that a plan names, for the cohort's people."""
+    kind, _, rest = plan.split.partition(":")
+    if kind == "nested":
+        return folds.nested(len(cohort.samples), plan.folds, plan.seed)
+    try:
+        if kind == "fraction":
+            return folds.by_fraction(len(cohort.samples), float(rest), plan.seed)
+        if kind == "people":
+            return folds.by_people(cohort.samples, Path(rest).read_text().split())
+        if kind == "population" and cohort.populations is not None:
+            pair, _, count = rest.partition(":")
+            groups = cohort.populations.loc[cohort.samples].to_numpy()
+            people = int(count) if count else None
+            return folds.by_population(groups, *pair.split(">", 1), people, plan.seed)
+    except (ValueError, TypeError, OSError) as error:
+        raise _bad_split(plan.split) from error
+    raise _bad_split(plan.split)
+
+
+def _bad_split(found: str) -> HowfarError:
+    return HowfarError(
+        "option split",
+        found=repr(found),
+        expected="nested, fraction:0.8, people:FILE or population:EUR>AFR[:people], the last with "
+        "a sample table",
+        do="Correct --split.",
+    )
+
+
+# --- one gene --------------------------------------------------------------------------------
+
+
+def _fitted(data: CisData, y: np.ndarray, trains: np.ndarray, plan: Plan):
+    """(fit, dosages (people, kept), kept) of the training people with expression."""
+    trains = trains & ~np.isnan(y)
+    x, kept = training(data.dosages, trains, plan.cis.min_maf)
+    if not trains.any():
+        return null_fit(x[trains], y[trains], "too_few_people"), x, kept
+    if not len(kept):
+        return null_fit(x[trains], y[trains], "no_variants"), x, kept
+    return fitter(plan.model)(x[trains], y[trains], plan.seed), x, kept
+
+
+def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> dict:
+    """Predictions and weights of one gene; y (people,), NaN where missing.
+
+    Returns predicted (people,), NaN where nobody predicts; fold (people,); kept and weights of the
+    exported fit; and `row`, its line of the gene table.
+    """
+    start = time.perf_counter()
+    predicted, fits = np.full(len(y), np.nan), []
+    for trains, held in split.parts:
+        fit, x, kept = _fitted(data, y, trains, plan)
+        predicted[held] = fit.predict(x[held])
+        fits.append(fit)
+    exported = fit
+    if len(split.parts) > 1:
+        exported, _, kept = _fitted(data, y, np.ones(len(y), bool), plan)
+    row = _row(data.gene, exported, fits) | {
+        "n_people": int((~np.isnan(y)).sum()),
+        "n_variants": len(kept),
+        "seconds": time.perf_counter() - start,
+    }
+    return {
+        "predicted": predicted,
+        "fold": split.fold(),
+        "kept": kept,
+        "weights": exported.weights,
+        "row": row,
+    }
+
+
+def _row(gene: Gene, exported: Fit, fits: list[Fit]) -> dict:
+    details = {name: float(value) for name, value in exported.details.items()}
+    return {
+        "gene_id": gene.gene_id,
+        "status": exported.status,
+        "parts_fitted": sum(fit.status == "fitted" for fit in fits),
+        "parts": len(fits),
+        "n_selected": int(np.count_nonzero(exported.weights)),
+        "intercept": float(exported.intercept),
+        "h2": details.get("h2", np.nan),
+        "h2_se": details.get("h2_se", np.nan),
+        "details": json.dumps(details, sort_keys=True),
+    }
+
+
+# --- all genes -------------------------------------------------------------------------------
+
+
+def definition(cohort: OpenCohort, plan: Plan) -> dict:
+    """All that decides the values."""
+    inputs = input_files(cohort.study)
+    listed = plan.split.partition(":")[2] if plan.split.startswith("people:") else None
+    return {
+        "study": cohort.study.name,
+        "plan": asdict(plan),
+        "version": VERSION,
+        "people": sha256_of(listed) if listed and Path(listed).is_file() else None,
+        "samples": hashlib.sha256("\n".join(cohort.samples).encode()).hexdigest(),
+        "inputs": {role: sha256_of(path) for role, path in inputs.items()},
+    }
+
+
+def folder_of(results: str | Path, study: str) -> Path:
+    """Where a study's linear models lie."""
+    return Path(results) / study / "baseline"
+
+
+def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Gene]:
+    """The genes with expression; of models that `baselines.genes` restricts, so many, drawn."""
+    if cohort.expression is None:
+        raise HowfarError(
+            f"study {cohort.study.name}, key cohort.expression",
+            found="nothing",
+            expected="an expression file, to train linear models on",
+            do="Name one in the study file.",
+        )
+    measured = set(cohort.expression.values.index)
+    genes = [g for g in cohort.genes_to_run(gene) if g.gene_id in measured]
+    count = cohort.study.baselines.genes.get(model)
+    if gene or count is None or count >= len(genes):
+        return genes
+    rng = np.random.default_rng(cohort.study.baselines.seed)
+    return [genes[i] for i in sorted(rng.choice(len(genes), count, replace=False))]
+
+
+def _one(cohort: OpenCohort, plan: Plan, split: folds.Split, gene: Gene, parts: Path) -> None:
+    """Fit a gene and leave its file, whole or not at all."""
+    y = cohort.expression.values.loc[gene.gene_id, cohort.samples].to_numpy(float)
+    data = cis_data(cohort, gene, plan.cis)
+    with one_thread():
+        made = fit_gene(data, y, split, plan)
+    variants = data.variants.iloc[made["kept"]]
+    part = parts / f".{gene.gene_id}.{os.getpid()}.npz"
+    np.savez(
+        part,
+        **{name: made[name] for name in _ARRAYS},
+        row=json.dumps(made["row"]),
+        **{c: variants[c].to_numpy(str if c != "pos" else int) for c in _SITE},
+    )
+    os.replace(part, parts / f"{gene.gene_id}.npz")
+
+
+_SITE = ("chrom", "pos", "ref", "alt")
+_worker: dict = {}
+
+
+def _start_worker(study: Study, plan: Plan, parts: Path) -> None:
+    cohort = OpenCohort(study)
+    _worker.update(cohort=cohort, plan=plan, split=make_split(cohort, plan), parts=parts)
+
+
+def _in_worker(gene: Gene) -> None:
+    _one(_worker["cohort"], _worker["plan"], _worker["split"], gene, _worker["parts"])
+
+
+def _done(
+    cohort: OpenCohort, plan: Plan, todo: Sequence[Gene], parts: Path, cores: int
+) -> Iterator:
+    if cores <= 1 or len(todo) < 2:
+        split = make_split(cohort, plan)
+        for gene in todo:
+            yield _one(cohort, plan, split, gene, parts)
+        return
+    with ProcessPoolExecutor(
+        cores, initializer=_start_worker, initargs=(cohort.study, plan, parts)
+    ) as pool:
+        yield from pool.map(_in_worker, todo)
+
+
+def run(
+    study: Study, plan: Plan, results: str | Path, gene: str | None = None, cores: int = 1
+) -> pd.DataFrame:
+    """Fit what isn't finished and write the three tables; returns the gene table.
+
+    gene (id or name): only that one is fitted, and no table written.
+    """
+    cohort = OpenCohort(study)
+    fitter(plan.model)
+    make_split(cohort, plan)
+    made_of = definition(cohort, plan)
+    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:12]
+    folder = folder_of(results, study.name)
+    parts = folder / f"{plan.model}-{digest}.parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    genes = genes_of(cohort, plan.model, gene)
+    todo = [g for g in genes if not (parts / f"{g.gene_id}.npz").is_file()]
+    done = len(genes) - len(todo)
+    work = _done(cohort, plan, todo, parts, cores)
+    for _ in track(work, len(genes), f"{plan.model}: genes", done=done):
+        pass
+    found = [np.load(parts / f"{g.gene_id}.npz") for g in genes]
+    rows = pd.DataFrame([json.loads(str(part["row"])) for part in found])
+    if gene is None:
+        _write(folder, plan.model, cohort, genes, found, rows, made_of)
+    return rows
+
+
+def _write(folder, model, cohort, genes, found, rows, made_of) -> None:
+    """The three tables of a model, `individuals` last: who finds it finds all."""
+    block = provenance.block(made_of, input_files(cohort.study), seed=made_of["plan"]["seed"])
+    weights = [_weights(gene, part) for gene, part in zip(genes, found, strict=True)]
+    _save(folder / f"{model}.weights.parquet", pd.concat(weights, ignore_index=True), block)
+    _save(folder / f"{model}.genes.parquet", rows, block)
+    observed = cohort.expression.values.loc[[g.gene_id for g in genes], cohort.samples]
+    frame = pd.DataFrame(
+        {
+            "run_id": model,
+            "gene_id": np.repeat(observed.index.to_numpy(), len(cohort.samples)),
+            "sample": np.tile(cohort.samples, len(genes)),
+            "predicted": np.concatenate([part["predicted"] for part in found]),
+            "observed": observed.to_numpy(float).ravel(),
+            "fold": np.concatenate([part["fold"] for part in found]),
+        }
+    )
+    frame = frame[frame["fold"] >= 0]
+    tables.write(folder / f"{model}.parquet", "individuals", frame, block)
+
+
+def _weights(gene: Gene, part) -> pd.DataFrame:
+    frame = pd.DataFrame({name: part[name] for name in _SITE} | {"weight": part["weights"]})
+    frame = frame[frame["weight"] != 0]
+    names = [f"{c}:{p}:{r}:{a}" for c, p, r, a in frame[list(_SITE)].itertuples(index=False)]
+    frame.insert(0, "variant", pd.Series(names, index=frame.index, dtype=object))
+    frame.insert(0, "gene_id", gene.gene_id)
+    return frame
+
+
+def _save(path: Path, frame: pd.DataFrame, block: dict) -> None:
+    table = arrow.Table.from_pandas(frame, preserve_index=False)
+    text = json.dumps({"table": path.name.split(".", 1)[1]} | block, sort_keys=True)
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), b"howfar": text.encode()}
+    )
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    parquet.write_table(table, part, compression="zstd")
+    os.replace(part, path)
+
+
+# --- for the evaluation ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A finished model as the evaluation takes it: predictions, folds, its row of table `runs`."""
+
+    predictions: Predictions
+    folds: pd.DataFrame
+    run: dict
+
+
+def finished(cohort: OpenCohort, results: str | Path) -> list[Baseline]:
+    """The models of the study's `baselines`, in their order.
+
+    Raises HowfarError where one is missing or was made from other files, people or options.
+    """
+    return [_finished(cohort, model, results) for model in cohort.study.baselines.models]
+
+
+def _finished(cohort: OpenCohort, model: str, results: str | Path) -> Baseline:
+    path = folder_of(results, cohort.study.name) / f"{model}.parquet"
+    plan = plan_of(cohort.study, model)
+    block = tables.read_provenance(path)["parameters"] if path.is_file() else None
+    wanted = json.loads(json.dumps(definition(cohort, plan)))
+    if block != wanted:
+        raise HowfarError(
+            str(path),
+            found="no such file"
+            if block is None
+            else "predictions made in another way: "
+            + ", ".join(sorted(k for k in wanted if wanted[k] != block.get(k))),
+            expected="predictions from the study's files, people and options",
+            do=f"Run `howfar baseline --study {cohort.study.name} --models {model}`.",
+        )
+    long = tables.read(path, "individuals")
+    predicted, fold = (
+        long.pivot(index="gene_id", columns="sample", values=v) for v in ("predicted", "fold")
+    )
+    missing = pd.Series(np.nan, index=predicted.index, dtype=float)
+    return Baseline(Predictions(model, predicted, missing), fold, run_row(cohort, plan))
+
+
+def run_row(cohort: OpenCohort, plan: Plan) -> dict:
+    """A model's row of table `runs`."""
+    return {
+        "run_id": plan.model,
+        "study": cohort.study.name,
+        "label": LABELS[plan.model],
+        "kind": "linear",
+        "model": plan.model,
+        "units": cohort.settings.expression_units,
+        "context": plan.cis.window,
+        "alleles": plan.cis.variant_types,
+        "split": make_split(cohort, plan).name,
+        "seed": plan.seed,
+    }
