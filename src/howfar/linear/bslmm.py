@@ -106,7 +106,7 @@ class Chain:
 def _start(y: np.ndarray, p: int, h: float, sparse: bool) -> tuple[np.ndarray, ...]:
     """A chain's first state: no effect yet, mostly polygenic or mostly sparse to come."""
     rho, power = (0.9, 0.5) if sparse else (0.1, 0.9)
-    hyper = np.array([np.clip(h, 0.05, 0.95), rho, -power * np.log(max(p, 2))])
+    hyper = np.array([np.clip(h, 0.05, 0.95), rho, -power * max(np.log(p), 0.01)])
     return np.zeros(p), y.copy(), hyper, np.array([1.0, 0.0])
 
 

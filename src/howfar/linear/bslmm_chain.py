@@ -69,6 +69,14 @@ def _log_posterior(data, hyper, included, squared, residual, fitted, scale, weig
 
 
 @_compile
+def _squares(values):
+    total = 0.0
+    for i in range(len(values)):
+        total += values[i] * values[i]
+    return total
+
+
+@_compile
 def _reflect(value, low, high):
     """`value` mirrored at the bounds until it lies within."""
     while value < low or value > high:
@@ -85,47 +93,53 @@ def _propose(hyper, lowest, rng, proposal):
 
 
 @_compile
-def _fitted(data, effects):
-    """x'b, anew: differences to the residual would grow where effects are multiplied."""
-    fitted = np.zeros(len(data.y))
-    for j in np.flatnonzero(effects):
-        fitted += effects[j] * data.x[j]
-    return fitted
+def _refit(data, state, fitted):
+    """x'b and the residual anew: rounding errors would grow where effects are multiplied."""
+    for i in range(len(fitted)):
+        fitted[i] = 0.0
+    for j in range(len(state.effects)):
+        if state.effects[j] != 0:
+            for i in range(len(fitted)):
+                fitted[i] += state.effects[j] * data.x[j, i]
+    for i in range(len(fitted)):
+        state.residual[i] = data.y[i] - fitted[i]
 
 
 @_compile
-def _update_hyper(data, state, rng, weights, rescale):
-    """Metropolis steps of h, rho, log pi; with `rescale` the effects follow their variance.
+def _update_hyper(data, state, rng, weights, fitted, rescale):
+    """Metropolis steps of h, rho, log pi; with `rescale` (1, not 0) effects follow their variance.
 
     Effects that stay and effects that follow are the two parametrisations of one model: where one
     mixes slowly the other mixes fast (Yu and Meng 2011, J Comput Graph Stat 20:531).
     """
-    variants, hyper, proposal = data.x.shape[0], state.hyper, np.empty(3)
-    included, squared = state.scalars[INCLUDED], (state.effects**2).sum()
-    fitted, scale = _fitted(data, state.effects), 1.0
-    state.residual[:] = data.y - fitted
-    now = _log_posterior(data, hyper, included, squared, state.residual, fitted, 1.0, weights)
+    variants, hyper, proposal, scale = data.x.shape[0], state.hyper, np.empty(3), 1.0
+    included, squared, residual = state.scalars[INCLUDED], _squares(state.effects), state.residual
+    now = _log_posterior(data, hyper, included, squared, residual, fitted, 1.0, weights)
     for _ in range(_MOVES):
-        _propose(hyper, -math.log(variants), rng, proposal)
-        factor = 1.0
-        if rescale:
-            factor = math.sqrt(_variances(proposal, variants)[0] / _variances(hyper, variants)[0])
+        # One variant leaves log pi no range; a narrow one does the same.
+        _propose(hyper, -max(math.log(variants), 0.01), rng, proposal)
+        ratio = _variances(proposal, variants)[0] / _variances(hyper, variants)[0]
+        factor = 1.0 + rescale * (math.sqrt(ratio) - 1.0)
         then = _log_posterior(
-            data, proposal, included, squared, state.residual, fitted, scale * factor, weights
+            data, proposal, included, squared, residual, fitted, scale * factor, weights
         )
         # The last term is the Jacobian of multiplying the effects.
         if math.log(rng.random()) < then - now + included * math.log(factor):
-            hyper[:], now, scale = proposal, then, scale * factor
-    if scale != 1.0:
-        state.residual[:] = data.y - scale * fitted
-        state.effects[:] *= scale
+            now, scale = then, scale * factor
+            for i in range(3):
+                hyper[i] = proposal[i]
+    for j in range(variants):
+        state.effects[j] *= scale
+    _refit(data, state, fitted)
 
 
 @_compile
 def _sample_tau(data, state, rng, weights):
     sparse, polygenic = _variances(state.hyper, data.x.shape[0])
     _weights(data, polygenic, weights)
-    squares = data.rest + (weights * state.residual**2).sum() + (state.effects**2).sum() / sparse
+    squares = data.rest + _squares(state.effects) / sparse
+    for i in range(len(weights)):
+        squares += weights[i] * state.residual[i] * state.residual[i]
     shape = 0.5 * (data.free + state.scalars[INCLUDED])
     state.scalars[TAU] = rng.standard_gamma(shape) / (0.5 * squares)
     return sparse
@@ -181,8 +195,16 @@ def _sweep(data, state, rng, weights, weighted, sparse, mean):
 @_compile
 def _pick(log_odds, rng):
     """An index drawn with probability proportional to exp(log_odds)."""
-    chances = np.cumsum(np.exp(log_odds - log_odds.max()))
-    return min(np.searchsorted(chances, rng.random() * chances[-1]), len(chances) - 1)
+    highest, total = -np.inf, 0.0
+    for j in range(len(log_odds)):
+        highest = max(highest, log_odds[j])
+    for j in range(len(log_odds)):
+        total += math.exp(log_odds[j] - highest)
+    left, chosen = rng.random() * total, 0
+    for j in range(len(log_odds)):
+        if left > 0 and log_odds[j] > -np.inf:
+            left, chosen = left - math.exp(log_odds[j] - highest), j
+    return chosen
 
 
 @_compile
@@ -191,14 +213,17 @@ def _relocate(data, state, rng, weights, weighted, sparse):
 
     It crosses linkage disequilibrium, where taking a variant out before its proxy comes in is rare.
     """
-    inside = np.flatnonzero(state.effects)
-    if len(inside) == 0:
+    if state.scalars[INCLUDED] == 0:
         return
-    old = inside[int(rng.random() * len(inside))]
+    left, old = int(rng.random() * state.scalars[INCLUDED]), 0
+    for j in range(len(state.effects)):
+        if state.effects[j] != 0:
+            left, old = left - 1, (j if left == 0 else old)
     _change(data.x[old], -state.effects[old], state.residual, weights, weighted)
     state.effects[old] = 0.0
-    found = np.full(data.x.shape[0], -np.inf)
+    found = np.empty(data.x.shape[0])
     for j in range(len(found)):
+        found[j] = -np.inf
         if state.effects[j] == 0:
             along, size = _project(data.x[j], weights, weighted)
             found[j], _ = _log_odds(along, size, sparse, state.scalars[TAU])
@@ -224,7 +249,8 @@ def _record(data, state, rng, weights, people, polygenic_mean, row):
         sparse_part, poly_part = sparse_part + fit * fit, poly_part + u * u
         total += (fit + u) ** 2
     noise, parts = people / state.scalars[TAU], sparse_part + poly_part
-    row[:3], row[3] = state.hyper, state.scalars[INCLUDED]
+    row[0], row[1], row[2] = state.hyper[0], state.hyper[1], state.hyper[2]
+    row[3] = state.scalars[INCLUDED]
     row[4], row[5] = total / (total + noise), parts / (parts + noise)
     row[6] = sparse_part / parts if parts > 0 else 0.0
 
@@ -232,12 +258,14 @@ def _record(data, state, rng, weights, people, polygenic_mean, row):
 @_compile
 def run(data, state, rng, people, record, mean, polygenic_mean):
     """Advance a chain by len(record) sweeps; `state`, `record` and the sums are filled in place."""
-    weights = np.empty(len(data.d))
+    weights, weighted, fitted = np.empty(len(data.d)), np.empty(len(data.d)), np.empty(len(data.d))
     for t in range(len(record)):
-        _update_hyper(data, state, rng, weights, False)
-        _update_hyper(data, state, rng, weights, True)
+        _refit(data, state, fitted)
+        for rescale in range(2):
+            _update_hyper(data, state, rng, weights, fitted, rescale)
         sparse = _sample_tau(data, state, rng, weights)
-        weighted = weights * state.residual
+        for i in range(len(weights)):
+            weighted[i] = weights[i] * state.residual[i]
         _sweep(data, state, rng, weights, weighted, sparse, mean)
         _relocate(data, state, rng, weights, weighted, sparse)
         _record(data, state, rng, weights, people, polygenic_mean, record[t])
