@@ -69,8 +69,14 @@ class Outcome:
     @property
     def parts(self) -> dict[str, str] | None:
         """where, found, expected, do of the message; None where it isn't of that shape."""
-        match = _PARTS.fullmatch(self.message.strip())
+        match = _PARTS.fullmatch(self.error)
         return match and match.groupdict()
+
+    @property
+    def error(self) -> str:
+        """The message alone, without what was said of progress before it."""
+        found = re.search(r"^howfar: .*", self.message, re.MULTILINE | re.DOTALL)
+        return found.group().strip() if found else ""
 
     def fits(self, given: Input) -> bool:
         """Whether the input ended as the catalogue says."""
@@ -178,8 +184,13 @@ def page(folder: Path | None = None) -> str:
     Raises HowfarError for an input that ends otherwise than the catalogue says.
     """
     with tempfile.TemporaryDirectory(prefix="howfar-inputs-") as made:
-        rows = [(given, _once(given, Path(folder or made), i))
+        rows = [(given, checked(given, Path(folder or made) / f"{i:03d}"))
                 for i, given in enumerate(catalogue())]  # fmt: skip
+    return text_of(rows)
+
+
+def text_of(rows: list[tuple[Input, Outcome]]) -> str:
+    """The page of these inputs and what became of them."""
     good = sum(given.good for given, _ in rows)
     counts = {"people": len(Files.PEOPLE), "genes": len(Files.GENES), "all": len(rows)}
     text = [_HEAD.format(**counts, good=good, bad=len(rows) - good)]
@@ -190,13 +201,13 @@ def page(folder: Path | None = None) -> str:
     return "\n".join(text)
 
 
-def _once(given: Input, folder: Path, number: int) -> Outcome:
-    place = folder / f"{number:03d}"
-    place.mkdir(parents=True)
+def checked(given: Input, folder: Path) -> Outcome:
+    """`run` in `folder`, which is made and removed; HowfarError where the catalogue is wrong."""
+    folder.mkdir(parents=True)
     try:
-        outcome = run(given, place.resolve())
+        outcome = run(given, folder.resolve())
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     if not outcome.fits(given):
         raise HowfarError(
             f"input {given.title!r}",
@@ -212,7 +223,7 @@ def _row(given: Input, outcome: Outcome) -> str:
         counted = re.findall(r"counted (.+)", outcome.printed)
         result = "works" + (f"; counted {'; '.join(counted)}" if counted else "")
     else:
-        result = f"`{_code(outcome.message.strip().removeprefix('howfar: '))}`"
+        result = f"`{_code(outcome.error.removeprefix('howfar: '))}`"
     return f"| {given.title} | {result} |"
 
 

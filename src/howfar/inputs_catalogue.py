@@ -695,7 +695,7 @@ for _title, _keys, _says in [
     ("bins outside the output", {"bins": "centre99"}, "bins from 0 to 7"),
     ("a rule for bins that doesn't exist", {"bins": "middle"}, "centreK"),
     ("a model that doesn't exist", {"model": "enformr"}, "no model of that name"),
-    ("an option the model doesn't take", {"options": {"shift": 3}}, "options \\['shift'\\]"),
+    ("an option the model doesn't take", {"options": {"shift": 3}}, "argument 'shift'"),
     ("values that are not finite", {"options": {"broken": True}}, "not finite"),
     (
         "weights that aren't there",
