@@ -77,7 +77,7 @@ def scatters(view: View):
 def _panel(axis, part: pd.DataFrame, colour: str, units: str) -> None:
     x, y = part["predicted"].to_numpy(float), part["observed"].to_numpy(float)
     axis.scatter(x, y, s=9, alpha=0.5, color=colour, linewidths=0, rasterized=True)
-    axis.set_ylabel(f"expression ({units})")
+    axis.set_ylabel(style.wrapped(f"expression ({units})", 24))
     axis.ticklabel_format(useOffset=False)
     axis.locator_params(axis="x", nbins=5)
     low, high = axis.get_ylim()
