@@ -108,12 +108,12 @@ def eqtl_signs(view: View):
         axis.set_title(_HEADINGS[kind], fontsize=9.5)
     axes[-1].set_xlabel("share of variants with equal signs")
     every = table[table["group"] == "all"].set_index("method").loc[runs]
-    drawn.suptitle(_sign_title(every, view), fontsize=10, fontweight="bold", x=0.02, ha="left")
+    _sign_legend(drawn, every, view)
     names = ", ".join(f"{view.labels[run]}: n = {every.loc[run, 'n']:.0f}" for run in runs)
     caption = (
         "Does the network push expression the way the eQTL does? Each variant of the genes looked "
-        "at, its effect alone in the reference against its slope among people. Interval above: 95 "
-        "% by bootstrap over blocks of genes; in the panels Wilson's, which takes variants as "
+        "at, its effect alone in the reference against its slope among people. Interval above: "
+        "95 % by bootstrap over blocks of genes; in the panels Wilson's, which takes variants as "
         "independent, so that it is too narrow where neighbours are in linkage. Dashed: chance. "
         f"{names} variants."
     )
@@ -128,13 +128,16 @@ _HEADINGS = {
 }
 
 
-def _sign_title(every: pd.DataFrame, view: View) -> str:
-    lines = [
-        f"{view.labels[run]}: {100 * row['value']:.0f} % "
-        f"[{100 * row['ci_low']:.0f}, {100 * row['ci_high']:.0f}] of signs agree"
-        for run, row in every.iterrows()
-    ]
-    return "\n".join(lines)
+def _sign_legend(drawn, every: pd.DataFrame, view: View) -> None:
+    """Each run's colour, with its share over all variants: the figure's title."""
+    for run, row in every.iterrows():
+        text = (
+            f"{view.labels[run]}: {100 * row['value']:.0f} % "
+            f"[{100 * row['ci_low']:.0f}, {100 * row['ci_high']:.0f}] of signs agree"
+        )
+        drawn.axes[0].plot([], [], "o-", color=view.colours[run], ms=5.5, lw=2, label=text)
+    font = {"size": 10, "weight": "bold"}
+    drawn.legend(loc="outside upper left", ncols=1, prop=font, handlelength=1.5)
 
 
 def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
