@@ -163,9 +163,11 @@ def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
 def eqtl_overlap(view: View):
     """Share of a gene's top k by |effect| that are among its top k eQTLs, against chance."""
     table = rows_of(view, "eqtl_overlap")
-    table = table[table["n"] >= _FEW] if len(table) else table
     if table.empty:
         return _NONE
+    table = table[table["n"] >= _FEW]
+    if table.empty:
+        return f"Variants were looked at one by one in fewer than {_FEW} genes of this study."
     runs = [run for run in view.labels if (table["method"] == run).any()]
     drawn, axes = style.panels([2.4] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
@@ -234,7 +236,12 @@ def eqtl_lead_only(view: View):
     """r across people of the whole prediction against the reference plus the lead variant alone."""
     table = lead_and_full(view)
     if table.empty:
-        return _NONE
+        return (
+            "No lead eQTL of the genes whose variants were looked at one by one lies in the "
+            "network's window."
+            if len(rows_of(view, "eqtl_sign"))
+            else _NONE
+        )
     runs = [run for run in view.labels if (table["run_id"] == run).any()]
     drawn, axes = style.panels([3.7] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
