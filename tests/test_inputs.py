@@ -9,6 +9,7 @@ import pytest
 
 from howfar import inputs
 from howfar.errors import HowfarError
+from howfar.project import project_root
 
 ALL = inputs.catalogue()
 NAMES = [f"{given.kind}: {given.title}" for given in ALL]
@@ -60,6 +61,7 @@ def test_no_message_names_a_person(ended):
 def test_the_page_has_each_input_and_no_path_of_this_machine(ended):
     text = inputs.text_of([(given, ended(given)) for given in ALL])
     assert text.count("\n| ") == len(ALL) + len(inputs.KINDS)  # and a head for each table
+    assert str(project_root()) not in text
     assert "tmp" not in text and "/home" not in text and "/root" not in text
     assert all(f"| {given.title} |" in text for given in ALL)
     rows = [line for line in text.splitlines() if line.startswith("| ")]

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from .errors import HowfarError
 from .inputs_cohort import Files, write_base
+from .project import project_root
 
 KINDS = {
     "genotypes": "Genotypes",
@@ -106,10 +107,14 @@ def run(given: Input, folder: Path) -> Outcome:
             with _full_disk(files.room if number == len(commands) else None):
                 found = command_line(["--results", str(folder / "results"), *words])
             status, printed, message = found
-    clean = [
-        text.replace(f"{folder}/", "").replace(str(folder), ".") for text in (printed, message)
-    ]
+    clean = [_without_paths(text, folder) for text in (printed, message)]
     return Outcome(status, *clean, _left(folder, commands[-1], status))
+
+
+def _without_paths(text: str, folder: Path) -> str:
+    for place in (folder, project_root()):
+        text = text.replace(f"{place}/", "").replace(str(place), ".")
+    return text
 
 
 def command_line(words: list[str]) -> tuple[int, str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import re
 import shutil
 from collections.abc import Callable
 
@@ -261,6 +263,84 @@ _text("genotypes", "variants.vcf.gz", [
 @_good("genotypes", "a gene without a variant in its window", "36 haplotype")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [r for r in rows if not 850 < int(r[1]) < 1150])
+    return f.sequences()
+
+
+def _plink(f: Files, turned: bool = False, wrong: bool = False) -> Commands:
+    """The SNVs as PLINK 1 files; `turned`: A1 is REF at every second; `wrong`: neither is."""
+    text = gzip.decompress((f.folder / "variants.vcf.gz").read_bytes()).decode()
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+    codes, body, bim = {2: 0, 1: 2, 0: 3}, b"\x6c\x1b\x01", []
+    for number, row in enumerate(r for r in rows if len(r[3]) == len(r[4]) == 1):
+        swap = turned and number % 2
+        copies = [call.count("0" if swap else "1") for call in row[9:]]
+        packed = sum(codes[n] << 2 * i for i, n in enumerate(copies))
+        body += packed.to_bytes(-(-len(copies) // 4), "little")
+        first, second = (row[3], row[4]) if swap else (row[4], row[3])
+        if wrong:
+            second = next(b for b in "ACGT" if b not in row[3:5])
+        bim.append(f"20\tv{number}\t0\t{row[1]}\t{first}\t{second}\n")
+    f.put("p.bed", body)
+    f.put("p.bim", "".join(bim))
+    f.put("p.fam", "".join(f"f {p} 0 0 0 -9\n" for p in Files.PEOPLE))
+    return f.sequences(variants="p.bed")
+
+
+@_good("genotypes", "PLINK 1, A1 the alternative or the reference allele", "36 haplotype")
+def _(f: Files) -> Commands:
+    return _plink(f, turned=True)
+
+
+@_bad("genotypes", "PLINK 1 with neither allele the reference's", "p.b")
+def _(f: Files) -> Commands:
+    return _plink(f, wrong=True)
+
+
+@_bad("genotypes", "PLINK 1 with fewer people than its .fam lists", "p.")
+def _(f: Files) -> Commands:
+    commands = _plink(f)
+    f.put("p.fam", "".join(f"f {i} 0 0 0 -9\n" for i in range(20)))
+    return commands
+
+
+@_bad("genotypes", "PLINK 1 without its .bim", "p.bim")
+def _(f: Files) -> Commands:
+    commands = _plink(f)
+    (f.folder / "p.bim").unlink()
+    return commands
+
+
+@_good("genotypes", "VCF that is not compressed: copied and indexed", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.put("v.vcf", gzip.decompress((f.folder / "variants.vcf.gz").read_bytes()))
+    return f.sequences(variants="v.vcf")
+
+
+@_good("genotypes", "no index: one is made", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.vcf(index=False)
+    return f.sequences()
+
+
+@_good("genotypes", "an index older than the file: one is made", "36 haplotype")
+def _(f: Files) -> Commands:
+    os.utime(f.folder / "variants.vcf.gz.tbi", (1_000_000_000, 1_000_000_000))
+    return f.sequences()
+
+
+@_good("genotypes", "one file per contig", "36 haplotype")
+def _(f: Files) -> Commands:
+    for end in ("", ".tbi"):
+        (f.folder / f"variants.vcf.gz{end}").rename(f.folder / f"chr20.vcf.gz{end}")
+    return f.sequences(variants="chr{chrom}.vcf.gz")
+
+
+@_bad("genotypes", "dosages alone, where haplotypes are asked for", "dosages")
+def _(f: Files) -> Commands:
+    calls = {"0|0": "0", "0|1": "1", "1|0": "1", "1|1": "2"}
+    f.vcf(lambda text: re.sub(r"[01]\|[01]", lambda m: calls[m.group()], text)
+          .replace("ID=GT,Number=1,Type=String", "ID=DS,Number=1,Type=Float")
+          .replace("\tGT\t", "\tDS\t"))  # fmt: skip
     return f.sequences()
 
 
@@ -622,10 +702,35 @@ def _(f: Files) -> Commands:
     return f.predict("--sample", "NOBODY")
 
 
+def _covariates(f: Files, text: str) -> Commands:
+    f.put("c.tsv", text)
+    more = ["--covariates", str(f.folder / "c.tsv"), "--permutations", "100"]
+    return [["eqtl", "--study", str(f.folder / "study.yaml"), *more]]
+
+
+_AGES = "id\t" + "\t".join(Files.PEOPLE) + "\nage\t30\t40\t50\t35\t45\t55\n"
+_TURNED = "\n".join("\t".join(c) for c in zip(*map(str.split, _AGES.splitlines()), strict=True))
+
+for _title, _content in [("covariates in rows", _AGES), ("covariates in columns", _TURNED + "\n")]:
+    _good("people", _title)(lambda f, c=_content: _covariates(f, c))
+for _title, _content, _says in [
+    ("covariates of other people", _AGES.replace("P", "Q"), "0 of 6 people in the header"),
+    ("covariates that lack a person", _TURNED.replace("P6\t55", ""), "5 in the first column"),
+    ("a covariate with one value for all", re.sub(r"\d\d(?=[\t\n])", "30", _AGES), "one value"),
+    ("a covariate in words", _AGES.replace("30", "old"), "found 'old'"),
+]:
+    _bad("people", _title, _says)(lambda f, c=_content: _covariates(f, c))
+
+
 # --- study files -----------------------------------------------------------------------------
 
 for _title, _old, _new, _says in [
-    ("a key misspelt", "variants:", "varients:", "key cohort"),
+    (
+        "a key misspelt",
+        "variants:",
+        "varients:",
+        "key cohort.varients: found a key that doesn't exist",
+    ),
     ("a value of another type", "null_draws: 100", "null_draws: many", "evaluation.null_draws"),
     ("a share above its limit", "min_maf: 0.1", "min_maf: 1.5", "min_maf"),
     ("a key twice", "folds: 2", "folds: 2\n  folds: 3", "key 'folds' twice"),

@@ -239,14 +239,7 @@ def load_study(name: str) -> Study:
             do="Correct that line.",
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(top level)"
-        raise HowfarError(
-            f"{path}, key {key}",
-            found=f"{first.get('input')!r} ({len(error.errors())} key(s) wrong in all)",
-            expected=first["msg"],
-            do="Correct the key; data/studies/template.yaml explains each one.",
-        ) from error
+        raise _wrong_key(path, error) from error
 
 
 def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
@@ -262,6 +255,22 @@ def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
             expected=first["msg"],
             do="Correct the option; `howfar baseline --help` explains each one.",
         ) from error
+
+
+def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
+    """The first key that is wrong; one that doesn't exist before one that lacks for it."""
+    kinds = {"extra_forbidden": "a key that doesn't exist", "missing": "no such key"}
+    every = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = every[0]
+    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
+    found = kinds.get(first["type"], repr(first.get("input"))[:200])
+    unknown = first["type"] == "extra_forbidden"
+    return HowfarError(
+        f"{path}, key {key}",
+        found=f"{found} ({len(every)} key(s) wrong in all)",
+        expected="one of those in data/studies/template.yaml" if unknown else first["msg"],
+        do="Correct the key; data/studies/template.yaml explains each one.",
+    )
 
 
 def resolve(path: Path) -> Path:
