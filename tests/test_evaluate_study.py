@@ -76,3 +76,14 @@ def test_units_say_whether_a_logarithm_was_taken(study, model):
     logged = run.model_copy(update={"transform": [*run.transform, "log1p"]})
     assert evaluate_study._units(run, model) == "letters per bin"
     assert evaluate_study._units(logged, model) == "log of letters per bin"
+
+
+def test_runs_on_unphased_dosage_are_labelled(study, model):
+    opened = {run.id: model for run in study.runs}
+    made = evaluate_study.runs_table(study, opened, with_truth=False).set_index("run_id")
+    assert made.loc["g", "label"] == study.runs[0].label
+    cohort = study.cohort.model_copy(update={"unphased": "dosage"})
+    mixed = study.model_copy(update={"cohort": cohort})
+    made = evaluate_study.runs_table(mixed, opened, with_truth=False).set_index("run_id")
+    assert made.loc["g", "label"] == f"{study.runs[0].label} (unphased dosage)"
+    assert made.loc["lead_snp", "label"] == "Lead SNP"

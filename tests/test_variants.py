@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -315,3 +316,39 @@ def test_a_region_is_the_overlapping_part_of_the_whole(tmp_path, world, start, l
         and start + length > 0 < length
     ]
     assert [tuple(a.decode() for a in alleles) for alleles in part.alleles] == inside
+
+
+def rewritten(folder, old: bytes, new: bytes):
+    """A VCF of one record with some of its bytes replaced."""
+    record = Record(3, "G", ("A",), ("0|1", "0|0"))
+    plain = write_vcf(folder / "v.vcf", [record], ("a", "b"), CONTIG, 40).with_suffix("")
+    text = plain.read_bytes()
+    assert old in text
+    plain.write_bytes(text.replace(old, new))
+    pysam.tabix_compress(str(plain), f"{plain}.gz", force=True)
+    pysam.tabix_index(f"{plain}.gz", preset="vcf", force=True)
+    return Path(f"{plain}.gz")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"\ta\tb\n", b"\t\xff\tb\n", "header: found bytes that are no UTF-8"),
+        (b"\tG\tA\t", b"\tG\t\xe4\t", f"record {CONTIG}:3: found bytes in REF or ALT"),
+    ],
+)
+def test_bytes_that_are_no_text_are_an_error(tmp_path, old, new, message):
+    vcf = rewritten(tmp_path, old, new)
+    fasta, _ = World(SEQUENCE, []).write(tmp_path)
+    with pytest.raises(HowfarError, match=message), VariantFile(vcf) as variants:
+        variants.read(WHOLE, Reference(fasta))
+
+
+def test_alleles_of_other_letters_are_left_out_and_counted(tmp_path):
+    calls = ("0|1", "0|0", "0|0")
+    found = read(
+        tmp_path, Record(3, "G", ("X",), calls), Record(5, "A", ("R", "C", "A[7:9["), calls)
+    )
+    assert found.starts.tolist() == [4]
+    assert found.counts["alleles of other letters than ACGTN"] == 2
+    assert found.counts["symbolic alleles"] == 1

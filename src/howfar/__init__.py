@@ -12,6 +12,7 @@ _WHERE = {
     "Variant": "intervals",
     "Reference": "reference",
     "VariantFile": "variants",
+    "open_variants": "variant_sources",
     "build_windows": "haplotypes",
     "personalize": "haplotypes",
     "load_study": "study",

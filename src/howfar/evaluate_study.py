@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from . import agreement, effects, eqtl_agreement, eqtl_map, evaluate, predict, stacking, tables
-from .cohort import OpenCohort
+from .cohort import OpenCohort, unphased_rule
 from .errors import HowfarError
 from .evaluate import Panel, Predictions
 from .intervals import Gene, Variant
-from .linear import transfer
+from .linear import baseline, transfer
 from .models.base import SequenceModel
 from .study import Run, Study, resolve
 
@@ -35,6 +35,8 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
         panel, LEAD_SNP, options.folds, options.seed, options.min_maf, options.cis_window
     )
     runs.append(lead)
+    linear = baseline.finished(cohort, results)
+    runs += [each.predictions for each in linear]
     truth = true_values(study)
     if truth is not None:
         runs.append(Predictions(TRUTH, truth, pd.Series(np.nan, index=truth.index)))
@@ -47,8 +49,10 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
         window=options.cis_window,
         seed=options.seed,
     )
-    frames["runs"] = runs_table(study, opened, with_truth=truth is not None)
-    frames["individuals"] = evaluate.individuals_table(panel, runs, {LEAD_SNP: folds})
+    rivals = [each.run for each in linear]
+    frames["runs"] = runs_table(study, opened, rivals, with_truth=truth is not None)
+    held = {LEAD_SNP: folds} | {each.run["run_id"]: each.folds for each in linear}
+    frames["individuals"] = evaluate.individuals_table(panel, runs, held)
     kinds = frames["runs"].set_index("run_id")["kind"]
     models = {r.run_id: r.people for r in runs if kinds[r.run_id] in agreement.KINDS}
     frames["agreement"] = agreement.agreement_table(models)
@@ -221,8 +225,14 @@ def finished(study: Study, run: Run, store: predict.Store, cohort: OpenCohort) -
     return genes
 
 
-def runs_table(study: Study, opened: dict[str, SequenceModel], with_truth: bool) -> pd.DataFrame:
-    """Table `runs`: the study's runs, the lead-SNP rival and, where known, the truth."""
+def runs_table(
+    study: Study,
+    opened: dict[str, SequenceModel],
+    rivals: Sequence[dict] = (),
+    *,
+    with_truth: bool,
+) -> pd.DataFrame:
+    """Table `runs`: the study's runs, the lead-SNP rival, linear ones, the truth where known."""
     rows = [_run_row(study, run, opened[run.id]) for run in study.runs]
     common = {"study": study.name, "units": study.cohort.expression_units}
     rows.append(
@@ -237,6 +247,7 @@ def runs_table(study: Study, opened: dict[str, SequenceModel], with_truth: bool)
             "seed": study.evaluation.seed,
         }
     )
+    rows += rivals
     if with_truth:
         truth = {"run_id": TRUTH, "label": "True genetic value", "kind": "truth"}
         rows.append(common | truth | {"model": "the simulation's own function"})
@@ -248,7 +259,7 @@ def _run_row(study: Study, run: Run, model: SequenceModel) -> dict:
     return {
         "run_id": run.id,
         "study": study.name,
-        "label": run.label,
+        "label": _label(study, run),
         "kind": "network",
         "model": run.model,
         "weights_sha256": model.weights_sha256,
@@ -261,6 +272,11 @@ def _run_row(study: Study, run: Run, model: SequenceModel) -> dict:
         "precision": model.precision,
         "engine": model.engine,
     }
+
+
+def _label(study: Study, run: Run) -> str:
+    """The run's label; it says so where a prediction isn't the mean of two haplotypes."""
+    return f"{run.label} (unphased dosage)" if unphased_rule(study) == "dosage" else run.label
 
 
 def _units(run: Run, model: SequenceModel) -> str:

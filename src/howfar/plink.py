@@ -308,7 +308,9 @@ def orientation(sites: Sites, reference: Reference, chrom: str) -> np.ndarray:
     sides = np.full(len(sites.starts), _NEITHER, np.int8)
     if not len(sides):
         return sides
-    low, high = int(sites.starts.min()), int((sites.starts + sites.longest).max())
+    end = reference.length(chrom)  # a variant beyond it fits nowhere
+    low = min(int(sites.starts.min()), end)
+    high = max(min(int((sites.starts + sites.longest).max()), end), low)
     sequence = reference.fetch(Interval(chrom, low, high)).tobytes()
     both = []
     for v, ((a1, a2), at) in enumerate(

@@ -4,8 +4,8 @@ What the calls mean, decided once:
 
 - a missing call is reference (as in ``bcftools consensus``) and counted; a half-call is its known
   allele plus reference, counted; a haploid call goes to both haplotypes, counted;
-- ``*`` and symbolic alleles (``<DEL>``, breakends) are never applied, and counted; records with
-  nothing but such alleles are left out;
+- ``*``, symbolic alleles (``<DEL>``, breakends) and those of other letters than A C G T N are
+  never applied, and counted; records with nothing but such alleles are left out;
 - a record whose REF is not what the FASTA has is left out and counted; above a given share of
   such records reading stops, as the files then belong to different genomes.
 """
@@ -35,6 +35,7 @@ _IUPAC = {
     frozenset(pair): code.encode()
     for pair, code in {"AG": "R", "CT": "Y", "CG": "S", "AT": "W", "GT": "K", "AC": "M"}.items()
 }
+_SYMBOLIC = re.compile(rb"^<.*>$|[\[\]]|^\.|\.$")  # named, breakends, missing
 _RESOLVED = re.compile(rb"[ACGTN]+")
 # What may be an ALT: bases (IUPAC codes too, which are left out), '*', symbolic, a breakend.
 _ALLELE = re.compile(rb"[ACGTNRYSWKMBDHVU]+|\*|<[^<>\s]+>|.*[\[\]].*|\.[A-Z]*|[A-Z]+\.")
@@ -332,9 +333,9 @@ class VariantFile(VariantSource):
         self.path = Path(path)
         self._opened = indexed(self.path)
         self._all = self._open(None)
-        super().__init__(self.path, self._all.samples, self._all.seqnames)
+        people, contigs, fields = _header(self._all, self.path)
+        super().__init__(self.path, people, contigs)
         self._some: tuple[tuple[int, ...], VCF] | None = None
-        fields = _formats(self._all)
         self._has_calls = "GT" in fields
         if not self.samples or not fields & {"GT", "DS"}:
             raise HowfarError(
@@ -376,7 +377,7 @@ class VariantFile(VariantSource):
             starts = [
                 record.start
                 for record in self._query(self._all, name, position, position + 1)
-                if any(is_resolved(a.upper().encode()) for a in record.ALT)
+                if any(is_resolved(a) for a in _spelled(record)[1])
                 and record.start + len(record.REF) > position
             ]
             first = min([position, *starts])
@@ -536,22 +537,44 @@ def _bounds(interval: Interval) -> tuple[int, int]:
     return max(interval.start, 0), max(interval.end, 0)
 
 
-def _formats(handle: VCF) -> set[str]:
-    return {h["ID"] for h in handle.header_iter() if h["HeaderType"] == "FORMAT"}
+def _header(handle: VCF, path: Path) -> tuple[list[str], list[str], set[str]]:
+    """(people, contigs, ids of FORMAT fields) that a file's header names."""
+    try:
+        fields = {h["ID"] for h in handle.header_iter() if h["HeaderType"] == "FORMAT"}
+        return list(handle.samples), list(handle.seqnames), fields
+    except UnicodeDecodeError as error:
+        raise HowfarError(
+            f"{path}, header",
+            found="bytes that are no UTF-8 text",
+            expected="names of people and contigs in UTF-8",
+            do="Write the header anew with `bcftools reheader`.",
+        ) from error
 
 
 def _alleles_of(
     record, interval: Interval, wanted: str, counts: Counter[str]
 ) -> tuple[bytes, ...] | None:
     """The record's alleles, or None where it is left out; counts why."""
-    ref = record.REF.upper().encode()
-    alts = record.ALT
+    ref, alts = _spelled(record)
     if record.start + len(ref) <= interval.start or not alts:
         return None
-    names = (ref, *(alt.upper().encode() for alt in alts))
+    names = (ref, *alts)
     if len(ref) == 1 and len(names) == 2 and names[1] in _BASES:  # nearly every record
         return names
     return kept_alleles(names, f"record {record.CHROM}:{record.POS}", wanted, counts)
+
+
+def _spelled(record) -> tuple[bytes, list[bytes]]:
+    """(REF, ALTs), upper case."""
+    try:
+        return record.REF.upper().encode(), [alt.upper().encode() for alt in record.ALT]
+    except UnicodeDecodeError as error:
+        raise HowfarError(
+            f"record {record.CHROM}:{record.POS}",
+            found="bytes in REF or ALT that are no text",
+            expected="alleles spelt with A, C, G, T and N, or symbolic ones",
+            do="Fetch the file again, or repair the record.",
+        ) from error
 
 
 def kept_alleles(
@@ -564,7 +587,9 @@ def kept_alleles(
     stars = names.count(b"*")
     resolved = sum(is_resolved(a) for a in names[1:])
     counts["star alleles"] += stars
-    counts["symbolic alleles"] += len(names) - 1 - stars - resolved
+    symbolic = sum(_SYMBOLIC.search(a) is not None for a in names[1:])
+    counts["symbolic alleles"] += symbolic
+    counts["alleles of other letters than ACGTN"] += len(names) - 1 - stars - resolved - symbolic
     if len(names) > _MAX_ALLELES:
         raise HowfarError(
             where,
