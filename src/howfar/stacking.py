@@ -66,7 +66,7 @@ _ALPHAS = np.logspace(-2, 4, 7)
 class Options:
     """genes, people: how many are used, drawn by `seed` (0: all). score: a linear model."""
 
-    genes: int = 80
+    genes: int = 60
     people: int = 150
     folds: int = 3
     seed: int = 1

@@ -14,6 +14,14 @@ from .agreement import (
     variant_effects,
 )
 from .attribution import attribution_profile, driver_motifs, driver_sequences
+from .baselines import (
+    calibration,
+    linear_distribution,
+    linear_wins,
+    polygenic_scores,
+    population_transfer,
+    training_people,
+)
 from .causal import (
     auroc,
     dnase,
@@ -47,6 +55,7 @@ from .performance import (
 from .populations import by_population, centred_scatter, flips
 from .reference import bars, scatter
 from .significance import rule_counts, rule_error, volcano
+from .stacking import stacking_people, stacking_splits
 from .style import Shown
 from .synthesis import synthesis
 from .view import Box, View, missing, view
@@ -64,6 +73,7 @@ __all__ = [
     "auroc",
     "bars",
     "by_population",
+    "calibration",
     "ceiling",
     "central",
     "centred_scatter",
@@ -88,6 +98,8 @@ __all__ = [
     "heritability_scatter",
     "lead_eqtls",
     "linear_against_network",
+    "linear_distribution",
+    "linear_wins",
     "locus_agreement",
     "locus_facts",
     "locus_overlap_curves",
@@ -102,6 +114,8 @@ __all__ = [
     "performance_again",
     "performance_variants",
     "performance_versions",
+    "polygenic_scores",
+    "population_transfer",
     "prioritisation",
     "ranked",
     "rare_variants",
@@ -112,7 +126,10 @@ __all__ = [
     "scatters",
     "sign_concordance",
     "signs",
+    "stacking_people",
+    "stacking_splits",
     "synthesis",
+    "training_people",
     "training_size",
     "trends",
     "unseen_alleles",

@@ -29,7 +29,9 @@ def pairs(view: View) -> list[tuple[str, str]]:
     )
     if not networks:
         return []
-    found = [(max(networks, key=lambda n: _shared(table, n, rival)), rival) for rival in rivals]
+    found = [
+        (max(networks, key=lambda n: shared_genes(table, n, rival)), rival) for rival in rivals
+    ]
     return found[:MOST]
 
 
@@ -38,7 +40,9 @@ def network_pairs(view: View) -> list[tuple[str, str]]:
     table = _pooled(view)
     kinds = view.runs.set_index("run_id")["kind"]
     given = [r for r in view.labels if kinds[r] == "network" and (table["run_id"] == r).any()]
-    return [(other, given[0]) for other in given[1:] if _shared(table, other, given[0]) > 0][:MOST]
+    return [(other, given[0]) for other in given[1:] if shared_genes(table, other, given[0]) > 0][
+        :MOST
+    ]
 
 
 def _pooled(view: View) -> pd.DataFrame:
@@ -46,14 +50,14 @@ def _pooled(view: View) -> pd.DataFrame:
     return table[(table["population"] == "pooled") & table["pearson"].notna()]
 
 
-def _shared(table: pd.DataFrame, first: str, second: str) -> int:
+def shared_genes(table: pd.DataFrame, first: str, second: str) -> int:
     """Genes for which both runs have r over the same number of people."""
     n = {r: table[table["run_id"] == r].set_index("gene_id")["n"] for r in (first, second)}
     both = pd.DataFrame(n).dropna()
     return int((both[first] == both[second]).sum())
 
 
-def _compared(view: View, couples: list[tuple[str, str]]) -> list[tuple]:
+def compared(view: View, couples: list[tuple[str, str]]) -> list[tuple]:
     """(first, second, rows, summary) of couples with at least two genes in common."""
     found = []
     for first, second in couples:
@@ -67,22 +71,23 @@ def _compared(view: View, couples: list[tuple[str, str]]) -> list[tuple]:
 @figure("paired_scatter")
 def paired_scatter(view: View):
     """Each gene's r of the network against its r of a linear rival."""
-    found = _compared(view, pairs(view))
+    found = compared(view, pairs(view))
     if not found:
         return "This study has no network and linear model with r across people for shared genes."
-    return _drawn(view, found, "a linear model on genotypes")
+    return drawn_pairs(view, found, "a linear model on genotypes")
 
 
 @figure("paired_networks")
 def paired_networks(view: View):
     """Each gene's r of one network run against that of another."""
-    found = _compared(view, network_pairs(view))
+    found = compared(view, network_pairs(view))
     if not found:
         return "This study has no two network runs that were judged on the same people."
-    return _drawn(view, found, "another run of the network")
+    return drawn_pairs(view, found, "another run of the network")
 
 
-def _drawn(view: View, found: list[tuple], rival: str):
+def drawn_pairs(view: View, found: list[tuple], rival: str):
+    """One panel per couple of `compared`; `rival`: what the second run is, for the caption."""
     drawn, axes = style.panels([3.5] * len(found))
     for axis, (first, second, rows, summary) in zip(axes, found, strict=True):
         _scatter(axis, view, first, second, rows, summary)
@@ -127,7 +132,7 @@ def _scatter(axis, view: View, first: str, second: str, rows, summary) -> None:
 @figure("paired_density")
 def paired_density(view: View):
     """Distribution over the shared genes of r of the network and of each linear rival."""
-    found = _compared(view, pairs(view))
+    found = compared(view, pairs(view))
     if not found:
         return "This study has no network and linear model with r across people for shared genes."
     drawn, axes = style.panels([2.2] * len(found))

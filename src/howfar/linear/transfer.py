@@ -185,7 +185,8 @@ def transfer(
     """Rows of table `summary`: sets TRAINING, CALIBRATION, and with populations TRANSFER, LOSS.
 
     Values are means over genes of r, averaged over draws of people; intervals by block bootstrap
-    over genes. LOSS: r in the population trained on less r in the other, of the same models.
+    over genes. LOSS: r of a model trained in the population tested less that of one
+    trained in the other, on the same people tested.
     CALIBRATION: slope of expression on prediction within genes, 1 for predictions that are right
     on average.
     """
@@ -282,17 +283,16 @@ def _transfer_rows(rows: list[Outcome], mean: _Means) -> pd.DataFrame:
 
 
 def _loss_rows(rows: list[Outcome], mean: _Means) -> pd.DataFrame:
-    """r where trained less r elsewhere, per gene: paired."""
-    found, table = [], _frame(rows)
+    """r trained where tested less r trained elsewhere, same people tested: paired by gene."""
+    table = _frame(rows)
     table = table[table["model"] != "truth"]
+    r = table.groupby(["model", "task", "tested", "gene"])["r"].mean()
+    found = []
     for (model, source, target), part in table.groupby(["model", "task", "tested"]):
-        if source == target:
-            continue
-        other = table[(table["model"] == model) & (table["task"] == source)]
-        home = other[other["tested"] == source].groupby("gene")["r"].mean()
-        key = {"set": LOSS, "method": label(model), "group": f"{source} → {target}"}
-        lost = home - part.groupby("gene")["r"].mean()
-        found.append(key | {"x": part["trained"].iloc[0]} | mean(lost))
+        if source != target:
+            key = {"set": LOSS, "method": label(model), "group": f"{source} → {target}"}
+            lost = r[model, target, target] - r[model, source, target]
+            found.append(key | {"x": part["trained"].iloc[0]} | mean(lost))
     return pd.DataFrame(found).assign(units="difference of mean r; x in people")
 
 

@@ -1,0 +1,304 @@
+"""The linear models beside the network: who wins, by how much, and what people they need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .. import comparisons, evaluate, stats
+from ..linear import LABELS, transfer
+from . import style
+from .paired import compared, drawn_pairs, shared_genes
+from .view import View, figure
+
+_NO_RUNS = "This study has no network and linear model with r across people for shared genes."
+_NO_PEOPLE = (
+    "Linear models have not been trained on fewer people for this study; run `howfar transfer` and "
+    "evaluate."
+)
+_NO_MOVE = "This study has no linear models judged in another population."
+_RIVALS = ("linear", "lead_snp")
+_CEILING = transfer.KNOWN["truth"]
+_EXPECTED = transfer.KNOWN["expected"]
+
+
+# --- network against each linear model ---------------------------------------------------------
+
+
+def wins(view: View) -> pd.DataFrame:
+    """Network against every linear run: run_id, label, network, and the fields of `Pair`.
+
+    Each rival meets the network run that was judged on the same people for most genes.
+    """
+    table = view["across"]
+    table = table[(table["population"] == "pooled") & table["pearson"].notna()]
+    kinds = view.runs.set_index("run_id")["kind"]
+    given = [run for run in view.labels if (table["run_id"] == run).any()]
+    networks = [run for run in given if kinds[run] == "network"]
+    rows = []
+    for rival in [run for run in given if kinds[run] in _RIVALS] if networks else []:
+        network = max(networks, key=lambda run: shared_genes(table, run, rival))
+        both = comparisons.paired(view["across"], network, rival)
+        if len(both) > 1:
+            pair = vars(comparisons.summarise_pair(both, view.tables["genes"]))
+            key = {"run_id": rival, "label": view.labels[rival], "network": view.labels[network]}
+            rows.append(key | pair)
+    return pd.DataFrame(rows)
+
+
+@figure("linear_wins")
+def linear_wins(view: View):
+    """Mean difference of r, network less linear model, and genes won, for every linear run."""
+    table = wins(view)
+    if table.empty:
+        return _NO_RUNS
+    drawn, (axis,) = style.panels([1.1 + 0.55 * len(table)])
+    for place, row in enumerate(table.itertuples()):
+        colour = view.colours[row.run_id]
+        axis.plot(row.difference_ci, [place, place], color=colour, lw=2.2)
+        axis.plot(row.difference, place, "o", color=colour, ms=6)
+        text = (
+            f"{style.signed(row.difference)} {style.interval(*row.difference_ci)}; "
+            f"network ahead in {row.wins} of {row.genes}"
+        )
+        axis.annotate(text, (0, place - 0.3), xycoords=("axes fraction", "data"), fontsize=8)
+    axis.set_yticks(range(len(table)), [style.wrapped(v, 22) for v in table["label"]], fontsize=8.5)
+    axis.axvline(0, color=style.INK, lw=0.9, ls="--")
+    ends = np.array([*table["difference_ci"]], float)
+    span = float(np.nanmax(np.abs([*ends.ravel(), *table["difference"]]))) * 1.2
+    axis.set(xlim=(-span, span), ylim=(len(table) - 0.5, -0.75))
+    axis.set_xlabel("mean difference of r over genes: network − linear")
+    behind, ahead = int((ends[:, 1] < 0).sum()), int((ends[:, 0] > 0).sum())
+    axis.set_title(
+        f"Of {len(table)} rivals the network is behind {behind}, ahead of {ahead}", fontsize=10
+    )
+    caption = (
+        f"{table['network'].iloc[0]} against each model trained on people, on the same genes and "
+        "people. Left of the dashed line the linear model is better on average. Intervals: 95 %, "
+        f"bootstrap over {table['unit'].iloc[0]}."
+    )
+    flat = table.assign(
+        ci_low=ends[:, 0], ci_high=ends[:, 1], mean_network=[m[0] for m in table["means"]],
+        mean_linear=[m[1] for m in table["means"]],
+    )  # fmt: skip
+    return drawn, flat.drop(columns=["difference_ci", "means", "r_ci"]), caption
+
+
+@figure("linear_distribution")
+def linear_distribution(view: View):
+    """r across people of every run, over the genes that all have in common."""
+    table = common_genes(view)
+    if table.empty:
+        return "This study has no runs with r across people for shared genes."
+    means = table.groupby("run_id")["pearson"].mean()
+    runs = [run for run in view.labels if run in means.index]
+    drawn, (axis,) = style.panels([1.2 + 0.55 * len(runs)])
+    for place, run in enumerate(runs):
+        _distribution(axis, view, place, table[table["run_id"] == run], view.colours[run])
+    axis.set_yticks(range(len(runs)), [style.wrapped(view.labels[r], 22) for r in runs])
+    axis.tick_params(axis="y", labelsize=8.5)
+    axis.axvline(0, color=style.FAINT, lw=0.8)
+    low = min(-0.1, float(table["pearson"].quantile(0.005)))
+    axis.set(xlim=(low, 1.02), ylim=(len(runs) - 0.4, -0.85), xlabel="r across people")
+    genes = table["gene_id"].nunique()
+    best = max(runs, key=lambda run: means[run] if _fitted(view, run) else -2)
+    title = f"{view.labels[best]}: mean r {style.signed(means[best])}, n = {genes} genes"
+    axis.set_title(style.wrapped(title, 48), fontsize=10)
+    caption = (
+        "The genes that all models have in common; a constant prediction counts as r = 0. Bars: "
+        "middle half of the genes; thin lines: 5 to 95 %; white ticks: median; diamonds: mean, "
+        "with its 95 % block-bootstrap interval in the text."
+    )
+    return drawn, table, caption
+
+
+def _fitted(view: View, run: str) -> bool:
+    return view.runs.set_index("run_id")["kind"][run] != "truth"
+
+
+def common_genes(view: View) -> pd.DataFrame:
+    """Pooled rows of `across` of the genes that every run has: run_id, gene_id, n, pearson."""
+    table = view["across"]
+    table = table[(table["population"] == "pooled") & (table["n"] > 0)]
+    counts = table.groupby("gene_id")["run_id"].nunique()
+    kept = counts.index[counts == table["run_id"].nunique()]
+    table = table[table["gene_id"].isin(kept)][["run_id", "gene_id", "n", "pearson"]]
+    return table.assign(pearson=table["pearson"].fillna(0)).reset_index(drop=True)
+
+
+def _distribution(axis, view: View, place: int, part: pd.DataFrame, colour: str) -> None:
+    r = part["pearson"].to_numpy(float)
+    low, first, middle, third, high = np.quantile(r, [0.05, 0.25, 0.5, 0.75, 0.95])
+    axis.plot([low, high], [place, place], color=colour, lw=1.2)
+    axis.barh(place, third - first, left=first, height=0.34, color=colour)
+    axis.plot([middle, middle], [place - 0.17, place + 0.17], color="white", lw=1.6)
+    axis.plot(r.mean(), place, "D", ms=5, mfc="white", mec=style.INK)
+    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    ends = stats.block_bootstrap(r, blocks, stats.weighted_mean, weighted=True, seed=1)
+    text = f"mean {style.signed(r.mean())} {style.interval(*ends)}"
+    style.words(axis, min(low, 0.0), place - 0.36, text, 8)
+
+
+@figure("polygenic_scores")
+def polygenic_scores(view: View):
+    """Each gene's r of the score of index variants against that of the score of all variants."""
+    runs = {label: run for run, label in view.labels.items()}
+    couple = tuple(runs.get(LABELS[name]) for name in ("prs_pt", "prs"))
+    found = [] if None in couple else compared(view, [couple])
+    if not found:
+        return "This study has no two polygenic scores with r across people."
+    return drawn_pairs(view, found, "the score of all cis variants")
+
+
+# --- people to train on ---------------------------------------------------------------------------
+
+
+def _summary(view: View, name: str) -> pd.DataFrame:
+    table = view["summary"]
+    return table[table["set"] == name].reset_index(drop=True)
+
+
+def method_colours(view: View, methods) -> dict[str, str]:
+    """Colours of methods of `summary`: those of the runs with their labels, else of their kind."""
+    known = {view.labels[run]: colour for run, colour in view.colours.items()}
+    fixed = {_CEILING: style.KIND_COLOURS["truth"][0], _EXPECTED: style.KIND_COLOURS["truth"][1]}
+    ordered = [m for m in [*LABELS.values(), *fixed] if m in set(methods)]
+    found, spare = {}, list(style.KIND_COLOURS["linear"])
+    for method in ordered:
+        colour = fixed.get(method) or known.get(method)
+        free = [c for c in spare if c not in [*found.values(), *known.values()]]
+        found[method] = colour or (free or spare)[0]
+    return found
+
+
+@figure("training_people")
+def training_people(view: View):
+    """Mean r against people trained on, beside what theory expects and the ceiling."""
+    table = _summary(view, transfer.TRAINING)
+    if table.empty:
+        return _NO_PEOPLE
+    drawn, (axis,) = style.panels([4.0])
+    colours = method_colours(view, table["method"])
+    for method, colour in colours.items():
+        part = table[table["method"] == method].sort_values("x")
+        line = {_CEILING: ":", _EXPECTED: "--"}.get(method, "-")
+        axis.plot(part["x"], part["value"], line, color=colour, marker="o", ms=4, label=method)
+        if method not in (_CEILING, _EXPECTED):
+            axis.fill_between(part["x"], part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
+    most = table[table["x"] == table["x"].max()].set_index("method")["value"]
+    axis.set(ylim=(0, 1.12 * table["value"].max()), ylabel="mean r over genes", xscale="log")
+    axis.set_xticks(sorted(table["x"].unique()), [f"{x:.0f}" for x in sorted(table["x"].unique())])
+    axis.minorticks_off()
+    axis.set_xlabel("people trained on")
+    axis.set_title(_training_title(most, table["x"].max()), fontsize=10)
+    drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
+    caption = (
+        f"{table['n'].max()} genes drawn at random; the same people are tested at every size, "
+        "results averaged over draws of people. Bands: 95 % intervals, block bootstrap over genes."
+        + (
+            f" Dashed ({_EXPECTED.lower()}): worked out from the true genetic values, the noise "
+            "and the genotypes, without any expression. Dotted: r of the true genetic value, the "
+            "ceiling."
+            if _EXPECTED in most
+            else ""
+        )
+    )
+    return drawn, table, caption
+
+
+def _training_title(most: pd.Series, people: float) -> str:
+    models = most.drop([m for m in (_CEILING, _EXPECTED) if m in most])
+    best = "BLUP" if "BLUP" in models else models.idxmax()
+    text = f"{best} on {people:.0f} people: r {style.signed(models[best])}"
+    if _EXPECTED in most and best == "BLUP":
+        text += f", expected {style.signed(most[_EXPECTED])}"
+    return text
+
+
+@figure("calibration")
+def calibration(view: View):
+    """Slope of expression on prediction against people trained on."""
+    table = _summary(view, transfer.CALIBRATION)
+    if table.empty:
+        return _NO_PEOPLE
+    drawn, (axis,) = style.panels([3.3])
+    colours = method_colours(view, table["method"])
+    for i, (method, colour) in enumerate(colours.items()):
+        part = table[table["method"] == method].sort_values("x")
+        x = part["x"] * 1.05 ** (i - (len(colours) - 1) / 2)  # side by side
+        axis.vlines(x, part["ci_low"], part["ci_high"], color=colour, lw=1.6)
+        axis.plot(x, part["value"], "o-", color=colour, ms=4.5, lw=1, label=method)
+    axis.axhline(1, color=style.INK, lw=0.9, ls="--")
+    axis.set(ylim=(0, max(1.3, 1.05 * table["ci_high"].max())), xscale="log")
+    axis.set_xticks(sorted(table["x"].unique()), [f"{x:.0f}" for x in sorted(table["x"].unique())])
+    axis.minorticks_off()
+    axis.set(xlabel="people trained on", ylabel="slope of expression on prediction")
+    row = table[table["x"] == table["x"].max()]
+    row = row[row["method"] == ("BLUP" if "BLUP" in colours else row["method"].iloc[0])].iloc[0]
+    axis.set_title(
+        f"{row['method']}, {row['x']:.0f} people: slope {style.signed(row['value'], 2)} "
+        f"{style.interval(row['ci_low'], row['ci_high'], 2)}", fontsize=10
+    )  # fmt: skip
+    drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
+    caption = (
+        "Within genes, for people not trained on. At 1 (dashed) a predicted difference is right on "
+        "average; below, predictions are too far apart. Intervals: 95 %, block bootstrap over "
+        f"n = {table['n'].max()} genes."
+    )
+    return drawn, table, caption
+
+
+# --- another population ---------------------------------------------------------------------------
+
+
+@figure("population_transfer")
+def population_transfer(view: View):
+    """Mean r in the population trained on and in the other, numbers of people matched."""
+    table = _summary(view, transfer.TRANSFER)
+    if table.empty:
+        return _NO_MOVE
+    colours = method_colours(view, table["method"])
+    groups = sorted(table["group"].unique(), key=lambda g: (g.split(" → ")[1], g))
+    drawn, (axis,) = style.panels([1.3 + 0.2 * len(groups) * len(colours)])
+    step = 0.7 / max(len(colours) - 1, 1)
+    for i, (method, colour) in enumerate(colours.items()):
+        part = table[table["method"] == method].set_index("group").reindex(groups)
+        y = [place - 0.35 + i * step for place in range(len(groups))]
+        known = method in (_CEILING, _EXPECTED)
+        axis.hlines(y, part["ci_low"], part["ci_high"], color=colour, lw=1.6)
+        look = {"marker": "D" if known else "o", "facecolor": "white" if known else colour}
+        axis.scatter(part["value"], y, edgecolor=colour, s=26, zorder=3, label=method, **look)
+    axis.set_yticks(range(len(groups)), [_moved(group) for group in groups], fontsize=9)
+    for place in range(len(groups) - 1):
+        axis.axhline(place + 0.5, color="#dddddd", lw=0.6)
+    axis.set(ylim=(len(groups) - 0.5, -0.5), xlim=(0, 1.05 * table["ci_high"].max()))
+    axis.set_xlabel(f"mean r over n = {table['n'].max()} genes")
+    axis.set_title(_loss_title(view), fontsize=10)
+    drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
+    caption = (
+        f"Models trained on {table['x'].iloc[0]:.0f} people of one population, tested on people of "
+        "each who were not trained on, as many from either; results averaged over draws of people. "
+        "Rows of one test population share people and ceiling. Intervals: 95 %, block bootstrap "
+        "over genes."
+    )
+    return drawn, table, caption
+
+
+def _moved(group: str) -> str:
+    source, target = group.split(" → ")
+    return f"tested in {target},\ntrained in {source}"
+
+
+def _loss_title(view: View) -> str:
+    """What a model trained in the other population lacks beside one trained where it is tested."""
+    table = _summary(view, transfer.LOSS)
+    rows = table[table["method"].isin(["BLUP"])]
+    rows = rows if len(rows) else table
+    row = rows.iloc[0] if not (rows["group"] == "EUR → AFR").any() else (
+        rows[rows["group"] == "EUR → AFR"].iloc[0]
+    )  # fmt: skip
+    source, target = row["group"].split(" → ")
+    return (
+        f"Tested in {target}, {row['method']} trained in {source} lacks\n"
+        f"{style.signed(row['value'])} {style.interval(row['ci_low'], row['ci_high'])} of r"
+    )
