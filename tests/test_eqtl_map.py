@@ -75,6 +75,8 @@ def test_every_gene_has_a_status_and_every_pair_a_row(study, tmp_path):
     assert pairs.groupby("gene_id").size().tolist() == [5] * 8
     assert lead.loc["g0", ["tried", "rare", "n", "df"]].tolist() == [5, 1, 80, 78]
     assert lead.loc["g1", "n"] == 73
+    strict = mapped(study, tmp_path / "strict", OPTIONS.model_copy(update={"max_missing": 0.01}))
+    assert strict.lead.set_index("gene_id").loc["g0", ["tried", "missing"]].tolist() == [4, 1]
     best = pairs.sort_values("p").groupby("gene_id").first()
     assert (best["variant"] == lead["variant"].reindex(best.index)).all()
     assert (found.conditional["gene_id"].value_counts() == 1).all()
@@ -192,6 +194,12 @@ def test_people_without_covariates_and_missing_values_are_refused(tmp_path):
         eqtl_map.read_covariates(path, ["s0", "s1", "s9"])
     with pytest.raises(HowfarError, match="1 covariates with missing values or one value"):
         eqtl_map.read_covariates(path, ["s0", "s1", "s2"])
+
+
+def test_a_map_whose_covariates_are_gone_says_so(study, tmp_path):
+    options = OPTIONS.model_copy(update={"covariates": tmp_path / "gone.txt"})
+    with pytest.raises(HowfarError, match=r"gone\.txt: found no such file"):
+        mapped(study, tmp_path, options)
 
 
 def test_components_of_expression_take_a_hidden_factor_out(study, tmp_path):

@@ -8,7 +8,8 @@ r (partial Pearson), slope and slope_se (expression per copy of the alternative 
 log10p (-log10 p).
 
 `lead`: one row per gene, none left out. status (`STATUSES`), n (people), df, tried (variants),
-rare (variants below the least minor allele frequency), the lead variant's columns as in `nominal`,
+rare (variants below the least minor allele frequency) and missing (other variants that lack too
+many calls), the lead variant's columns as in `nominal`,
 p_permuted, beta_df, beta_a, beta_b, p_beta, log10p_beta, q_bh and q (Benjamini-Hochberg's and
 Storey's over genes, of p_beta), threshold (nominal p below which a variant of the gene counts).
 
@@ -33,6 +34,7 @@ import pyarrow.parquet as parquet
 
 from . import cis_eqtl, eqtl, preprocess, provenance, tables
 from .cohort import OpenCohort, input_files
+from .errors import HowfarError
 from .evaluate import Panel
 from .people import read_covariates
 from .progress import track
@@ -43,7 +45,7 @@ NAMES = ("nominal", "lead", "conditional")
 _FIRST, _LAST = {"gene_id": str, "variant": str}, {"p": float, "log10p": float}
 NOMINAL = _FIRST | dict.fromkeys(["distance", "maf", "r", "slope", "slope_se", "t"], float) | _LAST
 LEAD = (
-    {"gene_id": str, "status": str, "n": int, "df": int, "tried": int, "rare": int}
+    {"gene_id": str, "status": str, "n": int, "df": int, "tried": int, "rare": int, "missing": int}
     | NOMINAL
     | dict.fromkeys(["p_permuted", "beta_df", "beta_a", "beta_b", "p_beta", "log10p_beta"], float)
 )
@@ -137,7 +139,7 @@ def _apart(last: dict[str, int], variant) -> bool:
 # --- one gene --------------------------------------------------------------------------------
 
 
-def prepared(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float):
+def prepared(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, max_missing: float):
     """The gene as `cis_eqtl` wants it, its variants, their frequencies, and counts; or a status.
 
     gene: a row of `panel.genes`.
@@ -145,10 +147,14 @@ def prepared(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float):
     y = panel.expression.loc[gene.gene_id].to_numpy(float)
     given = ~np.isnan(y)
     dosages, variants = panel.dosages(gene.gene_id)
-    x, y = eqtl.filled(dosages[given].astype(float)), y[given]
+    calls, y = dosages[given].astype(float), y[given]
+    x = eqtl.filled(calls)
     maf = eqtl.minor_frequency(x)
-    common = np.flatnonzero((maf >= min_maf) & (maf > 0))
-    counts = {"n": len(y), "tried": len(common), "rare": len(variants) - len(common)}
+    rare = (maf < min_maf) | (maf == 0)
+    lacking = ~rare & (np.isnan(calls).sum(axis=0) > max_missing * len(y))
+    common = np.flatnonzero(~rare & ~lacking)
+    counts = {"n": len(y), "tried": len(common), "rare": int(rare.sum())}
+    counts["missing"] = int(lacking.sum())
     z = covariates.to_numpy(float)[given] if covariates.shape[1] else None
     df = len(y) - eqtl.covariate_basis(z, len(y)).shape[1] - 1 if len(y) else 0
     counts["df"] = max(df, 0)
@@ -181,7 +187,7 @@ def _rows(gene_id: str, scan: eqtl.Scan, made, names, maf, at=slice(None)) -> di
 
 def map_gene(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, options: Eqtl):
     """Rows of `nominal` (or None) and the row of `lead` of one gene, as dicts."""
-    found, counts = prepared(panel, gene, covariates, min_maf)
+    found, counts = prepared(panel, gene, covariates, min_maf, options.max_missing)
     if isinstance(found, str):
         return None, {"gene_id": gene.gene_id, "status": found} | counts
     made, names, maf = found
@@ -205,7 +211,7 @@ def signals_of_gene(
     panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, options: Eqtl, threshold: float
 ) -> list[dict]:
     """Rows of `conditional` of one gene; one row of rank 0 where no signal stays."""
-    found, _ = prepared(panel, gene, covariates, min_maf)
+    found, _ = prepared(panel, gene, covariates, min_maf, options.max_missing)
     made, names, maf = found
     signals = cis_eqtl.independent(made, threshold, options.permutations, options.seed)
     rows = [
@@ -286,7 +292,7 @@ def definition_of(study: Study, options: Eqtl) -> dict:
     """All that a map depends on: options, window, least frequency, and input files by SHA-256."""
     files = dict(input_files(study))
     if options.covariates is not None:
-        files["covariates"] = resolve(options.covariates)
+        files["covariates"] = _existing(resolve(options.covariates))
     return {
         "version": _VERSION,
         "options": options.model_dump(mode="json"),
@@ -297,6 +303,15 @@ def definition_of(study: Study, options: Eqtl) -> dict:
         "tss": study.cohort.tss,
         "inputs": {role: provenance.sha256_of(path) for role, path in sorted(files.items())},
     }
+
+
+def _existing(path: Path) -> Path:
+    if path.is_file():
+        return path
+    raise HowfarError(
+        str(path), found="no such file", expected="covariates of an eQTL map",
+        do="Correct `eqtl.covariates` in the study file, or --covariates.",
+    )  # fmt: skip
 
 
 def load(study: Study, results: str | Path, options: Eqtl | None = None) -> Map | None:

@@ -99,6 +99,7 @@ class Eqtl(_Strict):
     populations: bool = True  # populations of the sample table as covariates
     expression_pcs: int = Field(0, ge=0)
     genotype_pcs: int = Field(0, ge=0)
+    max_missing: float = Field(0.05, ge=0, le=1)  # share of calls a variant may lack
     permutations: int = Field(1_000, ge=100)
     fdr: float = Field(0.05, gt=0, lt=1)  # of genes whose independent signals are looked for
     seed: int = Field(1, ge=0)
