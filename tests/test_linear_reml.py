@@ -172,6 +172,15 @@ def test_scale_of_expression_does_not_matter_but_shuffled_people_do(gene):
     assert shuffled.h2 < found.h2 - 0.3 and not shuffled.usable()
 
 
+def test_from_dosages_or_not_at_all(gene):
+    x = cis_genotypes.dosages(PEOPLE, 150, seed=3)
+    y, _ = cis_genotypes.expression(x, 0.5, 50, seed=9)
+    found = reml.heritability(x, y, gene[1])
+    assert found.h2 == pytest.approx(reml.estimate(reml.spectrum(*gene), y).h2, abs=1e-9)
+    assert reml.heritability(x, np.ones(PEOPLE)) is None
+    assert reml.heritability(np.ones_like(x), y) is None
+
+
 def test_covariates_of_other_people_are_an_error(gene):
     z, covariates = gene
     with pytest.raises(HowfarError, match="119 rows"):

@@ -59,6 +59,7 @@ def fit_bslmm(x: np.ndarray, y: np.ndarray, seed: int, max_p: float | None = Non
 class Chain:
     """One Markov chain of a gene, which can go on where it stopped.
 
+    h: where h starts; seed: its last number says from which side the chain starts (odd: sparse).
     record: (draws, columns `bslmm_chain.RECORD`), without the first block.
     """
 

@@ -1,7 +1,8 @@
 """The Markov chain of `bslmm`, compiled.
 
 Everything is in the eigenbasis of the kinship: x (variants, k) rows of U'Z, y (k,), d (k,)
-eigenvalues; along the other directions x is 0 and only the sum of squares of y (`rest`) counts.
+eigenvalues; along the other directions x is 0 and only the sum of squares of y (`rest`) counts;
+`free` directions in all, at most `most` variants included.
 
 A chain's state is a `State`: sparse effects, residual y - x'b, the hyperparameters h, rho, log pi,
 the precision tau, the number of variants included.
@@ -12,8 +13,9 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 
-import numba
 import numpy as np
+
+from .compiled import compiled
 
 Data = namedtuple("Data", "x d y rest free most")
 State = namedtuple("State", "effects residual hyper scalars")
@@ -25,17 +27,15 @@ _STEPS = np.array([1.0, 0.3, 0.08])
 _LOG_STEP = 4.0
 _MOVES = 10
 
-_compile = numba.njit(cache=True, fastmath={"reassoc", "contract", "arcp", "nsz"})
 
-
-@_compile
+@compiled
 def _variances(hyper, variants):
     """Variance of a sparse effect and of the polygenic part, in units of 1 / tau."""
     odds = hyper[0] / (1 - hyper[0])
     return odds * hyper[1] / (variants * math.exp(hyper[2])), odds * (1 - hyper[1])
 
 
-@_compile
+@compiled
 def _weights(data, polygenic, weights):
     """1 / (polygenic d + 1), and the sum of its logarithms' negatives."""
     total, product = 0.0, 1.0
@@ -48,7 +48,7 @@ def _weights(data, polygenic, weights):
     return total + math.log(product)
 
 
-@_compile
+@compiled
 def _log_posterior(data, hyper, included, squared, residual, fitted, scale, weights):
     """Log posterior of the hyperparameters given the effects times `scale`; tau integrated out.
 
@@ -68,7 +68,7 @@ def _log_posterior(data, hyper, included, squared, residual, fitted, scale, weig
     return prior - 0.5 * spread
 
 
-@_compile
+@compiled
 def _squares(values):
     total = 0.0
     for i in range(len(values)):
@@ -76,7 +76,7 @@ def _squares(values):
     return total
 
 
-@_compile
+@compiled
 def _reflect(value, low, high):
     """`value` mirrored at the bounds until it lies within."""
     while value < low or value > high:
@@ -84,7 +84,7 @@ def _reflect(value, low, high):
     return value
 
 
-@_compile
+@compiled
 def _propose(hyper, lowest, rng, proposal):
     step = _STEPS[int(rng.random() * 3)]
     proposal[0] = _reflect(hyper[0] + step * (rng.random() - 0.5), 1e-9, 1 - 1e-9)
@@ -92,7 +92,7 @@ def _propose(hyper, lowest, rng, proposal):
     proposal[2] = _reflect(hyper[2] + step * _LOG_STEP * (rng.random() - 0.5), lowest, -1e-9)
 
 
-@_compile
+@compiled
 def _refit(data, state, fitted):
     """x'b and the residual anew: rounding errors would grow where effects are multiplied."""
     for i in range(len(fitted)):
@@ -105,7 +105,7 @@ def _refit(data, state, fitted):
         state.residual[i] = data.y[i] - fitted[i]
 
 
-@_compile
+@compiled
 def _update_hyper(data, state, rng, weights, fitted, rescale):
     """Metropolis steps of h, rho, log pi; with `rescale` (1, not 0) effects follow their variance.
 
@@ -133,7 +133,7 @@ def _update_hyper(data, state, rng, weights, fitted, rescale):
     _refit(data, state, fitted)
 
 
-@_compile
+@compiled
 def _sample_tau(data, state, rng, weights):
     sparse, polygenic = _variances(state.hyper, data.x.shape[0])
     _weights(data, polygenic, weights)
@@ -145,7 +145,7 @@ def _sample_tau(data, state, rng, weights):
     return sparse
 
 
-@_compile
+@compiled
 def _project(row, weights, weighted):
     """Sum of row * weighted residual, and of row^2 * weights."""
     along, size = 0.0, 0.0
@@ -155,7 +155,7 @@ def _project(row, weights, weighted):
     return along, size
 
 
-@_compile
+@compiled
 def _change(row, step, residual, weights, weighted):
     """The residual after an effect has grown by `step`."""
     for i in range(len(row)):
@@ -163,14 +163,14 @@ def _change(row, step, residual, weights, weighted):
         weighted[i] = weights[i] * residual[i]
 
 
-@_compile
+@compiled
 def _log_odds(along, size, sparse, tau):
     """Log Bayes factor for an effect, its precision in units of tau."""
     precision = size + 1 / sparse
     return 0.5 * (tau * along * along / precision - math.log(sparse * precision)), precision
 
 
-@_compile
+@compiled
 def _sweep(data, state, rng, weights, weighted, sparse, mean):
     """Gibbs update of each variant's inclusion and effect; adds expected effects to `mean`."""
     tau, prior = state.scalars[TAU], state.hyper[2] - math.log(-math.expm1(state.hyper[2]))
@@ -192,7 +192,7 @@ def _sweep(data, state, rng, weights, weighted, sparse, mean):
             _change(row, new - old, state.residual, weights, weighted)
 
 
-@_compile
+@compiled
 def _pick(log_odds, rng):
     """An index drawn with probability proportional to exp(log_odds)."""
     highest, total = -np.inf, 0.0
@@ -207,7 +207,7 @@ def _pick(log_odds, rng):
     return chosen
 
 
-@_compile
+@compiled
 def _relocate(data, state, rng, weights, weighted, sparse):
     """Gibbs update of the place of one included effect: among all variants not included.
 
@@ -235,7 +235,7 @@ def _relocate(data, state, rng, weights, weighted, sparse):
     _change(data.x[new], state.effects[new], state.residual, weights, weighted)
 
 
-@_compile
+@compiled
 def _record(data, state, rng, weights, people, polygenic_mean, row):
     """Draw the polygenic part, add its mean, and write down the shares of the variance."""
     _, polygenic = _variances(state.hyper, data.x.shape[0])
@@ -255,7 +255,7 @@ def _record(data, state, rng, weights, people, polygenic_mean, row):
     row[6] = sparse_part / parts if parts > 0 else 0.0
 
 
-@_compile
+@compiled
 def run(data, state, rng, people, record, mean, polygenic_mean):
     """Advance a chain by len(record) sweeps; `state`, `record` and the sums are filled in place."""
     weights, weighted, fitted = np.empty(len(data.d)), np.empty(len(data.d)), np.empty(len(data.d))

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from ..errors import HowfarError
+from .base import obstacle, standardise
 
 #: FUSION's rule (Gusev et al. 2016, Nat Genet 48:245): no weights above this p or below h2 = 0.
 FUSION_P = 0.01
@@ -60,7 +61,7 @@ class Heritability:
     se: standard error of h2 from the average information. log_likelihood: restricted, without the
     constant of the covariates. p: one-sided of h2 = 0, from the signed root of the likelihood
     ratio: half of chi2(1)'s tail for h2 > 0 (the mixture of Self and Liang 1987), above 0.5 below.
-    variance: s_g + s_e in squared units of y.
+    variance: s_g + s_e in squared units of y. ratio: the likelihood ratio's statistic.
     """
 
     h2: float
@@ -165,6 +166,19 @@ def estimate(basis: Spectrum, y: np.ndarray) -> Heritability:
         ratio=ratio,
         people=len(y),
     )
+
+
+def heritability(
+    x: np.ndarray, y: np.ndarray, covariates: np.ndarray | None = None
+) -> Heritability | None:
+    """REML of one gene from dosages x (people, variants) and y (people,); None if not estimable.
+
+    That is where there are too few people, no variant that varies, or constant expression.
+    """
+    if obstacle(x, y):
+        return None
+    data = standardise(x, y)
+    return estimate(spectrum(data.z, covariates), data.y)
 
 
 def _squares(basis: Spectrum, y: np.ndarray) -> _Squares:
