@@ -31,12 +31,9 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     panel = make_panel(cohort)
     opened = {run.id: predict.open_model(run) for run in study.runs}
     runs = [_predictions(study, run, opened[run.id], cohort, results) for run in study.runs]
-    lead, folds = evaluate.lead_snp_run(
-        panel, LEAD_SNP, options.folds, options.seed, options.min_maf, options.cis_window
-    )
-    runs.append(lead)
     linear = baseline.finished(cohort, results)
-    runs += [each.predictions for each in linear]
+    rivals, held = _rivals(study, panel, linear)
+    runs += rivals
     truth = true_values(study)
     if truth is not None:
         runs.append(Predictions(TRUTH, truth, pd.Series(np.nan, index=truth.index)))
@@ -50,6 +47,8 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
         seed=options.seed,
     )
     rivals = [each.run for each in linear]
+    features = [frames["features"], known_heritability(study)]
+    frames["features"] = tables.stack("features", features, f"study {study.name}")
     frames["runs"] = runs_table(study, opened, rivals, with_truth=truth is not None)
     held = {LEAD_SNP: folds} | {each.run["run_id"]: each.folds for each in linear}
     frames["individuals"] = evaluate.individuals_table(panel, runs, held)
@@ -65,6 +64,18 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
         summary += _with_map(frames, mapped, study)
     frames["summary"] = tables.stack("summary", summary, f"study {study.name}")
     return frames, cohort.warnings
+
+
+def _rivals(
+    study: Study, panel: Panel, linear: list[baseline.Baseline]
+) -> tuple[list[Predictions], dict[str, pd.DataFrame]]:
+    """Predictions learned from the cohort itself, and the folds in which each was held out."""
+    options = study.evaluation
+    lead, folds = evaluate.lead_snp_run(
+        panel, LEAD_SNP, options.folds, options.seed, options.min_maf, options.cis_window
+    )
+    held = {each.run["run_id"]: each.folds for each in linear}
+    return [lead, *(each.predictions for each in linear)], {LEAD_SNP: folds} | held
 
 
 def _comparisons(study: Study, results: str | Path) -> list[pd.DataFrame]:
@@ -210,6 +221,26 @@ def true_values(study: Study) -> pd.DataFrame | None:
         return None
     long = pd.read_parquet(path, columns=["gene_id", "sample", "value_a"])
     return long.pivot(index="gene_id", columns="sample", values="value_a")
+
+
+def known_heritability(study: Study) -> pd.DataFrame:
+    """Rows of `features`: h2 of a simulated study, additive and broad-sense; empty for others.
+
+    Additive: of the projection of the true value on the dosages of the gene's variants.
+    """
+    path = resolve(study.cohort.reference).parent / "truth_genes.csv" if study.simulate else None
+    if path is None or not path.is_file():
+        return tables.empty("features")
+    truth = pd.read_csv(path)
+    known = {
+        "Known additive h² of the simulation": truth["h2_additive"],
+        "Known broad-sense H² of the simulation": truth["h2_broad"],
+    }
+    parts = [
+        pd.DataFrame({"gene_id": truth["gene_id"], "feature": "h2", "source": source, "value": h2})
+        for source, h2 in known.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def finished(study: Study, run: Run, store: predict.Store, cohort: OpenCohort) -> list[Gene]:

@@ -5,7 +5,8 @@
 ``<model>.weights.parquet`` (gene_id, variant, chrom, pos (1-based), ref, alt, weight per copy of
 the alternative allele; weights of 0 left out) and
 ``<model>.genes.parquet`` (gene_id, status, parts_fitted, parts, n_people, n_variants, n_selected,
-intercept, h2, h2_se, seconds, details as JSON): prediction = intercept + sum of weight x dosage.
+intercept, h2, h2_se, seconds of CPU, details as JSON): a prediction is the
+intercept plus the sum of weight x dosage.
 The exported weights are of a fit on everybody who may train: all people with nested folds, the
 training people of a fixed split. Statuses are those of that fit.
 
@@ -115,7 +116,7 @@ def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> di
     Returns predicted (people,), NaN where nobody predicts; fold (people,); kept and weights of the
     exported fit; and `row`, its line of the gene table.
     """
-    start = time.perf_counter()
+    start = time.process_time()
     predicted, fits = np.full(len(y), np.nan), []
     for trains, held in split.parts:
         fit, x, kept = _fitted(data, y, trains, plan)
@@ -127,7 +128,7 @@ def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> di
     row = _row(data.gene, exported, fits) | {
         "n_people": int((~np.isnan(y)).sum()),
         "n_variants": len(kept),
-        "seconds": time.perf_counter() - start,
+        "seconds": time.process_time() - start,
     }
     return {
         "predicted": predicted,

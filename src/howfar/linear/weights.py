@@ -1,0 +1,305 @@
+"""Weights of linear models, ours and published, applied to a cohort with alleles matched.
+
+A weight is of the alternative allele: prediction = intercept + sum of weight x dosage. A cohort
+may write the same variant with the two alleles exchanged (its dosage is then 2 - dosage), or on the
+other strand (complementary letters). A variant whose alleles are each other's complement (A/T,
+C/G) looks the same on both strands: it is taken as written unless other variants show that the
+strands differ, and left out then.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import HowfarError
+from ..intervals import Variant
+
+COLUMNS = ("gene_id", "chrom", "pos", "ref", "alt", "weight")
+#: Least share of a gene set's weights that must be found in the cohort.
+MIN_SHARE = 0.8
+_COMPLEMENT = str.maketrans("ACGT", "TGCA")
+_SAME, _SWAPPED, _FLIPPED, _BOTH = "same", "swapped", "flipped", "flipped and swapped"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """table: gene_id, chrom (as in the source), pos (1-based), ref, alt, weight of the
+    alternative allele; one row a variant and gene. intercepts: by gene_id, 0 where the source has
+    none. source: the file.
+    """
+
+    table: pd.DataFrame
+    intercepts: pd.Series
+    source: str
+
+    def of(self, gene: str) -> pd.DataFrame:
+        """The rows of one gene."""
+        return self.table[self.table["gene_id"] == gene]
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Weights from `howfar baseline` (<model>.weights.parquet), PredictDB (.db) or FUSION's text.
+
+    FUSION's text: a folder or tar archive of <gene>.<model>.weights.txt, or one such file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise _bad(path, "no such file", "weights of linear models")
+    if path.suffix == ".parquet":
+        return _read_ours(path)
+    if path.suffix == ".db":
+        return read_predictdb(path)
+    return read_fusion(path)
+
+
+def _bad(path: Path | str, found: str, expected: str) -> HowfarError:
+    return HowfarError(
+        str(path), found=found, expected=expected,
+        do="Give the right file: <model>.weights.parquet of `howfar baseline`, a PredictDB .db, or "
+        "FUSION's *.weights.txt.",
+    )  # fmt: skip
+
+
+def _checked(path: Path | str, table: pd.DataFrame, intercepts: pd.Series) -> Weights:
+    table = table[list(COLUMNS)].reset_index(drop=True)
+    table = table.assign(
+        ref=table["ref"].astype(str).str.upper(), alt=table["alt"].astype(str).str.upper()
+    )
+    letters = table["ref"].str.fullmatch("[ACGT]+") & table["alt"].str.fullmatch("[ACGT]+")
+    finite = np.isfinite(table["weight"].to_numpy(float))
+    wrong = np.flatnonzero(~(letters.to_numpy(bool) & finite) | (table["pos"] < 1).to_numpy())
+    if len(wrong):
+        found = f"{len(wrong)} of {len(table)} weights, the first in record {wrong[0] + 1}, without"
+        raise _bad(path, f"{found} two alleles of letters ACGT, a position and a number", "all")
+    repeats = int(table.duplicated(list(COLUMNS[:5])).sum())
+    if repeats:
+        raise _bad(path, f"{repeats} variants twice in a gene", "each variant once in a gene")
+    return Weights(table, intercepts, str(path))
+
+
+def _read_ours(path: Path) -> Weights:
+    genes = path.with_name(path.name.replace(".weights.", ".genes."))
+    if not genes.is_file():
+        raise _bad(genes, "no such file", "the table of genes beside the weights")
+    try:
+        table, rows = pd.read_parquet(path), pd.read_parquet(genes).set_index("gene_id")
+        return _checked(path, table, rows["intercept"])
+    except (KeyError, OSError, ValueError) as error:
+        raise _bad(
+            path, f"no table of weights ({error})", f"columns {', '.join(COLUMNS)}"
+        ) from error
+
+
+def read_predictdb(path: str | Path) -> Weights:
+    """A PredictDB file (SQLite, tables `weights` and `extra`), as MetaXcan reads it.
+
+    Positions come from varID (chr1_12345_A_G_b38), or from an rsid written in that way; alleles
+    from ref_allele and eff_allele, the weight being of the latter. Where `extra` says how many
+    variants a gene's model has, all must be there.
+    """
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
+            weights = pd.read_sql_query("SELECT * FROM weights", base)
+            extra = pd.read_sql_query("SELECT * FROM extra", base)
+    except (sqlite3.Error, pd.errors.DatabaseError) as error:
+        raise _bad(path, f"no PredictDB file ({error})", "tables weights and extra") from error
+    lacking = {"gene", "ref_allele", "eff_allele", "weight"} - set(weights.columns)
+    if lacking or "gene" not in extra:
+        raise _bad(path, f"no column {sorted(lacking) or 'extra.gene'}", "PredictDB's columns")
+    _complete(path, weights, extra)
+    place = weights["varID" if "varID" in weights else "rsid"].astype(str)
+    found = place.str.extract(r"^(?:chr)?([^_]+)_(\d+)_[ACGT]+_[ACGT]+(?:_b\d+)?$")
+    if found.isna().any(axis=None):
+        count = int(found.isna().any(axis=1).sum())
+        raise _bad(path, f"{count} variants without a position in their id", "chr1_12345_A_G_b38")
+    table = weights.rename(columns={"gene": "gene_id", "ref_allele": "ref", "eff_allele": "alt"})
+    table = table.assign(chrom=found[0], pos=found[1].astype(int))
+    return _checked(path, table, pd.Series(0.0, index=extra["gene"].unique()))
+
+
+def _complete(path, weights: pd.DataFrame, extra: pd.DataFrame) -> None:
+    if "n.snps.in.model" not in extra:
+        return
+    stated = extra.drop_duplicates("gene").set_index("gene")["n.snps.in.model"].dropna()
+    counts = weights["gene"].value_counts().reindex(stated.index, fill_value=0)
+    short = int((counts != stated.astype(int)).sum())
+    if short:
+        raise _bad(
+            path, f"{short} of {len(stated)} genes with another number of weights than stated",
+            "as many as `extra` says (n.snps.in.model)",
+        )  # fmt: skip
+
+
+def read_fusion(path: str | Path) -> Weights:
+    """FUSION weights as text: per line variant id (name_chrom_pos), alternative allele, reference
+    allele, weight, with tabs. Lines that are wholly 'NA' (lasso writes them) count as weight 0.
+
+    path: one file <gene>.<model>.weights.txt, or a folder or tar archive of files of one model.
+    """
+    rows, genes, models = [], [], set()
+    for name, text in _texts(Path(path)):
+        gene, _, model = name.split("/")[-1].removesuffix(".weights.txt").rpartition(".")
+        models.add(model)
+        genes.append(gene)
+        rows += [(gene, *row) for row in _fusion_rows(name, text)]
+    if len(models) != 1 or len(set(genes)) < len(genes):
+        found = f"{len(genes)} files *.weights.txt of models {sorted(models)}"
+        raise _bad(path, found, "<gene>.<model>.weights.txt of one model, each gene once")
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return _checked(path, table, pd.Series(0.0, index=genes))
+
+
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    if path.is_dir():
+        yield from ((p.name, p.read_text()) for p in sorted(path.glob("*.weights.txt")))
+    elif path.name.endswith(".weights.txt"):
+        yield path.name, path.read_text()
+    else:
+        try:
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    if member.name.endswith(".weights.txt"):
+                        yield member.name, archive.extractfile(member).read().decode()
+        except (tarfile.TarError, OSError, EOFError, UnicodeDecodeError) as error:
+            raise _bad(path, f"no readable archive ({error})", "*.weights.txt in a tar") from error
+
+
+def _fusion_rows(name: str, text: str) -> Iterator[tuple]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = [field.strip() for field in line.split("\t")]
+        if set(fields) == {"NA"}:
+            continue
+        try:
+            variant, alternative, reference, weight = fields
+            chrom, position = variant.rsplit("_", 2)[-2:]
+            yield chrom, int(position), reference, alternative, float(weight)
+        except ValueError as error:
+            raise _bad(
+                f"{name}, line {number}", str(error), "id_chrom_pos, alt, ref, weight"
+            ) from error
+
+
+# --- matching and applying -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Match:
+    """A gene's weights found in a cohort: `row` of the weights, `column` of the dosages, `how`."""
+
+    row: np.ndarray
+    column: np.ndarray
+    how: np.ndarray
+    palindromic: np.ndarray
+
+
+def is_palindromic(ref: str, alt: str) -> bool:
+    """Whether the alleles are each other's complement, so that no strand shows."""
+    return len(ref) == len(alt) == 1 and ref.translate(_COMPLEMENT) == alt
+
+
+def _spellings(ref: str, alt: str) -> dict[tuple[str, str], str]:
+    """The ways to write a variant; the first of equal ones is the simplest."""
+    ways = {(ref, alt): _SAME}
+    ways.setdefault((alt, ref), _SWAPPED)
+    if len(ref) == len(alt) == 1:
+        other = ref.translate(_COMPLEMENT), alt.translate(_COMPLEMENT)
+        ways.setdefault(other, _FLIPPED)
+        ways.setdefault(other[::-1], _BOTH)
+    return ways
+
+
+def match(rows: pd.DataFrame, variants: Sequence[Variant]) -> Match:
+    """Which of a gene's weights (rows of `Weights.table`) the cohort has, and how written.
+
+    Contigs are compared without 'chr'. Exactly written variants win over other spellings.
+    """
+    place: dict[tuple, int] = {}
+    for column, v in enumerate(variants):
+        place.setdefault((_bare(v.chrom), v.pos, v.ref.upper(), v.alt.upper()), column)
+    found = []
+    for row, (_, chrom, pos, ref, alt, _) in enumerate(rows[list(COLUMNS)].itertuples(index=False)):
+        for spelling, how in _spellings(ref, alt).items():
+            column = place.get((_bare(chrom), pos, *spelling))
+            if column is not None:
+                found.append((row, column, how, is_palindromic(ref, alt)))
+                break
+    row, column, how, palindromic = zip(*found, strict=True) if found else ((), (), (), ())
+    return Match(
+        np.array(row, int),
+        np.array(column, int),
+        np.array(how, object),
+        np.array(palindromic, bool),
+    )
+
+
+def _bare(chrom: object) -> str:
+    return str(chrom).removeprefix("chr")
+
+
+Dosages = Callable[[str], tuple[np.ndarray, Sequence[Variant]]]
+
+
+def apply(
+    weights: Weights, genes: Sequence[str], dosages: Dosages, min_share: float = MIN_SHARE
+) -> tuple[pd.DataFrame, Counter]:
+    """Predictions (genes x people) of the genes that have a model, and counts of what was met.
+
+    dosages: from a gene id to (people, variants) of the alternative alleles, NaN where missing (the
+    mean is taken), and the variants. Raises HowfarError where less than `min_share` of the weights
+    of all these genes are found: the cohort then has other variants or another genome build.
+    """
+    genes = [gene for gene in genes if gene in weights.intercepts.index]
+    groups = dict(list(weights.table.groupby("gene_id", sort=False)))
+    nothing = weights.table.iloc[:0]
+    matches = {gene: match(groups.get(gene, nothing), dosages(gene)[1]) for gene in genes}
+    flipped = any(np.isin(m.how, [_FLIPPED, _BOTH]).any() for m in matches.values())
+    counts = _counted(groups, matches, flipped)
+    if counts["used"] < min_share * counts["weights"] or not genes:
+        met = ", ".join(f"{n} {what}" for what, n in counts.items())
+        raise HowfarError(
+            f"{weights.source}, applied to a cohort",
+            found=f"{len(genes)} genes in common; {met}",
+            expected=f"at least a share of {min_share:g} of the weights",
+            do="Check genome build, gene ids and window; or lower the share.",
+        )
+    values = {
+        gene: _predicted(groups.get(gene, nothing), m, dosages(gene)[0], flipped)
+        + float(weights.intercepts[gene])
+        for gene, m in matches.items()
+    }
+    return pd.DataFrame.from_dict(values, orient="index"), counts
+
+
+def _kept(found: Match, flipped: bool) -> np.ndarray:
+    return ~found.palindromic if flipped else np.ones(len(found.row), bool)
+
+
+def _counted(groups: dict, matches: dict[str, Match], flipped: bool) -> Counter:
+    counts = Counter({"weights": 0, "used": 0, "not found": 0})
+    for gene, found in matches.items():
+        total, kept = len(groups.get(gene, ())), _kept(found, flipped)
+        counts["weights"] += total
+        counts["not found"] += total - len(found.row)
+        counts["used"] += int(kept.sum())
+        counts["palindromic, left out"] += int((~kept).sum())
+        counts["palindromic, taken as written"] += int((found.palindromic & kept).sum())
+        counts.update(f"alleles {how}" for how in found.how[kept])
+    return counts
+
+
+def _predicted(rows: pd.DataFrame, found: Match, dosages: np.ndarray, flipped: bool) -> np.ndarray:
+    from ..eqtl import filled
+
+    kept = _kept(found, flipped)
+    x = filled(np.asarray(dosages, float)[:, found.column[kept]])
+    turned = np.isin(found.how[kept], [_SWAPPED, _BOTH])
+    x[:, turned] = 2 - x[:, turned]
+    return x @ rows["weight"].to_numpy(float)[found.row[kept]]
