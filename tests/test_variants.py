@@ -344,11 +344,13 @@ def test_bytes_that_are_no_text_are_an_error(tmp_path, old, new, message):
         variants.read(WHOLE, Reference(fasta))
 
 
-def test_alleles_of_other_letters_are_left_out_and_counted(tmp_path):
+def test_alleles_of_iupac_codes_are_left_out_and_counted(tmp_path):
     calls = ("0|1", "0|0", "0|0")
     found = read(
-        tmp_path, Record(3, "G", ("X",), calls), Record(5, "A", ("R", "C", "A[7:9["), calls)
+        tmp_path, Record(3, "G", ("K",), calls), Record(5, "A", ("R", "C", "A[7:9["), calls)
     )
     assert found.starts.tolist() == [4]
-    assert found.counts["alleles of other letters than ACGTN"] == 2
+    with pytest.raises(HowfarError, match="found the allele 'X'"):
+        read(tmp_path, Record(3, "G", ("X",), calls))
+    assert found.counts["alleles of IUPAC codes"] == 2
     assert found.counts["symbolic alleles"] == 1

@@ -4,7 +4,7 @@ What the calls mean, decided once:
 
 - a missing call is reference (as in ``bcftools consensus``) and counted; a half-call is its known
   allele plus reference, counted; a haploid call goes to both haplotypes, counted;
-- ``*``, symbolic alleles (``<DEL>``, breakends) and those of other letters than A C G T N are
+- ``*``, symbolic alleles (``<DEL>``, breakends) and those of IUPAC codes are
   never applied, and counted; records with nothing but such alleles are left out;
 - a record whose REF is not what the FASTA has is left out and counted; above a given share of
   such records reading stops, as the files then belong to different genomes.
@@ -589,7 +589,7 @@ def kept_alleles(
     counts["star alleles"] += stars
     symbolic = sum(_SYMBOLIC.search(a) is not None for a in names[1:])
     counts["symbolic alleles"] += symbolic
-    counts["alleles of other letters than ACGTN"] += len(names) - 1 - stars - resolved - symbolic
+    counts["alleles of IUPAC codes"] += len(names) - 1 - stars - resolved - symbolic
     if len(names) > _MAX_ALLELES:
         raise HowfarError(
             where,
