@@ -51,8 +51,11 @@ def test_the_real_region_and_its_index(shared):
     assert index_belongs(path, path.with_name(path.name + ".csi"))
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x1f\x8bno", gzip.compress(b"TBI\1"),
-                                    gzip.compress(b"BAI\1" + bytes(40))])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"\x1f\x8bno", gzip.compress(b"TBI\1"), gzip.compress(b"BAI\1" + bytes(40))],
+    ids=["empty", "no gzip", "header alone", "of another format"],
+)
 def test_a_damaged_index_fits_nothing(tmp_path, damage):
     write_base(tmp_path)
     index = tmp_path / "variants.vcf.gz.tbi"
