@@ -46,11 +46,11 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
         window=options.cis_window,
         seed=options.seed,
     )
-    rivals = [each.run for each in linear]
     features = [frames["features"], known_heritability(study)]
     frames["features"] = tables.stack("features", features, f"study {study.name}")
-    frames["runs"] = runs_table(study, opened, rivals, with_truth=truth is not None)
-    held = {LEAD_SNP: folds} | {each.run["run_id"]: each.folds for each in linear}
+    frames["runs"] = runs_table(
+        study, opened, [each.run for each in linear], with_truth=truth is not None
+    )
     frames["individuals"] = evaluate.individuals_table(panel, runs, held)
     kinds = frames["runs"].set_index("run_id")["kind"]
     models = {r.run_id: r.people for r in runs if kinds[r.run_id] in agreement.KINDS}

@@ -61,7 +61,8 @@ def linear_wins(view: View):
             f"{style.signed(row.difference)} {style.interval(*row.difference_ci)}; "
             f"network ahead in {row.wins} of {row.genes}"
         )
-        axis.annotate(text, (0, place - 0.3), xycoords=("axes fraction", "data"), fontsize=8)
+        axis.annotate(text, (0, place - 0.3), xycoords=("axes fraction", "data"), fontsize=8,
+                      bbox=style.PALE)  # fmt: skip
     axis.set_yticks(range(len(table)), [style.wrapped(v, 22) for v in table["label"]], fontsize=8.5)
     axis.axvline(0, color=style.INK, lw=0.9, ls="--")
     ends = np.array([*table["difference_ci"]], float)

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import eqtl, evaluate, stats, tables
+from .. import evaluate, stats, tables
 from ..evaluate import Panel
 from .base import LABELS, fitter
+from .cis import training
 
 #: Sets of table `summary` that this module writes. x: people trained on.
 TRAINING, CALIBRATION, TRANSFER, LOSS = (
@@ -110,14 +111,6 @@ def population_tasks(groups: np.ndarray, options: Options) -> list[Task]:
 # --- one gene ----------------------------------------------------------------------------------
 
 
-def training_dosages(dosages: np.ndarray, train: np.ndarray, min_maf: float) -> np.ndarray:
-    """Complete dosages (people, kept): variants common in training, filled with its means."""
-    means = eqtl.column_means(dosages[train])
-    filled = np.where(np.isnan(dosages), means, dosages)
-    maf = eqtl.minor_frequency(filled[train])
-    return filled[:, (maf >= min_maf) & (maf > 0)]
-
-
 def outcomes(
     gene: str,
     dosages: np.ndarray,
@@ -135,7 +128,7 @@ def outcomes(
     found = []
     for task in tasks:
         train = task.train[np.isfinite(y[task.train])]
-        x = training_dosages(dosages, train, options.min_maf)
+        x, _ = training(dosages, train, options.min_maf)
         given = {m: fitter(m)(x[train], y[train], options.seed).predict(x) for m in options.models}
         for name, test in task.tests.items():
             kept = test[np.isfinite(y[test])]
