@@ -45,6 +45,7 @@ def with_slopes(effects: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     keys = ["gene_id", "variant"]
     plain = effects.drop(columns=columns).astype(dict.fromkeys(keys, object))
     found = pairs[keys + columns].astype(dict.fromkeys(keys, object))
+    found = found.drop_duplicates(keys)  # a record may stand in a VCF twice
     return plain.merge(found, on=keys, how="left", validate="many_to_one")
 
 

@@ -25,6 +25,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -301,8 +302,19 @@ def definition_of(study: Study, options: Eqtl) -> dict:
         "max_ref_mismatch": study.cohort.max_ref_mismatch,
         "gene_versions": study.cohort.gene_versions,
         "tss": study.cohort.tss,
-        "inputs": {role: provenance.sha256_of(path) for role, path in sorted(files.items())},
+        "inputs": {role: _digest(path) for role, path in sorted(files.items())},
     }
+
+
+def _digest(path: Path) -> str:
+    about = path.stat()
+    return _digest_of(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _digest_of(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file, read once a process while its size and time stay as they are."""
+    return provenance.sha256_of(path)
 
 
 def _existing(path: Path) -> Path:
