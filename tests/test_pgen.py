@@ -79,6 +79,24 @@ def test_unphased_heterozygotes_stop_unless_a_rule_is_chosen(made):
             assert (one.calls == two.calls).all() and one.alleles == two.alleles
 
 
+def test_dosages_that_the_file_has_beside_calls_are_used(made, tmp_path):
+    """Calls are dosages rounded, or missing where that would go too far."""
+    reference, vcf, _ = made()
+    *head, columns = (x for x in vcf.path.with_suffix("").read_text().splitlines() if x[0] == "#")
+    head.append('##FORMAT=<ID=DS,Number=A,Type=Float,Description="DS">')
+    stated = "0|1:1.25 1|0:0.5 1|1:1.75 .|.:."
+    record = "\t".join(f"{CONTIG} 3 . G A . . . GT:DS {stated}".split())
+    given = tmp_path / "ds.vcf"
+    given.write_text("\n".join([*head, columns, record]) + "\n")
+    plink2("--vcf", given, "dosage=DS", "--make-pgen", "--out", tmp_path / "ds")
+    with PgenFile(tmp_path / "ds") as file:
+        values, variants = file.dosages(WHOLE, reference)
+        some, _ = file.dosages(WHOLE, reference, samples=["c", "a"])
+    np.testing.assert_allclose(values[:, 0], [1.25, 0.5, 1.75, np.nan], atol=1e-4)
+    np.testing.assert_allclose(some[:, 0], [1.75, 1.25], atol=1e-4)
+    assert [str(v) for v in variants] == [f"{CONTIG}:3:G:A"]
+
+
 def test_a_ref_that_is_not_the_fastas_is_an_error(made):
     reference, _, prefix = made([Record(3, "T", ("A",), ("0|1",) * 4)])
     with pytest.raises(HowfarError, match="1 of 1 records .*REF T FASTA G.*ref-from-fa force"):

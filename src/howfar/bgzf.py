@@ -13,6 +13,7 @@ import os
 import shutil
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pysam
@@ -23,7 +24,7 @@ from .project import results_root
 
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _CHUNK = 1 << 22
-_SMALL = 1 << 24  # files below are read through each time, as that takes no time
+_SMALL = 1 << 18  # files below are read through each time, as that takes no time
 
 
 def is_gzip(path: Path) -> bool:
@@ -57,8 +58,9 @@ def check_whole(path: Path) -> None:
         return
     _read_through(path)
     if path.stat().st_size > _SMALL:
-        stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.touch()
+        with suppress(OSError):  # a results folder that can't be written costs time alone
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
 
 
 def _read_through(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import HowfarError
-from .intervals import Interval
+from .intervals import Interval, Variant
 from .plink import SiteSource, check_people, check_positions, together
 from .reference import Reference
 from .variants import MISSING, RawCalls, kept_alleles
@@ -28,7 +29,8 @@ _MAKE = "plink2 --make-pgen"
 class PgenFile(SiteSource):
     """PLINK 2 files. path: the `.pgen` file, or the three files' common prefix.
 
-    The variants may be compressed (`.pvar.zst`). Dosages are those of the calls.
+    The variants may be compressed (`.pvar.zst`). Dosages are the file's own where it has them
+    beside the calls.
     """
 
     ref_advice = (
@@ -100,18 +102,56 @@ class PgenFile(SiteSource):
         matrix = self._calls(sites.rows[chosen], columns)
         return RawCalls(sites.starts[chosen], names, matrix)
 
+    def dosages(
+        self,
+        interval: Interval,
+        reference: Reference,
+        *,
+        samples: Sequence[str] | None = None,
+        **options,
+    ) -> tuple[np.ndarray, list[Variant]]:
+        """As `VariantSource.dosages`, from the dosages that the file may have beside calls."""
+        values, variants = super().dosages(interval, reference, samples=samples, **options)
+        columns = self._columns(samples)
+        order = np.searchsorted(self._choose(columns), columns)
+        stated = np.empty(len(columns), np.float32)
+        for column, (row, allele) in enumerate(self._places(interval, variants)):
+            try:
+                self._reader.read_dosages(row, stated, allele)
+            except RuntimeError as error:
+                raise _unreadable(self.path, error) from error
+            values[:, column] = np.where(stated < 0, np.nan, stated)[order]
+        return values, variants
+
+    def _places(self, interval: Interval, variants: list[Variant]) -> Iterator[tuple[int, int]]:
+        """(row in the file, number of the ALT) of `variants`, which follow the file's order."""
+        sites = self._sites(interval.chrom)
+        every = (
+            (int(sites.rows[v]), k, int(sites.starts[v]), sites.alleles[v][0], alt)
+            for v in sites.near(max(interval.start, 0), interval.end)
+            for k, alt in enumerate(sites.alleles[v][1:], 1)
+        )
+        for variant in variants:
+            wanted = (variant.start0, variant.ref.encode(), variant.alt.encode())
+            yield next((row, k) for row, k, *what in every if tuple(what) == wanted)
+
+    def _choose(self, columns: np.ndarray) -> np.ndarray:
+        """Have the reader give these people alone; returns their places in the file, sorted."""
+        ordered = np.sort(columns).astype(np.uint32)
+        if self._subset is None or not np.array_equal(self._subset, ordered):
+            self._reader.change_sample_subset(ordered)
+            self._subset = ordered
+        return ordered
+
     def _calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """int16 (V, P, 3): two alleles (-1 missing) and whether they are phased."""
         shape = (len(rows), len(columns))
         if not len(rows):
             return np.zeros((*shape, 3), np.int16)
-        ordered = np.sort(columns).astype(np.uint32)
+        ordered = self._choose(columns)
         alleles = np.zeros((shape[0], 2 * shape[1]), np.int32)
         phased = np.zeros(shape, np.uint8)
         try:
-            if self._subset is None or not np.array_equal(self._subset, ordered):
-                self._reader.change_sample_subset(ordered)
-                self._subset = ordered
             self._reader.read_alleles_and_phasepresent_list(rows.astype(np.uint32), alleles, phased)
         except RuntimeError as error:
             raise _unreadable(self.path, error) from error
