@@ -1,0 +1,223 @@
+"""Linear models of every gene of a study."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+from typer.testing import CliRunner
+
+from howfar import cli, tables
+from howfar.cohort import OpenCohort
+from howfar.errors import HowfarError
+from howfar.linear import baseline
+from howfar.linear.cis import CisOptions
+from howfar.linear.weights import apply, read_weights
+from howfar.study import Study
+
+PEOPLE, LENGTH = 40, 2_000
+NAMES = [f"P{i}" for i in range(PEOPLE)]
+GENES = {"near": 300, "flat": 500, "alone": 1_900}
+
+
+def write_cohort(folder, rng):
+    """Twelve SNPs around base 300; expression of `near` follows the third of them."""
+    (folder / "ref.fa").write_text(">1\n" + "A" * LENGTH + "\n")
+    haplotypes = rng.random((12, PEOPLE, 2)) < rng.uniform(0.2, 0.5, (12, 1, 1))
+    fixed = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
+    lines = ["##fileformat=VCFv4.2", f"##contig=<ID=1,length={LENGTH}>",
+             '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
+             "\t".join([*fixed, *NAMES])]  # fmt: skip
+    for i, calls in enumerate(haplotypes.astype(int)):
+        site = ["1", str(250 + 10 * i), ".", "A", "G", ".", ".", ".", "GT"]
+        lines.append("\t".join([*site, *(f"{a}|{b}" for a, b in calls)]))
+    (folder / "v.vcf").write_text("\n".join(lines) + "\n")
+    pysam.tabix_compress(str(folder / "v.vcf"), str(folder / "v.vcf.gz"), force=True)
+    pysam.tabix_index(str(folder / "v.vcf.gz"), preset="vcf", force=True)
+    rows = [f"{g},{g},1,{tss},+" for g, tss in GENES.items()]
+    (folder / "genes.csv").write_text("\n".join(["gene_id,name,chrom,tss,strand", *rows]) + "\n")
+    groups = pd.DataFrame({"sample": NAMES, "population": ["X", "Y"] * (PEOPLE // 2)})
+    groups.to_csv(folder / "samples.csv", index=False)
+    x = haplotypes.sum(axis=2).T.astype(float)
+    values = {"near": 5 + 2 * x[:, 2] + rng.normal(size=PEOPLE), "flat": np.ones(PEOPLE),
+              "alone": rng.normal(size=PEOPLE)}  # fmt: skip
+    return x, pd.DataFrame(values, index=NAMES).T.rename_axis("gene_id")
+
+
+@pytest.fixture
+def made(tmp_path):
+    """(study, dosages, expression)."""
+    x, expression = write_cohort(tmp_path, np.random.default_rng(4))
+    expression.to_csv(tmp_path / "expression.csv")
+    names = {"reference": "ref.fa", "variants": "v.vcf.gz", "genes": "genes.csv",
+             "expression": "expression.csv", "samples": "samples.csv"}  # fmt: skip
+    study = Study.model_validate(
+        {
+            "name": "linear",
+            "title": "Linear",
+            "reality": {"genotypes": "made up", "expression": "made up", "weights": "none"},
+            "cohort": {role: str(tmp_path / name) for role, name in names.items()},
+            "baselines": {"models": ["top1"], "window": 400, "folds": 4},
+        }
+    )
+    return study, x, expression
+
+
+def run(study, results, model="top1", split="nested", **options):
+    return baseline.run(study, baseline.plan_of(study, model, split), results, **options)
+
+
+def individuals(results, model="top1"):
+    path = baseline.folder_of(results, "linear") / f"{model}.parquet"
+    long = tables.read(path, "individuals")
+    return long.pivot(index="gene_id", columns="sample", values="predicted"), long
+
+
+def test_every_gene_has_a_status(made, tmp_path):
+    rows = run(made[0], tmp_path / "r").set_index("gene_id")
+    assert rows["status"].to_dict() == {
+        "near": "fitted", "flat": "constant_expression", "alone": "no_variants"
+    }  # fmt: skip
+    assert rows["n_variants"].to_dict() == {"near": 12, "flat": 7, "alone": 0}
+    assert rows.loc["near", ["parts_fitted", "parts", "n_people"]].tolist() == [4, 4, PEOPLE]
+
+
+def test_predictions_are_out_of_fold_least_squares(made, tmp_path):
+    study, x, expression = made
+    run(study, tmp_path)
+    predicted, long = individuals(tmp_path)
+    y = expression.loc["near"].to_numpy()
+    near = long[long["gene_id"] == "near"].set_index("sample").loc[NAMES]
+    for k in range(4):
+        held = (near["fold"] == k).to_numpy()
+        slope, level = np.polyfit(x[~held, 2], y[~held], 1)
+        np.testing.assert_allclose(near["predicted"][held], level + slope * x[held, 2])
+    assert held.sum() == 10
+    np.testing.assert_allclose(near["observed"], y)
+
+
+def test_nobodys_own_expression_is_used(made, tmp_path):
+    study, _, expression = made
+    run(study, tmp_path / "one", "enet")
+    before, long = individuals(tmp_path / "one", "enet")
+    fold = long[long["gene_id"] == "near"].set_index("sample")["fold"]
+    changed = expression.copy()
+    held = [name for name in NAMES if fold[name] == 0]
+    changed.loc["near", held] += np.arange(len(held)) * 10.0
+    changed.to_csv(study.cohort.expression)
+    run(study, tmp_path / "two", "enet")
+    after, _ = individuals(tmp_path / "two", "enet")
+    np.testing.assert_array_equal(before.loc["near", held], after.loc["near", held])
+    others = [name for name in NAMES if name not in held]
+    assert not np.allclose(before.loc["near", others], after.loc["near", others])
+
+
+def test_finished_genes_are_kept_and_changed_options_are_another_work(made, tmp_path):
+    study = made[0]
+    run(study, tmp_path)
+    parts = next(baseline.folder_of(tmp_path, "linear").glob("*.parts"))
+    stamp = {p.name: p.stat().st_mtime_ns for p in parts.iterdir()}
+    (parts / "near.npz").unlink()
+    run(study, tmp_path)
+    again = {p.name: p.stat().st_mtime_ns for p in parts.iterdir()}
+    assert [name for name in stamp if again[name] != stamp[name]] == ["near.npz"]
+    plan = baseline.Plan("top1", CisOptions(window=300), folds=4)
+    baseline.run(study, plan, tmp_path)
+    assert len(list(parts.parent.glob("*.parts"))) == 2
+
+
+def test_several_processes_give_the_same(made, tmp_path):
+    run(made[0], tmp_path / "one")
+    run(made[0], tmp_path / "two", cores=2)
+    one, two = (individuals(tmp_path / name)[0] for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_weights_are_of_a_fit_on_everybody(made, tmp_path):
+    study, x, expression = made
+    run(study, tmp_path)
+    weights = read_weights(baseline.folder_of(tmp_path, "linear") / "top1.weights.parquet")
+    cohort = OpenCohort(study)
+    genes = {g.gene_id: g for g in cohort.genes}
+    values, counts = apply(weights, list(genes), lambda g: cohort.dosages(genes[g], 400))
+    slope, level = np.polyfit(x[:, 2], expression.loc["near"], 1)
+    np.testing.assert_allclose(values.loc["near"], level + slope * x[:, 2])
+    assert weights.table["pos"].tolist() == [270]
+    assert counts["alleles same"] == 1
+    np.testing.assert_allclose(values.loc["alone"], expression.loc["alone"].mean())
+
+
+@pytest.mark.parametrize(
+    ("split", "trained", "predicted"),
+    [("fraction:0.75", 30, 10), ("population:X>Y", 20, 20), ("population:X>Y:15", 15, 20)],
+)
+def test_fixed_splits(made, tmp_path, split, trained, predicted):
+    study = made[0]
+    rows = run(study, tmp_path, split=split)
+    assert (rows["parts"] == 1).all()
+    cut = baseline.make_split(OpenCohort(study), baseline.plan_of(study, "top1", split))
+    assert cut.parts[0][0].sum() == trained
+    assert individuals(tmp_path)[0].shape == (3, predicted)
+
+
+def test_a_list_of_people_trains(made, tmp_path):
+    (tmp_path / "list.txt").write_text("\n".join(NAMES[:25]))
+    run(made[0], tmp_path, split=f"people:{tmp_path / 'list.txt'}")
+    assert set(individuals(tmp_path)[0].columns) == set(NAMES[25:])
+
+
+@pytest.mark.parametrize(
+    "split", ["half", "fraction:much", "people:nowhere.txt", "population:X", "population:X>Y:few"]
+)
+def test_an_unknown_split_is_refused(made, tmp_path, split):
+    with pytest.raises(HowfarError, match="option split"):
+        run(made[0], tmp_path, split=split)
+
+
+def test_some_genes_are_drawn(made, tmp_path):
+    options = made[0].baselines.model_copy(update={"genes": {"top1": 2}})
+    study = made[0].model_copy(update={"baselines": options})
+    assert len(run(study, tmp_path)) == 2
+
+
+def test_the_evaluation_takes_finished_models(made, tmp_path):
+    study = made[0]
+    cohort = OpenCohort(study)
+    with pytest.raises(HowfarError, match="no such file"):
+        baseline.finished(cohort, tmp_path)
+    run(study, tmp_path)
+    (found,) = baseline.finished(cohort, tmp_path)
+    assert found.predictions.people.shape == (3, PEOPLE) == found.folds.shape
+    assert found.run["label"] == "Top SNP" and found.run["kind"] == "linear"
+    assert found.run["split"] == "out of fold, 4 folds of people"
+    run(study, tmp_path, split="fraction:0.5")
+    with pytest.raises(HowfarError, match="made in another way: plan"):
+        baseline.finished(cohort, tmp_path)
+
+
+def test_the_file_says_what_it_was_made_from(made, tmp_path):
+    run(made[0], tmp_path)
+    block = tables.read_provenance(baseline.folder_of(tmp_path, "linear") / "top1.parquet")
+    assert block["parameters"]["plan"]["cis"]["window"] == 400
+    assert set(block["inputs"]) == {"reference", "variants", "genes", "expression", "samples"}
+    rows = pd.read_parquet(baseline.folder_of(tmp_path, "linear") / "top1.genes.parquet")
+    assert json.loads(rows["details"][0])["n_selected"] == 1
+
+
+def test_the_command(made, tmp_path):
+    study = made[0]
+    path = tmp_path / "linear.yaml"
+    path.write_text(json.dumps(study.model_dump(mode="json")))
+    shell = CliRunner()
+    done = shell.invoke(
+        cli.app, ["--results", str(tmp_path / "r"), "baseline", "--study", str(path),
+                  "--models", "top1,enet", "--folds", "3"],
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "enet: 3 genes: " in done.output
+    assert (tmp_path / "r/linear/baseline/enet.weights.parquet").is_file()
+    wrong = shell.invoke(cli.app, ["baseline", "--study", str(path), "--models", "ridge"])
+    assert isinstance(wrong.exception, HowfarError) and "ridge" in str(wrong.exception)
