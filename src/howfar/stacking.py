@@ -58,6 +58,8 @@ DESIGNS = (
 )
 #: What is measured, each a `set` of table `summary` after the prefix 'stacking.'.
 MEASURES = ("pearson", "r2", "mse", "r_people")
+#: Fewest pairs that are stacked on.
+MIN_PAIRS = 100
 _INNER = 3
 _ALPHAS = np.logspace(-2, 4, 7)
 
@@ -222,7 +224,8 @@ def folds(unit: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def _inner(unit: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    fold = folds(unit, min(_INNER, len(np.unique(unit))), seed)
+    """(train, test) rows of inner folds that hold out the same units as the split."""
+    fold = folds(unit, max(2, min(_INNER, len(np.unique(unit)))), seed)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
 
 
@@ -409,6 +412,7 @@ def compare(
     genes: table `genes`, for the blocks of the bootstrap. x is the number of folds.
     """
     options = options or Options()
+    _check_size(pairs)
     models = options.models or tuple(installed())
     if pairs.dosages is None:
         designs = [d for d in designs if d[2] == "network"]
@@ -419,6 +423,17 @@ def compare(
             rows = summarise(pairs, genes, truth, predicted, fold, seed=options.seed)
             parts.append(rows.assign(method=MODELS[name], group=group_of(*design)))
     return pd.concat(parts, ignore_index=True).assign(x=options.folds, replicate=1, units="")
+
+
+def _check_size(pairs: Pairs) -> None:
+    if len(pairs.y) < MIN_PAIRS:
+        raise HowfarError(
+            "pairs of gene and person",
+            found=f"{len(pairs.y)}, of {len(pairs.gene_ids)} genes and "
+            f"{len(np.unique(pairs.person))} people",
+            expected=f"at least {MIN_PAIRS}, to fit and judge a model that all genes share",
+            do="Use more genes and people.",
+        )
 
 
 # --- a study ---------------------------------------------------------------------------------
