@@ -464,6 +464,34 @@ def _below_results(path: Path) -> Path:
     return resolve(path)
 
 
+@bench.command("baselines")
+def bench_baselines(
+    reference: Annotated[
+        Path, typer.Option(help="FASTA; the default is made by `howfar simulate --study region`.")
+    ] = Path("results/region/data/chr20_1Mb.fa"),
+    variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")] = Path(
+        "results/region/data/chr20_1Mb.vcf.gz"
+    ),
+    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")] = Path(
+        "results/region/data/genes.csv"
+    ),
+    models: Annotated[str, typer.Option(help="Comma-separated; empty: all.")] = "",
+    large: Annotated[
+        int, typer.Option(min=0, help="Variants of the path that scikit-learn runs too; 0: none.")
+    ] = 2_900,
+    csv: Annotated[Path | None, typer.Option(help="Write the table here.")] = None,
+) -> None:
+    """Linear models: seconds per gene against scikit-learn, GEMMA and FUSION's stated times."""
+    from .bench_baselines import measure
+
+    files = (_below_results(path) for path in (reference, variants, genes))
+    chosen = [name for name in models.split(",") if name] or None
+    found = measure(*files, models=chosen, large=large)
+    typer.echo(found.T.to_string(header=False))
+    if csv:
+        found.to_csv(csv, index=False, float_format="%.6g")
+
+
 @bench.command("oracles")
 def bench_oracles(
     folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],
