@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 import cis_genotypes
-from howfar.linear import FITTERS, bslmm, reml
+from howfar.linear import FITTERS, bslmm, bslmm_chain, reml
 from howfar.linear.base import standardise
 from howfar.linear.blup import fit_blup
 from howfar.linear.bslmm import fit_bslmm
@@ -104,6 +104,28 @@ def test_parameters_from_the_prior_rank_uniformly_in_their_posterior():
     assert min(rank_tests(noise=1.0).values()) > 1e-3
     # The check can fail: noise of another size than the model's.
     assert rank_tests(noise=2.0)["pve"] < 1e-6
+
+
+def test_an_effect_moves_to_each_variant_as_often_as_its_density_says():
+    rng, (sparse, poly, tau) = np.random.default_rng(4), (0.3, 0.5, 1.7)
+    z = cis_genotypes.scaled(cis_genotypes.dosages(30, 6, seed=2, correlation=0.8))
+    y = 0.4 * z[:, 2] + rng.standard_normal(30)
+    y, k = y - y.mean(), z @ z.T / 6
+    of_place = [np.eye(30) + poly * k + sparse * np.outer(column, column) for column in z.T]
+    density = [stats.multivariate_normal(cov=v / tau).logpdf(y) for v in of_place]
+    expected = np.exp(density - np.max(density)) / np.exp(density - np.max(density)).sum()
+    basis = reml.spectrum(z)
+    along, rest = basis.project(y)
+    data = bslmm_chain.Data(z.T @ basis.vectors, basis.values, along, rest, 29.0, 6)
+    effects = np.eye(6)[0] * 0.1
+    state = bslmm_chain.State(effects, along - effects @ data.x, np.zeros(3), np.array([tau, 1.0]))
+    weights, count = 1 / (poly * basis.values + 1), np.zeros(6)
+    weighted = weights * state.residual
+    for _ in range(20_000):
+        bslmm_chain._relocate(data, state, rng, weights, weighted, sparse)
+        count += state.effects != 0
+    np.testing.assert_allclose(state.residual, along - state.effects @ data.x, atol=1e-9)
+    assert count.sum() == 20_000 and stats.chisquare(count, expected * 20_000).pvalue > 1e-3
 
 
 def made(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
