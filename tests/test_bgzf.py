@@ -16,7 +16,7 @@ from howfar.errors import HowfarError
 from howfar.intervals import Interval
 from howfar.reference import Reference
 from howfar.variants import VariantFile
-from strategies import CONTIG, Record, World
+from strategies import CONTIG, Record, World, write_vcf
 
 SEQUENCE = "ACGTACGTAC" * 4
 WHOLE = Interval(CONTIG, 0, 40)
@@ -94,6 +94,26 @@ def rewritten(vcf: Path, change) -> Path:
     plain.write_text(change(vcf.with_suffix("").read_text()))
     pysam.tabix_compress(str(plain), f"{plain}.gz", force=True)
     return Path(f"{plain}.gz")
+
+
+def test_a_bcf_with_a_deletion_past_the_end_of_its_contig_is_indexed(tmp_path):
+    vcf = write_vcf(tmp_path / "v.vcf", RECORDS, ("a", "b"), CONTIG, 16_000)
+    text = vcf.with_suffix("").read_text()
+    text = text.replace("##ALT", '##INFO=<ID=END,Number=1,Type=Integer,Description="e">\n##ALT')
+    line = f"{CONTIG}\t50\t.\tA\t<DEL>\t.\t.\tEND=140000\tGT\t0|1\t0|0\n"
+    vcf.with_suffix("").write_text(text + line)
+    pysam.tabix_compress(str(vcf.with_suffix("")), str(vcf), force=True)
+    with pytest.warns(UserWarning, match="index"):
+        assert VariantFile(bcf_of(vcf)).samples == ("a", "b")
+
+
+def test_unsorted_bcf_is_an_error(tmp_path):
+    vcf = write_vcf(tmp_path / "v.vcf", RECORDS, ("a", "b"), CONTIG, 16_000)
+    plain = vcf.with_suffix("")
+    lines = plain.read_text().splitlines()
+    plain.write_text("\n".join([*lines[:-2], lines[-1], lines[-2]]) + "\n")
+    with pytest.warns(UserWarning), pytest.raises(HowfarError, match="records that can't be ind"):
+        VariantFile(bcf_of(plain))
 
 
 BAD_LINES = {

@@ -158,20 +158,36 @@ def _make(path: Path, made: Path, packed: bool) -> None:
             work.symlink_to(path.resolve())
         else:
             pysam.tabix_compress(str(path), str(work))
-        kind = "bcf" if path.suffix == ".bcf" else "vcf"
-        pysam.tabix_index(str(work), preset=kind, csi=True)
+        _index(path, work)
         os.replace(work, made)
         os.replace(f"{work}.csi", f"{made}.csi")
-    except OSError as error:
-        found = "records that can't be indexed" if kind == "bcf" else _first_fault(work)
-        raise HowfarError(
-            str(path),
-            found=found or f"a file that can't be indexed ({error})",
-            expected="records sorted by contig and position",
-            do="Run `bcftools sort` on it, or repair that line.",
-        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _index(path: Path, work: Path) -> None:
+    """Index `work`, which stands for the user's `path`.
+
+    The index of a BCF has room for the contig as the header has it, which a long deletion near
+    its end may pass; one with wider bins has more room.
+    """
+    binary = path.suffix == ".bcf"
+    for shift in (14, 16, 18) if binary else (14,):
+        try:
+            preset = "bcf" if binary else "vcf"
+            pysam.tabix_index(str(work), preset=preset, csi=True, min_shift=shift, force=True)
+            return
+        except OSError as error:
+            if error.errno is not None:  # a full disk and the like; a refusal has no number
+                raise
+            refusal = error
+    found = "records that can't be indexed" if binary else _first_fault(work)
+    raise HowfarError(
+        str(path),
+        found=found or f"a file that can't be indexed ({refusal})",
+        expected="records sorted by contig and position",
+        do="Run `bcftools sort` on it, or repair that line.",
+    ) from refusal
 
 
 def _first_fault(path: Path) -> str:
