@@ -221,3 +221,18 @@ def test_the_command(made, tmp_path):
     assert (tmp_path / "r/linear/baseline/enet.weights.parquet").is_file()
     wrong = shell.invoke(cli.app, ["baseline", "--study", str(path), "--models", "ridge"])
     assert isinstance(wrong.exception, HowfarError) and "ridge" in str(wrong.exception)
+
+
+def test_weights_are_applied_by_a_command(made, tmp_path):
+    study, x, expression = made
+    path = tmp_path / "linear.yaml"
+    path.write_text(json.dumps(study.model_dump(mode="json")))
+    run(study, tmp_path / "r")
+    weights, csv = tmp_path / "r/linear/baseline/top1.weights.parquet", tmp_path / "out.csv"
+    words = ["apply-weights", f"--study={path}", f"--weights={weights}", f"--csv={csv}"]
+    done = CliRunner().invoke(cli.app, words)
+    assert done.exit_code == 0, done.output
+    assert "3 genes x 40 people" in done.output and "counted alleles same: 1" in done.output
+    found = pd.read_csv(csv, index_col=0).loc["near", NAMES]
+    slope, level = np.polyfit(x[:, 2], expression.loc["near"], 1)
+    np.testing.assert_allclose(found, level + slope * x[:, 2])

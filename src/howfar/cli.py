@@ -582,6 +582,30 @@ def baseline(
     run_all(_load(study), _State.results, given, split=split, gene=gene or None, cores=cores)
 
 
+@app.command("apply-weights")
+def apply_weights(
+    weights: Annotated[
+        Path,
+        typer.Option(
+            help="<model>.weights.parquet of `howfar baseline`, a PredictDB .db, or FUSION's "
+            "*.weights.txt (a file, a folder, a tar archive)."
+        ),
+    ],
+    csv: Annotated[Path, typer.Option(help="Gene x person values, to write.")],
+    study: StudyOption = "demo",
+    window: Annotated[
+        int, typer.Option(min=1, help="bp in total around the TSS in which variants are sought.")
+    ] = 2_000_000,
+    min_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Least share of the weights that must be found.")
+    ] = 0.8,
+) -> None:
+    """Predict a cohort's people by weights of linear models, alleles matched."""
+    from .pipeline import apply_weights as run_all
+
+    run_all(_load(study), weights, csv, window=window, min_share=min_share)
+
+
 @app.command()
 def transfer(
     study: StudyOption = "demo",

@@ -218,6 +218,21 @@ def baseline(
         print(f"{model}: {len(rows)} genes: {what}; {rows['seconds'].mean():.3g} s a gene")
 
 
+def apply_weights(study: Study, weights: Path, csv: Path, *, window: int, min_share: float) -> None:
+    """Predict a study's people by weights of linear models, and print how alleles matched."""
+    from .linear.weights import apply, read_weights
+
+    cohort = OpenCohort(study)
+    genes = {gene.gene_id: gene for gene in cohort.genes}
+    values, counts = apply(
+        read_weights(weights), list(genes), lambda g: cohort.dosages(genes[g], window), min_share
+    )
+    values.columns = cohort.samples
+    values.rename_axis("gene_id").to_csv(csv)
+    print(f"{len(values)} genes x {len(cohort.samples)} people in {csv.name}")
+    print(describe_warnings(counts), end="")
+
+
 def describe_warnings(counts) -> str:
     """One line a count, for the end of a run; empty where nothing was counted."""
     return "".join(f"  counted {what}: {n:,}\n" for what, n in sorted(counts.items()) if n)
