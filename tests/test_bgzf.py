@@ -125,8 +125,11 @@ BAD_LINES = {
         lambda t: t + "8\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1\t0|1\n" + t.splitlines()[-1] + "\n",
         "contig '7' a second time, apart, in line 9",
     ),
-    "POS": (lambda t: t.replace("7\t9\t", "7\tnine\t"), "no whole number as POS in line 7"),
-    "one column": (lambda t: t + "7\n", "no whole number as POS in line 8"),
+    "POS": (
+        lambda t: t.replace("7\t9\t", "7\tnine\t"),
+        "line 7: found POS 'nine'|no whole number as POS in line 7",
+    ),
+    "one column": (lambda t: t + "7\n", "line 8: found 1 columns|no whole number as POS in line 8"),
 }
 
 
