@@ -26,7 +26,7 @@ book: setup
 	@echo "The book: book/_build/html/index.html"
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
 check: setup
 	$(BIN)/ruff check src tests

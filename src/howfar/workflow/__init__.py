@@ -20,7 +20,33 @@ from ..errors import HowfarError
 from ..study import Study, load_study, study_file
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
-_STATISTICS = ("evaluate.py", "eqtl.py", "null.py", "stats.py", "tables.py", "pipeline.py")
+_STATISTICS = (
+    "evaluate.py",
+    "agreement.py",
+    "comparisons.py",
+    "eqtl.py",
+    "heritability.py",
+    "motifs.py",
+    "null.py",
+    "overlap.py",
+    "stats.py",
+    "tables.py",
+    "pipeline.py",
+)
+_COHORT = (
+    "bgzf.py",
+    "cohort.py",
+    "expression.py",
+    "genes.py",
+    "haplotypes.py",
+    "index_check.py",
+    "people.py",
+    "pgen.py",
+    "plink.py",
+    "reference.py",
+    "variant_sources.py",
+    "variants.py",
+)
 #: Files of the package that each step's result depends on (a change makes the step run again).
 CODE = {
     "simulate": [
@@ -31,27 +57,22 @@ CODE = {
         "region.py",
     ],
     "train": ["demo/train.py", "models/enformer.py"],
-    "predict": [
-        "predict.py",
-        "effects.py",
-        "cohort.py",
-        "haplotypes.py",
-        "variants.py",
-        "reference.py",
-        "models/*.py",
-    ],
+    "predict": ["predict.py", "effects.py", "models/*.py", *_COHORT],
+    "baseline": ["linear/*.py", *_COHORT],
     "evaluate": [
         "evaluate_study.py",
-        "agreement.py",
+        "cis_eqtl.py",
         "effects.py",
-        "cohort.py",
-        "expression.py",
+        "eqtl_agreement.py",
+        "eqtl_map.py",
+        "linear/*.py",
+        "stacking.py",
+        *_COHORT,
         *_STATISTICS,
     ],
-    "publish": ["published/*.py", "agreement.py", *_STATISTICS],
-    "effects": ["effects.py"],
-    "notebook": ["figures/*.py", "truth.py"],
-    "book": ["book*.py"],
+    "publish": ["published/*.py", *_STATISTICS],
+    "notebook": ["figures/*.py", "truth.py", "comparisons.py", "overlap.py"],
+    "book": ["book*.py", "inputs*.py"],
 }
 
 
