@@ -10,7 +10,7 @@ import pysam
 import pytest
 from typer.testing import CliRunner
 
-from howfar import cli, tables
+from howfar import cli, evaluate_study, predict, tables
 from howfar.cohort import OpenCohort
 from howfar.errors import HowfarError
 from howfar.linear import baseline
@@ -236,3 +236,23 @@ def test_weights_are_applied_by_a_command(made, tmp_path):
     found = pd.read_csv(csv, index_col=0).loc["near", NAMES]
     slope, level = np.polyfit(x[:, 2], expression.loc["near"], 1)
     np.testing.assert_allclose(found, level + slope * x[:, 2])
+
+
+def test_all_result_tables_have_the_linear_models(made, tmp_path, model):
+    """As for a network: correlations, folds and the row that says how it was made."""
+    network = {"id": "g", "label": "G", "model": "count", "tracks": ["G"], "bins": "centre3"}
+    options = {"null_draws": 100, "bootstrap": 100, "folds": 2}
+    dumped = made[0].model_dump() | {"runs": [network], "evaluation": options}
+    study = Study.model_validate(dumped)
+    predict.predict(study, study.runs[0], tmp_path)
+    run(study, tmp_path)
+    frames, _ = evaluate_study.frames_of(study, tmp_path)
+    runs = frames["runs"].set_index("run_id")
+    assert runs.loc["top1", "kind"] == "linear" and runs.loc["top1", "context"] == 400
+    across = frames["across"].set_index(["run_id", "gene_id", "population"])["pearson"]
+    own, _ = individuals(tmp_path)
+    near = made[2].loc["near", own.columns]
+    expected = np.corrcoef(own.loc["near"], near)[0, 1]
+    assert across["top1", "near", "pooled"] == pytest.approx(expected)
+    people = frames["individuals"]
+    assert set(people.loc[people["run_id"] == "top1", "fold"]) == {0, 1, 2, 3}
