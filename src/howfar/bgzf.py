@@ -21,6 +21,7 @@ import pysam
 from .errors import HowfarError
 from .index_check import index_belongs
 from .project import results_root
+from .vcf_lines import LineCheck
 
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _CHUNK = 1 << 22
@@ -64,13 +65,27 @@ def check_whole(path: Path) -> None:
 
 
 def _read_through(path: Path) -> None:
-    read = 0
+    read, lines = 0, None
     try:
         with pysam.BGZFile(str(path), "r") as handle:
             while chunk := handle.read(_CHUNK):
+                if not read and chunk.startswith(b"##fileformat=VCF"):
+                    lines = LineCheck(path)
                 read += len(chunk)
+                if lines:
+                    lines.feed(chunk)
+        if lines:
+            lines.end()
     except (OSError, zlib.error, EOFError) as error:
         raise _broken(path, f"a broken block after {read:,} bytes of text") from error
+
+
+def _check_lines(path: Path) -> None:
+    lines = LineCheck(path)
+    with path.open("rb") as handle:
+        while chunk := handle.read(_CHUNK):
+            lines.feed(chunk)
+    lines.end()
 
 
 def _broken(path: Path, found: str) -> HowfarError:
@@ -101,6 +116,8 @@ def indexed(path: Path) -> Path:
     packed = is_gzip(path)
     if packed:
         check_whole(path)
+    else:
+        _check_lines(path)
     age = path.stat().st_mtime
     beside = [path.with_name(path.name + end) for end in (".csi", ".tbi")]
     there = [index for index in beside if index.is_file()]

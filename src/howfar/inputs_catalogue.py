@@ -210,7 +210,7 @@ def _(f: Files) -> Commands:
     return f.sequences()
 
 
-@_bad("genotypes", "an ALT that is no sequence", "found the allele '\\?'")
+@_bad("genotypes", "an ALT that is no sequence", "ALT '\\?'")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r[:4], "?", *r[5:]] for r in rows])
     return f.sequences()
@@ -219,6 +219,12 @@ def _(f: Files) -> Commands:
 @_bad("genotypes", "a record with fewer calls than people", "")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [r[:-1] if i == 19 else r for i, r in enumerate(rows)])
+    return f.sequences()
+
+
+@_bad("genotypes", "a record with more calls than people", "16 columns")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r, "0|0"] if i == 19 else r for i, r in enumerate(rows)])
     return f.sequences()
 
 
