@@ -173,6 +173,14 @@ def test_components_are_those_of_scikit_learn():
         preprocess.components(matrix.T, 15)
 
 
+def test_genes_are_standardised_by_the_population_sd():
+    values = named(np.random.default_rng(9).normal(3, 2, (5, 12)))
+    values.iloc[2] = 7.0
+    scaled, mean, sd = preprocess.standardised(values)
+    np.testing.assert_allclose(scaled.T, StandardScaler().fit_transform(values.T), atol=1e-12)
+    assert sd["g2"] == 1 and mean["g2"] == 7
+
+
 def test_normal_scores_are_ranks_as_quantiles():
     values = named([[3, 1, 2, 2, 10], [5, 4, 3, 2, 1]])
     found = preprocess.normal_scores(values)

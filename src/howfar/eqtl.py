@@ -114,11 +114,7 @@ def lead_eqtl(
     return LeadEqtl(
         variant=variants[common[best]],
         distance=int(distance[best]),
-        slope=float(found.slope[best]),
-        se=float(found.se[best]),
-        r=float(found.r[best]),
-        p=float(found.p[best]),
-        log10p=float(found.log10p[best]),
+        **{name: float(getattr(found, name)[best]) for name in ("slope", "se", "r", "p", "log10p")},
         maf=float(maf[common[best]]),
         n=len(y),
         tried=int(common.size),

@@ -57,13 +57,25 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     frames["agreement"] = agreement.agreement_table(models)
     frames["effects"] = _effects(study, opened, cohort, results)
     reach = {run: model.layout.context for run, model in opened.items()}
-    summary = _comparisons(study, results)
-    summary.append(effects.linear_approximation(cohort, frames["effects"], models, reach))
+    summary = [effects.linear_approximation(cohort, frames["effects"], models, reach)]
+    _add_summary(frames, summary, cohort, panel, results)
+    return frames, cohort.warnings
+
+
+def _add_summary(
+    frames: dict[str, pd.DataFrame],
+    parts: list[pd.DataFrame],
+    cohort: OpenCohort,
+    panel: Panel,
+    results: str | Path,
+) -> None:
+    """Add table `summary` of `parts`, other commands' comparisons, and the cis-eQTL map."""
+    study = cohort.study
+    parts = [*parts, *_comparisons(study, results)]
     mapped = eqtl_map_of(study, cohort, panel, results)
     if mapped is not None:
-        summary += _with_map(frames, mapped, study)
-    frames["summary"] = tables.stack("summary", summary, f"study {study.name}")
-    return frames, cohort.warnings
+        parts += _with_map(frames, mapped, study)
+    frames["summary"] = tables.stack("summary", parts, f"study {study.name}")
 
 
 def _rivals(
