@@ -170,7 +170,15 @@ def test_a_list_of_people_trains(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "split", ["half", "fraction:much", "people:nowhere.txt", "population:X", "population:X>Y:few"]
+    "split",
+    [
+        "half",
+        "fraction:much",
+        "people:nowhere.txt",
+        "population:X",
+        "population:X>Y:few",
+        "classes:Z",
+    ],
 )
 def test_an_unknown_split_is_refused(made, tmp_path, split):
     with pytest.raises(HowfarError, match="option split"):
@@ -256,3 +264,10 @@ def test_all_result_tables_have_the_linear_models(made, tmp_path, model):
     assert across["top1", "near", "pooled"] == pytest.approx(expected)
     people = frames["individuals"]
     assert set(people.loc[people["run_id"] == "top1", "fold"]) == {0, 1, 2, 3}
+
+
+def test_a_class_of_genes_nobody_trains_on(made, tmp_path):
+    """With one contig all genes are unseen: nothing is predicted, and the status says why."""
+    rows = run(made[0], tmp_path, split="classes:Y")
+    assert set(rows["status"]) == {"too_few_people"}
+    assert individuals(tmp_path)[0].isna().all(axis=None)

@@ -65,3 +65,25 @@ def test_the_scheme_of_77_test_and_17_validation_people():
 def test_more_folds_than_people():
     with pytest.raises(HowfarError, match="5 folds of 3 people"):
         folds.nested(3, 5, 1)
+
+
+def test_whole_contigs_go_to_the_first_class_with_room():
+    chroms = ["a"] * 5 + ["b"] * 4 + ["c"] * 3 + ["d"] * 2 + ["e"]
+    shares = {"random_split": 200, "yri_split": 200, "unseen": 100}
+    found = folds.gene_classes(chroms, shares)  # room for 6, 6 and 3 genes
+    assert found == {
+        "a": "random_split", "b": "yri_split", "c": "unseen", "d": "yri_split", "e": "random_split"
+    }  # fmt: skip
+    assert folds.gene_classes(["x"] * 9, shares) == {"x": "unseen"}
+
+
+def test_each_class_of_genes_has_its_people():
+    groups = np.repeat(["EUR", "YRI"], [344, 77])
+    sizes = {}
+    for name in folds.CLASS_SHARES:
+        trains, held = folds.by_class(name, groups, "YRI", 1).parts[0]
+        assert not (trains & held).any()
+        sizes[name] = int(trains.sum()), int(held.sum()), int(held[344:].sum())
+    assert sizes["random_split"][:2] == (327, 77) and sizes["random_split"][2] < 77
+    assert sizes["yri_split"] == (327, 77, 77)
+    assert sizes["unseen"] == (0, 421, 77)

@@ -561,7 +561,7 @@ def baseline(
         str,
         typer.Option(
             help="nested (everybody out of fold), fraction:0.8, people:FILE (who train, one a "
-            "line) or population:EUR>AFR[:people]."
+            "line), population:EUR>AFR[:people], or classes:AFR (the gene's class decides)."
         ),
     ] = "nested",
     seed: Annotated[int, typer.Option(help="Of folds and draws.")] = -1,

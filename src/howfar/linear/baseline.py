@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -49,7 +50,8 @@ _ARRAYS = ("predicted", "fold", "weights", "kept")
 @dataclass(frozen=True)
 class Plan:
     """What is fitted and how. split: 'nested', 'fraction:0.8', 'people:FILE' (the names of those
-    who train, one a line) or 'population:EUR>AFR', with ':N' for N training people at the end.
+    who train, one a line), 'population:EUR>AFR', with ':N' for N training people at the end, or
+    'classes:AFR', where a gene's class decides (`folds.by_class`).
     """
 
     model: str
@@ -66,9 +68,11 @@ def plan_of(study: Study, model: str, split: str = "nested") -> Plan:
     return Plan(model, cis, split, given.folds, given.seed)
 
 
-def make_split(cohort: OpenCohort, plan: Plan) -> folds.Split:
-    """The split that a plan names, for the cohort's people."""
+def make_split(cohort: OpenCohort, plan: Plan, gene: Gene | None = None) -> folds.Split:
+    """The split that a plan names, for the cohort's people; of classes, that of the gene."""
     kind, _, rest = plan.split.partition(":")
+    if kind == "classes":
+        return _class_split(cohort, plan, rest, gene or cohort.genes[0])
     if kind == "nested":
         return folds.nested(len(cohort.samples), plan.folds, plan.seed)
     try:
@@ -86,12 +90,21 @@ def make_split(cohort: OpenCohort, plan: Plan) -> folds.Split:
     raise _bad_split(plan.split)
 
 
+def _class_split(cohort: OpenCohort, plan: Plan, test: str, gene: Gene) -> folds.Split:
+    groups = cohort.populations
+    if groups is None or not (groups.loc[cohort.samples] == test).any():
+        raise _bad_split(plan.split)
+    contigs = folds.gene_classes([g.chrom for g in cohort.genes], folds.CLASS_SHARES)
+    seed = plan.seed + zlib.crc32(gene.gene_id.encode())  # every gene's people are drawn anew
+    return folds.by_class(contigs[gene.chrom], groups.loc[cohort.samples].to_numpy(), test, seed)
+
+
 def _bad_split(found: str) -> HowfarError:
     return HowfarError(
         "option split",
         found=repr(found),
-        expected="nested, fraction:0.8, people:FILE or population:EUR>AFR[:people], the last with "
-        "a sample table",
+        expected="nested, fraction:0.8, people:FILE, population:EUR>AFR[:people] or classes:AFR, "
+        "the last two with a sample table",
         do="Correct --split.",
     )
 
@@ -194,12 +207,12 @@ def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Ge
     return [genes[i] for i in sorted(rng.choice(len(genes), count, replace=False))]
 
 
-def _one(cohort: OpenCohort, plan: Plan, split: folds.Split, gene: Gene, parts: Path) -> None:
+def _one(cohort: OpenCohort, plan: Plan, gene: Gene, parts: Path) -> None:
     """Fit a gene and leave its file, whole or not at all."""
     y = cohort.expression.values.loc[gene.gene_id, cohort.samples].to_numpy(float)
     data = cis_data(cohort, gene, plan.cis)
     with one_thread():
-        made = fit_gene(data, y, split, plan)
+        made = fit_gene(data, y, make_split(cohort, plan, gene), plan)
     variants = data.variants.iloc[made["kept"]]
     part = parts / f".{gene.gene_id}.{os.getpid()}.npz"
     np.savez(
@@ -216,21 +229,19 @@ _worker: dict = {}
 
 
 def _start_worker(study: Study, plan: Plan, parts: Path) -> None:
-    cohort = OpenCohort(study)
-    _worker.update(cohort=cohort, plan=plan, split=make_split(cohort, plan), parts=parts)
+    _worker.update(cohort=OpenCohort(study), plan=plan, parts=parts)
 
 
 def _in_worker(gene: Gene) -> None:
-    _one(_worker["cohort"], _worker["plan"], _worker["split"], gene, _worker["parts"])
+    _one(_worker["cohort"], _worker["plan"], gene, _worker["parts"])
 
 
 def _done(
     cohort: OpenCohort, plan: Plan, todo: Sequence[Gene], parts: Path, cores: int
 ) -> Iterator:
     if cores <= 1 or len(todo) < 2:
-        split = make_split(cohort, plan)
         for gene in todo:
-            yield _one(cohort, plan, split, gene, parts)
+            yield _one(cohort, plan, gene, parts)
         return
     with ProcessPoolExecutor(
         cores, initializer=_start_worker, initargs=(cohort.study, plan, parts)

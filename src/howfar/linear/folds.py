@@ -118,3 +118,40 @@ def random_split(n: int, test: int, validation: float, seed: int) -> Split:
     trains, predicted = np.zeros(n, bool), np.zeros(n, bool)
     predicted[order[:test]], trains[order[aside:]] = True, True
     return Split(f"{n - aside} people train, {test} predicted", ((trains, predicted),))
+
+
+def gene_classes(chroms: Sequence[str], shares: dict[str, float]) -> dict[str, str]:
+    """Rastogi et al. 2024's classes of genes: contig to class, whole contigs together.
+
+    Contigs by falling number of genes (chroms: one a gene) go to the first class of `shares` whose
+    genes stay within its share of all; what fits none goes to the last.
+    """
+    names, counts = np.unique(np.asarray(chroms, str), return_counts=True)
+    whole, filled = sum(shares.values()), dict.fromkeys(shares, 0)
+    found = {}
+    for i in np.argsort(-counts, kind="stable"):
+        room = [k for k, s in shares.items() if filled[k] + counts[i] <= s / whole * counts.sum()]
+        found[str(names[i])] = room[0] if room else list(shares)[-1]
+        filled[found[str(names[i])]] += counts[i]
+    return found
+
+
+#: Shares of genes in Rastogi et al. 2024's classes.
+CLASS_SHARES = {"random_split": 200.0, "yri_split": 200.0, "unseen": 100.0}
+_VALIDATION = 0.05  # of the people left to train; linear models train without them
+
+
+def by_class(name: str, populations: Sequence[str], test: str, seed: int) -> Split:
+    """Split of a gene of a class: as many random people as population `test` has are predicted
+    ('random_split'), or that population ('yri_split'), or everybody, and nobody trains ('unseen').
+    """
+    groups = np.asarray(populations)
+    target = groups == test
+    if name == "random_split":
+        return random_split(len(groups), int(target.sum()), _VALIDATION, seed)
+    if name == "unseen":
+        return Split("nobody trains", ((np.zeros(len(groups), bool), np.ones(len(groups), bool)),))
+    others = np.random.default_rng(seed).permutation(np.flatnonzero(~target))
+    trains = np.zeros(len(groups), bool)
+    trains[others[round(_VALIDATION * len(others)) :]] = True
+    return Split(f"{trains.sum()} people train, {test} predicted", ((trains, target),))
