@@ -119,3 +119,98 @@ def bcftools_consensus(
     done = subprocess.run([*command, vcf], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return "".join(done.stdout.split(">")[1].split("\n")[1:]).upper()
+
+
+# --- VCF text, right and wrong ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class VcfText:
+    """The text of a VCF file, what is special about it, and whether it may be read."""
+
+    text: str
+    what: str
+    valid: bool
+
+
+_COLUMN = {"CHROM": 0, "POS": 1, "ID": 2, "REF": 3, "ALT": 4, "QUAL": 5, "FILTER": 6, "INFO": 7,
+           "FORMAT": 8, "call": 9}  # fmt: skip
+#: Cells that make a record invalid.
+BAD_CELLS = {
+    "POS": ["x", "", "1.5", "-3", "1e1", "+4", "0x5", "99999999999999999999", "999"],
+    "REF": ["", "?", "<DEL>", "A C", "1", "A,C", "*", "."],
+    "ALT": ["", "?", "1", "A;C", "AC?", "A,", ",A", "A,,C", "<DEL", "A-C"],
+    "call": ["0|99", "a|b", "", "|", "0||1", "-1|0", "0|1|0", "0,1", "0|x", "1e0|0", "0|1 "],
+}
+#: Cells that leave a record valid.
+GOOD_CELLS = {
+    "ID": ["rs1", "rs1;rs2", "a b"],
+    "QUAL": [".", "0", "29.5", "1e3"],
+    "FILTER": [".", "PASS"],
+    "INFO": [".", "DP=3", "H2;DP=3"],
+    "ALT": ["<DEL>", "*", "."],
+    "call": ["0|0", ".|.", ".", "0", "0|.", "0/0", "./."],
+}
+
+
+@st.composite
+def vcf_texts(draw) -> VcfText:
+    """A VCF of a `World`'s records with one cell, line or byte changed, or none."""
+    world = draw(worlds())
+    rows = [[CONTIG, str(r.pos), ".", r.ref, ",".join(r.alts), ".", ".", ".", "GT", *r.calls]
+            for r in world.records]  # fmt: skip
+    kinds = ["none", "good cell", "bad cell", "fewer columns", "more columns", "unsorted", "CRLF",
+             "fields", "byte"]  # fmt: skip
+    kind = draw(st.sampled_from(kinds)) if rows else "none"
+    valid = kind in ("none", "good cell", "CRLF", "fields")
+    if kind in ("good cell", "bad cell"):
+        kind = f"{kind}: {draw(_changed_cell(rows, BAD_CELLS if 'bad' in kind else GOOD_CELLS))}"
+    elif kind == "fewer columns":
+        row = draw(st.sampled_from(rows))
+        del row[draw(st.integers(1, len(row) - 1)) :]
+    elif kind == "more columns":
+        draw(st.sampled_from(rows)).append("0|0")
+    elif kind == "unsorted":
+        valid = len({row[1] for row in rows}) == 1
+        rows.reverse()
+    elif kind == "fields":
+        for row in rows:
+            row[8:] = ["GT:DP", *(f"{call}:7" for call in row[9:])]
+    text = _vcf_text(world, rows)
+    if kind == "CRLF":
+        text = text.replace("\n", "\r\n")
+    if kind == "byte":
+        return VcfText(draw(_changed_byte(text)), kind, False)
+    return VcfText(text, kind, valid)
+
+
+def _vcf_text(world: World, rows: list[list[str]]) -> str:
+    head = [
+        "##fileformat=VCFv4.2",
+        f"##contig=<ID={CONTIG},length={len(world.sequence)}>",
+        '##FILTER=<ID=PASS,Description="All filters passed">',
+        '##INFO=<ID=DP,Number=1,Type=Integer,Description="Depth">',
+        '##INFO=<ID=H2,Number=0,Type=Flag,Description="HapMap2">',
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
+        '##FORMAT=<ID=DP,Number=1,Type=Integer,Description="Depth">',
+        '##ALT=<ID=DEL,Description="Deletion">',
+        "\t".join([*_COLUMNS, *world.people]),
+    ]
+    return "\n".join([*head, *("\t".join(row) for row in rows)]) + "\n"
+
+
+@st.composite
+def _changed_cell(draw, rows: list[list[str]], cells: dict[str, list[str]]) -> str:
+    row, column = draw(st.sampled_from(rows)), draw(st.sampled_from(sorted(cells)))
+    row[_COLUMN[column]] = draw(st.sampled_from(cells[column]))
+    return f"{column} {row[_COLUMN[column]]!r}"
+
+
+@st.composite
+def _changed_byte(draw, text: str) -> str:
+    """Text with one character below its header replaced, removed or doubled."""
+    at = draw(st.integers(text.rindex("#CHROM"), len(text) - 1))
+    new = draw(
+        st.sampled_from(["", "\t", "\n", "0", "9", "A", "|", "/", ".", "#", "é", text[at] * 2])
+    )
+    return text[:at] + new + text[at + 1 :]

@@ -40,7 +40,8 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
 def cells_of(line: str, sep: str, where: str) -> list[str]:
     """The cells of one line of a table, outer blanks removed; a quoted cell may hold `sep`."""
     try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=sep), [""])]
+        cells = next(csv.reader([line], delimiter=sep), []) or [""]  # none in an empty line
+        return [cell.strip() for cell in cells]
     except csv.Error as error:
         raise HowfarError(
             where, found=f"a line that can't be split ({error})", expected="a row of a table",
