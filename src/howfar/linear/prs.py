@@ -50,9 +50,10 @@ class Marginal:
 
 def marginal(x: np.ndarray, y: np.ndarray) -> Marginal:
     """Ordinary least squares of y (people,) on each column of x (people, variants)."""
-    found = eqtl.scan(x, y, eqtl.covariate_basis(None, len(y)))
-    size = np.round(np.nan_to_num(np.abs(found.r)), _DIGITS)
-    return Marginal(np.nan_to_num(found.slope), size, np.nan_to_num(found.p, nan=1.0))
+    r, slope = eqtl.partial(x, y, eqtl.covariate_basis(None, len(y)))
+    p = stats.correlation_p(r, len(y) - 2)
+    size = np.round(np.nan_to_num(np.abs(r)), _DIGITS)
+    return Marginal(np.nan_to_num(slope), size, np.nan_to_num(p, nan=1.0))
 
 
 def fit_prs(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Fit:
