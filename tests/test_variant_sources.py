@@ -12,6 +12,7 @@ import pandas as pd
 import pysam
 import pytest
 
+from howfar import predict
 from howfar.cli import main
 from howfar.cohort import OpenCohort, input_files, unphased_rule
 from howfar.errors import HowfarError
@@ -195,6 +196,22 @@ def test_a_study_of_plink_files_uses_dosage_and_says_so(study, tmp_path):
     (tmp_path / "plink.fam").unlink()
     with pytest.raises(HowfarError, match=r"plink\.fam: found no such file; expected the variants"):
         OpenCohort(made)
+
+
+def test_predictions_depend_on_each_of_the_plink_files(study, tmp_path, model, results_folder):
+    made = with_bed(study, tmp_path)
+
+    def definition():
+        people = OpenCohort(made).samples
+        return predict.open_store(made, made.runs[0], model, people, results_folder).definition
+
+    first = definition()
+    assert first["unphased"] == "dosage"
+    frames = predict.predict(made, made.runs[0], results_folder)[0].read("g1")
+    assert (frames[1][:, 0] == frames[1][:, 1]).all()  # one window a person
+    bim = tmp_path / "plink.bim"
+    bim.write_text(bim.read_text().replace("v0", "renamed"))
+    assert definition()["inputs"] != first["inputs"]
 
 
 def test_howfar_sequences_reads_plink_files(study, tmp_path, capsys):
