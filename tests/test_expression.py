@@ -197,3 +197,65 @@ def test_no_overlap_stops_with_counts_and_without_names():
     with pytest.raises(HowfarError, match="2 genotypes, 1 expression, 0 common") as caught:
         common_samples(["NA1", "NA2"], ["HG3"])
     assert not {"NA1", "NA2", "HG3"} & set(str(caught.value).replace(",", " ").split())
+
+
+# --- other formats ---------------------------------------------------------------------------
+
+GCT = "#1.2\n2\t3\nName\tDescription\tP1\tP2\tP3\nG1\tone\t1\t2\t3\nG2\ttwo\t4\tNA\t6\n"
+GCT3 = "#1.3\n2\t2\t1\t1\nid\tsymbol\tP1\tP2\nage\tna\t30\tunknown\nG1\tone\t1\t2\nG2\ttwo\t4\t5\n"
+
+
+def test_gct_leaves_its_metadata_out(tmp_path):
+    found = read_expression(put(tmp_path, "e.gct.gz", GCT)).values
+    np.testing.assert_array_equal(found, [[1, 2, 3], [4, np.nan, 6]])
+    assert found.index.tolist() == ["G1", "G2"] and found.columns.tolist() == ["P1", "P2", "P3"]
+    other = read_expression(put(tmp_path, "e3.gct", GCT3)).values
+    np.testing.assert_array_equal(other, [[1, 2], [4, 5]])
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("2\t3", "3\t3", "line 2: found 2 rows of genes and 3 samples; expected 3 and 3"),
+    ("2\t3", "2\t2", "line 2: found 2 rows"),
+    ("#1.2", "#2.0", "lines 1 and 2"),
+    ("2\t3", "two", "lines 1 and 2"),
+    ("\tNA\t", "\tx\t", "line 5, column 4: found 'x'"),
+])  # fmt: skip
+def test_what_is_wrong_in_a_gct_file_is_named(tmp_path, old, new, message):
+    with pytest.raises(HowfarError, match=message):
+        read_expression(put(tmp_path, "e.gct", GCT.replace(old, new, 1)))
+
+
+def test_parquet_with_the_gene_ids_in_the_index_or_a_column(tmp_path):
+    frame = pd.DataFrame({"P1": [1.5, np.nan], "P2": [3, 4]}, index=["G1", "G2"])
+    frame.rename_axis("gene_id").to_parquet(tmp_path / "i.parquet")
+    frame.rename_axis("gene_id").reset_index().to_parquet(tmp_path / "c.parquet", index=False)
+    for name in ("i.parquet", "c.parquet"):
+        found = read_expression(tmp_path / name)
+        pd.testing.assert_frame_equal(
+            found.values, frame.astype(float), check_names=False, check_index_type=False,
+            check_column_type=False)  # fmt: skip
+        assert found.missing == 1 and found.positions is None
+    bed = pd.DataFrame(
+        {"#chr": ["1"], "start": [9], "end": [10], "phenotype_id": ["G"], "P": [2.0]}
+    )
+    bed.to_parquet(tmp_path / "t.bed.parquet")
+    found = read_expression(tmp_path / "t.bed.parquet")
+    assert found.values.loc["G", "P"] == 2 and found.positions.loc["G"].tolist() == ["1", 9, 10]
+    bed.assign(P=[np.inf]).to_parquet(tmp_path / "t.bed.parquet")
+    with pytest.raises(HowfarError, match="infinite"):
+        read_expression(tmp_path / "t.bed.parquet")
+    bed.assign(P=["high"]).to_parquet(tmp_path / "t.bed.parquet")
+    with pytest.raises(HowfarError, match="'high'"):
+        read_expression(tmp_path / "t.bed.parquet")
+
+
+def test_a_real_file_of_fastqtl(shared):
+    found = next((shared / "mirror").glob("francois-a/fastqtl/*/example/phenotypes.bed.gz"), None)
+    if found is None:
+        pytest.skip("FastQTL's example is not here")
+    mine = read_expression(found)
+    theirs = pd.read_csv(found, sep="\t", index_col=3).drop(columns=["#Chr", "start", "end"])
+    assert mine.values.shape == theirs.shape and mine.missing == 0
+    np.testing.assert_array_equal(mine.values, theirs)
+    assert mine.values.columns.tolist() == theirs.columns.tolist()
+    assert (mine.positions["end"] - mine.positions["start0"] == 1).all()
