@@ -98,6 +98,9 @@ def test_distribution_keeps_genes_that_all_have_and_counts_constant_as_zero(view
     assert "GENE001" not in set(changed["gene_id"])
     zero = changed[(changed["run_id"] == "net") & (changed["gene_id"] == "GENE000")]
     assert zero["pearson"].tolist() == [0.0]
+    few = across["gene_id"].isin([f"GENE{i:03d}" for i in range(20)])
+    across = across[(across["run_id"] != "lead") | few]
+    assert set(baselines.common_genes(Changed())["run_id"]) == {"net", "blup", "truth"}
     text = text_of(figures.linear_distribution(view))
     mean = table[table["run_id"] == "blup"]["pearson"].mean()
     assert f"BLUP: mean r {style.signed(mean)}, n = {synthetic.GENES} genes" in text

@@ -106,7 +106,8 @@ def linear_distribution(view: View):
     title = f"{view.labels[best]}: mean r {style.signed(means[best])}, n = {genes} genes"
     axis.set_title(style.wrapped(title, 48), fontsize=10)
     caption = (
-        "The genes that all models have in common; a constant prediction counts as r = 0. Bars: "
+        "The genes that all models have in common, without models made for fewer than half of the "
+        "genes; a constant prediction counts as r = 0. Bars: "
         "middle half of the genes; thin lines: 5 to 95 %; white ticks: median; diamonds: mean, "
         "with its 95 % block-bootstrap interval in the text."
     )
@@ -118,9 +119,15 @@ def _fitted(view: View, run: str) -> bool:
 
 
 def common_genes(view: View) -> pd.DataFrame:
-    """Pooled rows of `across` of the genes that every run has: run_id, gene_id, n, pearson."""
+    """Pooled rows of `across` of the genes that all runs have: run_id, gene_id, n, pearson.
+
+    Runs on fewer than half of the genes are left out, as they would leave few to all others. A
+    constant prediction has r = 0.
+    """
     table = view["across"]
     table = table[(table["population"] == "pooled") & (table["n"] > 0)]
+    sizes = table.groupby("run_id").size()
+    table = table[table["run_id"].isin(sizes.index[sizes >= sizes.max() / 2])]
     counts = table.groupby("gene_id")["run_id"].nunique()
     kept = counts.index[counts == table["run_id"].nunique()]
     table = table[table["gene_id"].isin(kept)][["run_id", "gene_id", "n", "pearson"]]

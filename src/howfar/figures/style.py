@@ -50,7 +50,7 @@ MODEL_COLOURS = {
 #: Kinds of run in the order in which figures show them.
 KIND_COLOURS = {
     "network": ["#0072B2", "#6A3D9A", "#8C510A", "#CC79A7", "#56B4E9", "#D55E00"],
-    "linear": ["#E69F00", "#B8860B", "#7F6000", "#F0C75E"],
+    "linear": ["#E69F00", "#B8860B", "#7F6000", "#F0C75E", "#BF5B17", "#5C4033", "#D9B26F"],
     "lead_snp": ["#009E73", "#44C39D"],
     "truth": ["#000000", "#555555"],
 }
