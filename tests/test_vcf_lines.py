@@ -1,0 +1,42 @@
+"""Rows of a VCF that are no records are named by their line; what may stand there is let be."""
+
+from pathlib import Path
+
+import pytest
+
+from howfar.errors import HowfarError
+from howfar.vcf_lines import LineCheck
+
+HEAD = b"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tP\n"
+ROW = b"20\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1\n"
+
+
+def check(text: bytes, size: int) -> None:
+    lines = LineCheck(Path("v.vcf"))
+    for start in range(0, len(text), size):
+        lines.feed(text[start : start + size])
+    lines.end()
+
+
+@pytest.mark.parametrize("alt", [b"C", b"c,*", b"<DEL>,<CN2>", b".", b"A[7:9[,]7:9]A", b".A", b"K"])
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_what_an_alt_may_be(alt, size):
+    check(HEAD + ROW.replace(b"\tC\t", b"\t" + alt + b"\t") + ROW[:-1], size)
+    check((HEAD + ROW).replace(b"\n", b"\r\n"), size)
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    (b"\t0|1", b"", "line 4: found 9 columns; expected 10"),
+    (b"\t0|1", b"\t0|1\t0|1", "line 4: found 11 columns"),
+    (b"\t.\tGT", b"\t\tGT", "line 4: found an empty cell"),
+    (b"0|1", b"", "line 4: found an empty cell"),
+    (b"\t5\t", b"\t5.5\t", "line 4: found POS '5.5'"),
+    (b"\tA\t", b"\t1\t", "line 4: found REF '1', ALT 'C'"),
+    (b"\tC\t", b"\tC,\t", "line 4: found REF 'A', ALT 'C,'"),
+    (b"\tC\t", b"\t\xe4\t", "line 4: found REF 'A', ALT"),
+    (b"\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1", b"", "line 4: found 1 columns"),
+])  # fmt: skip
+@pytest.mark.parametrize("size", [3, 1_000])
+def test_a_row_that_is_no_record_is_named(old, new, message, size):
+    with pytest.raises(HowfarError, match=message):
+        check(HEAD + ROW + ROW.replace(old, new), size)
