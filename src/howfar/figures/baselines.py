@@ -68,6 +68,7 @@ def linear_wins(view: View):
     ends = np.array([*table["difference_ci"]], float)
     span = float(np.nanmax(np.abs([*ends.ravel(), *table["difference"]]))) * 1.2
     axis.set(xlim=(-span, span), ylim=(len(table) - 0.5, -0.75))
+    axis.locator_params(axis="x", nbins=5)
     axis.set_xlabel("mean difference of r over genes: network − linear")
     behind, ahead = int((ends[:, 1] < 0).sum()), int((ends[:, 0] > 0).sum())
     axis.set_title(
@@ -103,8 +104,8 @@ def linear_distribution(view: View):
     axis.set(xlim=(low, 1.02), ylim=(len(runs) - 0.4, -0.85), xlabel="r across people")
     genes = table["gene_id"].nunique()
     best = max(runs, key=lambda run: means[run] if _fitted(view, run) else -2)
-    title = f"{view.labels[best]}: mean r {style.signed(means[best])}, n = {genes} genes"
-    axis.set_title(style.wrapped(title, 48), fontsize=10)
+    value = f"mean r {style.signed(means[best])}, n = {genes} genes"
+    axis.set_title(f"{style.wrapped(view.labels[best], 44)}:\n{value}", fontsize=10)
     caption = (
         "The genes that all models have in common, without models made for fewer than half of the "
         "genes; a constant prediction counts as r = 0. Bars: "
