@@ -27,6 +27,8 @@ def small_study(folder):
     study["simulate"] |= {"people": 24, "genes": 16}
     study["train"] = {"epochs": 2}
     study["evaluation"] = {"null_draws": 200, "bootstrap": 100, "cis_window": 8192}
+    study["effects"] = ["GENE0001"]
+    study["baselines"] |= {"models": ["enet", "blup"], "genes": {}}
     study["runs"] = [r for r in study["runs"] if r["id"] == RUN]
     text = yaml.safe_dump(study).replace("results/demo/", "results/small/")
     path = folder / "small.yaml"
