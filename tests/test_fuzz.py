@@ -72,6 +72,8 @@ def records_of(text: str) -> list[tuple]:
     for line in re.split("\r?\n", text):
         if line.startswith("#CHROM"):
             width = len(line.split("\t"))
+        if line.startswith("#") and width and not line.startswith("#CHROM"):
+            raise ValueError("a header line among records")
         if not line or line.startswith("#"):
             continue
         cells = line.split("\t")

@@ -15,8 +15,8 @@ ALL = inputs.catalogue()
 NAMES = [f"{given.kind}: {given.title}" for given in ALL]
 KNOWN = re.compile(
     r"\.(vcf|fa|csv|tsv|txt|bed|bim|gtf|gct|gff3|yaml|parquet|xlsx|zarr|safetensors|json)|"
-    r"--|study|run |model |record |samples|gene |device|howfar |bins|transform|results|populations|blocked|"
-    r"alleles"
+    r"--|study|run |model |record |samples|gene |device|howfar |bins|transform|results|"
+    r"populations|blocked|alleles"
 )
 
 

@@ -41,6 +41,8 @@ class LineCheck:
         self._number += 1
         line = line.removesuffix(b"\r")
         if line.startswith(b"#"):
+            if self._width:
+                raise self._wrong("a header line below the header", "a record")
             if line.startswith(b"#CHROM"):
                 self._width = line.count(b"\t") + 1
             return
