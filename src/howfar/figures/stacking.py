@@ -68,7 +68,7 @@ def stacking_splits(view: View):
         "random, so that the gene is known from "
         "other people, and a model that recognises genes looks good; people never seen are judged "
         "on known genes too. Below, on the same predictions, who is high within a gene. Intervals: "
-        "95 %, block bootstrap over genes."
+        "95 %, block bootstrap over genes, cut off at the panel's edge."
     )
     return _drawn(rows, title), rows, caption
 
@@ -124,8 +124,9 @@ def _panel(axis, rows: pd.DataFrame, methods: list[str], designs: list[tuple]) -
     for place in range(len(methods) - 1):
         axis.axhline(place + 0.5, color="#dddddd", lw=0.6)
     axis.axvline(0, color=style.FAINT, lw=0.8)
-    low = min(0.0, float(rows["value"].min()))
-    axis.set(ylim=(len(methods) - 0.5, -0.5), xlim=(max(low - 0.05, -0.6), _end(rows)))
+    low = max(_FURTHEST, float(rows["ci_low"].min())) - 0.02
+    low = min(low, 0.0, float(rows["value"].min()) - 0.05)
+    axis.set(ylim=(len(methods) - 0.5, -0.5), xlim=(low, _end(rows)))
 
 
 def _end(rows: pd.DataFrame) -> float:
