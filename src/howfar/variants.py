@@ -294,7 +294,7 @@ class VariantSource:
             starts,
             starts + np.array([len(a[0]) for a in raw.alleles], np.int64),
             raw.alleles,
-            raw.matrix[..., :2].astype(np.int8),
+            np.clip(raw.matrix[..., :2], -2, 127).astype(np.int8),
             tuple(self.samples[c] for c in columns),
             counts,
         )
