@@ -17,6 +17,8 @@ _SHOWN = {
     ("people", "network"): ("#56B4E9", "o", "people never seen, network"),
     ("genes", "network"): ("#009E73", "D", "genes never seen, network"),
 }
+#: Left of this, intervals of R2, which has no lower bound, are cut off.
+_FURTHEST = -0.6
 _WORDS = {
     "r2": "R² over pairs of gene and person",
     "r_people": "mean over genes of r across people",
