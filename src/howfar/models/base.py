@@ -69,12 +69,14 @@ class SequenceModel(ABC):
         return (self.tss_index(strand) - self.layout.first_base) // self.layout.bin_size
 
     def tss_edge(self, strand: str) -> int:
-        """The bin whose left edge is nearest to the TSS base: the middle of an even number.
+        """The bin whose left edge is nearest to the TSS base (of two, the left one): the middle
+        of an even number of bins.
 
         The TSS is the last base of a bin where a window is cut one base further to the right
         (Basenji2, '+' genes); the bins around it are then the same as on the other strand.
         """
-        return round((self.tss_index(strand) - self.layout.first_base) / self.layout.bin_size)
+        size = self.layout.bin_size
+        return (2 * (self.tss_index(strand) - self.layout.first_base) + size - 1) // (2 * size)
 
     @abstractmethod
     def predict(
