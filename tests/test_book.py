@@ -61,6 +61,7 @@ def made(tmp_path):
         page.rename(copy / "_executed" / f"{name}.{study}.ipynb")
     for name in ("synthesis", "ledger"):
         executed(tmp_path).rename(copy / "_executed" / f"{name}.ipynb")
+    (copy / "_executed" / "inputs.md").write_text("# Every input\n")
     (copy / "_figures" / "central.demo.svg").write_text("<svg/>")
     synthetic.write(tmp_path / "results", "demo")
     return book.prepare(tmp_path / "results", copy)

@@ -58,6 +58,7 @@ def prepare(
         (part / file).write_text(page(executed / file, study))
     for name in ("synthesis", "ledger"):
         (part / f"{name}.ipynb").write_text(page(executed / f"{name}.ipynb"))
+    (part / "inputs.md").write_text(_executed(executed / "inputs.md").read_text())
     views = {s: view(s, results=results) for s in STUDIES}
     published = {s: view(s, results=results) for s in PUBLISHED}
     pages = {
@@ -89,19 +90,24 @@ def executed_pages(book: Path) -> list[tuple[str, str]]:
 # --- notebooks -------------------------------------------------------------------------------
 
 
+def _executed(path: Path) -> Path:
+    """`path`, where the workflow has made it."""
+    if path.is_file():
+        return path
+    raise HowfarError(
+        str(path),
+        found="no such file",
+        expected="the executed notebook, or the text, of this page",
+        do="Run `make book`, which makes these first.",
+    )
+
+
 def page(path: Path, study: str | None = None) -> str:
     """An executed notebook as a page: its study in the title, nothing of this machine in it.
 
     The cells with parameters and papermill's metadata hold paths; they are left out.
     """
-    if not path.is_file():
-        raise HowfarError(
-            str(path),
-            found="no such file",
-            expected="the executed notebook of this page",
-            do="Run `make book`, which runs the notebooks first.",
-        )
-    notebook = json.loads(path.read_text())
+    notebook = json.loads(_executed(path).read_text())
     notebook["metadata"].pop("papermill", None)
     cells = [cell for cell in notebook["cells"] if not _PARAMETERS & set(_tags(cell))]
     for cell in cells:

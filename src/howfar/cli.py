@@ -360,6 +360,22 @@ def book() -> None:
 
 
 @app.command()
+def inputs(
+    out: Annotated[Path | None, typer.Option(help="Write the table here, as Markdown.")] = None,
+) -> None:
+    """Run the catalogue of good and bad inputs, and show what each ends in."""
+    from .inputs import page
+
+    text = page()
+    if out is None:
+        typer.echo(text)
+        return
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    part.write_text(text)
+    os.replace(part, out)
+
+
+@app.command()
 def doctor(
     study: Annotated[str, typer.Option(help="Say what this study still lacks.")] = "",
     verify: Annotated[

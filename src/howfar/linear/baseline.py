@@ -126,6 +126,8 @@ def _fitted(data: CisData, y: np.ndarray, trains: np.ndarray, plan: Plan):
 def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> dict:
     """Predictions and weights of one gene; y (people,), NaN where missing.
 
+    Out-of-fold predictions are deviations from the mean of the people trained on: that mean is
+    lower where those held out are higher, and so would give a negative r by itself.
     Returns predicted (people,), NaN where nobody predicts; fold (people,); kept and weights of the
     exported fit; and `row`, its line of the gene table.
     """
@@ -133,7 +135,7 @@ def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> di
     predicted, fits = np.full(len(y), np.nan), []
     for trains, held in split.parts:
         fit, x, kept = _fitted(data, y, trains, plan)
-        predicted[held] = fit.predict(x[held])
+        predicted[held] = fit.predict(x[held]) - _level(y, trains, len(split.parts))
         fits.append(fit)
     exported = fit
     if len(split.parts) > 1:
@@ -150,6 +152,11 @@ def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> di
         "weights": exported.weights,
         "row": row,
     }
+
+
+def _level(y: np.ndarray, trains: np.ndarray, parts: int) -> float:
+    """The mean that a fold's predictions stand on; 0 for a single split, where it is one."""
+    return 0.0 if parts == 1 or np.isnan(y[trains]).all() else float(np.nanmean(y[trains]))
 
 
 def _row(gene: Gene, exported: Fit, fits: list[Fit]) -> dict:

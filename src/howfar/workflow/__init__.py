@@ -44,8 +44,10 @@ _COHORT = (
     "pgen.py",
     "plink.py",
     "reference.py",
+    "text_files.py",
     "variant_sources.py",
     "variants.py",
+    "vcf_lines.py",
 )
 #: Files of the package that each step's result depends on (a change makes the step run again).
 CODE = {
@@ -59,6 +61,8 @@ CODE = {
     "train": ["demo/train.py", "models/enformer.py"],
     "predict": ["predict.py", "effects.py", "models/*.py", *_COHORT],
     "baseline": ["linear/*.py", *_COHORT],
+    "transfer": ["linear/*.py", *_COHORT],
+    "stack": ["stacking.py", "linear/*.py", *_COHORT],
     "evaluate": [
         "evaluate_study.py",
         "cis_eqtl.py",
@@ -72,7 +76,8 @@ CODE = {
     ],
     "publish": ["published/*.py", *_STATISTICS],
     "notebook": ["figures/*.py", "truth.py", "comparisons.py", "overlap.py"],
-    "book": ["book*.py", "inputs*.py"],
+    "inputs": ["inputs*.py", "cli.py", "study.py", "predict.py", *_COHORT],
+    "book": ["book*.py"],
 }
 
 
@@ -159,8 +164,9 @@ def run(
 ) -> int:
     """Run the workflow for `studies` up to `target` (tables, notebooks or book).
 
-    `shards` splits the genes of each run into as many jobs. Finished steps are kept; a step that was cut off is taken up where it stopped. Returns
-    Snakemake's exit status. `extra` goes to Snakemake as it is (a cluster profile, say).
+    `shards` splits the genes of each run into as many jobs. Finished steps are kept; a step that
+    was cut off is taken up where it stopped. Returns Snakemake's exit status.
+    `extra` goes to Snakemake as it is (a cluster profile, say).
     """
     results = Path(results).resolve()
     results.mkdir(parents=True, exist_ok=True)
