@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from . import book_models, book_stated, tables
+from . import book_models, book_speed, book_stated, tables
 from .errors import HowfarError
 from .figures.view import Box, View, from_project, view
 from .project import project_root
@@ -70,7 +70,7 @@ def prepare(
         "models": book_models.models_page(results),
         "stated": book_stated.page(published.values()),
         "seeds": seeds(),
-        "speed": speed(),
+        "speed": book_speed.speed(),
     }
     for name, text in pages.items():
         (part / f"{name}.md").write_text(text.rstrip() + "\n")
@@ -363,20 +363,9 @@ def numbers(views: dict[str, View]) -> str:
     return "\n".join(lines)
 
 
-def _measured(name: str) -> pd.DataFrame:
-    """A committed table of ``data/measured``: what was measured, when and on what."""
-    return pd.read_csv(project_root() / "data" / "measured" / f"{name}.csv")
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    cells = table.astype(str).map(lambda text: text.replace("|", "\\|").replace("-0.", "−0."))
-    rows = [table.columns, ["---"] * table.shape[1], *cells.to_numpy()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
 def seeds() -> str:
     """The demo world made five times: r across genes and across people, by seed."""
-    found = _measured("demo_seeds")
+    found = book_speed.measured("demo_seeds")
     with_ci = {
         "network, held-out genes": "network",
         "ridge on GC": "ridge_gc",
@@ -392,92 +381,11 @@ def seeds() -> str:
         table[f"people: {title}"] = found[f"people_{key}"].map("{:.2f}".format)
     first = found.iloc[0]
     return (
-        f"{_markdown(table)}\n\nMeasured on {found['date'].max()} with {first['people']} people "
-        f"and {first['genes']} genes, {first['genes_held_out']} of them held out. Left: Pearson r "
+        f"{book_models.markdown_table(table)}\n\n"
+        f"Measured on {found['date'].max()} with {first['people']} people and {first['genes']} "
+        f"genes, {first['genes_held_out']} of them held out. Left: Pearson r "
         "across held-out genes, with its 95 % interval (Fisher's); the ridge on k-mers reads every "
         "promoter that the network is trained on. Right: mean r across people, over all genes."
-    )
-
-
-def speed() -> str:
-    """The page of measured speeds."""
-    return "\n\n".join(["# Speed", _haplotype_speed(), _inference_speed(), _growth()]) + "\n"
-
-
-def _haplotype_speed() -> str:
-    found = _measured("haplotype_benchmark")
-    shown = pd.DataFrame(
-        {
-            "alleles": found["alleles"],
-            "way": found["method"],
-            "windows timed": found["windows_timed"].map("{:,}".format),
-            "windows/s": found["windows_per_s"].map(_rate),
-            "howfar is faster by": found["speedup"].map("{:,.0f}×".format),
-            "compared, all equal": found["equal"],
-        }
-    )
-    return (
-        "## Personal haplotype windows\n\nWindows of 196,608 bp for 842 haplotypes "
-        "of 11 genes of the real megabase, files read within the time. The slow ways are timed on "
-        "a random subset; each of their windows is compared with howfar's, byte by byte.\n\n"
-        f"{_markdown(shown)}\n\nMeasured on {found['date'].max()}, {found['machine'].iloc[0]}. "
-        "Again, on your machine and files: `howfar bench haplotypes --help`."
-    )
-
-
-def _rate(x: float) -> str:
-    return f"{x:,.0f}" if x > 99 else f"{x:.3g}"
-
-
-def _inference_speed() -> str:
-    """Scoring a cohort: what was measured, beside what the count of operations allows."""
-    found = _measured("inference_benchmark")
-    first = found.iloc[0]
-    shown = pd.DataFrame(
-        {
-            "way": found["way"],
-            "precision": found["precision"],
-            "haplotypes timed": found["haplotypes_timed"],
-            "haplotypes/s": found["per_s"].map(_rate),
-            "faster by": found["speedup"].map("{:.1f}×".format),
-            "ceiling by operations": found["ceiling"].map("{:.1f}×".format),
-            "Tflop in all": found["tflop"].map(_rate),
-            "share of matrix rate": found["matrix_share"].map("{:.0%}".format),
-            "memory, GB": found["peak_gb"].map("{:.2f}".format),
-            "largest error / SD": found["error_sd"].map("{:.0e}".format),
-            "r": found["r"].map("{:.6f}".format),
-        }
-    )
-    return (
-        f"## Scoring a cohort\n\n{first['haplotypes']} haplotypes of one gene of the real "
-        f"megabase ({first['distinct']} distinct), windows of {first['context']:,} bp, "
-        f"{first['network']}. The three ways score the same haplotypes in turns in one process. "
-        "'As the studies did' is one sequence at a time, all bins and tracks, in float32; the "
-        "first two are timed on a random subset. The error is the largest difference from the "
-        "studies' way, over the standard deviation between haplotypes; the ceiling is what the "
-        "count of operations allows at equal arithmetic speed.\n\n"
-        f"{_markdown(shown)}\n\nMeasured on {first['date']}, {first['device']}, torch "
-        f"{first['torch']}. Haplotype handling (content of all stretches looked up) took "
-        f"{first['hashing_s']:.2f} s. Again: `howfar bench inference --help`."
-    )
-
-
-def _growth() -> str:
-    """How the tower's work grows with people, from counts alone."""
-    found = _measured("inference_growth")
-    wide = found.pivot(index="haplotypes", columns="context", values=["distinct", "tower_windows"])
-    shown = pd.DataFrame({"haplotypes": [f"{n:,}" for n in wide.index]})
-    for context in sorted(found["context"].unique()):
-        place = f"{context:,} bp"
-        shown[f"distinct, {place}"] = wide["distinct", context].map("{:,.0f}".format).to_numpy()
-        shown[f"tower, {place}"] = wide["tower_windows", context].map("{:.1f}".format).to_numpy()
-    return (
-        "## How the work grows with people\n\nSimulated Europeans, SNVs, one gene. 'Distinct': "
-        "haplotypes whose whole window differs from all others, each of which passes the "
-        "transformer. 'Tower': the convolution tower's work in windows' worth, halos included. "
-        "The work grows in proportion to the number of genes.\n\n"
-        f"{_markdown(shown)}\n\nCounted on {found['date'].max()} "
-        "(`howfar.bench_inference.growth`)."
     )
 
 
