@@ -90,7 +90,7 @@ def undisturbed(tmp_path_factory):
 def test_a_run_makes_every_table(undisturbed):
     _, results, _ = undisturbed
     found = tables.load("small", results)
-    assert set(found["runs"]["run_id"]) == {RUN, "lead_snp", "truth"}
+    assert set(found["runs"]["run_id"]) == {RUN, "enet", "blup", "lead_snp", "truth"}
     assert len(found["genes"]) == 16
     assert set(found["across"]["population"]) == {"pooled", "EUR", "AFR", "centred", "permuted"}
     assert found["across"].query("population == 'pooled'")["p_null"].notna().any()
@@ -115,7 +115,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp
     moments = [rng.uniform(0.15, 0.45) * seconds for _ in range(2)]
     assert run_killed(study, tmp_path, moments) == 2
     assert content(tmp_path) == content(results)
-    assert len(content(results)) == 8
+    assert len(content(results)) == 11
 
 
 def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
