@@ -65,6 +65,7 @@ def linear_wins(view: View):
                       bbox=style.PALE)  # fmt: skip
     axis.set_yticks(range(len(table)), [style.wrapped(v, 22) for v in table["label"]], fontsize=8.5)
     axis.axvline(0, color=style.INK, lw=0.9, ls="--")
+    axis.spines["left"].set_visible(False)  # the numbers above each mark begin there
     ends = np.array([*table["difference_ci"]], float)
     span = float(np.nanmax(np.abs([*ends.ravel(), *table["difference"]]))) * 1.2
     axis.set(xlim=(-span, span), ylim=(len(table) - 0.5, -0.75))

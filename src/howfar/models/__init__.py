@@ -52,7 +52,7 @@ MODELS: dict[str, Entry] = {
         "load_demo",
         "Small Enformer of the demo world",
         "8,192 bp of the simulated genome, forward strand",
-        "64 bins of 128 bp, simulated CAGE",
+        "256 bins of 32 bp, simulated CAGE",
         "trained here by `howfar train`; held against the world's known truth",
         licence="MIT",
     ),

@@ -77,6 +77,7 @@ CODE = {
     "publish": ["published/*.py", *_STATISTICS],
     "notebook": ["figures/*.py", "truth.py", "comparisons.py", "overlap.py"],
     "inputs": ["inputs*.py", "cli.py", "study.py", "predict.py", *_COHORT],
+    "verify": ["verify.py", "verified.py", "models/*.py"],
     "book": ["book*.py"],
 }
 
