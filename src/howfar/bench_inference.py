@@ -86,7 +86,7 @@ def run(case: Case, *, rounds: int = 2) -> tuple[pd.DataFrame, dict[str, Any]]:
     values = _measure(ways, case.windows, rounds)
     work = operations(case.sizes, case.windows.shape[1])
     shared = ours._tower
-    asked, ran = len(case.windows) * len(shared._cuts) * shared._block, shared.bins_run / rounds
+    asked, ran = len(case.windows) * len(shared._cuts) * shared._block, shared.bins_run
     flop = {
         "as the studies did": len(case.index) * work["whole"],
         "plain batches": len(case.index) * (work["tower"] + work["after"]),
@@ -159,17 +159,10 @@ def _predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
 
     def score(windows: np.ndarray) -> np.ndarray:
         if model.engine == "shared":
-            model._tower = model._new_tower() if model._tower.bins_run == 0 else _emptied(model)
+            model._tower = model._new_tower()  # remembers nothing, and counts this round alone
         return model.predict(windows, [bins // 2], [0])[:, 0, 0]
 
     return score
-
-
-def _emptied(model: Any) -> Any:
-    """A tower that remembers nothing, with the counts of the one before."""
-    made = model._new_tower()
-    made.bins_run = model._tower.bins_run
-    return made
 
 
 def _model(network: Any, case: Case, device: str, engine: str, precision: str) -> Any:
