@@ -25,6 +25,19 @@ def test_what_an_alt_may_be(alt, size):
     check((HEAD + ROW).replace(b"\n", b"\r\n"), size)
 
 
+@pytest.mark.parametrize("call", ["0", ".", "./.", "12|3", ".|10", "0/1/1", "0|1:3", "0:é:", "."])
+def test_what_a_call_may_be(call):
+    form = b"GT:X" if ":" in call else b"GT"
+    row = ROW.replace(b"GT\t0|1", form + b"\t" + call.encode())
+    check(HEAD + ROW + row, 1_000)
+    check(HEAD[:-1] + b"\tQ\n" + row[:-1] + b"\t0|1", 1_000)
+
+
+def test_only_calls_are_looked_at_as_calls():
+    check(HEAD + ROW.replace(b"GT\t0|1", b"DS\t1.5"), 1_000)
+    check(HEAD.replace(b"\tFORMAT\tP", b"") + ROW.replace(b"\tGT\t0|1", b""), 1_000)
+
+
 @pytest.mark.parametrize(("old", "new", "message"), [
     (b"\t0|1", b"", "line 4: found 9 columns; expected 10"),
     (b"\t0|1", b"\t0|1\t0|1", "line 4: found 11 columns"),
@@ -34,6 +47,10 @@ def test_what_an_alt_may_be(alt, size):
     (b"\tA\t", b"\t1\t", "line 4: found REF '1', ALT 'C'"),
     (b"\tC\t", b"\tC,\t", "line 4: found REF 'A', ALT 'C,'"),
     (b"\tC\t", b"\t\xe4\t", "line 4: found REF 'A', ALT"),
+    (b"0|1", b"0|", r"line 4: found the call '0\|' in column 10; expected allele numbers"),
+    (b"0|1", b"x", "line 4: found the call 'x' in column 10"),
+    (b"0|1", b"0||1", "line 4: found the call"),
+    (b"GT\t0|1", b"GT:DP\t-1|0:3", "line 4: found the call '-1|0:3' in column 10"),
     (b"\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1", b"", "line 4: found 1 columns"),
 ])  # fmt: skip
 @pytest.mark.parametrize("size", [3, 1_000])

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pysam
+from cyvcf2.cyvcf2 import set_htslib_log_level
 
 from .errors import HowfarError
 from .index_check import index_belongs
@@ -26,6 +27,11 @@ from .vcf_lines import LineCheck
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _CHUNK = 1 << 22
 _SMALL = 1 << 18  # files below are read through each time, as that takes no time
+
+# Whatever htslib can't read is raised with its place; htslib's own lines would stand beside that.
+pysam.set_verbosity(0)
+if "CYVCF2_HTSLIB_LOG_LEVEL" not in os.environ:
+    set_htslib_log_level(0)
 
 
 def is_gzip(path: Path) -> bool:

@@ -16,7 +16,7 @@ import re
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,7 +49,8 @@ class Genotypes:
     order. alleles: per record REF, then the ALTs, upper case. calls: int8 (V, P, 2); 0 is REF,
     k is ``alleles[v][k]``, -1 is missing. samples: the P names. counts: what was met, by kind.
     ambiguous: (v, k) -> the two allele numbers that an IUPAC allele k stands for (only with
-    ``unphased="dosage"``).
+    ``unphased="dosage"``). stated: float32 (P, ALTs) per record, the copies that a file without
+    calls states.
     """
 
     chrom: str
@@ -60,6 +61,7 @@ class Genotypes:
     samples: tuple[str, ...]
     counts: Counter[str] = field(default_factory=Counter)
     ambiguous: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+    stated: list[np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -78,6 +80,7 @@ class Genotypes:
             self.samples,
             self.counts,
             {(place[v], k): p for (v, k), p in self.ambiguous.items() if v in place},
+            None if self.stated is None else [self.stated[v] for v in keep],
         )
 
     def dosages(self) -> tuple[np.ndarray, list[Variant]]:
@@ -105,12 +108,17 @@ class Genotypes:
         ]
         if not rows:
             return np.zeros((len(self.samples), 0), np.float32), []
-        record, allele = np.array(rows).T
+        return np.ascontiguousarray(self._copies(*np.array(rows).T).T), variants
+
+    def _copies(self, record: np.ndarray, allele: np.ndarray) -> np.ndarray:
+        """float32 (W, P): copies of the ALT number `allele` of `record`, each int (W,)."""
+        if self.stated is not None:
+            return np.stack([self.stated[v][:, k - 1] for v, k in zip(record, allele, strict=True)])
         calls = self._unmixed()[record]
         first, second = calls[..., 0], calls[..., 1]
         copies = (first == allele[:, None]).astype(np.float32) + (second == allele[:, None])
         copies[(first == MISSING) | (second == MISSING)] = np.nan
-        return np.ascontiguousarray(copies.T), variants
+        return copies
 
     def _unmixed(self) -> np.ndarray:
         """The calls with IUPAC alleles written as the heterozygotes they are."""
@@ -145,12 +153,13 @@ def is_snv_site(alleles: Sequence[bytes]) -> bool:
 
 @dataclass
 class RawCalls:
-    """Records as a file has them. starts: 0-based, (V,). alleles: as in `Genotypes`. matrix:
-    int16 (V, P, 3), two alleles (-1 missing, -2 none) and 1 where they are phased."""
+    """Records as a file has them. starts: 0-based, (V,). alleles, stated: as in `Genotypes`.
+    matrix: int16 (V, P, 3), two alleles (-1 missing, -2 none) and 1 where they are phased."""
 
     starts: Sequence[int]
     alleles: list[tuple[bytes, ...]]
     matrix: np.ndarray
+    stated: list[np.ndarray] | None = None
 
 
 class VariantSource:
@@ -211,8 +220,36 @@ class VariantSource:
         """
         rule, seed = _parse_unphased(unphased or self.default_unphased)
         found, phased = self._records(interval, reference, samples, alleles, max_ref_mismatch)
-        _resolve_phase(found, phased, rule, seed, self._columns(samples), len(self.samples))
+        _settle_ploidy(found)
+        for v, people in self._open_calls(found, phased, rule):
+            if rule == "random":
+                coins = _coins(found, v, seed, len(self.samples))[self._columns(samples)]
+                swap = people & (coins < 0.5)
+                found.calls[v, swap] = found.calls[v, swap, ::-1]
+            else:
+                _mix(found, v, people)
         return found
+
+    def _open_calls(
+        self, found: Genotypes, phased: np.ndarray, rule: str
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(record, people whose heterozygous call has no phase), counted; an error by `rule`.
+
+        A half-call is open only if its known allele is not the reference.
+        """
+        alleles = np.maximum(found.calls, 0)
+        without = ~phased & (alleles[..., 0] != alleles[..., 1])
+        found.counts["unphased calls"] += int(without.sum())
+        for v in np.flatnonzero(without.any(1)).tolist():
+            if rule == "error":
+                raise HowfarError(
+                    f"{self.path}, record {found.chrom}:{found.starts[v] + 1}",
+                    found=f"{int(without[v].sum())} heterozygous call(s) without phase",
+                    expected="phased calls, as haplotypes are asked for",
+                    do="Phase the file (Eagle, SHAPEIT, Beagle), or choose unphased: dosage or "
+                    "random(SEED).",
+                )
+            yield v, without[v]
 
     def dosages(
         self,
@@ -297,6 +334,7 @@ class VariantSource:
             np.clip(raw.matrix[..., :2], -2, 127).astype(np.int8),
             tuple(self.samples[c] for c in columns),
             counts,
+            stated=raw.stated,
         )
         self._check_records(found)
         good = _matching_ref(found, reference, max_ref_mismatch, self)
@@ -362,14 +400,6 @@ class VariantFile(VariantSource):
             )
         return super().read(interval, reference, **options)
 
-    def dosages(
-        self, interval: Interval, reference: Reference, **options
-    ) -> tuple[np.ndarray, list[Variant]]:
-        """As `VariantSource.dosages`; from the field DS where the file has no calls."""
-        if self._has_calls:
-            return super().dosages(interval, reference, **options)
-        return self._stated_dosages(interval, reference, **options)
-
     def cluster_start(self, chrom: str, position: int) -> int:
         """As `VariantSource.cluster_start`."""
         name = self._contig(chrom)
@@ -377,7 +407,7 @@ class VariantFile(VariantSource):
             starts = [
                 record.start
                 for record in self._query(self._all, name, position, position + 1)
-                if any(is_resolved(a) for a in _spelled(record)[1])
+                if any(is_resolved(a) for a in _spelled(record, self.path)[1])
                 and record.start + len(record.REF) > position
             ]
             first = min([position, *starts])
@@ -438,20 +468,23 @@ class VariantFile(VariantSource):
         counts: Counter[str],
     ) -> RawCalls:
         handle, places = self._handle(columns)
-        starts, kept, raw = [], [], []
+        people = len(handle.samples)
+        ordered = np.array_equal(places, np.arange(people))
+        starts, kept, rows = [], [], []
         for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
-            names = _alleles_of(record, interval, alleles, counts)
+            names = _alleles_of(record, self.path, interval, alleles, counts)
             if names is None:
                 continue
-            calls = self._calls_of(record, counts)
-            if calls is not None:
+            row = (self._calls_of(record, counts) if self._has_calls
+                   else self._stated(record, people, len(names) - 1))  # fmt: skip
+            if row is not None:
                 starts.append(record.start)
                 kept.append(names)
-                raw.append(calls)
-        matrix = np.stack(raw) if raw else np.zeros((0, len(handle.samples), 3), np.int16)
-        if not np.array_equal(places, np.arange(matrix.shape[1])):
-            matrix = matrix[:, places]
-        return RawCalls(starts, kept, matrix)
+                rows.append(row if ordered else row[places])
+        if not self._has_calls:
+            return RawCalls(starts, kept, np.zeros((len(rows), len(columns), 3), np.int16), rows)
+        empty = np.zeros((0, len(columns), 3), np.int16)
+        return RawCalls(starts, kept, np.stack(rows) if rows else empty)
 
     def _calls_of(self, record, counts: Counter[str]) -> np.ndarray | None:
         """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
@@ -475,46 +508,8 @@ class VariantFile(VariantSource):
                 )
         return wide
 
-    def _stated_dosages(
-        self,
-        interval: Interval,
-        reference: Reference,
-        *,
-        samples: Sequence[str] | None = None,
-        alleles: str = "all",
-        max_ref_mismatch: float = 0.01,
-    ) -> tuple[np.ndarray, list[Variant]]:
-        columns = self._columns(samples)
-        handle, places = self._handle(columns)
-        counts: Counter[str] = Counter()
-        starts, kept, values = [], [], []
-        for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
-            names = _alleles_of(record, interval, alleles, counts)
-            if names is None:
-                continue
-            stated = self._stated(record, len(handle.samples), len(names) - 1)
-            if record.start >= interval.start:
-                starts.append(record.start)
-                kept.append(names)
-                values.append(stated[places])
-        at = np.array(starts, np.int64)
-        ends = at + np.array([len(a[0]) for a in kept], np.int64)
-        empty = np.zeros((len(at), len(columns), 2), np.int8)
-        people = tuple(self.samples[c] for c in columns)
-        sites = Genotypes(interval.chrom, at, ends, kept, empty, people, counts)
-        good = _matching_ref(sites, reference, max_ref_mismatch, self)
-        _, variants = sites.take(good).dosages()
-        chosen = [
-            values[v][:, k]
-            for v in good
-            for k in range(len(kept[v]) - 1)
-            if is_resolved(kept[v][k + 1])
-        ]
-        found = np.stack(chosen, 1) if chosen else np.zeros((len(columns), 0))
-        return np.ascontiguousarray(found, np.float32), variants
-
     def _stated(self, record, people: int, alts: int) -> np.ndarray:
-        """float32 (P, alts): the field DS of a record, NaN where missing."""
+        """float32 (P, alts): the field DS of a record of so many people, NaN where missing."""
         try:
             found = record.format("DS")
         except (KeyError, ValueError):
@@ -552,25 +547,25 @@ def _header(handle: VCF, path: Path) -> tuple[list[str], list[str], set[str]]:
 
 
 def _alleles_of(
-    record, interval: Interval, wanted: str, counts: Counter[str]
+    record, path: Path, interval: Interval, wanted: str, counts: Counter[str]
 ) -> tuple[bytes, ...] | None:
-    """The record's alleles, or None where it is left out; counts why."""
-    ref, alts = _spelled(record)
+    """The alleles of a record of `path`, or None where it is left out; counts why."""
+    ref, alts = _spelled(record, path)
     if record.start + len(ref) <= interval.start or not alts:
         return None
     names = (ref, *alts)
     if len(ref) == 1 and len(names) == 2 and names[1] in _BASES:  # nearly every record
         return names
-    return kept_alleles(names, f"record {record.CHROM}:{record.POS}", wanted, counts)
+    return kept_alleles(names, f"{path}, record {record.CHROM}:{record.POS}", wanted, counts)
 
 
-def _spelled(record) -> tuple[bytes, list[bytes]]:
-    """(REF, ALTs), upper case."""
+def _spelled(record, path: Path) -> tuple[bytes, list[bytes]]:
+    """(REF, ALTs) of a record of `path`, upper case."""
     try:
         return record.REF.upper().encode(), [alt.upper().encode() for alt in record.ALT]
     except UnicodeDecodeError as error:
         raise HowfarError(
-            f"record {record.CHROM}:{record.POS}",
+            f"{path}, record {record.CHROM}:{record.POS}",
             found="bytes in REF or ALT that are no text",
             expected="alleles spelt with A, C, G, T and N, or symbolic ones",
             do="Fetch the file again, or repair the record.",
@@ -656,31 +651,10 @@ def _parse_unphased(unphased: str) -> tuple[str, int]:
     return (match[1], 0) if match[1] else ("random", int(match[2]))
 
 
-def _resolve_phase(
-    found: Genotypes, phased: np.ndarray, rule: str, seed: int, columns: np.ndarray, people: int
-) -> None:
-    """Settle haploid, missing and unphased calls of `found` in place, counting each kind."""
-    _settle_ploidy(found)
-    calls = found.calls
-    # A half-call is open only if its known allele is not the reference.
-    open_calls = ~phased & (np.maximum(calls[..., 0], 0) != np.maximum(calls[..., 1], 0))
-    found.counts["unphased calls"] += int(open_calls.sum())
-    for v in np.flatnonzero(open_calls.any(1)):
-        if rule == "error":
-            raise HowfarError(
-                f"record {found.chrom}:{found.starts[v] + 1}",
-                found=f"{int(open_calls[v].sum())} heterozygous call(s) without phase",
-                expected="phased calls, as haplotypes are asked for",
-                do="Phase the file (Eagle, SHAPEIT, Beagle), or choose unphased: dosage or "
-                "random(SEED).",
-            )
-        if rule == "random":
-            key = zlib.crc32(b",".join(found.alleles[v]))
-            coins = np.random.default_rng([seed, int(found.starts[v]), key])
-            swap = open_calls[v] & (coins.random(people)[columns] < 0.5)
-            calls[v, swap] = calls[v, swap, ::-1]
-        else:
-            _mix(found, int(v), open_calls[v])
+def _coins(found: Genotypes, v: int, seed: int, people: int) -> np.ndarray:
+    """Numbers in [0, 1), one per person of the file, that depend on the seed and the record."""
+    key = zlib.crc32(b",".join(found.alleles[v]))
+    return np.random.default_rng([seed, int(found.starts[v]), key]).random(people)
 
 
 def _settle_ploidy(found: Genotypes) -> None:

@@ -1,6 +1,7 @@
 """The lines of a VCF file, checked as text, since htslib lets pass what no record can be.
 
-A row with more calls than people, an empty cell or an empty ALT is read by htslib without a word.
+A row with more calls than people, an empty cell or an empty ALT is read by htslib without a word,
+and a call that is none is named without its line.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ from pathlib import Path
 
 from .errors import HowfarError
 
+_FIXED = 9  # columns before the calls
 _BASES = rb"[ACGTNRYSWKMBDHVUacgtnryswkmbdhvu]+"
 _ALT = rb"(?:" + _BASES + rb"|\*|<[^<>\s]+>|[^\t,]*[\[\]][^\t,]*|\.[A-Za-z]+|[A-Za-z]+\.)"
 _START = re.compile(
     rb"(?P<chrom>[^\t]+)\t(?P<pos>[0-9]+)\t[^\t]+\t(?P<ref>" + _BASES + rb")\t"
     rb"(?:\.|" + _ALT + rb"(?:," + _ALT + rb")*)(?:\t|$)"
 )
+_CALL = rb"(?:\.|[0-9]++)(?:[|/](?:\.|[0-9]++))*+"
+_CALLS = re.compile(rb"(?:\t" + _CALL + rb"(?::[^\t]*+)?+)*+")
+# What nearly every call is, `0|1`, `.|.` or `2/0`, becomes `0|0`, so that a row of them is found
+# good by one comparison.
+_PLAIN = bytes.maketrans(b"123456789./", b"0000000000|")
 
 
 class LineCheck:
@@ -24,6 +31,7 @@ class LineCheck:
     def __init__(self, path: Path) -> None:
         """path: the file, for messages."""
         self._path, self._rest, self._number, self._width = path, b"", 0, 0
+        self._plain = b""
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes of the file."""
@@ -45,6 +53,7 @@ class LineCheck:
                 raise self._wrong("a header line below the header", "a record")
             if line.startswith(b"#CHROM"):
                 self._width = line.count(b"\t") + 1
+                self._plain = b"\t0|0" * (self._width - _FIXED)
             return
         width = line.count(b"\t") + 1
         if width != self._width:
@@ -53,6 +62,18 @@ class LineCheck:
             raise self._wrong("an empty cell", "a value in each, or '.' where missing")
         if not _START.match(line):
             raise self._wrong(*_what(line))
+        self._calls(line)
+
+    def _calls(self, line: bytes) -> None:
+        cells = line.split(b"\t", _FIXED)
+        if len(cells) <= _FIXED or not re.match(rb"GT(?::|$)", cells[_FIXED - 1]):
+            return
+        calls = line[-len(cells[_FIXED]) - 1 :]
+        if calls.translate(_PLAIN) == self._plain or _CALLS.fullmatch(calls):
+            return
+        number, bad = _first_bad(calls)
+        found = f"the call {bad!r} in column {_FIXED + number}"
+        raise self._wrong(found, "allele numbers or '.', with '|' or '/' between, as in 0|1")
 
     def _wrong(self, found: str, expected: str) -> HowfarError:
         return HowfarError(
@@ -67,3 +88,10 @@ def _what(line: bytes) -> tuple[str, str]:
     if not re.fullmatch("[0-9]+", cells[1]):
         return f"POS {cells[1]!r}", "a whole number"
     return f"REF {cells[3]!r}, ALT {cells[4]!r}", "bases; ALT also '*', '.', <DEL> or a breakend"
+
+
+def _first_bad(calls: bytes) -> tuple[int, str]:
+    """(place, 1-based, and text) of the first cell that is no call."""
+    cells = enumerate(calls.split(b"\t")[1:], start=1)
+    number, cell = next((n, c) for n, c in cells if not _CALLS.fullmatch(b"\t" + c))
+    return number, cell[:20].decode("utf-8", "replace")
