@@ -135,8 +135,9 @@ def _draw(table: pd.DataFrame):
     across = blended_transform_factory(drawn.transFigure, axis.transData)
     for y, title in heads:
         head = axis.text(
-            0.01, y, title, transform=across, va="center", fontsize=7.5, fontweight="bold"
-        )
+            0.01, y, title, transform=across, va="center", fontsize=7.5, fontweight="bold",
+            zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
         head.set_in_layout(False)  # it runs over the panel's edge on purpose
     axis.set_ylim(place - 0.6, -0.6)
     axis.axvline(0, color=style.FAINT, lw=0.8)
