@@ -4,6 +4,8 @@ The tiny study has two genes and four people on a contig of 400 A's, so that a m
 letters can be checked by hand.
 """
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +119,11 @@ def model(monkeypatch) -> CountLetters:
     made = CountLetters()
     monkeypatch.setattr(predict, "load_model", lambda *_, **__: made)
     return made
+
+
+@pytest.fixture(scope="module")
+def shown(view) -> Callable:
+    """Figures of the module's `view` by their functions' names; each is drawn once."""
+    from howfar import figures
+
+    return functools.cache(lambda name: getattr(figures, name)(view))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import synthetic
-from howfar import figures, tables
+from howfar import tables
 
 WITH = 30  # genes with drivers
 
@@ -80,29 +77,3 @@ def _motifs(rng) -> pd.DataFrame:
             counts.assign(set="driver_motif_grouped", method=method, x=np.nan, replicate=1)
         )
     return pd.concat(parts).assign(units="made up")
-
-
-STUDY = """
-name: {name}
-title: A made-up study
-individuals: private
-reality: {{genotypes: made up, expression: made up, weights: made up}}
-published: {{loader: none, needs: []}}
-"""
-
-
-def study_file(folder: Path, name: str) -> Path:
-    """A study file for `figures.view`."""
-    path = folder / f"{name}.yaml"
-    path.write_text(STUDY.format(name=name))
-    return path
-
-
-def text_of(shown: figures.Shown) -> str:
-    """The text in an SVG, piece by piece."""
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
-
-
-def texts(view: figures.View) -> Callable[[str], str]:
-    """The text of a figure by its function's name; each figure is drawn once."""
-    return functools.cache(lambda name: text_of(getattr(figures, name)(view)))

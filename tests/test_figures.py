@@ -11,18 +11,12 @@ import pytest
 from scipy import stats as scipy_stats
 
 import synthetic
+from figure_views import assert_four_files, study_file, text_of
 from howfar import evaluate, figures, tables
 from howfar.errors import HowfarError
 from howfar.figures import across, distance, people, style
 from howfar.figures.distance import binned
 
-YAML = """
-name: {name}
-title: A made-up study
-individuals: {individuals}
-reality: {{genotypes: made up, expression: also made up, weights: none at all}}
-published: {{loader: none, needs: []}}
-"""
 ALL = ["scatter", "bars", "central", "distribution", "volcano", "ranked", "scatters", "controls"]
 ALL += ["trends", "ceiling"]
 
@@ -32,8 +26,7 @@ def folder(tmp_path_factory):
     """Result tables of two made-up studies, one of them private, and their study files."""
     folder = tmp_path_factory.mktemp("results")
     for name, individuals in (("open", "public"), ("closed", "private"), ("absent", "private")):
-        text = YAML.format(name=name, individuals=individuals)
-        (folder / f"{name}.yaml").write_text(text)
+        study_file(folder, name, individuals)
         if name != "absent":
             synthetic.write(folder, name)
     return folder
@@ -44,23 +37,10 @@ def view(folder):
     return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
 
 
-@pytest.fixture(scope="module")
-def shown(view):
-    """Every figure, drawn once: function name to Shown."""
-    return {name: getattr(figures, name)(view) for name in ALL}
-
-
-def text_of(shown: style.Shown) -> str:
-    """The text in an SVG, as a reader sees it, one piece after the other."""
-    pieces = re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text())
-    return " | ".join(pieces).replace("&gt;", ">").replace("&lt;", "<")
-
-
 @pytest.mark.parametrize("name", ALL)
 def test_four_files_and_a_caption_that_says_what_is_real(shown, name):
-    one = shown[name]
-    for kind in ("svg", "png", "pdf", "csv"):
-        assert one.svg.with_suffix(f".{kind}").stat().st_size > 100
+    one = shown(name)
+    assert_four_files(one)
     assert (
         "Genotypes: made up. Expression: also made up. Model weights: none at all." in one.caption
     )
@@ -73,7 +53,7 @@ def test_the_same_tables_give_the_same_bytes(view, shown, name, tmp_path):
     again = figures.view(str(view.results / "open.yaml"), [], view.results, tmp_path)
     copy = getattr(figures, name)(again)
     for kind in ("svg", "csv", "png", "pdf"):
-        file = shown[name].svg.with_suffix(f".{kind}")
+        file = shown(name).svg.with_suffix(f".{kind}")
         assert copy.svg.with_suffix(f".{kind}").read_bytes() == file.read_bytes()
 
 
@@ -81,10 +61,10 @@ def test_reference_text_carries_n_and_r_of_the_table(view, shown):
     rows = view["reference"].dropna(subset=["observed_mean"])
     r = scipy_stats.pearsonr(rows["prediction"], rows["observed_mean"]).statistic
     rho = scipy_stats.spearmanr(rows["prediction"], rows["observed_mean"]).statistic
-    text = text_of(shown["scatter"])
+    text = text_of(shown("scatter"))
     assert f"n = {len(rows)} genes" in text
     assert f"r = {style.signed(r)}" in text and f"ρ = {style.signed(rho)}" in text
-    bars = text_of(shown["bars"])
+    bars = text_of(shown("bars"))
     test = rows[rows["region"] == "test"]
     r = scipy_stats.pearsonr(test["prediction"], test["observed_mean"]).statistic
     assert f"in orange: n = {len(test)} genes" in text and f"r = {style.signed(r)} [" in text
@@ -94,7 +74,7 @@ def test_reference_text_carries_n_and_r_of_the_table(view, shown):
 
 @pytest.mark.parametrize("name", ["distribution", "central", "controls", "ceiling"])
 def test_across_text_carries_n_and_mean_r_of_the_table(view, shown, name):
-    text = text_of(shown[name])
+    text = text_of(shown(name))
     for _, rows in across.main_rows(view).groupby("run_id"):
         assert style.signed(rows["pearson"].mean()) in text
     assert f"n = {synthetic.GENES} genes" in text
@@ -105,13 +85,13 @@ def test_across_text_carries_n_and_mean_r_of_the_table(view, shown, name):
 def test_intervals_in_the_figure_are_those_of_the_numbers_table(view, shown):
     table = view.tables["numbers"].set_index("id")
     row = table.loc["open.net.across.pooled.mean_r"]
-    text = text_of(shown["distribution"])
+    text = text_of(shown("distribution"))
     assert style.interval(row["ci_low"], row["ci_high"]) in text
 
 
 def test_the_volcano_counts_as_the_numbers_table_does(view, shown):
     table = view.tables["numbers"].set_index("id")["value"]
-    text = text_of(shown["volcano"])
+    text = text_of(shown("volcano"))
     counts = [int(n) for n in re.findall(r"(\d+) of n = 60 genes at q", text)]
     rules = ("as_published", "standard_error", "calibrated")
     expected = [table[f"open.net.across.pooled.significant_{rule}"] for rule in rules]
@@ -193,7 +173,7 @@ def test_people_are_shown_without_names_and_only_where_public(view, shown, folde
     frame = people.individuals(view)
     assert "sample" not in frame.columns
     for kind in ("svg", "csv"):
-        assert "SECRET" not in shown["scatters"].svg.with_suffix(f".{kind}").read_text()
+        assert "SECRET" not in shown("scatters").svg.with_suffix(f".{kind}").read_text()
     closed = figures.view(str(folder / "closed.yaml"), [], folder, folder / "figures")
     with pytest.raises(HowfarError, match="individuals: private"):
         people.individuals(closed)
@@ -205,7 +185,7 @@ def test_people_are_shown_without_names_and_only_where_public(view, shown, folde
 def test_example_scatter_carries_n_and_r(view, shown):
     table = across.main_rows(view)
     best = table[table["run_id"] == "net"].sort_values("pearson").iloc[-1]
-    text = text_of(shown["scatters"])
+    text = text_of(shown("scatters"))
     assert f"r = {style.signed(best['pearson'])}" in text
     assert f"n = {int(best['n'])} people" in text
 

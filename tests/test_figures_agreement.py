@@ -8,9 +8,9 @@ import pytest
 from scipy import stats as scipy_stats
 
 import synthetic
+from figure_views import assert_four_files, study_file, text_of
 from howfar import agreement, evaluate, figures, tables
 from howfar.figures import style
-from test_figures import YAML, text_of
 
 ALL = ["agreement_matrix", "agreement_genes", "agreement_failures", "agreement_reference"]
 GENE = "GENE007"  # named gene007
@@ -29,8 +29,7 @@ def effects_of(run: str, seed: int) -> pd.DataFrame:
 
 def write(folder, name: str, individuals: str) -> None:
     """The synthetic study with a second network and what the page needs."""
-    text = YAML.format(name=name, individuals=individuals)
-    (folder / f"{name}.yaml").write_text(text + f"effects: [{GENE.lower()}]\n")
+    study_file(folder, name, individuals, f"effects: [{GENE.lower()}]\n")
     synthetic.write(folder, name, numbers=False)
     read = tables.load(name, folder)
     frames = dict(read.frames)
@@ -60,7 +59,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("agreement")
     write(folder, "open", "public")
     write(folder, "closed", "private")
-    (folder / "plain.yaml").write_text(YAML.format(name="plain", individuals="private"))
+    study_file(folder, "plain")
     synthetic.write(folder, "plain")
     return folder
 
@@ -70,23 +69,17 @@ def view(folder):
     return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
 
 
-@pytest.fixture(scope="module")
-def shown(view):
-    return {name: getattr(figures, name)(view) for name in [*ALL, "variant_effects"]}
-
-
 @pytest.mark.parametrize("name", [*ALL, "variant_effects"])
 def test_four_files_and_what_is_real(shown, name):
-    one = shown[name]
-    for kind in ("svg", "png", "pdf", "csv"):
-        assert one.svg.with_suffix(f".{kind}").stat().st_size > 100
+    one = shown(name)
+    assert_four_files(one)
     assert "Genotypes: made up." in one.caption
     for kind in ("svg", "csv"):
         assert "SECRET" not in one.svg.with_suffix(f".{kind}").read_text()
 
 
 def test_the_matrices_hold_both_agreements_with_intervals(view, shown):
-    text = text_of(shown["agreement_matrix"])
+    text = text_of(shown("agreement_matrix"))
     wide = view["reference"].pivot(index="gene_id", columns="run_id", values="prediction")
     rho = scipy_stats.spearmanr(wide["net"], wide["xp"]).statistic
     people = view["agreement"]["pearson"].median()
@@ -105,7 +98,7 @@ def test_a_pairs_numbers_are_found_whichever_run_is_drawn_first(view):
 
 def test_every_pair_has_its_distribution_and_share_below_0(view, shown):
     r = view["agreement"]["pearson"]
-    text = text_of(shown["agreement_genes"])
+    text = text_of(shown("agreement_genes"))
     assert "Small Enformer and BLUP" in text and f"{100 * (r < 0).mean():.0f} % below 0" in text
     assert f"n = {len(r)} genes, {synthetic.PEOPLE} people" in text
 
@@ -117,11 +110,11 @@ def test_failures_compare_r_across_people(view, shown):
         .pivot(index="gene_id", columns="run_id", values="pearson")
     )
     rho = scipy_stats.spearmanr(wide["net"], wide["blup"]).statistic
-    assert f"ρ = {style.signed(rho, 2)}" in text_of(shown["agreement_failures"])
+    assert f"ρ = {style.signed(rho, 2)}" in text_of(shown("agreement_failures"))
 
 
 def test_variants_are_drawn_named_and_compared(view, shown):
-    text = text_of(shown["variant_effects"])
+    text = text_of(shown("variant_effects"))
     assert "driven most by 1,276,600 A>G, effect 0.050" in text  # common, so it drives most
     wide = view["effects"].pivot(index="variant", columns="run_id", values="effect")
     rho = scipy_stats.spearmanr(wide["net"], wide["xp"]).statistic

@@ -8,62 +8,47 @@ import pytest
 
 import driver_tables
 import synthetic
-from howfar import figures, tables
+from figure_views import open_view, text_of
+from howfar import figures
 from howfar.figures import attribution
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def view(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     driver_tables.write(folder, "open")
-    driver_tables.study_file(folder, "open")
-    return folder
+    return open_view(folder)
 
 
-@pytest.fixture(scope="module")
-def view(folder):
-    return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
-
-
-@pytest.fixture(scope="module")
-def drawn(view):
-    """The text of each figure by its function's name."""
-    return driver_tables.texts(view)
-
-
-def test_profile_text_is_the_value_at_the_driver(view, drawn):
+def test_profile_text_is_the_value_at_the_driver(view, shown):
     table = view["summary"]
     at = table[(table["set"] == "driver_profile") & (table["x"] == 0)]
-    text = drawn("attribution_profile")
+    text = text_of(shown("attribution_profile"))
     for row in at.itertuples():
         assert f"{row.group}, n = {row.n}: {100 * row.value:.1f} % at the main driver" in text
 
 
-def test_shares_follow_the_features(view, folder, tmp_path, drawn):
+def test_shares_follow_the_features(view, tmp_path, shown):
     size = view["features"].query("feature == 'main_driver_relative_size'")
     size = size.set_index("gene_id")["value"]
     main = view["drivers"].query("is_main")
     kind = np.sign(main["effect"]) == np.sign(main["eqtl_slope"])
     hits = size[main["gene_id"][kind]] >= 0.1
-    text = drawn("attribution_profile")
+    text = text_of(shown("attribution_profile"))
     assert f"supported, at least 10 %: {100 * hits.mean():.1f} %, n = {len(hits)}" in text
-    found = tables.load("open", folder)
-    features = found["features"]
+    features = view.tables["features"].copy()
     gene = main["gene_id"][kind].iloc[int(np.flatnonzero(hits.to_numpy())[0])]
     here = (features["feature"] == "main_driver_relative_size") & (features["gene_id"] == gene)
     features.loc[here, "value"] = 0.0
-    for name in ("runs", "genes", "across", "drivers", "summary", "numbers"):
-        tables.write(tables.path_of(tmp_path, "open", name), name, found[name], {})
-    tables.write(tables.path_of(tmp_path, "open", "features"), "features", features, {})
-    changed = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path)
-    text = driver_tables.text_of(figures.attribution_profile(changed))
+    changed = open_view(tmp_path, view.tables.frames | {"features": features})
+    text = text_of(figures.attribution_profile(changed))
     share = 100 * (hits.sum() - 1) / len(hits)
     assert f"supported, at least 10 %: {share:.1f} %" in text
 
 
 @pytest.mark.parametrize(("name", "n"), [("driver_motifs", 30), ("driver_sequences", 90)])
-def test_logos_carry_sizes_and_the_control(view, name, n, drawn):
-    text = drawn(name)
+def test_logos_carry_sizes_and_the_control(view, name, n, shown):
+    text = text_of(shown(name))
     assert "Group 1: n = 19 windows" in text and "Group 2: n = 18 windows" in text
     assert f"37 of n = {n} windows" in text and "shuffled, 11" in text
 
@@ -87,7 +72,5 @@ def test_a_letter_fills_its_box(letter):
 @pytest.mark.parametrize("name", ["attribution_profile", "driver_motifs", "driver_sequences"])
 def test_a_study_without_attributions_gets_a_text(tmp_path, name):
     synthetic.write(tmp_path, "bare", numbers=False)
-    view = figures.view(
-        str(driver_tables.study_file(tmp_path, "bare")), [], tmp_path, tmp_path / "figures"
-    )
+    view = open_view(tmp_path, name="bare")
     assert isinstance(getattr(figures, name)(view), figures.Box)

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 
-import driver_tables
 import synthetic
-from howfar import figures, tables
+from figure_views import open_view, study_file, text_of
+from howfar import figures
 from howfar.figures import baselines, style
 from howfar.linear import transfer
 
 METHODS = {"BLUP": 0.3, "Elastic net (PrediXcan)": 0.25}
 METHODS |= dict.fromkeys(transfer.KNOWN.values(), 0.4)
-
-
-def text_of(shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
 
 
 def summary() -> pd.DataFrame:
@@ -39,25 +33,18 @@ def summary() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def view(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     synthetic.write(folder, "open")
-    tables.write(tables.path_of(folder, "open", "summary"), "summary", summary(), {})
-    driver_tables.study_file(folder, "open")
-    return folder
-
-
-@pytest.fixture
-def view(folder, tmp_path):
-    return figures.view(str(folder / "open.yaml"), [], folder, tmp_path)
+    return open_view(folder, {"summary": summary()})
 
 
 @pytest.fixture
 def bare(tmp_path):
     """A study without linear runs and without any row of `summary`."""
     synthetic.write(tmp_path, "open", numbers=False)
-    driver_tables.study_file(tmp_path, "open")
-    return figures.view(str(tmp_path / "open.yaml"), ["truth"], tmp_path, tmp_path / "figures")
+    study = study_file(tmp_path, "open")
+    return figures.view(str(study), ["truth"], tmp_path, tmp_path / "figures")
 
 
 def test_wins_and_differences_are_those_of_the_genes(view):
@@ -71,19 +58,15 @@ def test_wins_and_differences_are_those_of_the_genes(view):
     assert "Of 2 rivals the network is behind 2, ahead of 0" in text
 
 
-def test_a_better_network_is_ahead(folder, tmp_path):
-    found = tables.load("open", folder)
-    across = found["across"].copy()
+def test_a_better_network_is_ahead(view, tmp_path):
+    across = view.tables["across"].copy()
     net = across["run_id"] == "net"
     across.loc[net, "pearson"] = np.clip(across.loc[net, "pearson"].abs() + 0.6, 0, 1)
-    for name in ("runs", "genes"):
-        tables.write(tables.path_of(tmp_path, "open", name), name, found[name], {})
-    tables.write(tables.path_of(tmp_path, "open", "across"), "across", across, {})
-    changed = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path)
+    changed = open_view(tmp_path, view.tables.frames | {"across": across})
     assert "behind 0, ahead of 2" in text_of(figures.linear_wins(changed))
 
 
-def test_distribution_keeps_genes_that_all_have_and_counts_constant_as_zero(view, folder):
+def test_distribution_keeps_genes_that_all_have_and_counts_constant_as_zero(view):
     table = baselines.common_genes(view)
     assert table.groupby("run_id").size().nunique() == 1
     across = view["across"].query("population == 'pooled'").copy()
@@ -139,15 +122,12 @@ def test_studies_without_these_results_say_so(bare):
         assert words in draw(bare).lines[0]
 
 
-def test_two_scores_are_drawn_against_each_other(folder, tmp_path):
-    found = tables.load("open", folder)
+def test_two_scores_are_drawn_against_each_other(view, tmp_path):
     names = {"blup": "PRS", "lead": "PRS, pruned and thresholded"}
-    runs = found["runs"].set_index("run_id")
+    runs = view.tables["runs"].set_index("run_id")
     runs.loc[list(names), "label"] = list(names.values())
     runs = runs.reset_index()
-    for name, frame in (("runs", runs), ("genes", found["genes"]), ("across", found["across"])):
-        tables.write(tables.path_of(tmp_path, "open", name), name, frame, {})
-    view = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path)
-    text = text_of(figures.polygenic_scores(view))
+    scores = open_view(tmp_path, view.tables.frames | {"runs": runs})
+    text = text_of(figures.polygenic_scores(scores))
     assert "r across people, PRS, pruned and thresholded" in text
     assert f"n = {synthetic.GENES} genes" in text

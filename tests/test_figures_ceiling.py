@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from figure_views import text_of
 from howfar import figures, heritability
-from howfar.figures import style
 from rastogi_files import made_view, other_view
 
 NAMES = ["heritability_classes", "heritability_attained", "heritability_scatter"]
-
-
-def text_of(shown: style.Shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +18,9 @@ def view():
     return made_view()
 
 
-@pytest.fixture(scope="module")
-def shown(view):
-    return {name: getattr(figures, name)(view) for name in NAMES}
-
-
 def test_each_estimate_of_heritability_has_a_row_with_its_mean(view, shown):
     features = view.tables["features"]
-    text = text_of(shown["heritability_classes"])
+    text = text_of(shown("heritability_classes"))
     across = view.tables["across"].drop_duplicates("gene_id").set_index("gene_id")["population"]
     groups = features["gene_id"].map(across)
     roots = np.sqrt(features["value"].clip(lower=0))
@@ -41,9 +30,9 @@ def test_each_estimate_of_heritability_has_a_row_with_its_mean(view, shown):
 
 def test_shares_are_those_of_the_estimator_and_variants_of_training_are_left_out(view, shown):
     table = heritability.attained(view.tables)
-    data = pd.read_csv(shown["heritability_attained"].svg.with_suffix(".csv"))
+    data = pd.read_csv(shown("heritability_attained").svg.with_suffix(".csv"))
     assert "frozen_cnn" not in set(data["run_id"]) and "frozen_cnn" in set(table["run_id"])
-    text = text_of(shown["heritability_attained"])
+    text = text_of(shown("heritability_attained"))
     for run in data["run_id"]:
         for ratio in table.loc[table["run_id"] == run, "ratio"]:
             assert f"{100 * ratio:.0f} %" in text
@@ -52,7 +41,7 @@ def test_shares_are_those_of_the_estimator_and_variants_of_training_are_left_out
 
 def test_scatter_counts_genes_above_the_line(view, shown):
     table = heritability.per_gene(view.tables)
-    text = text_of(shown["heritability_scatter"])
+    text = text_of(shown("heritability_scatter"))
     for (run, _), part in table.groupby(["run_id", "population"]):
         if run in ("enformer", "elastic_net"):
             above = (part["r"] > part["root"]).sum()

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import synthetic
+from figure_views import assert_four_files, open_view, text_of
 from howfar import eqtl_agreement, figures, tables
 from howfar.figures import eqtl, style
 from test_eqtl_agreement import GENES, effects
 
-YAML = """
-name: small
-title: A small study
-reality: {genotypes: made up, expression: made up, weights: made up}
-published: {loader: none, needs: []}
-notebooks: []
-"""
 NAMES = ["eqtl_genes", "eqtl_signs", "eqtl_overlap", "eqtl_lead_only"]
 
 
@@ -27,7 +19,7 @@ def frames(seed: int = 1) -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(seed)
     table = pd.concat([effects(seed, 0.4), effects(seed, 0.0).assign(run_id="other")])
     runs = pd.DataFrame({"run_id": ["net", "other"], "label": ["Net", "Other net"]})
-    runs = runs.assign(study="small", kind="network", model="x")
+    runs = runs.assign(study="open", kind="network", model="x")
     ids = GENES["gene_id"]
     across = pd.DataFrame({"run_id": "net", "gene_id": ids, "pearson": rng.uniform(-0.5, 0.9, 12)})
     across = pd.concat([across.assign(population="centred"), across.assign(population="pooled")])
@@ -44,16 +36,9 @@ def frames(seed: int = 1) -> dict[str, pd.DataFrame]:
         "genes": GENES,
         "effects": table,
         "across": across,
-        "features": eqtl_agreement.features(lead, signals, "small"),
+        "features": eqtl_agreement.features(lead, signals, "open"),
         "summary": tables.stack("summary", parts, "test"),
     }
-
-
-def open_view(folder, found) -> figures.View:
-    (folder / "small.yaml").write_text(YAML)
-    for name, frame in found.items():
-        tables.write(tables.path_of(folder, "small", name), name, frame, {})
-    return figures.view(str(folder / "small.yaml"), [], folder, folder / "figures")
 
 
 @pytest.fixture(scope="module")
@@ -61,33 +46,23 @@ def view(tmp_path_factory):
     return open_view(tmp_path_factory.mktemp("eqtl"), frames())
 
 
-@pytest.fixture(scope="module")
-def shown(view):
-    return {name: getattr(figures, name)(view) for name in NAMES}
-
-
-def text_of(one: style.Shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", one.svg.read_text()))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_four_files_and_a_caption(shown, name):
-    for kind in ("svg", "png", "pdf", "csv"):
-        assert shown[name].svg.with_suffix(f".{kind}").stat().st_size > 100
-    assert "Genotypes: made up" in shown[name].caption
+    assert_four_files(shown(name))
+    assert "Genotypes: made up" in shown(name).caption
 
 
 def test_genes_and_their_signals_are_counted(view, shown):
     table = view["features"]
     found = (table.loc[table["feature"] == "lead_eqtl_q", "value"] <= 0.05).sum()
-    text = text_of(shown["eqtl_genes"])
+    text = text_of(shown("eqtl_genes"))
     assert f"{found} of 12 genes have an eQTL" in text and 0 < found < 12
     assert "8 % of genes have two or more" in text
-    assert "n = 12 genes" in shown["eqtl_genes"].caption
+    assert "n = 12 genes" in shown("eqtl_genes").caption
 
 
 def test_shares_of_signs_carry_their_number_of_variants(view, shown):
-    text, table = text_of(shown["eqtl_signs"]), eqtl.rows_of(view, "eqtl_sign")
+    text, table = text_of(shown("eqtl_signs")), eqtl.rows_of(view, "eqtl_sign")
     for row in table[table["group"] != "all"].itertuples():
         assert f"{100 * row.value:.0f} %, n = {row.n}" in text
     whole = table[table["group"] == "all"].set_index("method").loc["net"]
@@ -97,7 +72,7 @@ def test_shares_of_signs_carry_their_number_of_variants(view, shown):
 
 
 def test_overlap_title_holds_observed_and_chance(view, shown):
-    text, table = text_of(shown["eqtl_overlap"]), eqtl.rows_of(view, "eqtl_overlap")
+    text, table = text_of(shown("eqtl_overlap")), eqtl.rows_of(view, "eqtl_overlap")
     first = table[(table["method"] == "net") & (table["x"] == 1)].set_index("group")
     seen, chance = first.loc["observed", "value"], first.loc["chance", "value"]
     assert f"in {100 * seen:.0f} %; by chance in {100 * chance:.0f} %" in text
@@ -106,7 +81,7 @@ def test_overlap_title_holds_observed_and_chance(view, shown):
 def test_the_lead_alone_beside_the_whole(view, shown):
     table = eqtl.lead_and_full(view)
     assert len(table) == 12 and (table["run_id"] == "net").all()
-    text = text_of(shown["eqtl_lead_only"])
+    text = text_of(shown("eqtl_lead_only"))
     assert f"right sign of the lead in {(table['lead_only'] > 0).sum()} of 12" in text
     assert f"whole: {style.signed(table['pearson'].mean(), 2)}" in text
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats as reference
 
-from howfar import figures, overlap, tables
+from figure_views import open_view, text_of
+from howfar import figures, overlap
 from howfar.figures import locus
 
-YAML = """
-name: small
-title: A small locus
-reality: {genotypes: made up, expression: made up, weights: made up}
-published: {loader: none, needs: []}
-notebooks: []
-"""
 N = 200
 ALL = ["locus_plot", "locus_agreement", "locus_overlaps", "locus_overlap_curves"]
 
@@ -38,7 +30,7 @@ def frames(summary: bool, signal: float = 0.0) -> dict[str, pd.DataFrame]:
     other = rows.iloc[:4].assign(gene_id="h", run_id="one", effect=1.0)
     effects = pd.concat([*parts, other], ignore_index=True)
     runs = pd.DataFrame({"run_id": ["one", "two"], "label": ["Net 1", "Net 2"]})
-    runs = runs.assign(study="small", kind="network", model="x")
+    runs = runs.assign(study="open", kind="network", model="x")
     genes = pd.DataFrame({"gene_id": ["g", "h"], "name": ["GENE", None]})
     genes = genes.assign(chrom="1", tss=5_000_000, strand="+")
     found = {"runs": runs, "genes": genes, "effects": effects}
@@ -47,33 +39,17 @@ def frames(summary: bool, signal: float = 0.0) -> dict[str, pd.DataFrame]:
     return found
 
 
-def open_view(folder, found) -> figures.View:
-    (folder / "small.yaml").write_text(YAML)
-    for name, frame in found.items():
-        tables.write(tables.path_of(folder, "small", name), name, frame, {})
-    return figures.view(str(folder / "small.yaml"), [], folder, folder / "figures")
-
-
 @pytest.fixture(scope="module")
 def view(tmp_path_factory):
     return open_view(tmp_path_factory.mktemp("locus"), frames(summary=True))
 
 
-@pytest.fixture(scope="module")
-def shown(view):
-    return {name: getattr(figures, name)(view) for name in ALL}
-
-
-def text_of(one) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", one.svg.read_text()))
-
-
 def test_the_scan_is_held_to_its_own_bonferroni_limit(shown):
-    text = text_of(shown["locus_plot"])
+    text = text_of(shown("locus_plot"))
     assert f"1 of {N - 1} variants pass Bonferroni" in text
-    assert f"−log10 p = {-np.log10(0.05 / (N - 1)):.2f}" in shown["locus_plot"].caption
-    assert "1,900,000 bp before" in shown["locus_plot"].caption
-    assert "GENE" in shown["locus_plot"].caption
+    assert f"−log10 p = {-np.log10(0.05 / (N - 1)):.2f}" in shown("locus_plot").caption
+    assert "1,900,000 bp before" in shown("locus_plot").caption
+    assert "GENE" in shown("locus_plot").caption
 
 
 def test_the_gene_with_most_p_values_is_shown(view):
@@ -86,7 +62,7 @@ def test_rank_correlation_is_that_of_scipy(view, shown):
     for run in ("one", "two"):
         part = rows[rows["run_id"] == run].dropna(subset=["p"])
         rho = reference.spearmanr(part["size"], part["log10p"]).statistic
-        assert f"ρ = {figures.style.signed(rho)}" in text_of(shown["locus_agreement"])
+        assert f"ρ = {figures.style.signed(rho)}" in text_of(shown("locus_agreement"))
 
 
 def test_overlaps_are_those_of_sets(view, shown):
@@ -94,10 +70,10 @@ def test_overlaps_are_those_of_sets(view, shown):
     for run in ("one", "two"):
         part = rows[rows["run_id"] == run].set_index("variant")
         count = len(set(part["size"].nlargest(50).index) & set(part["p"].nsmallest(50).index))
-        table = pd.read_csv(shown["locus_overlaps"].svg.with_suffix(".csv")).set_index("label")
+        table = pd.read_csv(shown("locus_overlaps").svg.with_suffix(".csv")).set_index("label")
         label = {"one": "Net 1", "two": "Net 2"}[run]
         assert table.loc[f"{label}, model alone; eQTL scan", "value"] == count
-        assert f"{count} of the 50 largest" in text_of(shown["locus_plot"])
+        assert f"{count} of the 50 largest" in text_of(shown("locus_plot"))
 
 
 def test_curves_are_worked_out_where_the_study_brings_none(view, tmp_path):

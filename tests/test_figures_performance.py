@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
-import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from howfar import figures
+from figure_views import assert_four_files, text_of
+from howfar import figures, tables
 from howfar.figures import style
 from rastogi_files import made_view, other_view
 
@@ -20,33 +21,22 @@ NAMES = [
 ]
 
 
-def text_of(shown: style.Shown) -> str:
-    pieces = re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text())
-    return " | ".join(pieces).replace("&gt;", ">").replace("&lt;", "<")
-
-
 @pytest.fixture(scope="module")
 def view():
     return made_view()
 
 
-@pytest.fixture(scope="module")
-def shown(view):
-    return {name: getattr(figures, name)(view) for name in NAMES}
-
-
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "performance_versions"])
 def test_four_files_and_a_caption(shown, name):
-    for kind in ("svg", "png", "pdf", "csv"):
-        assert shown[name].svg.with_suffix(f".{kind}").stat().st_size > 100
-    assert "Genotypes: real" in shown[name].caption and "NA0" not in text_of(shown[name])
+    assert_four_files(shown(name))
+    assert "Genotypes: real" in shown(name).caption and "NA0" not in text_of(shown(name))
 
 
 def test_every_mean_of_the_summary_is_written(view, shown):
     table = view.tables["summary"]
     for what, name in (("performance", "method_performance"),
                        ("performance_abs", "method_performance_abs")):  # fmt: skip
-        text = text_of(shown[name])
+        text = text_of(shown(name))
         rows = table[(table["set"] == what) & table["method"].isin(["BLUP", "Pairwise regression"])]
         for mean in rows.groupby(["method", "group"])["value"].mean():
             assert style.signed(mean) in text
@@ -54,8 +44,8 @@ def test_every_mean_of_the_summary_is_written(view, shown):
 
 
 def test_variants_of_training_are_in_their_own_figure(view, shown):
-    drawn = pd.read_csv(shown["method_performance"].svg.with_suffix(".csv"))
-    rest = pd.read_csv(shown["performance_variants"].svg.with_suffix(".csv"))
+    drawn = pd.read_csv(shown("method_performance").svg.with_suffix(".csv"))
+    rest = pd.read_csv(shown("performance_variants").svg.with_suffix(".csv"))
     both = set(drawn["run_id"]) & set(rest["run_id"])
     assert both == {"enformer", "pairwise_regression"}
     runs = set(drawn["run_id"]) | set(rest["run_id"])
@@ -65,7 +55,7 @@ def test_variants_of_training_are_in_their_own_figure(view, shown):
 def test_methods_stand_in_one_order_everywhere(view, shown):
     order = list(view.labels)
     for name in ("method_performance", "performance_again", "training_size"):
-        runs = pd.unique(pd.read_csv(shown[name].svg.with_suffix(".csv"))["run_id"])
+        runs = pd.unique(pd.read_csv(shown(name).svg.with_suffix(".csv"))["run_id"])
         assert list(runs) == [run for run in order if run in set(runs)]
     assert len({*view.colours.values()}) == len(order)
 
@@ -73,7 +63,7 @@ def test_methods_stand_in_one_order_everywhere(view, shown):
 def test_per_gene_panels_carry_mean_and_interval_of_the_table(view, shown):
     table = view.tables["summary"]
     rows = table[table["set"] == "performance_again"]
-    text = text_of(shown["performance_again"])
+    text = text_of(shown("performance_again"))
     for row in rows.itertuples():
         assert f"{style.signed(row.value)} {style.interval(row.ci_low, row.ci_high, 2)}" in text
 
@@ -81,7 +71,7 @@ def test_per_gene_panels_carry_mean_and_interval_of_the_table(view, shown):
 def test_red_genes_are_counted_from_the_table(view, shown):
     across = view.tables["across"].assign(r=lambda t: t["pearson"].fillna(0))
     wide = across.pivot(index=["population", "gene_id"], columns="run_id", values="r")
-    text = text_of(shown["linear_against_network"])
+    text = text_of(shown("linear_against_network"))
     for _, part in wide.groupby("population"):
         wrong = ((part["elastic_net"] > 0.2) & (part["enformer"] < 0)).sum()
         above = (part["enformer"] > part["elastic_net"]).sum()
@@ -89,15 +79,13 @@ def test_red_genes_are_counted_from_the_table(view, shown):
 
 
 def test_versions_show_the_methods_that_differ(view, tmp_path):
-    frames = dict(view.tables.frames)
-    summary = frames["summary"].copy()
+    summary = view.tables["summary"].copy()
     chosen = (summary["set"] == "performance_2024") & (
         summary["method"] == "Single-sample regression"
     )
     summary.loc[chosen & (summary["replicate"] == 7), "value"] += 0.1
-    frames["summary"] = summary
-    changed = type(view)(view.study, type(view.tables)("rastogi2024", frames), view.results,
-                         tmp_path, view.runs, view.colours)  # fmt: skip
+    other = tables.Tables("rastogi2024", view.tables.frames | {"summary": summary})
+    changed = dataclasses.replace(view, tables=other, output=tmp_path)
     one = figures.performance_versions(changed)
     assert "Single-sample regression, n = 3 replicates" in text_of(one)
     data = pd.read_csv(one.svg.with_suffix(".csv"))

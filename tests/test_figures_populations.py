@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 
 import synthetic
-from howfar import evaluate, figures, tables
+from figure_views import open_view, text_of
+from howfar import evaluate, figures
 from howfar.figures import populations
 
-YAML = """
-name: {name}
-title: Two populations
-reality: {{genotypes: made up, expression: made up, weights: made up}}
-published: {{loader: none, needs: []}}
-notebooks: []
-"""
 GENES, PEOPLE, FLIPPED = 40, 120, 6
 
 
-def write(folder, name: str = "two") -> None:
+def two_populations(folder) -> figures.View:
     """In the first 6 genes r is positive within each population and negative over all people."""
     rng = np.random.default_rng(1)
     group = np.arange(PEOPLE) < PEOPLE // 2
@@ -41,23 +33,15 @@ def write(folder, name: str = "two") -> None:
     part[20:, ~group] = np.nan  # these genes have people of one population only
     two = evaluate.Predictions("blup", pd.DataFrame(part, ids, people), nothing)
     runs = pd.DataFrame({"run_id": ["net", "blup"], "label": ["Net", "BLUP"]})
-    runs = runs.assign(study=name, kind=["network", "linear"], model=["net", "BLUP"])
+    runs = runs.assign(study="two", kind=["network", "linear"], model=["net", "BLUP"])
     across = evaluate.across_table(panel, [one, two])
     found = {"runs": runs, "genes": genes, "across": across[across["n"] > 0]}
-    for table, frame in found.items():
-        tables.write(tables.path_of(folder, name, table), table, frame, {})
-    (folder / f"{name}.yaml").write_text(YAML.format(name=name))
+    return open_view(folder, found, "two")
 
 
 @pytest.fixture(scope="module")
 def view(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("populations")
-    write(folder)
-    return figures.view(str(folder / "two.yaml"), [], folder, folder / "figures")
-
-
-def text_of(one) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", one.svg.read_text()))
+    return two_populations(tmp_path_factory.mktemp("populations"))
 
 
 def test_the_genes_that_change_sign_are_those_made_so(view):
@@ -98,7 +82,6 @@ def test_figures_say_shares_and_numbers_of_genes(view):
 
 def test_without_centred_rows_there_is_a_box(tmp_path):
     synthetic.write(tmp_path, "open")
-    (tmp_path / "open.yaml").write_text(YAML.format(name="open"))
-    view = figures.view(str(tmp_path / "open.yaml"), [], tmp_path, tmp_path / "figures")
+    view = open_view(tmp_path)
     for draw in (figures.by_population, figures.centred_scatter, figures.flips):
         assert isinstance(draw(view), figures.Box)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 import pytest
 
-import driver_tables
 import synthetic
+from figure_views import open_view, text_of
 from howfar import figures, stacking, tables
 from howfar.figures import stacking as module
 
 METHODS = ["Ridge", "Random forest"]
-
-
-def text_of(shown) -> str:
-    return " | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text()))
 
 
 def summary(fall: float = 0.5) -> pd.DataFrame:
@@ -35,9 +29,7 @@ def summary(fall: float = 0.5) -> pd.DataFrame:
 
 def opened(folder, frame: pd.DataFrame):
     synthetic.write(folder, "open", numbers=False)
-    tables.write(tables.path_of(folder, "open", "summary"), "summary", frame, {})
-    driver_tables.study_file(folder, "open")
-    return figures.view(str(folder / "open.yaml"), [], folder, folder / "figures")
+    return open_view(folder, {"summary": frame})
 
 
 @pytest.fixture
