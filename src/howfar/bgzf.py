@@ -143,6 +143,10 @@ def indexed(path: Path) -> Path:
     return made
 
 
+def _start(head: bytes) -> str:
+    return f"a file that starts with {head.decode('latin-1')!r}" if head else "an empty file"
+
+
 def _check_kind(path: Path) -> None:
     if not path.is_file():
         raise HowfarError(
@@ -160,7 +164,7 @@ def _check_kind(path: Path) -> None:
     if plain_bcf or not head.startswith((b"##fileformat=VCF", b"BCF\2", b"\x1f\x8b")):
         raise HowfarError(
             str(path),
-            found="BCF that is not compressed" if plain_bcf else f"a file that starts {head!r}",
+            found="BCF that is not compressed" if plain_bcf else _start(head),
             expected="a VCF (its first line is ##fileformat=VCFv4.x) or a compressed BCF file",
             do="Run `bcftools view -Ob` on it."
             if plain_bcf
@@ -204,30 +208,9 @@ def _index(path: Path, work: Path) -> None:
             if error.errno is not None:  # a full disk and the like; a refusal has no number
                 raise
             refusal = error
-    found = "records that can't be indexed" if binary else _first_fault(work)
     raise HowfarError(
         str(path),
-        found=found or f"a file that can't be indexed ({refusal})",
+        found=f"records that can't be indexed ({refusal})",
         expected="records sorted by contig and position",
-        do="Run `bcftools sort` on it, or repair that line.",
+        do="Run `bcftools sort` on it.",
     ) from refusal
-
-
-def _first_fault(path: Path) -> str:
-    """The first line of a VCF that stands in the way of an index, in words; '' for none."""
-    seen: set[bytes] = set()
-    with gzip.open(path, "rb") as handle:
-        lines = enumerate(handle, 1)
-        places = ((n, *line.split(b"\t", 2)[:2]) for n, line in lines if not line.startswith(b"#"))
-        before: tuple = (0, None, b"0")
-        for n, *fields in places:
-            if len(fields) < 2 or not fields[1].isdigit():
-                return f"no whole number as POS in line {n}"
-            chrom, pos = fields
-            if chrom == before[1] and int(pos) < int(before[2]):
-                return f"position {int(pos)} after {int(before[2])} in line {n}"
-            if chrom != before[1] and chrom in seen:
-                return f"contig {chrom.decode()!r} a second time, apart, in line {n}"
-            seen.add(chrom)
-            before = (n, chrom, pos)
-    return ""

@@ -1,7 +1,7 @@
 """The lines of a VCF file, checked as text, since htslib lets pass what no record can be.
 
 A row with more calls than people, an empty cell or an empty ALT is read by htslib without a word,
-and a call that is none is named without its line.
+and a call that is none, or a record out of order, is refused without its line.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from .errors import HowfarError
 
+_REPAIR = "Repair the line; the program that wrote the file may have been stopped."
+_SORT = "Run `bcftools sort` on the file."
 _FIXED = 9  # columns before the calls
 _BASES = rb"[ACGTNRYSWKMBDHVUacgtnryswkmbdhvu]+"
 _ALT = rb"(?:" + _BASES + rb"|\*|<[^<>\s]+>|[^\t,]*[\[\]][^\t,]*|\.[A-Za-z]+|[A-Za-z]+\.)"
@@ -32,6 +34,7 @@ class LineCheck:
         """path: the file, for messages."""
         self._path, self._rest, self._number, self._width = path, b"", 0, 0
         self._plain = b""
+        self._chrom, self._pos, self._seen = b"", 0, set()
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes of the file."""
@@ -60,9 +63,22 @@ class LineCheck:
             raise self._wrong(f"{width} columns", f"{self._width}, as in the header")
         if b"\t\t" in line or line.endswith(b"\t"):
             raise self._wrong("an empty cell", "a value in each, or '.' where missing")
-        if not _START.match(line):
+        start = _START.match(line)
+        if not start:
             raise self._wrong(*_what(line))
+        self._order(start["chrom"], int(start["pos"]))
         self._calls(line)
+
+    def _order(self, chrom: bytes, pos: int) -> None:
+        if chrom != self._chrom and chrom in self._seen:
+            found = f"contig {chrom.decode(errors='replace')!r} a second time, apart"
+        elif chrom == self._chrom and pos < self._pos:
+            found = f"position {pos} after {self._pos}"
+        else:
+            self._seen.add(chrom)
+            self._chrom, self._pos = chrom, pos
+            return
+        raise self._wrong(found, "records sorted by contig and position", _SORT)
 
     def _calls(self, line: bytes) -> None:
         cells = line.split(b"\t", _FIXED)
@@ -75,11 +91,9 @@ class LineCheck:
         found = f"the call {bad!r} in column {_FIXED + number}"
         raise self._wrong(found, "allele numbers or '.', with '|' or '/' between, as in 0|1")
 
-    def _wrong(self, found: str, expected: str) -> HowfarError:
-        return HowfarError(
-            f"{self._path}, line {self._number}", found=found, expected=expected,
-            do="Repair the line; the program that wrote the file may have been stopped.",
-        )  # fmt: skip
+    def _wrong(self, found: str, expected: str, do: str = _REPAIR) -> HowfarError:
+        where = f"{self._path}, line {self._number}"
+        return HowfarError(where, found=found, expected=expected, do=do)
 
 
 def _what(line: bytes) -> tuple[str, str]:
