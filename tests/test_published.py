@@ -14,6 +14,7 @@ from geuvadis_files import make_geuvadis
 from howfar import published, tables
 from howfar.errors import HowfarError
 from howfar.study import load_study
+from published_studies import load
 from sasse_files import make_sasse
 
 MAKERS: dict[str, Callable] = {
@@ -22,10 +23,6 @@ MAKERS: dict[str, Callable] = {
     "geuvadis_public": make_geuvadis,
     "sasse2023": make_sasse,
 }
-
-
-def load(name: str, folder: Path) -> dict[str, pd.DataFrame]:
-    return published.load_published(load_study(name), folder, verify=False)
 
 
 @pytest.fixture(params=MAKERS)

@@ -10,34 +10,18 @@ import pytest
 from scipy import stats as reference
 
 from capstone_files import SNPS, make_capstone, names
-from howfar import published, sources, tables
+from howfar import tables
 from howfar.errors import HowfarError
 from howfar.pipeline import evaluate
 from howfar.published import capstone2025
 from howfar.study import load_study
+from published_studies import expected, fetch_mirrored, given, load, needs_mirror
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-needs_mirror = pytest.mark.skipif(
-    not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
-)
 MERGED = "capstone2025/apoe_eqtl_with_snp"  # the authors' own table of the combined score
 
 
-def expected() -> pd.DataFrame:
-    """Ids of the study, values and tolerances; empty without the list."""
-    file = SHARED / "expected_numbers.csv"
-    if not file.is_file():
-        return pd.DataFrame({"id": [], "value": [], "tolerance": []})
-    rows = pd.read_csv(file)
-    return rows.loc[rows["study"] == "capstone2025", ["id", "value", "tolerance"]]
-
-
-def load(folder: Path) -> dict[str, pd.DataFrame]:
-    return published.load_published(load_study("capstone2025"), folder, verify=False)
-
-
 def values(folder: Path) -> pd.Series:
-    return load(folder)["numbers"].set_index("id")["value"]
+    return load("capstone2025", folder)["numbers"].set_index("id")["value"]
 
 
 @pytest.fixture
@@ -51,7 +35,7 @@ def tsv(file: Path) -> pd.DataFrame:
 
 
 def test_effects_join_the_tables_by_snp_whatever_their_order(made):
-    found = load(made)["effects"].set_index(["run_id", "variant"])
+    found = load("capstone2025", made)["effects"].set_index(["run_id", "variant"])
     scan = tsv(made / capstone2025.EQTL)
     for run, name in capstone2025.RESULTS.items():
         scores = tsv(made / name)["Result"]
@@ -133,11 +117,11 @@ def test_a_changed_file_is_refused(made, name, change, found):
     (made / name).write_text(change(before))
     assert (made / name).read_text() != before
     with pytest.raises(HowfarError, match=found):
-        load(made)
+        load("capstone2025", made)
 
 
 def test_summary_holds_the_counts_at_fifty(made):
-    frames = load(made)
+    frames = load("capstone2025", made)
     rows = frames["summary"]
     at = rows[rows["x"] == 50].set_index(["set", "method", "group"])["value"]
     ours = frames["numbers"].set_index("id")["value"]
@@ -154,19 +138,13 @@ def test_summary_holds_the_counts_at_fifty(made):
 @pytest.fixture(scope="module")
 def real(tmp_path_factory) -> tuple[Path, tables.Tables]:
     results = tmp_path_factory.mktemp("results")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
-    assert sources.fetch(["capstone2025"], results / "sources", progress=False).ok
-    patch.undo()
+    fetch_mirrored(["capstone2025"], results)
     evaluate(load_study("capstone2025"), results)
     return results, tables.load("capstone2025", results)
 
 
 @needs_mirror
-@pytest.mark.parametrize(
-    ("key", "value", "tolerance"),
-    list(expected().dropna(subset=["value"]).itertuples(index=False, name=None)),
-)
+@pytest.mark.parametrize(("key", "value", "tolerance"), given("capstone2025"))
 def test_given_numbers_are_reproduced(real, key, value, tolerance):
     found = real[1]["numbers"].set_index("id")["value"]
     assert found[key] == pytest.approx(value, abs=tolerance + 1e-8)
@@ -174,7 +152,7 @@ def test_given_numbers_are_reproduced(real, key, value, tolerance):
 
 @needs_mirror
 def test_every_id_is_there(real):
-    assert set(expected()["id"]) <= set(real[1]["numbers"]["id"])
+    assert set(expected("capstone2025")["id"]) <= set(real[1]["numbers"]["id"])
 
 
 @needs_mirror

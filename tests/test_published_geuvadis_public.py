@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,19 +12,12 @@ from howfar import published, sources, tables
 from howfar.errors import HowfarError
 from howfar.published import geuvadis_public, huang2023
 from howfar.study import load_study
+from published_studies import SHARED, fetch_mirrored, load, needs_mirror
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-needs_mirror = pytest.mark.skipif(
-    not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
-)
 needs_numbers = pytest.mark.skipif(
     not (SHARED / "expected_numbers.csv").is_file(), reason="no ../shared/expected_numbers.csv"
 )
 STUDIES = ("capstone2025", "geuvadis_public")  # with private and with public individuals
-
-
-def load(name: str, folder: Path) -> dict[str, pd.DataFrame]:
-    return published.load_published(load_study(name), folder, verify=False)
 
 
 @pytest.fixture
@@ -189,11 +180,7 @@ def test_genes_and_features_keep_what_the_files_say(geuvadis):
 def real(tmp_path_factory):
     """Tables of a public and a private study from the mirrored files, written and read again."""
     results = tmp_path_factory.mktemp("results")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
-    words = [*STUDIES, geuvadis_public.CLASSES]
-    assert sources.fetch(words, results / "sources", progress=False).ok
-    patch.undo()
+    fetch_mirrored([*STUDIES, geuvadis_public.CLASSES], results)
     for name in STUDIES:
         published.write_tables(name, results)
     return results, {name: tables.load(name, results) for name in STUDIES}

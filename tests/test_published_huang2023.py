@@ -10,16 +10,13 @@ import pandas as pd
 import pytest
 
 from geuvadis_files import keys, make_geuvadis, read
-from howfar import published, sources, tables
+from howfar import tables
 from howfar.errors import HowfarError
 from howfar.pipeline import evaluate
 from howfar.published import huang2023
 from howfar.study import Evaluation, load_study
+from published_studies import fetch_mirrored, given, load, needs_mirror
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-needs_mirror = pytest.mark.skipif(
-    not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
-)
 MODELS = ("Enformer", "Basenji2", "ExPecto", "Xpresso")
 PAIRS = [f"H.ref.{a}.{b}" for a, b in itertools.combinations(MODELS, 2)]
 IDS = {
@@ -30,22 +27,8 @@ IDS = {
 }
 
 
-def expected() -> list[tuple[str, float, float]]:
-    """Given ids of the study, their values and tolerances; none without the list."""
-    file = SHARED / "expected_numbers.csv"
-    if not file.is_file():
-        return []
-    rows = pd.read_csv(file)
-    rows = rows[(rows["study"] == "huang2023") & rows["value"].notna()]
-    return list(rows[["id", "value", "tolerance"]].itertuples(index=False, name=None))
-
-
-def load(folder: Path) -> dict[str, pd.DataFrame]:
-    return published.load_published(load_study("huang2023"), folder, verify=False)
-
-
 def values(folder: Path) -> pd.Series:
-    return load(folder)["numbers"].set_index("id")["value"]
+    return load("huang2023", folder)["numbers"].set_index("id")["value"]
 
 
 # --- made-up files ---------------------------------------------------------------------------
@@ -65,7 +48,7 @@ def before(tmp_path_factory) -> pd.Series:
 
 
 def test_every_id_is_there_with_definition_source_n_and_interval(made):
-    rows = load(made)["numbers"].set_index("id")
+    rows = load("huang2023", made)["numbers"].set_index("id")
     assert set(rows.index) == IDS
     assert (rows["n"] > 0).all() and rows[["definition", "source"]].notna().all(axis=None)
     spread = rows[rows["definition"].str.contains("bootstrap")]
@@ -115,7 +98,7 @@ def test_a_changed_person_moves_the_numbers_over_people_alone(made, before):
 
 
 def test_a_constant_prediction_is_left_out_of_the_numbers_over_people(made):
-    rows = load(made)["numbers"].set_index("id")
+    rows = load("huang2023", made)["numbers"].set_index("id")
     assert rows.loc["H.1c.enformer500.mean", "n"] == 7  # 8 genes, one constant
 
 
@@ -124,7 +107,7 @@ def test_an_enformer_output_below_0_is_refused(made):
     frame.loc["sym2", "Enformer"] = -1.5
     frame.to_csv(made / huang2023.PREDICTIONS)
     with pytest.raises(HowfarError, match="below 0"):
-        load(made)
+        load("huang2023", made)
 
 
 @pytest.mark.parametrize("change", ["first line lost", "a line twice", "somebody else"])
@@ -138,7 +121,7 @@ def test_a_sample_list_that_lacks_people_is_refused_without_naming_one(made, cha
     }[change]
     file.write_text("\n".join(lines) + "\n")
     with pytest.raises(HowfarError, match=r"samples\.txt") as error:
-        load(made)
+        load("huang2023", made)
     assert "NA0" not in str(error.value) and "NA9" not in str(error.value)
 
 
@@ -159,17 +142,14 @@ def test_numbers_are_those_of_pandas(made):
 def real(tmp_path_factory) -> tuple[Path, pd.DataFrame]:
     """The results folder and the table `numbers`, as `howfar evaluate` writes it."""
     results = tmp_path_factory.mktemp("results")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
-    assert sources.fetch(["huang2023", "rastogi2024"], results / "sources", progress=False).ok
-    patch.undo()
+    fetch_mirrored(["huang2023", "rastogi2024"], results)
     study = load_study("huang2023").model_copy(update={"evaluation": Evaluation(bootstrap=100)})
     evaluate(study, results)
     return results, tables.load("huang2023", results)["numbers"].set_index("id")
 
 
 @needs_mirror
-@pytest.mark.parametrize(("key", "value", "tolerance"), expected())
+@pytest.mark.parametrize(("key", "value", "tolerance"), given("huang2023"))
 def test_given_numbers_are_reproduced(real, key, value, tolerance):
     assert real[1].loc[key, "value"] == pytest.approx(value, abs=tolerance + 1e-8)
 

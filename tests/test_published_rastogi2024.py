@@ -12,7 +12,7 @@ import pytest
 from scipy import stats as reference
 
 from geuvadis_files import joined, read
-from howfar import published, sources, tables
+from howfar import tables
 from howfar.errors import HowfarError
 from howfar.pipeline import evaluate
 from howfar.published import huang2023, rows
@@ -23,33 +23,11 @@ from howfar.published import rastogi2024_variants as variants
 from howfar.published.files import Files
 from howfar.published.rastogi2024_methods import BY_RUN, METHODS
 from howfar.study import Evaluation, load_study
+from published_studies import expected, fetch_mirrored, given, load, needs_mirror
 from rastogi_files import TESTED, make_rastogi, positions, variant
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-needs_mirror = pytest.mark.skipif(
-    not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
-)
 STUDY = "rastogi2024"
 WEIGHTED = {m.weights: m for m in METHODS if m.weights}
-
-
-def expected() -> pd.DataFrame:
-    """Rows of the list of numbers; none without it."""
-    file = SHARED / "expected_numbers.csv"
-    if not file.is_file():
-        return pd.DataFrame(columns=["id", "value", "tolerance"])
-    table = pd.read_csv(file)
-    return table[table["study"] == STUDY]
-
-
-def given() -> list[tuple[str, float, float]]:
-    table = expected()
-    table = table[table["value"].notna()]
-    return list(table[["id", "value", "tolerance"]].itertuples(index=False, name=None))
-
-
-def load(folder: Path) -> dict[str, pd.DataFrame]:
-    return published.load_published(load_study(STUDY), folder, verify=False)
 
 
 # --- made-up files ---------------------------------------------------------------------------
@@ -67,7 +45,7 @@ def few_draws():
 def first(tmp_path_factory) -> tuple[Path, dict[str, pd.DataFrame]]:
     folder = tmp_path_factory.mktemp("made")
     make_rastogi(folder, np.random.default_rng(3))
-    return folder, load(folder)
+    return folder, load(STUDY, folder)
 
 
 @pytest.fixture
@@ -149,7 +127,7 @@ def test_one_changed_cell_a_file_moves_its_own_numbers_and_no_others(first, made
     drivers.to_csv(made / variants.DRIVERS, index=False)
     draws = pd.read_csv(made / variants.DNASE)
     edit(made, variants.DNASE, int(np.flatnonzero(draws["model"] == "BLUP")[5]), "enrichment", 99)
-    before, after = value_of(first[1]), value_of(load(made))
+    before, after = value_of(first[1]), value_of(load(STUDY, made))
     changed = set(before.index[~np.isclose(before, after, rtol=1e-12, atol=1e-12)])
     assert changed == {
         *("R.Pairwise_Regression.random", "R.rare.af0.0.random", "R.6.blup40.pop"),
@@ -167,7 +145,7 @@ def test_a_heavier_causal_variant_moves_its_method_alone(first, made):
         return "\n".join(lines)
 
     rewrite(made, "WEIGHTS/sym2.bslmm.weights.txt", heavy)
-    before, after = value_of(first[1]), value_of(load(made))
+    before, after = value_of(first[1]), value_of(load(STUDY, made))
     changed = set(before.index[~np.isclose(before, after, rtol=1e-12, atol=1e-12)])
     assert changed == {"R.mage.top10.bslmm", "R.mpra.top10.bslmm", "R.mage.auroc.bslmm"}
     key = "R.mage.top10.bslmm"
@@ -270,7 +248,7 @@ def test_other_test_people_in_one_file_are_refused_without_naming_one(made):
     people.loc["sym6", row.first_valid_index()] = np.nan
     people.to_csv(made / individuals.PREDICTIONS["lasso"])
     with pytest.raises(HowfarError, match="other test people") as error:
-        load(made)
+        load(STUDY, made)
     assert "NA0" not in str(error.value)
 
 
@@ -281,7 +259,7 @@ def test_a_file_with_fewer_columns_is_refused(made, name):
     sep = "\t" if name == causal.MAGE else ","
     pd.read_csv(made / name, sep=sep).iloc[:, :2].to_csv(made / name, sep=sep, index=False)
     with pytest.raises(HowfarError, match=name.split("/")[-1].split(".")[0]):
-        load(made)
+        load(STUDY, made)
 
 
 def _genes(f: Files) -> pd.DataFrame:
@@ -335,25 +313,22 @@ def test_a_file_lost_cut_off_or_replaced_by_an_error_page_is_refused(made, name)
 def real(tmp_path_factory) -> tuple[Path, pd.Series]:
     """The folder of the fetched files and the numbers, as `howfar evaluate` writes them."""
     results = tmp_path_factory.mktemp("results")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
     study = load_study(STUDY)
-    assert sources.fetch(study.fetch_names, results / "sources", progress=False).ok
-    patch.undo()
+    folder = fetch_mirrored(study.fetch_names, results)
     evaluate(study.model_copy(update={"evaluation": Evaluation(bootstrap=100)}), results)
     numbers = tables.load(STUDY, results)["numbers"].set_index("id")["value"]
-    return results / "sources", numbers
+    return folder, numbers
 
 
 @needs_mirror
-@pytest.mark.parametrize(("key", "value", "tolerance"), given())
+@pytest.mark.parametrize(("key", "value", "tolerance"), given(STUDY))
 def test_given_numbers_are_reproduced(real, key, value, tolerance):
     assert real[1][key] == pytest.approx(value, abs=tolerance + 1e-8)
 
 
 @needs_mirror
 def test_every_listed_number_is_there(real):
-    assert set(expected()["id"]) <= set(real[1].index)
+    assert set(expected(STUDY)["id"]) <= set(real[1].index)
 
 
 @needs_mirror

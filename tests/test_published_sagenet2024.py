@@ -8,16 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from howfar import evaluate, published, sources, tables
+from howfar import evaluate, published, tables
 from howfar.errors import HowfarError
 from howfar.published import sagenet2024
 from howfar.study import load_study
+from published_studies import expected, fetch_mirrored, given, load, needs_mirror
 from sasse_files import write
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-needs_mirror = pytest.mark.skipif(
-    not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
-)
 ROSMAP = "ensgs,train_pearson,val_pearson,test_pearson\ng1,0.3,0.2,0.1\ng2,0.5,,\ng3,0.2,0.1,-0.2\n"
 
 
@@ -31,12 +28,8 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def load(folder: Path) -> dict[str, pd.DataFrame]:
-    return published.load_published(load_study("sagenet2024"), folder, verify=False)
-
-
 def test_tested_people_are_pooled_and_genes_without_r_have_no_row(folder):
-    frames = load(folder)
+    frames = load("sagenet2024", folder)
     rows = frames["across"].set_index(["run_id", "population", "gene_id"])["pearson"].sort_index()
     assert rows["predixcan", "pooled"].to_dict() == {"g1": 0.1, "g3": -0.2}
     assert rows["predixcan", "training"].to_dict() == {"g1": 0.3, "g2": 0.5, "g3": 0.2}
@@ -49,13 +42,13 @@ def test_tested_people_are_pooled_and_genes_without_r_have_no_row(folder):
 
 
 def test_the_number_is_the_mean_over_given_genes_and_follows_a_cell(folder):
-    before = load(folder)["numbers"].set_index("id").loc["G.rosmap.test"]
+    before = load("sagenet2024", folder)["numbers"].set_index("id").loc["G.rosmap.test"]
     assert (before["value"], before["n"]) == (pytest.approx(-0.05), 2)
     write(folder, sagenet2024.ROSMAP, ROSMAP.replace("0.2,0.1\n", "0.2,0.3\n"))
-    after = load(folder)["numbers"].set_index("id").loc["G.rosmap.test"]
+    after = load("sagenet2024", folder)["numbers"].set_index("id").loc["G.rosmap.test"]
     assert after["value"] == pytest.approx(0.05)
     write(folder, sagenet2024.ROSMAP, ROSMAP.replace("0.3,0.2", "0.9,0.8"))  # not the test people
-    same = load(folder)["numbers"].set_index("id").loc["G.rosmap.test"]
+    same = load("sagenet2024", folder)["numbers"].set_index("id").loc["G.rosmap.test"]
     assert same["value"] == before["value"]
 
 
@@ -75,11 +68,11 @@ def test_the_number_is_the_mean_over_given_genes_and_follows_a_cell(folder):
 def test_a_changed_file_is_refused(folder, name, change, found):
     write(folder, name, change((folder / name).read_text()))
     with pytest.raises(HowfarError, match=found):
-        load(folder)
+        load("sagenet2024", folder)
 
 
 def test_a_table_without_numbers_of_people_still_has_means(folder):
-    frames = load(folder)
+    frames = load("sagenet2024", folder)
     result = tables.Tables("s", {n: frames.get(n, tables.empty(n)) for n in tables.SCHEMAS})
     numbers = evaluate.numbers_table(result, draws=100).set_index("id")["value"]
     assert numbers["s.predixcan.across.pooled.mean_r"] == pytest.approx(-0.05)
@@ -88,19 +81,13 @@ def test_a_table_without_numbers_of_people_still_has_means(folder):
 
 
 @needs_mirror
-def test_the_given_number_is_reproduced(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
-    needs = load_study("sagenet2024").published.needs
-    assert sources.fetch(needs, tmp_path / "sources", progress=False).ok
-    frames = published.load_published(load_study("sagenet2024"), tmp_path / "sources")
+def test_the_given_number_is_reproduced(tmp_path):
+    folder = fetch_mirrored(load_study("sagenet2024").published.needs, tmp_path)
+    frames = published.load_published(load_study("sagenet2024"), folder)
     ours = frames["numbers"].set_index("id")["value"]
-    file = SHARED / "expected_numbers.csv"
-    if not file.is_file():
-        pytest.skip("no ../shared/expected_numbers.csv")
-    listed = pd.read_csv(file).query("study == 'sagenet2024'").set_index("id")
-    assert set(listed.index) <= set(ours.index)
-    for key, row in listed.dropna(subset=["value"]).iterrows():
-        assert ours[key] == pytest.approx(row["value"], abs=row["tolerance"] + 1e-8)
-    raw = pd.read_csv(tmp_path / "sources" / sagenet2024.ROSMAP)["test_pearson"]
+    assert set(expected("sagenet2024")["id"]) <= set(ours.index)
+    for key, value, tolerance in given("sagenet2024"):
+        assert ours[key] == pytest.approx(value, abs=tolerance + 1e-8)
+    raw = pd.read_csv(folder / sagenet2024.ROSMAP)["test_pearson"]
     assert ours["G.rosmap.test"] == pytest.approx(np.nanmean(raw))
     assert frames["genes"].notna().all(axis=None)

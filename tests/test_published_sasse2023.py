@@ -11,17 +11,14 @@ import pytest
 from scipy import stats as reference
 from statsmodels.stats.multitest import multipletests
 
-from howfar import comparisons, published, sources
+from howfar import comparisons, published
 from howfar.errors import HowfarError
 from howfar.published import sasse2023
 from howfar.published import sasse2023_attribution as attribution
 from howfar.study import load_study
+from published_studies import expected, fetch_mirrored, given, load, needs_mirror
 from sasse_files import GENES, make_sasse
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-needs_mirror = pytest.mark.skipif(
-    not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
-)
 RAW = "sasse2023/Prediction_correlationsCageAdultBrain_Allstats.txt"
 PREDIXCAN = "sasse2023/PrediXcanCorrelationWithExpressionENSG.tsv"
 SET02 = (
@@ -29,20 +26,6 @@ SET02 = (
     "CorrelationtoObsRandomNull_tstats_set0.2.list"
 )
 TSS = "sasse2023/tss_attribution_stats.txt"
-
-
-def load(name: str, folder: Path) -> dict[str, pd.DataFrame]:
-    return published.load_published(load_study(name), folder, verify=False)
-
-
-def expected() -> list[tuple[str, float, float]]:
-    """Given ids of the study, their values and tolerances; none without the list."""
-    file = SHARED / "expected_numbers.csv"
-    if not file.is_file():
-        return []
-    rows = pd.read_csv(file)
-    rows = rows[(rows["study"] == "sasse2023") & rows["value"].notna()]
-    return list(rows[["id", "value", "tolerance"]].itertuples(index=False, name=None))
 
 
 # --- Sasse -----------------------------------------------------------------------------------
@@ -154,11 +137,8 @@ def test_profiles_at_the_driver_are_the_relative_size(tmp_path):
 def mirrored(tmp_path_factory) -> Path:
     """The mirrored files, those of the second ways among them; not to be changed."""
     results = tmp_path_factory.mktemp("results")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
     words = ["sasse2023", RAW, PREDIXCAN, SET02, TSS]
-    assert sources.fetch(words, results / "sources", progress=False).ok
-    patch.undo()
+    fetch_mirrored(words, results)
     return results
 
 
@@ -177,7 +157,7 @@ def read(mirrored: Path, name: str, **kw) -> pd.DataFrame:
 
 
 @needs_mirror
-@pytest.mark.parametrize(("key", "value", "tolerance"), expected())
+@pytest.mark.parametrize(("key", "value", "tolerance"), given("sasse2023"))
 def test_given_numbers_are_reproduced(ours, key, value, tolerance):
     assert ours[key] == pytest.approx(value, abs=tolerance + 1e-8)
 
@@ -185,10 +165,7 @@ def test_given_numbers_are_reproduced(ours, key, value, tolerance):
 @needs_mirror
 def test_every_id_is_there_with_definition_source_and_n(frames):
     rows = frames["numbers"].set_index("id")
-    file = SHARED / "expected_numbers.csv"
-    if file.is_file():
-        listed = pd.read_csv(file).query("study == 'sasse2023'")["id"]
-        assert set(listed) <= set(rows.index)
+    assert set(expected("sasse2023")["id"]) <= set(rows.index)
     assert rows[["value", "n", "definition", "source"]].notna().all(axis=None)
     inside = rows.dropna(subset=["ci_low"])
     assert (inside["ci_low"] <= inside["value"] + 1e-12).all() and len(inside) > 20
