@@ -257,11 +257,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(HowfarError, match="no genotypes"):
         VariantFile(sites)
     twice = write_vcf(tmp_path / "twice.vcf", [], ("a", "a"), CONTIG, 40)
-    with pytest.raises(HowfarError, match=r"htslib can't open.*sample names that differ"):
+    with pytest.raises(HowfarError, match=r"line 5: found one name in the columns 10 and 11"):
         VariantFile(twice)
     rubbish = tmp_path / "page.vcf.gz"
     rubbish.write_bytes(b"<html>not found</html>")
-    with pytest.raises(HowfarError, match="starts b'<html>"):
+    with pytest.raises(HowfarError, match="starts with '<html>"):
         VariantFile(rubbish)
 
 

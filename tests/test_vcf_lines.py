@@ -57,3 +57,23 @@ def test_only_calls_are_looked_at_as_calls():
 def test_a_row_that_is_no_record_is_named(old, new, message, size):
     with pytest.raises(HowfarError, match=message):
         check(HEAD + ROW + ROW.replace(old, new), size)
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    (b"\tP\n", b"\tP\tQ\tP\n", "line 2: found one name in the columns 10 and 12; expected sample"),
+    (b"\tREF\tALT", b"\tREF\tAL", "line 2: found the columns #CHROM POS ID REF AL QUAL"),
+    (b"\tFORMAT\tP", b"\tP", "line 2: found the columns .* INFO P; expected #CHROM POS ID REF ALT"),
+    (b"\tFILTER\tINFO\tFORMAT\tP", b"", "line 2: found the columns #CHROM POS ID REF ALT QUAL;"),
+])  # fmt: skip
+def test_a_header_that_names_other_columns_is_refused(old, new, message):
+    with pytest.raises(HowfarError, match=message):
+        check(HEAD.replace(old, new), 1_000)
+
+
+def test_a_record_without_header_is_refused():
+    with pytest.raises(HowfarError, match="line 2: found a record; expected the line #CHROM"):
+        check(HEAD.splitlines(keepends=True)[0] + ROW, 1_000)
+
+
+def test_a_file_without_calls_has_a_header_of_eight_columns():
+    check(HEAD.replace(b"\tFORMAT\tP", b""), 1_000)

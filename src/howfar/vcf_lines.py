@@ -13,7 +13,9 @@ from .errors import HowfarError
 
 _REPAIR = "Repair the line; the program that wrote the file may have been stopped."
 _SORT = "Run `bcftools sort` on the file."
-_FIXED = 9  # columns before the calls
+_HEADER = "Write the header anew with `bcftools reheader`."
+_NAMES = b"#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
+_FIXED = len(_NAMES)
 _BASES = rb"[ACGTNRYSWKMBDHVUacgtnryswkmbdhvu]+"
 _ALT = rb"(?:" + _BASES + rb"|\*|<[^<>\s]+>|[^\t,]*[\[\]][^\t,]*|\.[A-Za-z]+|[A-Za-z]+\.)"
 _START = re.compile(
@@ -55,9 +57,10 @@ class LineCheck:
             if self._width:
                 raise self._wrong("a header line below the header", "a record")
             if line.startswith(b"#CHROM"):
-                self._width = line.count(b"\t") + 1
-                self._plain = b"\t0|0" * (self._width - _FIXED)
+                self._columns(line.split(b"\t"))
             return
+        if not self._width:
+            raise self._wrong("a record", "the line #CHROM of the header before it", _HEADER)
         width = line.count(b"\t") + 1
         if width != self._width:
             raise self._wrong(f"{width} columns", f"{self._width}, as in the header")
@@ -68,6 +71,19 @@ class LineCheck:
             raise self._wrong(*_what(line))
         self._order(start["chrom"], int(start["pos"]))
         self._calls(line)
+
+    def _columns(self, names: list[bytes]) -> None:
+        fixed = min(len(names), _FIXED)
+        if fixed < _FIXED - 1 or names[:fixed] != _NAMES[:fixed]:
+            shown = " ".join(name[:20].decode(errors="replace") for name in names[:fixed])
+            raise self._wrong(f"the columns {shown}", b" ".join(_NAMES).decode(), _HEADER)
+        column = {name: at for at, name in enumerate(names, start=1)}
+        twice = next((at for at, name in enumerate(names, start=1) if column[name] != at), None)
+        if twice:
+            found = f"one name in the columns {twice} and {column[names[twice - 1]]}"
+            raise self._wrong(found, "sample names that differ", _HEADER)
+        self._width = len(names)
+        self._plain = b"\t0|0" * (self._width - _FIXED)
 
     def _order(self, chrom: bytes, pos: int) -> None:
         if chrom != self._chrom and chrom in self._seen:
