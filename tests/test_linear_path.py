@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import ElasticNetCV, enet_path
 
 from howfar.errors import HowfarError
-from howfar.linear import path
+from howfar.linear import _descent, path
 from howfar.linear.folds import fold_of
 
 
@@ -121,6 +121,41 @@ def test_lasso_gives_equal_variants_weight_once(data):
     x, y = data
     coefs = path.solve(np.c_[x, x], y, 1.0, path.alpha_grid(x, y, 1.0, 15, 1e-2)).coefs
     assert coefs[:, :60].any() and not coefs[:, 60:].any()
+
+
+def test_lasso_of_variants_that_add_up_to_others_is_scikit_learns():
+    """More variants than people, many a sum of others: the support is exchanged on the way."""
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 3, (30, 12)).astype(float)
+    x = np.c_[x, x[:, :11] + x[:, 1:], x[:, :10] - x[:, 2:], rng.integers(0, 3, (30, 25))]
+    y = expressed(rng, x)
+    alphas = path.alpha_grid(x, y, 1.0, 60)
+    mine = path.solve(x, y, 1.0, alphas)
+    centred, level = x - x.mean(axis=0), y - y.mean()
+    theirs = enet_path(
+        np.asfortranarray(centred), level, l1_ratio=1.0, alphas=alphas, tol=1e-12, max_iter=10**6
+    )[1].T
+    assert mine.gaps.max() < 1e-12
+    np.testing.assert_allclose(mine.predict(x), theirs @ centred.T + y.mean(), atol=1e-5 * y.std())
+    penalised, least = (np.abs(coefs).sum(axis=1) for coefs in (mine.coefs, theirs))
+    np.testing.assert_allclose(penalised, least, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 2.0])
+def test_sweeps_end_where_the_support_does(data, ridge):
+    """The three ways to a minimum: one variable at a time, guessed signs, sweeps alone."""
+    x = data[0][:, :20] + np.random.default_rng(3).normal(scale=0.1, size=(80, 20))  # no equal ones
+    x, y, found = x - x.mean(axis=0), data[1] - data[1].mean(), []
+    for way in ("_one_by_one", "_primal_dual", "_sweep"):
+        work = _descent._room(20, len(y))
+        for row, z in enumerate(np.ascontiguousarray(x.T)):
+            _descent._enter(work, row, row, z, z @ y, z @ y, 1.0)
+        for _ in range(5_000 if way == "_sweep" else 1):
+            getattr(_descent, way)(work, 20, 8.0, ridge)
+        found.append(work.w)
+    assert 2 < np.count_nonzero(found[0]) < 20
+    np.testing.assert_allclose(found[0], found[2], atol=1e-7)
+    np.testing.assert_allclose(found[1], found[2], atol=1e-7)
 
 
 def test_the_first_penalty_selects_nothing(data):
