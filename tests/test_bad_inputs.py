@@ -105,7 +105,7 @@ def test_real_genes_of_the_whole_chromosome(region):
     text = region["--genes"].read_text()
     region["--genes"].write_text(text.replace(",93906,", ",1093906,"))
     parts = judge(sequences(region))
-    assert "1093906" in parts["found"] and "genome build" in parts["do"]
+    assert "1,093,906" in parts["found"] and "genome build" in parts["do"]
 
 
 def test_a_real_person_that_is_not_in_the_file(region):

@@ -85,7 +85,7 @@ def test_sequences_as_fasta_are_those_of_the_checksums(shared, region, tmp_path)
 
 def test_sequences_wants_one_output(region):
     done = howfar("sequences", *region, "--context", 501)
-    assert done.returncode == 2 and "neither --out nor --checksums" in done.stderr
+    assert done.returncode == 2 and "--out, --checksums: found neither" in done.stderr
 
 
 def test_models_are_listed_without_torch(results_folder):

@@ -15,7 +15,7 @@ def test_people_are_those_of_every_input_and_the_rest_is_counted(study, tmp_path
     frame.drop(columns=["P2", "P4"]).to_csv(tmp_path / "fewer.csv")
     cohort = OpenCohort(changed(study, expression=tmp_path / "fewer.csv"))
     assert cohort.samples == ["P1", "P3"]
-    assert cohort.warnings["people without_expression"] == 2
+    assert cohort.warnings["people without expression"] == 2
 
 
 def test_a_list_that_lost_its_first_person_to_a_header_is_an_error(study, tmp_path):

@@ -28,9 +28,9 @@ def test_evaluation_writes_tables_with_provenance(study, model, results_folder):
 
 
 def test_a_run_or_model_that_the_study_lacks_is_an_error(study):
-    with pytest.raises(HowfarError, match="the runs \\['g'\\]"):
+    with pytest.raises(HowfarError, match="key runs: found no run 'h' among g"):
         pipeline.chosen_runs(study, "h", None)
-    with pytest.raises(HowfarError, match="none for model 'enformer'"):
+    with pytest.raises(HowfarError, match="expected a run of model enformer"):
         pipeline.chosen_runs(study, None, "enformer")
 
 

@@ -42,9 +42,9 @@ def test_one_gene_or_contig_alone_gives_the_same_values(study, model, results_fo
     _, whole, _ = run(study, results_folder)
     _, alone, _ = run(study, tmp_path / "alone", gene="g2")
     assert list(alone.index) == ["g2"] and alone.loc["g2"].equals(whole.loc["g2"])
-    with pytest.raises(HowfarError, match="no gene for gene='g9'"):
+    with pytest.raises(HowfarError, match="no gene 'g9' among 2"):
         run(study, results_folder, gene="g9")
-    with pytest.raises(HowfarError, match="chrom='7'"):
+    with pytest.raises(HowfarError, match="no gene on contig '7' among 2"):
         run(study, results_folder, chrom="7")
 
 

@@ -72,7 +72,7 @@ def test_iupac_codes_are_n_and_counted(tmp_path):
 
 
 def test_other_bytes_are_an_error(tmp_path):
-    with pytest.raises(HowfarError, match=r"contig 1, position 3 .*found the byte b'\*'"):
+    with pytest.raises(HowfarError, match=r"contig 1, position 3 .*found the letter '\*'"):
         fetch(write(tmp_path, ">1\nAC*T\n"), "1", 0, 4)
 
 

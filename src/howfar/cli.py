@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .errors import HowfarError, of_file_system
+from .errors import HowfarError, about, of_file_system
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -163,8 +163,8 @@ def sequences(
     """
     if (out is None) == (checksums is None):
         raise HowfarError(
-            "howfar sequences",
-            found="--out and --checksums both given" if out else "neither --out nor --checksums",
+            "--out, --checksums",
+            found="both" if out else "neither",
             expected="one of the two",
             do="Give --out FILE.fa.gz for sequences, or --checksums FILE.csv.",
         )
@@ -174,7 +174,7 @@ def sequences(
     from .reference import Reference
     from .variant_sources import open_variants
 
-    with Reference(reference) as fasta, open_variants(variants) as file:
+    with Reference(reference) as fasta, open_variants(variants) as file, about(genes):
         request = writing.Request(
             fasta,
             file,
@@ -224,7 +224,7 @@ def _shard(text: str) -> tuple[int, int]:
     if part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
         return int(part), int(parts)
     raise HowfarError(
-        "howfar predict, --shard",
+        "--shard",
         found=f"{text!r}",
         expected="I/N with I from 1 to N, such as 2/4",
         do="Correct --shard.",
@@ -449,7 +449,7 @@ def bench_inference(
     """A cohort's haplotypes per second: the studies' way, plain batches, the shared engine."""
     if model != "enformer":
         raise HowfarError(
-            "howfar bench inference, --model",
+            "--model",
             found=f"{model!r}",
             expected="enformer",
             do="The other models share their work in the same way; leave --model out.",
@@ -720,7 +720,7 @@ def _checked(kind, values: dict):
         first = error.errors()[0]
         name = str(first["loc"][0]).replace("_", "-")
         raise HowfarError(
-            f"howfar eqtl, --{name}",
+            f"--{name}",
             found=f"{first.get('input')!r}",
             expected=first["msg"],
             do="Correct the option.",
@@ -758,7 +758,7 @@ def _track_scores(
 ) -> None:
     if csv is None or not gene:
         raise HowfarError(
-            "howfar effects, --tracks",
+            "--tracks",
             found="no --csv" if gene else "no --gene",
             expected="one gene, and a file for the scores",
             do="Give --gene GENE and --csv FILE.",

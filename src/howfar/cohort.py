@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .errors import HowfarError
+from .errors import HowfarError, about
 from .expression import Expression, common_samples, read_expression, read_samples
 from .genes import read_genes
 from .haplotypes import Windows, build_windows
@@ -119,17 +119,24 @@ class OpenCohort:
         everybody = self.variants.samples
         measured = everybody if self.expression is None else list(self.expression.values.columns)
         listed = None if self._sample_table is None else list(self._sample_table.index)
-        kept, report = common_samples(everybody, measured, listed)
+        with about(self._files_of_people()):
+            kept, report = common_samples(everybody, measured, listed)
         if report["only_first_missing"]:
             raise HowfarError(
-                f"samples of study {self.study.name}",
+                self._files_of_people(),
                 found="one person too few: the first of a list is the only one missing elsewhere",
-                expected="the same people in genotypes, expression and sample table",
+                expected="the same people in all of these files",
                 do="Look for a file without its header, whose first person was taken for one.",
             )
         left_out = ("without_expression", "without_genotypes", "wanted_but_absent")
-        self.warnings.update({f"people {k}": report.get(k, 0) for k in left_out})
+        self.warnings.update({f"people {k.replace('_', ' ')}": report.get(k, 0) for k in left_out})
         return kept
+
+    def _files_of_people(self) -> str:
+        """The files whose people are compared, for messages."""
+        roles = ("variants", "expression", "samples", "sample_map")
+        given = [getattr(self.settings, role) for role in roles]
+        return " against ".join(str(resolve(path)) for path in given if path is not None)
 
     def genes_to_run(self, gene: str | None = None, chrom: str | None = None) -> list[Gene]:
         """All genes, or the one named (id or name), or those of one contig."""
@@ -139,9 +146,11 @@ class OpenCohort:
             if (gene is None or gene in (g.gene_id, g.name)) and (chrom is None or g.chrom == chrom)
         ]
         if not chosen:
+            named = "" if gene is None else f" {gene!r}"
+            there = "" if chrom is None else f" on contig {chrom!r}"
             raise HowfarError(
                 str(resolve(self.settings.genes)),
-                found=f"no gene for gene={gene!r}, chrom={chrom!r} among {len(self.genes)}",
+                found=f"no gene{named}{there} among {len(self.genes)}",
                 expected="a gene id, gene name or contig of the gene table",
                 do="Correct --gene or --chrom.",
             )
@@ -163,17 +172,18 @@ class OpenCohort:
 
     def windows(self, gene: Gene, length: int, tss_offset: int, alleles: str | None) -> Windows:
         """Both haplotypes of everyone around a gene's TSS (see `build_windows`)."""
-        built = build_windows(
-            self.reference,
-            self.variants,
-            gene,
-            length,
-            tss_offset=tss_offset,
-            samples=self.samples,
-            alleles=alleles or self.settings.alleles,
-            unphased=self.unphased,
-            max_ref_mismatch=self.settings.max_ref_mismatch,
-        )
+        with about(resolve(self.settings.genes)):
+            built = build_windows(
+                self.reference,
+                self.variants,
+                gene,
+                length,
+                tss_offset=tss_offset,
+                samples=self.samples,
+                alleles=alleles or self.settings.alleles,
+                unphased=self.unphased,
+                max_ref_mismatch=self.settings.max_ref_mismatch,
+            )
         self.warnings.update(built.counts)
         mixed = int(self.unphased == "dosage" and built.counts["unphased calls"] > 0)
         self.warnings["genes with unphased dosage, not the mean of two haplotypes"] += mixed

@@ -116,7 +116,7 @@ def extract(archive: str | Path, member: str, target: str | Path, called: str = 
                     return
         found = "no such file in the archive"
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError) as error:
-        found = f"an archive that can't be read ({type(error).__name__}: {error})"
+        found = f"an archive that can't be read ({error})"
     raise HowfarError(
         called or str(archive),
         found=found,

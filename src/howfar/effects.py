@@ -154,7 +154,7 @@ def track_scores(
     tracks = _matching(model, wanted)
     if score not in SCORES:
         raise HowfarError(
-            "howfar effects, --score",
+            "--score",
             found=f"{score!r}",
             expected=" or ".join(SCORES),
             do="Correct --score.",
@@ -180,8 +180,8 @@ def _matching(model: SequenceModel, wanted: str) -> list[int]:
         chosen, found = np.zeros(1, bool), f"no regular expression ({error})"
     if not chosen.any():
         raise HowfarError(
-            f"model {model.name}, tracks {wanted!r}",
-            found=found,
+            f"--tracks {wanted!r}",
+            found=f"model {model.name}: {found}",
             expected="'all', or a regular expression found in descriptions of tracks",
             do="Correct --tracks.",
         )

@@ -20,7 +20,6 @@ rate: gene_id, rank, the variant's columns with the other signals as covariates,
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -40,6 +39,7 @@ from .evaluate import Panel
 from .people import read_covariates
 from .progress import track
 from .study import Eqtl, Study, resolve
+from .whole_files import whole
 
 STATUSES = ("mapped", "no_variants", "constant_expression", "too_few_people")
 NAMES = ("nominal", "lead", "conditional")
@@ -384,14 +384,11 @@ def _arrow(frame: pd.DataFrame, kinds: dict[str, type]) -> arrow.Table:
 
 def _write(path: Path, frames: Iterable[pd.DataFrame], kinds: dict[str, type], block: dict) -> None:
     """One Parquet file from `frames`, whole or not at all, `block` in its metadata."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     schema = _arrow(pd.DataFrame(), kinds).schema
     schema = schema.with_metadata({b"howfar": json.dumps(block, sort_keys=True).encode()})
-    with parquet.ParquetWriter(part, schema, compression="zstd") as writer:
+    with whole(path) as part, parquet.ParquetWriter(part, schema, compression="zstd") as writer:
         for frame in frames:
             writer.write_table(_arrow(frame, kinds).cast(schema))
-    os.replace(part, path)
 
 
 class Parts:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class HowfarError(Exception):
@@ -14,19 +19,68 @@ class HowfarError(Exception):
 
     def __init__(self, where: str, *, found: str, expected: str, do: str) -> None:
         self.where, self.found, self.expected, self.do = str(where), found, expected, do
-        super().__init__(f"{where}: found {found}; expected {expected}. {do}")
+        super().__init__(self.where)
+
+    def __str__(self) -> str:
+        return f"{self.where}: found {self.found}; expected {self.expected}. {self.do}"
+
+    def __reduce__(self) -> tuple:  # an error of another process comes back whole
+        return _made, (self.where, self.found, self.expected, self.do)
+
+
+def _made(where: str, found: str, expected: str, do: str) -> HowfarError:
+    return HowfarError(where, found=found, expected=expected, do=do)
+
+
+@contextmanager
+def about(place: str | Path) -> Iterator[None]:
+    """Puts `place` before the `where` of a HowfarError from inside that names no file.
+
+    place: a file, or a file and a place in it ("study.yaml, run enformer"). An option of the
+    command line is a place of its own and stays as it is.
+    """
+    try:
+        yield
+    except HowfarError as error:
+        if not _is_complete(error.where):
+            error.where = f"{place}, {error.where}"
+        raise
+
+
+def _is_complete(where: str) -> bool:
+    """Whether `where` begins with an option, a file that is there, or a path with a folder."""
+    first = where.split(", ")[0].split(" against ")[0]
+    return first.startswith("--") or "/" in first.split(" ")[0] or Path(first).exists()
+
+
+def refused_option(error: TypeError) -> str:
+    """What Python says of an argument that a function doesn't take, in words."""
+    name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    return f"the option {name[1]!r}" if name else str(error)
 
 
 _ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def no_room(error: OSError) -> bool:
+    """Whether the disk, or the room that a user may take on it, is full."""
+    return error.errno in _ROOM
+
+
+def _in_words(error: OSError) -> str:
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return "a file where a folder should be"
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return text[:1].lower() + text[1:]
+
+
 def of_file_system(error: OSError) -> HowfarError:
     """What the file system refused, in the four parts of a message."""
     where = error.filename or error.filename2 or "a file of the results folder"
-    full = error.errno in _ROOM
+    full = no_room(error)
     return HowfarError(
         str(where),
-        found=f"{error.strerror or error} ({type(error).__name__})",
+        found=_in_words(error),
         expected="room on the disk" if full else "a file or folder that can be read and written",
         do="Make room, or name another results folder; finished parts are kept."
         if full

@@ -59,7 +59,7 @@ class Panel:
         )
         if len(lacking) or repeats:
             raise HowfarError(
-                "expression of the study",
+                "expression of the gene table's genes",
                 found=f"{len(lacking)} genes that the gene table lacks, {repeats} repeated rows "
                 "or columns",
                 expected="each gene and sample once, all genes in the gene table",
@@ -76,7 +76,7 @@ class Panel:
         repeats = len(self.populations) - len(listed)
         if groups.isna().any() or clash or repeats:
             raise HowfarError(
-                "populations of the study",
+                "populations",
                 found=f"{int(groups.isna().sum())} people of {len(groups)} without population, "
                 f"{repeats} listed twice"
                 + (f", and a population named {clash[0]!r}" if clash else ""),

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from . import agreement, effects, eqtl_agreement, eqtl_map, evaluate, predict, stacking, tables
-from .cohort import OpenCohort, unphased_rule
-from .errors import HowfarError
+from .cohort import OpenCohort, input_files, unphased_rule
+from .errors import HowfarError, about
 from .evaluate import Panel, Predictions
 from .intervals import Gene, Variant
 from .linear import baseline, transfer
@@ -146,7 +146,7 @@ def make_panel(cohort: OpenCohort) -> Panel:
     """Expression, genes, populations and dosages of the people and genes in all inputs."""
     if cohort.expression is None:
         raise HowfarError(
-            f"study {cohort.study.name}, key cohort.expression",
+            f"{cohort.study.place}, key cohort.expression",
             found="nothing",
             expected="an expression file, to evaluate predictions against",
             do="Name one in the study file; `howfar predict` works without.",
@@ -158,8 +158,9 @@ def make_panel(cohort: OpenCohort) -> Panel:
         genes
     )
     if not genes:
+        files = input_files(cohort.study)
         raise HowfarError(
-            f"study {cohort.study.name}",
+            f"{files['genes']} against {files['expression']}",
             found=f"no gene id in common between {len(cohort.genes)} genes and {len(values)} rows "
             "of expression",
             expected="the same gene ids in both files",
@@ -169,22 +170,24 @@ def make_panel(cohort: OpenCohort) -> Panel:
     columns = ("gene_id", "name", "chrom", "tss", "strand")
     table = pd.DataFrame([{c: getattr(g, c) for c in columns} for g in genes])
     populations = cohort.populations
-    return Panel(
-        expression=values.loc[[g.gene_id for g in genes], cohort.samples],
-        genes=table,
-        populations=populations if populations is None else populations.loc[cohort.samples],
-        dosages=_dosage_reader(cohort, {g.gene_id: g for g in genes}),
-        units=cohort.settings.expression_units,
-        log_scale=cohort.settings.log_base is not None,
-        log_base=cohort.settings.log_base or math.e,
-    )
+    with about(input_files(cohort.study).get("samples", cohort.study.place)):
+        return Panel(
+            expression=values.loc[[g.gene_id for g in genes], cohort.samples],
+            genes=table,
+            populations=populations if populations is None else populations.loc[cohort.samples],
+            dosages=_dosage_reader(cohort, {g.gene_id: g for g in genes}),
+            units=cohort.settings.expression_units,
+            log_scale=cohort.settings.log_base is not None,
+            log_base=cohort.settings.log_base or math.e,
+        )
 
 
 def _check_values(cohort: OpenCohort, values: pd.DataFrame) -> None:
     """Too few people stop the evaluation; genes without variation are counted."""
     if values.shape[1] < _FEWEST:
+        files = input_files(cohort.study)
         raise HowfarError(
-            f"study {cohort.study.name}",
+            f"{files['variants']} against {files['expression']}",
             found=f"{values.shape[1]} person(s) with genotypes and expression",
             expected=f"at least {_FEWEST}, as correlations are taken across people",
             do="Add people; `howfar predict` works with one.",
@@ -260,7 +263,7 @@ def finished(study: Study, run: Run, store: predict.Store, cohort: OpenCohort) -
     genes = [g for g in cohort.genes if store.has(g)]
     if len(genes) < len(cohort.genes):
         raise HowfarError(
-            f"run {run.id}, {store.path}",
+            f"{store.path}, run {run.id}",
             found=f"predictions of {len(genes)} genes",
             expected=f"of all {len(cohort.genes)}",
             do=f"Run `howfar predict --study {study.name} --run {run.id}`.",

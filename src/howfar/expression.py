@@ -113,7 +113,7 @@ def _parquet(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
     _check_header(path, header, keys)
     frame.columns = range(frame.shape[1])
     if not len(frame):
-        raise _empty(path)
+        raise _empty(path, "no row")
     return header, frame.astype(dict.fromkeys(range(keys), str)), keys, 1
 
 
@@ -123,7 +123,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         try:
             return pd.read_parquet(path)
         except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
-            found = f"no readable Parquet file ({type(error).__name__})"
+            found = f"no readable Parquet file ({str(error).splitlines()[0]})"
     raise HowfarError(
         str(path), found=found, expected="a Parquet file of expression",
         do="Correct the path, or write the file again.",
@@ -137,13 +137,13 @@ def _lines(path: Path) -> tuple[list[str], int]:
     while lines and not lines[-1].strip():
         lines.pop()
     if len(lines) <= first:
-        raise _empty(path)
+        raise _empty(path, "an empty file")
     return lines[first:], first + 1
 
 
-def _empty(path: Path) -> HowfarError:
+def _empty(path: Path, found: str) -> HowfarError:
     return HowfarError(
-        str(path), found="an empty file", expected="a header and at least one row",
+        str(path), found=found, expected="a header and at least one row",
         do="Write the file again.",
     )  # fmt: skip
 
@@ -215,7 +215,7 @@ def _check_width(path: Path, lines: list[str], sep: str, width: int, first: int)
 def _parse(path: Path, lines: list[str], sep: str, keys: int) -> pd.DataFrame:
     width = len(cells_of(lines[0], sep, f"{path}, header"))
     if len(lines) == 1:
-        raise _empty(path)
+        raise _empty(path, "a header alone")
     try:
         return pd.read_csv(
             StringIO("\n".join(lines[1:])),
@@ -399,7 +399,7 @@ def common_samples(
         report["wanted_but_absent"] = len(chosen - set(common))
     if not common:
         raise HowfarError(
-            "samples of the study",
+            "samples",
             found=", ".join(f"{v} {k.replace('_', ' ')}" for k, v in report.items()),
             expected="people that occur in all inputs",
             do="Compare the spelling of the samples in the files; is the matrix transposed?",

@@ -194,8 +194,8 @@ def _check_request(reference: Reference, gene: Gene, length: int, offset: int) -
     if gene.start0 >= end:
         raise HowfarError(
             f"gene {gene.gene_id}",
-            found=f"TSS {gene.chrom}:{gene.tss}",
-            expected=f"a position on the contig, which is {end} bp long",
+            found=f"a TSS at {gene.chrom}:{gene.tss:,}",
+            expected=f"a position on the contig, which is {end:,} bp long in {reference.path.name}",
             do="Check that gene table and reference belong to one genome build.",
         )
 

@@ -35,6 +35,7 @@ KINDS = {
     "sequences": "Plain sequences",
     "results": "Results, folders and disks",
 }
+RESULTS = "results"
 _PARTS = re.compile(r"howfar: (?P<where>.+?): found (?P<found>.+?); expected "
                     r"(?P<expected>.+?)\. (?P<do>[A-Z`].+)", re.DOTALL)  # fmt: skip
 
@@ -59,13 +60,15 @@ class Outcome:
     """What the command line made of an input.
 
     status: exit status of the last command. printed, message: its standard output and error,
-    without the folder's path. left: names of unfinished or unwanted files afterwards.
+    without the folder's path. left: names of unfinished or unwanted files afterwards. paths: the
+    files and folders that were there or asked for, relative to the folder.
     """
 
     status: int
     printed: str
     message: str
     left: tuple[str, ...]
+    paths: frozenset[str] = frozenset()
 
     @property
     def parts(self) -> dict[str, str] | None:
@@ -105,10 +108,20 @@ def run(given: Input, folder: Path) -> Outcome:
     for number, words in enumerate(commands, start=1):
         if status == 0:
             with _full_disk(files.room if number == len(commands) else None):
-                found = command_line(["--results", str(folder / "results"), *words])
+                found = command_line(["--results", str(folder / RESULTS), *words])
             status, printed, message = found
     clean = [_without_paths(text, folder) for text in (printed, message)]
-    return Outcome(status, *clean, _left(folder, commands[-1], status))
+    paths = frozenset(_paths(folder, commands))
+    return Outcome(status, *clean, _left(folder, commands[-1], status), paths)
+
+
+def _paths(folder: Path, commands: list[list[str]]) -> Iterator[str]:
+    """Every file and folder below `folder`, and every path in it that is asked for."""
+    study = folder / "study.yaml"
+    asked = [*(word for words in commands for word in words), study.read_text("utf-8", "replace")]
+    yield RESULTS
+    yield from (str(path.relative_to(folder)) for path in folder.rglob("*"))
+    yield from re.findall(re.escape(f"{folder}/") + r"([^\s'\"]+)", "\n".join(asked))
 
 
 def _without_paths(text: str, folder: Path) -> str:

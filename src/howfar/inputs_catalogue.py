@@ -382,7 +382,7 @@ def _(f: Files) -> Commands:
     return f.sequences(reference="absent.fa")
 
 
-@_bad("reference", "letters beyond the IUPAC codes", "the byte b'J'")
+@_bad("reference", "letters beyond the IUPAC codes", "the letter 'J'")
 def _(f: Files) -> Commands:
     f.change("reference.fa", r"\A(>20\n(?:[A-Z]+\n){16}[A-Z]{9})[ACGT]", r"\1J")
     return f.sequences()
@@ -572,7 +572,7 @@ def _(f: Files) -> Commands:
 _ROW = "gene,P1,P2,P3,P4,P5,P6\nENSG00000000001.4,1,2,3,4,5,6\n"
 _text("expression", "e.csv", [
     ("an empty file", "", "an empty file"),
-    ("a header alone", _ROW.splitlines()[0] + "\n", "an empty file"),
+    ("a header alone", _ROW.splitlines()[0] + "\n", "found a header alone"),
     ("an infinite value", _ROW.replace(",2,", ",inf,"), "line 2, column 3: found an infinite"),
     ("text in a cell", _ROW.replace(",2,", ",high,"), "line 2, column 3: found 'high'"),
     ("a row cut short", _ROW + "H,1,2\n", "line 3: found 3 columns"),
@@ -767,12 +767,12 @@ def _(f: Files) -> Commands:
     return f.predict()
 
 
-@_bad("study", "a gene that the gene table lacks", "no gene for gene='FOUR'")
+@_bad("study", "a gene that the gene table lacks", "no gene 'FOUR' among 3")
 def _(f: Files) -> Commands:
     return f.predict("--gene", "FOUR")
 
 
-@_bad("study", "a run that the study lacks", "the runs")
+@_bad("study", "a run that the study lacks", "no run 'other' among letters")
 def _(f: Files) -> Commands:
     return f.predict("--run", "other")
 
@@ -782,7 +782,7 @@ def _(f: Files) -> Commands:
     return f.evaluate()[1:]
 
 
-@_bad("study", "no output named", "neither --out nor --checksums")
+@_bad("study", "no output named", "found neither")
 def _(f: Files) -> Commands:
     return [[w for w in f.sequences()[0] if w != "--checksums" and "windows.csv" not in w]]
 
@@ -806,13 +806,8 @@ for _title, _keys, _says in [
     ("bins outside the output", {"bins": "centre99"}, "bins from 0 to 7"),
     ("a rule for bins that doesn't exist", {"bins": "middle"}, "centreK"),
     ("a model that doesn't exist", {"model": "enformr"}, "no model of that name"),
-    ("an option the model doesn't take", {"options": {"shift": 3}}, "argument 'shift'"),
+    ("an option the model doesn't take", {"options": {"shift": 3}}, "option 'shift'"),
     ("values that are not finite", {"options": {"broken": True}}, "not finite"),
-    (
-        "weights that aren't there",
-        {"model": "demo-enformer", "weights": "/nowhere"},
-        "no such file",
-    ),
 ]:
     _bad("model", _title, _says)(lambda f, k=_keys: _run(f, **k))
 
@@ -836,6 +831,11 @@ def _weights(f: Files, fitting: bool = False) -> None:
         state = build_network(hparams).state_dict()
         tensors = {k: v.clone() for k, v in state.items() if not k.startswith("_trunk.")}
     save_file(tensors, f.folder / "weights" / "weights.safetensors")
+
+
+@_bad("model", "weights that aren't there", "no such file")
+def _(f: Files) -> Commands:
+    return _run(f, model="demo-enformer", weights=f.folder / "weights")
 
 
 @_bad("model", "weights of another architecture", "another|weights")

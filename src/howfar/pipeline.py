@@ -7,15 +7,32 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 
 from . import provenance, tables
 from .cohort import OpenCohort, input_files, require_inputs
-from .errors import HowfarError
+from .errors import HowfarError, about, refused_option
 from .project import project_root
 from .study import Eqtl, Run, Study, load_study, resolve
+from .whole_files import whole
+
+P, T = ParamSpec("P"), TypeVar("T")
+
+
+def _of_study(step: Callable[Concatenate[Study, P], T]) -> Callable[Concatenate[Study, P], T]:
+    """A step whose messages name the study's file where they name no other."""
+
+    @wraps(step)
+    def named(study: Study, *words: P.args, **options: P.kwargs) -> T:
+        with about(study.place):
+            return step(study, *words, **options)
+
+    return named
 
 
 def _world(study: Study) -> tuple[str, Path, dict]:
@@ -25,8 +42,8 @@ def _world(study: Study) -> tuple[str, Path, dict]:
     options.pop("from", None)  # fetched files it starts from, see Study.needs
     if world not in ("demo", "region"):
         raise HowfarError(
-            f"study {study.name}",
-            found=f"simulate: {study.simulate}",
+            f"{study.place}, key simulate",
+            found=f"the world {world!r}" if world else "no world to simulate",
             expected="a `simulate` block with `world: demo` or `world: region`",
             do="Name a simulated study, such as demo.",
         )
@@ -46,6 +63,7 @@ def simulate(study: Study) -> None:
         demo.simulate(folder, **options)
 
 
+@_of_study
 def train(study: Study) -> None:
     """Train every model whose weights the study keeps in the results folder."""
     from .demo import train as training
@@ -55,9 +73,9 @@ def train(study: Study) -> None:
         recipe = training.Recipe(**study.train)
     except TypeError as error:
         raise HowfarError(
-            f"study {study.name}, key train",
-            found=str(error),
-            expected="fields of howfar.demo.train.Recipe",
+            f"{study.place}, key train",
+            found=refused_option(error),
+            expected="options of the demo model's training (howfar.demo.train.Recipe)",
             do="Correct the key.",
         ) from error
     for weights in study.trained_weights:
@@ -70,14 +88,15 @@ def chosen_runs(study: Study, run: str | None, model: str | None) -> list[Run]:
     kept = [r for r in runs if model in (None, r.model)]
     if not kept:
         raise HowfarError(
-            f"study {study.name}",
-            found=f"runs {[(r.id, r.model) for r in study.runs]}, none for model {model!r}",
-            expected="a run to predict",
+            f"{study.place}, key runs",
+            found=", ".join(f"run {r.id} of model {r.model}" for r in study.runs) or "no run",
+            expected=f"a run of model {model}" if model else "a run to predict",
             do="Correct --run or --model, or add a run to the study file.",
         )
     return kept
 
 
+@_of_study
 def predict(
     study: Study,
     results: Path,
@@ -112,9 +131,17 @@ def predict(
         if study.effects and not (sample or gene or chrom or shard[1] > 1):
             effects(study, results, run=each.id, genes=study.effects)
     if csv:
-        pd.concat(frames).rename_axis("gene_id").to_csv(csv)
+        _write_csv(pd.concat(frames), csv)
 
 
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write rows named by gene, compressed where the name says so."""
+    with whole(path) as part:
+        packing = "gzip" if path.suffix == ".gz" else None
+        frame.rename_axis("gene_id").to_csv(part, compression=packing)
+
+
+@_of_study
 def effects(
     study: Study, results: Path, *, run: str | None = None, genes: list[str] | None = None
 ) -> None:
@@ -128,6 +155,7 @@ def effects(
         print(describe_warnings(warnings), end="")
 
 
+@_of_study
 def track_scores(
     study: Study, results: Path, run: str | None, gene: str, tracks: str, score: str
 ) -> pd.DataFrame:
@@ -147,6 +175,7 @@ def track_scores(
     return pd.concat(parts, ignore_index=True)
 
 
+@_of_study
 def eqtl(study: Study, results: Path, options: Eqtl) -> None:
     """Map cis-eQTLs of every gene and say how many were found."""
     from . import eqtl_map
@@ -154,7 +183,7 @@ def eqtl(study: Study, results: Path, options: Eqtl) -> None:
 
     if study.cohort is None:
         raise HowfarError(
-            f"study {study.name}",
+            study.place,
             found="published tables, without genotypes",
             expected="a study with a `cohort`, to map eQTLs in",
             do="Name a study that is computed, such as demo.",
@@ -190,6 +219,7 @@ def preprocess(
     print(describe_warnings(found.counts), end="")
 
 
+@_of_study
 def baseline(
     study: Study,
     results: Path,
@@ -206,7 +236,7 @@ def baseline(
     changed = with_baselines(study, {k: v for k, v in changes.items() if v is not None})
     if not changed.baselines.models:
         raise HowfarError(
-            f"study {study.name}, key baselines.models",
+            f"{study.place}, key baselines.models",
             found="no linear model",
             expected="one at least, as the study file doesn't list any",
             do="Give --models, such as --models top1,enet,blup.",
@@ -218,6 +248,7 @@ def baseline(
         print(f"{model}: {len(rows)} genes: {what}; {rows['seconds'].mean():.3g} s a gene")
 
 
+@_of_study
 def apply_weights(study: Study, weights: Path, csv: Path, *, window: int, min_share: float) -> None:
     """Predict a study's people by weights of linear models, and print how alleles matched."""
     from .linear.weights import apply, read_weights
@@ -228,7 +259,7 @@ def apply_weights(study: Study, weights: Path, csv: Path, *, window: int, min_sh
         read_weights(weights), list(genes), lambda g: cohort.dosages(genes[g], window), min_share
     )
     values.columns = cohort.samples
-    values.rename_axis("gene_id").to_csv(csv)
+    _write_csv(values, csv)
     print(f"{len(values)} genes x {len(cohort.samples)} people in {csv.name}")
     print(describe_warnings(counts), end="")
 
@@ -370,6 +401,7 @@ def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
     }
 
 
+@_of_study
 def evaluate(study: Study, results: Path) -> None:
     """Write a study's result tables: computed, or from what others published."""
     if study.published:

@@ -7,7 +7,6 @@ strand that the model reads.
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -18,10 +17,11 @@ import numpy as np
 import pysam
 import yaml
 
-from .errors import HowfarError
+from .errors import HowfarError, about
 from .models import MODELS, load_model
 from .models.base import SequenceModel, parse_bins
 from .progress import track
+from .whole_files import whole
 
 PLAIN, IUPAC = "ACGTN", "ACGTNRYSWKMBDHV"
 MOST_COLUMNS = 100_000
@@ -50,7 +50,8 @@ def predict_file(
     if authors:
         given = {"iupac": authors} | given
     letters = IUPAC if "iupac" in given else PLAIN
-    model = load_model(name, weights, device, **given)
+    with about(f"--model {name}"):
+        model = load_model(name, weights, device, **given)
     rows = predict_fasta(model, fasta, out, tracks=tracks, bins=bins, letters=letters)
     return rows, model
 
@@ -89,24 +90,21 @@ def predict_fasta(
     whole or not at all. Raises HowfarError, naming the sequence, for another length, a letter
     that isn't one of `letters`, and a name that occurs twice.
     """
-    fasta, out = Path(fasta), Path(out)
-    chosen, places = chosen_tracks(model, tracks), chosen_bins(model, bins)
+    fasta = Path(fasta)
+    with about("--tracks"):
+        chosen = chosen_tracks(model, tracks)
+    with about("--bins"):
+        places = chosen_bins(model, bins)
     header = ["sequence", *column_names(model, chosen, places)]
     total = _survey(fasta, model, letters)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", newline="") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(header)
-            batches = track(_batches(fasta), -(-total // _BATCH), "sequences in batches")
-            for names, windows in batches:
-                values = _predict(model, fasta, names, windows, places, chosen)
-                rows = zip(names, values.reshape(len(names), -1), strict=True)
-                writer.writerows([name, *(f"{v:.9g}" for v in row)] for name, row in rows)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(out) as part, part.open("w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(header)
+        batches = track(_batches(fasta), -(-total // _BATCH), "sequences in batches")
+        for names, windows in batches:
+            values = _predict(model, fasta, names, windows, places, chosen)
+            rows = zip(names, values.reshape(len(names), -1), strict=True)
+            writer.writerows([name, *(f"{v:.9g}" for v in row)] for name, row in rows)
     return total
 
 

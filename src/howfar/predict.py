@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ import pandas as pd
 import zarr
 
 from .cohort import OpenCohort, input_files, unphased_rule
-from .errors import HowfarError
+from .errors import HowfarError, about
 from .haplotypes import Windows
 from .intervals import Gene
 from .models import load_model
@@ -35,6 +34,7 @@ from .models.base import SequenceModel, parse_bins, reverse_complement
 from .progress import ahead, track
 from .provenance import sha256_of
 from .study import Run, Study, resolve
+from .whole_files import whole
 
 _ELEMENTWISE = {
     "log": np.log,
@@ -87,9 +87,10 @@ def check_transform(steps: Sequence[str]) -> None:
     known = {f"{how}_{axis}" for how in _REDUCE for axis in _AXES} | set(_ELEMENTWISE)
     if not set(steps) <= known or sorted(reductions) != sorted(_AXES):
         raise HowfarError(
-            f"transform {list(steps)}",
-            found=f"steps that reduce {reductions}",
-            expected=f"each of haplotypes, bins and tracks reduced once, by {sorted(known)}",
+            "transform",
+            found=f"the steps {', '.join(steps) or 'none'}",
+            expected="each of haplotypes, bins and tracks reduced once, by steps of "
+            f"{', '.join(sorted(known))}",
             do="Correct the run's `transform` in the study file.",
         )
 
@@ -107,17 +108,12 @@ class Store:
 
     def write(self, gene: Gene, values: np.ndarray, index: np.ndarray) -> None:
         """Write a gene, whole or not at all."""
-        part = self.path / f".{gene.gene_id}.{os.getpid()}.part"
-        shutil.rmtree(part, ignore_errors=True)
-        try:
+        final = self.path / gene.gene_id
+        with whole(final) as part:
             group = zarr.open_group(part, mode="w", zarr_format=3)
             group.create_array("values", data=values, chunks=values.shape)
             group.create_array("index", data=index, chunks=index.shape)
-            final = self.path / gene.gene_id
             shutil.rmtree(final, ignore_errors=True)  # what a kill between two renames may leave
-            os.replace(part, final)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
 
     def read(self, gene_id: str) -> tuple[np.ndarray, np.ndarray]:
         """`values` and `index` of a finished gene."""
@@ -135,8 +131,9 @@ def open_store(
 ) -> Store:
     """The store of a run on these people; made if it isn't there."""
     n_bins = model.layout.n_bins
-    bins = {s: parse_bins(run.bins, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
-    tracks = model.track_indices(run.tracks)
+    with about(run.place):
+        bins = {s: parse_bins(run.bins, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
+        tracks = model.track_indices(run.tracks)
     definition = {
         "study": study.name,
         "run": run.id,
@@ -168,24 +165,21 @@ def open_store(
 
 def _make_store(path: Path, attributes: dict) -> None:
     """An empty store at `path`; where another process was faster, its store stays."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.parent.mkdir(parents=True, exist_ok=True)
     try:
-        zarr.open_group(part, mode="w", zarr_format=3).attrs.update(attributes)
-        os.replace(part, path)
+        with whole(path) as part:
+            zarr.open_group(part, mode="w", zarr_format=3).attrs.update(attributes)
     except OSError:
         if not path.is_dir():  # else another was faster: a folder that isn't empty stays
             raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def open_model(run: Run) -> SequenceModel:
     """The run's model with its weights, on its device."""
     weights = run.weights and resolve(run.weights)
-    return load_model(
-        run.model, weights=weights, device=run.device, batch_size=run.batch_size, **run.options
-    )
+    with about(run.place):
+        return load_model(
+            run.model, weights=weights, device=run.device, batch_size=run.batch_size, **run.options
+        )
 
 
 def predict(
@@ -205,7 +199,8 @@ def predict(
     the work, each gene's values in files that one process alone writes. Returns the store, the
     cohort (with its warning counts) and the genes asked for.
     """
-    check_transform(run.transform)
+    with about(run.place):
+        check_transform(run.transform)
     cohort, model = OpenCohort(study), open_model(run)
     if sample is not None:
         _restrict(cohort, sample)
@@ -224,10 +219,10 @@ def predict(
 def _restrict(cohort: OpenCohort, sample: str) -> None:
     if sample not in cohort.samples:
         raise HowfarError(
-            f"study {cohort.study.name}, --sample",
+            "--sample",
             found="a person who is not in every input file",
             expected=f"one of the {len(cohort.samples)} people in all of them",
-            do="Check the spelling against the variant file's header.",
+            do=f"Check the spelling against {cohort.variants.path}.",
         )
     cohort.samples = [sample]
 
@@ -290,7 +285,7 @@ def _predicted(
 def _finite(values: np.ndarray, run: Run, gene: Gene) -> np.ndarray:
     if not np.isfinite(values).all():
         raise HowfarError(
-            f"run {run.id}, gene {gene.gene_id}",
+            f"{run.place}, gene {gene.gene_id}",
             found=f"{int((~np.isfinite(values)).sum())} values that are not finite",
             expected="finite model outputs",
             do="Check the weights and the precision of the run.",

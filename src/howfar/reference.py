@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -87,7 +88,7 @@ class Reference:
                 pyfaidx.Fasta(str(self.path), indexname=str(index), as_raw=True, rebuild=False)
             )
         except (pyfaidx.IndexNotFoundError, pyfaidx.FastaIndexingError, ValueError) as error:
-            raise _not_fasta(self.path, str(error)) from error
+            raise _not_fasta(self.path, _in_words(error)) from error
 
     def _packed(self) -> pysam.FastaFile:
         check_whole(self.path)
@@ -146,7 +147,7 @@ class Reference:
             first = int(np.argmin(clean))
             raise HowfarError(
                 f"{self.path}, contig {name}, position {start + first + 1} (1-based)",
-                found=f"the byte {bytes([raw[first]])!r}",
+                found=f"the letter {chr(raw[first])!r}",
                 expected="a base (A C G T N, upper or lower case) or an IUPAC code",
                 do="Repair the FASTA file, or remove a .fai file that belongs to another one.",
             )
@@ -179,6 +180,16 @@ def _not_fasta(path: Path, found: str) -> HowfarError:
     )
 
 
+def _in_words(error: Exception) -> str:
+    """What pyfaidx says of a FASTA file that it can't index, in this project's words."""
+    text = str(error)
+    twice = re.search(r'Duplicate key "(.*)"', text)
+    uneven = re.search(r"Inconsistent line found in >(.*) at line (\d+)", text)
+    if twice:
+        return f"contig {twice[1]!r} twice"
+    return f"lines of unequal length in contig {uneven[1]!r}, line {uneven[2]}" if uneven else text
+
+
 def _check_readable(path: Path) -> None:
     if not path.is_file():
         raise HowfarError(
@@ -200,7 +211,8 @@ def _check_readable(path: Path) -> None:
         with gzip.open(path) as handle:
             start = handle.read(2)
     if start[:1] != b">":
-        raise _not_fasta(path, f"a file that starts with {start!r} instead of '>'")
+        first = repr(start[:1].decode("latin-1")) if start else "nothing"
+        raise _not_fasta(path, f"{first} at the file's start, instead of '>'")
 
 
 def _cache_folder() -> Path:
@@ -275,7 +287,7 @@ def _make_index(path: Path, index: Path, known: Path | None) -> None:
             pyfaidx.Faidx(str(path), indexname=str(part), build_index=True).close()
         except (pyfaidx.FastaIndexingError, ValueError) as error:
             part.unlink(missing_ok=True)
-            raise _not_fasta(path, str(error)) from error
+            raise _not_fasta(path, _in_words(error)) from error
     os.replace(part, index)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import struct
 import zlib
 from collections import Counter
@@ -18,6 +17,7 @@ from .haplotypes import Windows, build_windows
 from .intervals import Gene
 from .reference import Reference
 from .variants import VariantSource
+from .whole_files import whole
 
 CHECKSUM_COLUMNS = ("gene", "sample", "haplotype", "context", "variants", "sha256")
 _LINE = 60  # bases a line, as samtools writes
@@ -48,7 +48,7 @@ class Request:
         twice = [name for name, n in Counter(names).items() if n > 1]
         if twice:
             raise HowfarError(
-                "gene table",
+                "names of the genes",
                 found=f"the name(s) {', '.join(twice[:5])} more than once",
                 expected="names that differ, as they name the records of the file",
                 do="Give each gene its own name, or its gene id as name.",
@@ -111,22 +111,16 @@ def write_fasta(path: str | Path, request: Request) -> int:
     A header is ``>gene=G|sample=S|haplotype=1|context=N|variants=V``, each value escaped so
     that no other '|' or space occurs. Forward strand, upper case. Whole or not at all.
     """
-    path = Path(path)
-    part = _part(path)
     written = 0
-    try:
-        with part.open("wb") as handle:
-            blocks = _Blocks(handle)
-            for context, variant_set, windows in request.windows():
-                wrapped = [_wrap(row.tobytes()) for row in windows.sequences]
-                for sample, haplotype, row in haplotypes_of(windows):
-                    header = _header(windows.gene, sample, haplotype, context, variant_set)
-                    blocks.write(header.encode() + wrapped[row])
-                    written += 1
-            blocks.finish()
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, part.open("wb") as handle:
+        blocks = _Blocks(handle)
+        for context, variant_set, windows in request.windows():
+            wrapped = [_wrap(row.tobytes()) for row in windows.sequences]
+            for sample, haplotype, row in haplotypes_of(windows):
+                header = _header(windows.gene, sample, haplotype, context, variant_set)
+                blocks.write(header.encode() + wrapped[row])
+                written += 1
+        blocks.finish()
     return written
 
 
@@ -136,17 +130,11 @@ def write_checksums(path: str | Path, request: Request) -> int:
     Columns: gene (the `name` column of the gene table), sample, haplotype (1, 2), context (bp),
     variants ('snv' or 'all'), sha256 of the upper-case forward-strand window. Whole or not at all.
     """
-    path = Path(path)
-    part = _part(path)
-    try:
-        with part.open("w", newline="") as handle:
-            writer = csv.writer(handle, lineterminator="\n")
-            writer.writerow(CHECKSUM_COLUMNS)
-            rows = list(_checksum_rows(request))
-            writer.writerows(rows)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, part.open("w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(CHECKSUM_COLUMNS)
+        rows = list(_checksum_rows(request))
+        writer.writerows(rows)
     return len(rows)
 
 
@@ -162,11 +150,6 @@ def _checksum_rows(request: Request) -> Iterator[tuple]:
         digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in windows.sequences]
         for sample, haplotype, row in haplotypes_of(windows):
             yield windows.gene.name, sample, haplotype, context, variant_set, digests[row]
-
-
-def _part(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def _escape(text: str) -> str:

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from .errors import HowfarError
 from .project import project_root, results_root
@@ -59,6 +66,12 @@ class Run(_Strict):
     alleles: Literal["snv", "all"] | None = None  # None: as the cohort says
     device: str = "auto"
     batch_size: int = Field(32, ge=1)
+    _place: str = PrivateAttr("")
+
+    @property
+    def place(self) -> str:
+        """Where the run is described, for messages: its study's file and its id."""
+        return self._place or f"run {self.id}"
 
     @property
     def fetched_weights(self) -> str | None:
@@ -132,6 +145,7 @@ class Study(_Strict):
     eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
     published: Published | None = None
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
+    _file: Path | None = PrivateAttr(None)
 
     @model_validator(mode="after")
     def _one_kind(self) -> Study:
@@ -147,6 +161,18 @@ class Study(_Strict):
             )
         if models and self.cohort is None:
             raise ValueError("`baselines` need a cohort")
+        return self
+
+    @property
+    def place(self) -> str:
+        """The file the study was read from, for messages; else its name."""
+        return f"study {self.name}" if self._file is None else str(self._file)
+
+    def from_file(self, path: Path | None) -> Study:
+        """The study itself, noted as read from `path`."""
+        self._file = path
+        for run in self.runs:
+            run._place = f"{self.place}, run {run.id}"
         return self
 
     @property
@@ -186,9 +212,9 @@ class Study(_Strict):
             if run.id == run_id:
                 return run
         raise HowfarError(
-            f"study {self.name}, run {run_id!r}",
-            found=f"the runs {[r.id for r in self.runs]}",
-            expected="one of them",
+            f"{self.place}, key runs",
+            found=f"no run {run_id!r} among {', '.join(r.id for r in self.runs) or 'none at all'}",
+            expected="the run that was asked for",
             do="Correct the run's name, or add it to the study file.",
         )
 
@@ -230,7 +256,7 @@ def load_study(name: str) -> Study:
             do="Correct the name, or copy data/studies/template.yaml and fill it in.",
         )
     try:
-        return Study.model_validate(yaml.load(path.read_text(), _NoRepeats))
+        study = Study.model_validate(yaml.load(path.read_text(), _NoRepeats))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         raise HowfarError(
@@ -241,21 +267,41 @@ def load_study(name: str) -> Study:
         ) from error
     except ValidationError as error:
         raise _wrong_key(path, error) from error
+    return study.from_file(path)
 
 
 def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
     """The study with other options of its linear models, checked."""
     options = study.baselines.model_dump() | changes
     try:
-        return Study.model_validate(study.model_dump() | {"baselines": options})
+        changed = Study.model_validate(study.model_dump() | {"baselines": options})
     except ValidationError as error:
         first = error.errors()[0]
         raise HowfarError(
             f"options of the linear models, {'.'.join(map(str, first['loc'])) or 'models'}",
             found=repr(first.get("input") if first["loc"] else changes.get("models")),
-            expected=first["msg"],
+            expected=_wanted(first),
             do="Correct the option; `howfar baseline --help` explains each one.",
         ) from error
+    return changed.from_file(study._file)
+
+
+#: What a text of each pattern of the models above is, in words.
+_PATTERNS = {
+    r"^(error|dosage|random\(\d+\))$": "error, dosage, or random(SEED) with a whole number",
+    r"^[A-Za-z0-9._-]+$": "letters, digits, '.', '_' and '-' alone",
+    r"^[a-z0-9_]+$": "lower-case letters, digits and '_' alone",
+}
+
+
+def _wanted(error: dict[str, Any]) -> str:
+    """What pydantic expected, in words that need no knowledge of Python."""
+    kind, given = error["type"], error.get("ctx", {})
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "keys and their values, as in data/studies/template.yaml"
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS.get(given["pattern"], given["pattern"])
+    return error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
 
 
 def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
@@ -263,13 +309,15 @@ def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
     kinds = {"extra_forbidden": "a key that doesn't exist", "missing": "no such key"}
     every = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first = every[0]
-    key = ".".join(str(part) for part in first["loc"]) or "(top level)"
-    found = kinds.get(first["type"], repr(first.get("input"))[:200])
+    key = ".".join(str(part) for part in first["loc"])
+    value = first.get("input")
+    found = kinds.get(first["type"], "nothing" if value is None else repr(value)[:200])
     unknown = first["type"] == "extra_forbidden"
+    more = f" ({len(every)} keys wrong in all)" if len(every) > 1 else ""
     return HowfarError(
-        f"{path}, key {key}",
-        found=f"{found} ({len(every)} key(s) wrong in all)",
-        expected="one of those in data/studies/template.yaml" if unknown else first["msg"],
+        f"{path}, key {key}" if first["loc"] else str(path),
+        found=found + more,
+        expected="one of those in data/studies/template.yaml" if unknown else _wanted(first),
         do="Correct the key; data/studies/template.yaml explains each one.",
     )
 

@@ -8,7 +8,6 @@ rows (`individuals`) in ``results/<study>/individuals/``, apart, as they may be 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 
 from .errors import HowfarError
+from .whole_files import whole
 
 SCHEMA_VERSION = 1
 
@@ -292,10 +292,8 @@ def write(path: str | Path, name: str, frame: pd.DataFrame, provenance: dict) ->
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), b"howfar": json.dumps(block, sort_keys=True).encode()}
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    parquet.write_table(table, part, compression="zstd")
-    os.replace(part, path)
+    with whole(path) as part:
+        parquet.write_table(table, part, compression="zstd")
     return path
 
 

@@ -31,10 +31,18 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
                 yield line.rstrip("\n")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise HowfarError(
-            str(path), found=f"an unreadable file ({type(error).__name__})",
+            str(path), found=f"an unreadable file ({_trouble(error)})",
             expected=f"{expected}: UTF-8 text, gzip-compressed if it ends in .gz",
             do="Check that the file is whole and named after what it is.",
         ) from error  # fmt: skip
+
+
+def _trouble(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "bytes that are no UTF-8 text"
+    if isinstance(error, EOFError):
+        return "its end is missing"
+    return "no gzip-compressed data" if isinstance(error, gzip.BadGzipFile) else str(error)
 
 
 def cells_of(line: str, sep: str, where: str) -> list[str]:

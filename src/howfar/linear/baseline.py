@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -39,6 +38,7 @@ from ..intervals import Gene
 from ..progress import track
 from ..provenance import sha256_of
 from ..study import Study
+from ..whole_files import whole
 from . import folds
 from .base import LABELS, Fit, fitter, null_fit
 from .cis import CisData, CisOptions, cis_data, training
@@ -200,7 +200,7 @@ def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Ge
     """The genes with expression; of models that `baselines.genes` restricts, so many, drawn."""
     if cohort.expression is None:
         raise HowfarError(
-            f"study {cohort.study.name}, key cohort.expression",
+            f"{cohort.study.place}, key cohort.expression",
             found="nothing",
             expected="an expression file, to train linear models on",
             do="Name one in the study file.",
@@ -221,14 +221,13 @@ def _one(cohort: OpenCohort, plan: Plan, gene: Gene, parts: Path) -> None:
     with one_thread():
         made = fit_gene(data, y, make_split(cohort, plan, gene), plan)
     variants = data.variants.iloc[made["kept"]]
-    part = parts / f".{gene.gene_id}.{os.getpid()}.npz"
-    np.savez(
-        part,
-        **{name: made[name] for name in _ARRAYS},
-        row=json.dumps(made["row"]),
-        **{c: variants[c].to_numpy(str if c != "pos" else int) for c in _SITE},
-    )
-    os.replace(part, parts / f"{gene.gene_id}.npz")
+    with whole(parts / f"{gene.gene_id}.npz") as part, part.open("wb") as handle:
+        np.savez(
+            handle,
+            **{name: made[name] for name in _ARRAYS},
+            row=json.dumps(made["row"]),
+            **{c: variants[c].to_numpy(str if c != "pos" else int) for c in _SITE},
+        )
 
 
 _SITE = ("chrom", "pos", "ref", "alt")
@@ -320,9 +319,8 @@ def _save(path: Path, frame: pd.DataFrame, block: dict) -> None:
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), b"howfar": text.encode()}
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    parquet.write_table(table, part, compression="zstd")
-    os.replace(part, path)
+    with whole(path) as part:
+        parquet.write_table(table, part, compression="zstd")
 
 
 # --- for the evaluation ----------------------------------------------------------------------

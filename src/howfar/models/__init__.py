@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ..errors import HowfarError
+from ..errors import HowfarError, refused_option
 from .base import Layout, SequenceModel
 
 __all__ = ["MODELS", "Entry", "Layout", "SequenceModel", "load_model"]
@@ -171,8 +171,8 @@ def load_model(
         if not options:
             raise
         raise HowfarError(
-            f"model {name}, options {sorted(options)}",
-            found=str(error),
+            f"model {name}, options",
+            found=refused_option(error),
             expected="options that this model takes",
             do="Correct the run's `options` in the study file.",
         ) from error

@@ -159,6 +159,10 @@ def reverse_complement(windows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(table[windows[..., ::-1]])
 
 
+def _range(numbers: Sequence[int]) -> str:
+    return f"{min(numbers)} to {max(numbers)}" if numbers else "none at all"
+
+
 def parse_bins(
     bins: str | Sequence[int], tss_bin: int, n_bins: int, tss_edge: int | None = None
 ) -> list[int]:
@@ -172,7 +176,7 @@ def parse_bins(
     if isinstance(bins, str):
         if not (bins.startswith("centre") and bins[6:].isdigit() and int(bins[6:]) > 0):
             raise HowfarError(
-                f"bins {bins!r}",
+                "bins",
                 found=f"{bins!r}",
                 expected="centreK (K = 1, 2, 3, ...) or a list of bin numbers",
                 do="Correct the run's `bins` in the study file.",
@@ -184,8 +188,8 @@ def parse_bins(
         chosen = [int(b) for b in bins]
     if not chosen or min(chosen) < 0 or max(chosen) >= n_bins:
         raise HowfarError(
-            f"bins {bins!r}",
-            found=f"bins {chosen}",
+            "bins",
+            found=f"{bins if isinstance(bins, str) else 'a list'}: {_range(chosen)}",
             expected=f"bins from 0 to {n_bins - 1}",
             do="Choose bins inside the model's output.",
         )

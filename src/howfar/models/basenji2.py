@@ -191,7 +191,7 @@ def read_params(path: Path) -> Architecture:
         given = json.loads(Path(path).read_text())
         model = given["model"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        words = f"no JSON with a block `model` ({type(error).__name__}: {error})"
+        words = f"no JSON with a block `model` ({error})"
         raise _misfit(str(path), words, "the parameters of a Basenji2") from error
     return architecture_of(model, str(path))
 

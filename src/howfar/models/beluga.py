@@ -174,7 +174,7 @@ def read_weights(path: Path) -> OrderedDict:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise anything
-        raise _unusable(path, f"a truncated or other file ({type(error).__name__})") from error
+        raise _unusable(path, "a truncated or other file") from error
     names = [f"{layer}.{part}" for layer in (*_CONVOLUTIONS, *_DENSE) for part in _PARTS]
     if not isinstance(state, dict) or not all(torch.is_tensor(t) for t in state.values()):
         raise _unusable(path, "something else than named tensors")

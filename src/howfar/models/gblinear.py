@@ -124,6 +124,7 @@ class _Bytes:
         self.path, self.data, self.at = path, data, 0
 
     def take(self, size: int, what: str) -> bytes:
+        """The next `size` bytes; HowfarError names `what` where the file ends before them."""
         part = self.data[self.at : self.at + size]
         if len(part) < size:
             raise _wrong(
@@ -181,7 +182,7 @@ def _parse_json(path: Path, data: bytes) -> tuple[np.ndarray, float]:
         weights = np.array(learner["gradient_booster"]["model"]["weights"], np.float32)
         inputs = int(shape["num_feature"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        found = f"no readable JSON of xgboost ({type(error).__name__}: {error})"
+        found = f"no readable JSON of xgboost ({error})"
         raise _wrong(path, found, "a model saved by xgboost as .json") from error
     if weights.shape != (inputs + 1,):
         raise _wrong(

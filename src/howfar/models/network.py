@@ -174,5 +174,5 @@ def pick_device(wanted: str) -> str:
         f"device {wanted!r}",
         found=f"{torch.cuda.device_count()} CUDA devices and the CPU",
         expected="'auto', 'cpu', or a CUDA device that is there",
-        do="Set the run's `device` to one of them.",
+        do="Set `device` to one of them.",
     )
