@@ -23,15 +23,17 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(files):
-    table = bench_baselines.measure(*files, models=["enet", "blup"], large=12)
+    table = bench_baselines.measure(*files, models=["enet", "lasso", "blup"], large=12)
     return table.set_index(["model", "task"])
 
 
-PATH = ("enet", "5-fold cross-validated path of 100 penalties")
+PATH = "5-fold cross-validated path of 100 penalties"
 
 
-def test_the_path_is_scikit_learns(found):
-    row = found.loc[PATH]
+@pytest.mark.parametrize(("model", "name"), [("enet", "ElasticNetCV"), ("lasso", "LassoCV")])
+def test_the_path_is_scikit_learns(found, model, name):
+    row = found.loc[model, PATH]
+    assert row["other"] == f"scikit-learn {name}"
     assert row["times_as_fast"] == pytest.approx(row["other_seconds"] / row["seconds"])
     assert row["difference"] < 1e-3 and row["r"] > 0.99
     assert row["people"] == 40 and row["variants"] == 12
@@ -54,8 +56,8 @@ def test_a_wrong_fit_shows_as_a_difference(files, monkeypatch):
     wrong = partial(fitter, l1_ratio=0.9)
     monkeypatch.setattr(bench_baselines, "fitter", lambda name: wrong(name))
     monkeypatch.setattr(bench_baselines, "_compile", lambda x, y: None)
-    table = bench_baselines.measure(*files, models=["top1"], large=12)
-    assert table.set_index("model").loc["enet", "difference"] > 1e-3
+    table = bench_baselines.measure(*files, models=["enet"], large=12)
+    assert table.set_index(["model", "task"]).loc[("enet", PATH), "difference"] > 1e-3
 
 
 def test_the_command_writes_its_table(files, tmp_path, monkeypatch):

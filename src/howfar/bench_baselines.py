@@ -84,7 +84,9 @@ def measure(
         rows = [_nested(model, data, seed) for model in models or list(LABELS)]
         rows += [row for row in (_gemma_row(m, *data[0], seed) for m in models or LABELS) if row]
         if large:
-            rows.append(_against_scikit_learn(*_many(fasta, file, listed[0], large, seed), seed))
+            many = _many(fasta, file, listed[0], large, seed)
+            both = [m for m in models or LABELS if m in _SCIKIT]
+            rows += [_against_scikit_learn(model, *many, seed) for model in both]
     stamp = {"date": datetime.now(UTC).date().isoformat(), "machine": f"{os.cpu_count()} cores"}
     return pd.DataFrame([asdict(row) for row in rows]).assign(**stamp)
 
@@ -161,25 +163,30 @@ def _nested(model: str, data: list, seed: int) -> Row:
     )
 
 
-def _against_scikit_learn(x: np.ndarray, y: np.ndarray, seed: int) -> Row:
-    """PrediXcan's elastic net: 5-fold cross-validated path and the fit at its best penalty."""
-    from sklearn.linear_model import ElasticNet, ElasticNetCV
+#: What scikit-learn calls a model, and its part of l1.
+_SCIKIT = {"lasso": ("LassoCV", {}), "enet": ("ElasticNetCV", {"l1_ratio": 0.5})}
 
-    z = standardise(x, y).z
+
+def _against_scikit_learn(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> Row:
+    """5-fold cross-validated path of penalties and the fit at the best of them."""
+    from sklearn import linear_model
+
+    z, (name, options) = standardise(x, y).z, _SCIKIT[model]
     fold = folds.fold_of(len(y), _FOLDS, seed)
     pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(_FOLDS)]
-    seconds, ours = _cpu(lambda: fitter("enet")(x, y, seed))
+    seconds, ours = _cpu(lambda: fitter(model)(x, y, seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says itself that small penalties don't converge
-        slow = ElasticNetCV(l1_ratio=0.5, alphas=100, cv=pairs)
+        slow = getattr(linear_model, name)(**options, alphas=100, cv=pairs)
         other_seconds, theirs = _cpu(lambda: slow.fit(z, y))
-        exact = ElasticNet(ours.details["alpha"], l1_ratio=0.5, tol=1e-10, max_iter=100_000)
-        exact.fit(z, y)
+        exact = getattr(linear_model, name.removesuffix("CV"))(
+            ours.details["alpha"], **options, tol=1e-10, max_iter=100_000
+        ).fit(z, y)
     apart = np.abs(ours.predict(x) - exact.predict(z)).max() / y.std()
     return Row(
-        "enet",
+        model,
         "5-fold cross-validated path of 100 penalties",
-        *(len(y), x.shape[1], 1, seconds, "scikit-learn ElasticNetCV", other_seconds),
+        *(len(y), x.shape[1], 1, seconds, f"scikit-learn {name}", other_seconds),
         times_as_fast=other_seconds / seconds,
         difference=float(apart),
         r=float(np.corrcoef(ours.predict(x), theirs.predict(z))[0, 1]),
