@@ -27,6 +27,7 @@ from .haplotypes import Windows
 QUICK = {"dim": 192, "depth": 3, "heads": 2, "attn_dim_key": 64, "dim_divisible_by": 16,
          "output_heads": {"human": 600}}  # fmt: skip
 TIMED = 32  # haplotypes on which the slow ways are timed
+STUDIES, PLAIN, OURS = "as the studies did", "plain batches", "howfar"
 
 
 @dataclass(frozen=True)
@@ -73,37 +74,21 @@ def run(case: Case, *, rounds: int = 2) -> tuple[pd.DataFrame, dict[str, Any]]:
     device = pick_device(case.device)
     network = lively(case.sizes, case.windows.shape[1], case.seed).to(device)
     ours = _model(network, case, device, "shared", case.precision)
-    plain = _model(network, case, device, "plain", case.precision)
-    picked = np.random.default_rng(case.seed).permutation(len(case.index))[:TIMED]
-    rows = case.index[picked]
-    ways = {
-        "as the studies did": _Way(_whole(network, device), 1, "float32", rows),
-        "plain batches": _Way(_predict(plain), case.batch_size, case.precision, rows),
-        "howfar": _Way(
-            _predict(ours), case.batch_size, case.precision, np.arange(len(case.windows))
-        ),
-    }
+    ways = _ways(network, ours, case, device)
     values = _measure(ways, case.windows, rounds)
     work = operations(case.sizes, case.windows.shape[1])
-    shared = ours._tower
-    asked, ran = len(case.windows) * len(shared._cuts) * shared._block, shared.bins_run
-    flop = {
-        "as the studies did": len(case.index) * work["whole"],
-        "plain batches": len(case.index) * (work["tower"] + work["after"]),
-        "howfar": ran / asked * len(case.windows) * work["tower"]
-        + len(case.windows) * work["after"],
-    }
+    flop = _flop(case, work, ours._tower)
     with arithmetic(case.precision, device):
         rate = {"float32": matrix_rate(device, "float32")}
         rate.setdefault(case.precision, matrix_rate(device, case.precision))
     made = [
-        _row(name, way, values, rows, flop[name], rate[way.precision], case)
+        _row(name, way, values, ways[STUDIES].rows, flop[name], rate[way.precision], case)
         for name, way in ways.items()
     ]
     table = pd.DataFrame([asdict(r) for r in made])
     table["speedup"] = table["per_s"] / table["per_s"].iloc[0]
     table["ceiling"] = table["tflop"].iloc[0] / table["tflop"]
-    return table, _surroundings(case, device, work, ours, ran)
+    return table, _surroundings(case, device, work, ours)
 
 
 # --- the ways --------------------------------------------------------------------------------
@@ -116,6 +101,18 @@ class _Way:
         self.score, self.batch, self.precision, self.rows = score, batch, precision, rows
         self.seconds: list[float] = []
         self.peak = 0.0
+
+
+def _ways(network: Any, ours: Any, case: Case, device: str) -> dict[str, _Way]:
+    """The three ways by name; the slow two score the windows of a random subset."""
+    plain = _model(network, case, device, "plain", case.precision)
+    picked = np.random.default_rng(case.seed).permutation(len(case.index))[:TIMED]
+    rows, every = case.index[picked], np.arange(len(case.windows))
+    return {
+        STUDIES: _Way(_whole(network, device), 1, "float32", rows),
+        PLAIN: _Way(_predict(plain), case.batch_size, case.precision, rows),
+        OURS: _Way(_predict(ours), case.batch_size, case.precision, every),
+    }
 
 
 def _measure(ways: dict[str, _Way], windows: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
@@ -143,6 +140,7 @@ def _whole(network: Any, device: str) -> Callable[[np.ndarray], np.ndarray]:
     table = torch.from_numpy(encoding_table(0.25)).to(device)
 
     def score(windows: np.ndarray) -> np.ndarray:
+        """uint8 (n, context) to (n,)."""
         made = []
         with torch.inference_mode(), arithmetic("float32", device):
             for window in windows:
@@ -155,9 +153,11 @@ def _whole(network: Any, device: str) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """A model's own `predict`, for the central bin of the first track."""
     bins = model.layout.n_bins
 
     def score(windows: np.ndarray) -> np.ndarray:
+        """uint8 (n, context) to (n,)."""
         if model.engine == "shared":
             model._tower = model._new_tower()  # remembers nothing, and counts this round alone
         return model.predict(windows, [bins // 2], [0])[:, 0, 0]
@@ -239,6 +239,7 @@ def operations(sizes: dict[str, Any], context: int) -> dict[str, float]:
     parts = parts_of(network, lambda x, tracks: positive(linear(x)[..., :1]))
 
     def count(what: Callable[[], Any]) -> float:
+        """Floating-point operations of a call."""
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             what()
         return float(counter.get_total_flops())
@@ -248,6 +249,17 @@ def operations(sizes: dict[str, Any], context: int) -> dict[str, float]:
         "whole": count(lambda: network(one_hot, head="human")),
         "tower": count(lambda: parts.tower(one_hot)),
         "after": count(lambda: parts.after(features, [context // 256], None)),
+    }
+
+
+def _flop(case: Case, work: dict[str, float], tower: Any) -> dict[str, float]:
+    """Operations of each way for all haplotypes; of the shared tower, the stretches that ran."""
+    people, windows = len(case.index), len(case.windows)
+    ran = tower.bins_run / (len(tower._cuts) * tower._block)  # in windows' worth
+    return {
+        STUDIES: people * work["whole"],
+        PLAIN: people * (work["tower"] + work["after"]),
+        OURS: ran * work["tower"] + windows * work["after"],
     }
 
 
@@ -301,10 +313,13 @@ def _resident() -> float:
 
 def _row(
     name: str, way: _Way, values: dict, rows: np.ndarray, flop: float, rate: float, case: Case
-):
-    """A row of the table; the error is over the haplotypes that every way has scored."""
-    whole = name == "howfar"
-    wanted = values["as the studies did"].astype(float)
+) -> Row:
+    """A row of the table; the error is over the haplotypes that every way has scored.
+
+    rows: the windows that the slow ways have scored.
+    """
+    whole = name == OURS
+    wanted = values[STUDIES].astype(float)
     found = values[name][rows] if whole else values[name]
     spread = wanted.std()
     timed = len(case.index) if whole else len(rows)
@@ -326,7 +341,7 @@ def _row(
     )
 
 
-def _surroundings(case: Case, device: str, work: dict, ours: Any, ran: float) -> dict[str, Any]:
+def _surroundings(case: Case, device: str, work: dict, ours: Any) -> dict[str, Any]:
     """Where the work is, and what handling haplotypes costs."""
     import torch
 
@@ -343,7 +358,7 @@ def _surroundings(case: Case, device: str, work: dict, ours: Any, ran: float) ->
         "haplotypes": len(case.index),
         "distinct": len(case.windows),
         "tower_share": work["tower"] / work["whole"],
-        "windows_worth_of_tower": ran / (case.windows.shape[1] // 128),
+        "windows_worth_of_tower": ours._tower.bins_run / (case.windows.shape[1] // 128),
         "hashing_s": hashing,
     }
 

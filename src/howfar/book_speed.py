@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from .book_models import markdown_table
@@ -109,10 +111,10 @@ def _linear_speed() -> str:
             "variants": found["variants"].map("{:,.0f}".format),
             "seconds": found["seconds"].map(_rate),
             "against": found["other"].fillna(""),
-            "its seconds": found["other_seconds"].map(_rate_or_none),
-            "faster by": found["times_as_fast"].map(_times_or_none),
-            "largest difference, SD": found["difference"].map(_small_or_none),
-            "hours, 3,259 genes": found["hours"].map(_rate_or_none),
+            "its seconds": _known(found["other_seconds"], _rate),
+            "faster by": _known(found["times_as_fast"], "{:.1f}×".format),
+            "largest difference, SD": _known(found["difference"], "{:.0e}".format),
+            "hours, 3,259 genes": _known(found["hours"], _rate),
         }
     )
     return (
@@ -125,13 +127,6 @@ def _linear_speed() -> str:
     )
 
 
-def _rate_or_none(x: float) -> str:
-    return "" if pd.isna(x) else _rate(x)
-
-
-def _times_or_none(x: float) -> str:
-    return "" if pd.isna(x) else f"{x:.1f}×"
-
-
-def _small_or_none(x: float) -> str:
-    return "" if pd.isna(x) else f"{x:.0e}"
+def _known(values: pd.Series, words: Callable[[float], str]) -> list[str]:
+    """Each value in `words`; empty where missing."""
+    return ["" if pd.isna(x) else words(x) for x in values]

@@ -7,13 +7,16 @@ state (``data/published_numbers.csv``), and every panel of the studies (``data/p
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from . import tables
 from .errors import HowfarError
-from .figures.view import View
 from .project import project_root
+
+if TYPE_CHECKING:
+    from .figures.view import View
 
 #: What can be said of a number of ours beside the paper's.
 VERDICTS = {

@@ -100,6 +100,7 @@ def summarise_pair(
     once = np.ones((1, len(values)))
 
     def interval(of: np.ndarray, statistic) -> tuple[float, float]:
+        """Ends of the bootstrap interval of `statistic` of the genes' values."""
         low, high = stats.block_bootstrap(of, blocks, statistic, draws, seed, weighted=True)
         return float(low), float(high)
 

@@ -180,11 +180,7 @@ def _central_top(axis, reference: pd.DataFrame, view: View) -> None:
 def _central_bottom(axis, table: pd.DataFrame, summary: pd.DataFrame, view: View) -> None:
     for place, row in enumerate(summary.itertuples()):
         values = table.loc[table["run_id"] == row.run_id, "pearson"].to_numpy(float)
-        height, edges = np.histogram(values, bins=np.linspace(-1, 1, 81))
-        smooth = np.convolve(height, np.ones(3) / 3, mode="same") / max(height.max(), 1) * 0.5
-        middle = (edges[1:] + edges[:-1]) / 2
-        colour = view.colours[row.run_id]
-        axis.fill_between(middle, place + 0.25, place + 0.25 - smooth, color=colour, lw=0)
+        style.ridge(axis, place + 0.25, values, 0.5, view.colours[row.run_id])
         axis.plot([row.ci_low, row.ci_high], [place + 0.25] * 2, color=style.INK, lw=2.4)
         axis.plot(row.mean_r, place + 0.25, "o", mfc="white", mec=style.INK, ms=6)
         text = (

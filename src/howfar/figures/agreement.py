@@ -46,11 +46,6 @@ def _runs_in(view: View, pairs: pd.DataFrame) -> list[str]:
     return [run for run in view.labels if run in named]
 
 
-def _span(values: pd.Series) -> str:
-    low, high = int(values.min()), int(values.max())
-    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
-
-
 # --- matrices ---------------------------------------------------------------------------------
 
 
@@ -68,7 +63,7 @@ def agreement_matrix(view: View):
     drawn, axes = style.panels(sizes)
     for axis, (pairs, words) in zip(axes, parts.values(), strict=True):
         _matrix(axis, pairs, view)
-        title = f"{words} {_extremes(pairs['value'])},\nn = {_span(pairs['n'])} genes"
+        title = f"{words} {_extremes(pairs['value'])},\nn = {style.span(pairs['n'])} genes"
         axis.set_title(title, fontsize=9.5)
     caption = (
         "Agreement of two models, with its 95 % block-bootstrap interval. On genes: their "
@@ -127,7 +122,7 @@ def agreement_genes(view: View):
         text = (
             f"{view.labels[row.run_id]} and {view.labels[row.other_id]}: median "
             f"{style.signed(row.value, 2)} {style.interval(row.ci_low, row.ci_high, 2)},\n"
-            f"n = {row.n} genes, {_span(mine['n'])} people, "
+            f"n = {row.n} genes, {style.span(mine['n'])} people, "
             f"{100 * negative[row.run_id, row.other_id]:.0f} % below 0"
         )
         style.words(axis, -0.98, place - 0.12, text, 8, va="bottom")
@@ -155,9 +150,7 @@ def _ridge(axis, place: float, values: np.ndarray, colour: str) -> None:
     if len(values) < _FEW:
         axis.vlines(values, base - 0.22, base, color=colour, lw=1.5)
     else:
-        height, edges = np.histogram(values, bins=np.linspace(-1, 1, 81))
-        smooth = np.convolve(height, np.ones(3) / 3, mode="same") / max(height.max(), 1) * 0.42
-        axis.fill_between((edges[1:] + edges[:-1]) / 2, base, base - smooth, color=colour, lw=0)
+        style.ridge(axis, base, values, 0.42, colour)
     axis.plot([-1, 1], [base, base], color=style.FAINT, lw=0.6)
 
 
@@ -203,21 +196,23 @@ def agreement_failures(view: View):
     for axis, row in zip(axes, found.itertuples(), strict=True):
         both = wide[[row.run_id, row.other_id]].dropna()
         x, y = both[row.run_id], both[row.other_id]
-        axis.axhline(0, color=style.FAINT, lw=0.8)
-        axis.axvline(0, color=style.FAINT, lw=0.8)
+        style.cross(axis)
         _points(axis, x, y, view.colours[row.other_id])
         axis.set(xlim=(-1, 1), ylim=(-1, 1))
         _named(axis, view, row, "r, ")
         data.append(both.set_axis(["r", "other_r"], axis=1).assign(run=row.run_id,
                                                                    other=row.other_id))  # fmt: skip
-    drawn.suptitle(f"Same genes? ρ of the two r is {_extremes(found['value'])}", fontsize=10.5,
-                   fontweight="bold", x=0.02, ha="left")  # fmt: skip
+    _headline(drawn, f"Same genes? ρ of the two r is {_extremes(found['value'])}")
     caption = (
         "Correlation of prediction and expression across people, of two models; one point is one "
         "gene. ρ near 1: models succeed and fail on the same genes. Both are held against the same "
         "expression, whose noise they share."
     )
     return drawn, pd.concat(data).reset_index(), caption
+
+
+def _headline(drawn: Figure, text: str) -> None:
+    drawn.suptitle(text, fontsize=10.5, fontweight="bold", x=0.02, ha="left")
 
 
 def _points(axis, x: pd.Series, y: pd.Series, colour: str) -> None:
@@ -254,8 +249,7 @@ def agreement_reference(view: View):
         axis.set(xlim=(0, 100), ylim=(0, 100), xticks=[0, 50, 100], yticks=[0, 50, 100])
         _named(axis, view, row, "percentile, ")
         data.append(ranks.assign(run=row.run_id, other=row.other_id))
-    drawn.suptitle(f"Reference sequences: ρ = {_extremes(found['value'])}", fontsize=10.5,
-                   fontweight="bold", x=0.02, ha="left")  # fmt: skip
+    _headline(drawn, f"Reference sequences: ρ = {_extremes(found['value'])}")
     caption = (
         "Percentile rank of each gene's prediction from the reference sequence, of two models; one "
         "point is one gene. Ranks, as the models' scales differ. ρ is Spearman's, with its 95 % "
@@ -382,8 +376,7 @@ def _against(axis, table: pd.DataFrame, row, tops: dict[str, pd.DataFrame], view
     both = wide[[row.run_id, row.other_id]].dropna()
     x, y = both[row.run_id], both[row.other_id]
     marked = both.index.isin([*tops[row.run_id]["variant"], *tops[row.other_id]["variant"]])
-    axis.axhline(0, color=style.FAINT, lw=0.8)
-    axis.axvline(0, color=style.FAINT, lw=0.8)
+    style.cross(axis)
     axis.scatter(x[~marked], y[~marked], s=16, color="#b3b3b3", linewidths=0)
     axis.scatter(x[marked], y[marked], s=30, color=style.INK, linewidths=0)
     axis.locator_params(nbins=5)

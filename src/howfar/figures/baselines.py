@@ -5,19 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import comparisons, evaluate, stats
+from .. import evaluate, stats
 from ..linear import LABELS, transfer
 from . import style
-from .paired import compared, drawn_pairs, shared_genes
+from .paired import NO_RUNS, against_networks, compared, drawn_pairs, judged
 from .view import View, figure
 
-_NO_RUNS = "This study has no network and linear model with r across people for shared genes."
 _NO_PEOPLE = (
     "Linear models have not been trained on fewer people for this study; run `howfar transfer` and "
     "evaluate."
 )
 _NO_MOVE = "This study has no linear models judged in another population."
-_RIVALS = ("linear", "lead_snp")
 _CEILING = transfer.KNOWN["truth"]
 _EXPECTED = transfer.KNOWN["expected"]
 
@@ -30,19 +28,11 @@ def wins(view: View) -> pd.DataFrame:
 
     Each rival meets the network run that was judged on the same people for most genes.
     """
-    table = view["across"]
-    table = table[(table["population"] == "pooled") & table["pearson"].notna()]
-    kinds = view.runs.set_index("run_id")["kind"]
-    given = [run for run in view.labels if (table["run_id"] == run).any()]
-    networks = [run for run in given if kinds[run] == "network"]
-    rows = []
-    for rival in [run for run in given if kinds[run] in _RIVALS] if networks else []:
-        network = max(networks, key=lambda run: shared_genes(table, run, rival))
-        both = comparisons.paired(view["across"], network, rival)
-        if len(both) > 1:
-            pair = vars(comparisons.summarise_pair(both, view.tables["genes"]))
-            key = {"run_id": rival, "label": view.labels[rival], "network": view.labels[network]}
-            rows.append(key | pair)
+    couples = against_networks(view, judged(view, "linear", "lead_snp"))
+    rows = [
+        {"run_id": rival, "label": view.labels[rival], "network": view.labels[network]} | vars(pair)
+        for network, rival, _, pair in compared(view, couples)
+    ]
     return pd.DataFrame(rows)
 
 
@@ -51,7 +41,7 @@ def linear_wins(view: View):
     """Mean difference of r, network less linear model, and genes won, for every linear run."""
     table = wins(view)
     if table.empty:
-        return _NO_RUNS
+        return NO_RUNS
     drawn, (axis,) = style.panels([1.1 + 0.55 * len(table)])
     for place, row in enumerate(table.itertuples()):
         colour = view.colours[row.run_id]
@@ -196,10 +186,8 @@ def training_people(view: View):
         if method not in (_CEILING, _EXPECTED):
             axis.fill_between(part["x"], part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
     most = table[table["x"] == table["x"].max()].set_index("method")["value"]
-    axis.set(ylim=(0, 1.12 * table["value"].max()), ylabel="mean r over genes", xscale="log")
-    axis.set_xticks(sorted(table["x"].unique()), [f"{x:.0f}" for x in sorted(table["x"].unique())])
-    axis.minorticks_off()
-    axis.set_xlabel("people trained on")
+    axis.set(ylim=(0, 1.12 * table["value"].max()), ylabel="mean r over genes")
+    _people_axis(axis, sorted(table["x"].unique()))
     axis.set_title(_training_title(most, table["x"].max()), fontsize=10)
     drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
     caption = (
@@ -214,6 +202,12 @@ def training_people(view: View):
         )
     )
     return drawn, table, caption
+
+
+def _people_axis(axis, sizes: list[float]) -> None:
+    axis.set(xscale="log", xlabel="people trained on")
+    axis.set_xticks(sizes, [f"{x:.0f}" for x in sizes])
+    axis.minorticks_off()
 
 
 def _training_title(most: pd.Series, people: float) -> str:
@@ -239,10 +233,9 @@ def calibration(view: View):
         axis.vlines(x, part["ci_low"], part["ci_high"], color=colour, lw=1.6)
         axis.plot(x, part["value"], "o-", color=colour, ms=4.5, lw=1, label=method)
     axis.axhline(1, color=style.INK, lw=0.9, ls="--")
-    axis.set(ylim=(0, max(1.3, 1.05 * table["ci_high"].max())), xscale="log")
-    axis.set_xticks(sorted(table["x"].unique()), [f"{x:.0f}" for x in sorted(table["x"].unique())])
-    axis.minorticks_off()
-    axis.set(xlabel="people trained on", ylabel="slope of expression on prediction")
+    axis.set_ylim(0, max(1.3, 1.05 * table["ci_high"].max()))
+    axis.set_ylabel("slope of expression on prediction")
+    _people_axis(axis, sorted(table["x"].unique()))
     row = table[table["x"] == table["x"].max()]
     row = row[row["method"] == ("BLUP" if "BLUP" in colours else row["method"].iloc[0])].iloc[0]
     axis.set_title(

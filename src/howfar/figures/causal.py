@@ -82,11 +82,8 @@ def _quantiles(axis, place: float, values, colour: str, form: str) -> None:
     style.words(axis, highest, place, "  " + form.format(middle), 8)
 
 
-def _rows(axis, runs: list[str], view: View, places=None) -> None:
-    names = [style.wrapped(view.labels[run], 24) for run in runs]
-    axis.set_yticks(range(len(runs)) if places is None else places, names)
-    axis.tick_params(axis="y", labelsize=7.5)
-    axis.set_ylim(len(runs) - 0.5, -0.5)
+def _rows(axis, runs: list[str], view: View) -> None:
+    style.rows(axis, [style.wrapped(view.labels[run], 24) for run in runs])
 
 
 @figure("dnase")
@@ -97,8 +94,7 @@ def dnase(view: View):
         return "The overlap of drivers with DNase I footprints is not public for this study."
     drawn, (axis,) = style.panels([1.0 + 0.32 * len(table)])
     for place, row in enumerate(table.itertuples()):
-        axis.plot([row.ci_low, row.ci_high], [place] * 2, color=row.colour, lw=2)
-        axis.plot(row.value, place, "o", color=row.colour, ms=6)
+        style.estimate(axis, place, row, row.colour)
         text = f"{row.value:.2f} {style.interval(row.ci_low, row.ci_high, 2)}"
         style.words(axis, row.ci_high + 0.05, place, text, 8)
     _rows(axis, list(table["run_id"]), view)
@@ -169,9 +165,8 @@ def auroc(view: View):
     labels = stated()
     drawn, (axis,) = style.panels([1.1 + 0.36 * len(runs)])
     for place, (run, key) in enumerate(runs.items()):
-        row, colour = numbers[key], view.colours[run]
-        axis.plot([row.ci_low, row.ci_high], [place] * 2, color=colour, lw=2)
-        axis.plot(row.value, place, "o", color=colour, ms=6)
+        row = numbers[key]
+        style.estimate(axis, place, row, view.colours[run])
         if key in labels:
             axis.scatter(
                 labels[key], place, marker="D", facecolor="none", edgecolor=style.INK, s=40
@@ -225,14 +220,12 @@ def sign_concordance(view: View):
 
 def _shares(axis, table: pd.DataFrame, names: list[str], title: str) -> None:
     for place, row in enumerate(table.itertuples()):
-        axis.plot([row.ci_low, row.ci_high], [place] * 2, color=row.colour, lw=2)
-        axis.plot(row.value, place, "o", color=row.colour, ms=6)
+        style.estimate(axis, place, row, row.colour)
         text = f"{100 * row.value:.0f} %, n = {row.n}"
         style.words(axis, np.nanmax([row.ci_high, row.value]) + 0.015, place, text, 8)
-    axis.set_yticks(range(len(table)), names)
-    axis.tick_params(axis="y", labelsize=7.5)
+    style.rows(axis, names)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
-    axis.set(xlim=(0.15, 1.2), ylim=(len(table) - 0.5, -0.5), xticks=[0.25, 0.5, 0.75, 1])
+    axis.set(xlim=(0.15, 1.2), xticks=[0.25, 0.5, 0.75, 1])
     axis.set_title(title, fontsize=9.5)
 
 

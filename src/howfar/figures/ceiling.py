@@ -29,15 +29,13 @@ def heritability_classes(view: View):
     if table.empty:
         return _NO_R
     groups = [g for g in HEADINGS if g in set(table["group"])]
-    rows = len(found)
-    drawn, axes = style.panels([0.8 + 0.5 * rows] * len(groups))
+    drawn, axes = style.panels([0.8 + 0.5 * len(found)] * len(groups))
     for axis, group in zip(axes, groups, strict=True):
         part = table[table["group"] == group].reset_index(drop=True)
         for place, row in enumerate(part.itertuples()):
             _estimate(axis, place, row)
-        axis.set_yticks(range(rows), [style.wrapped(s, 22) for s in part["source"]])
-        axis.tick_params(axis="y", labelsize=8)
-        axis.set(xlim=(0, 0.75), ylim=(rows - 0.5, -0.6))
+        style.rows(axis, [style.wrapped(s, 22) for s in part["source"]], 8, top=-0.6)
+        axis.set_xlim(0, 0.75)
         axis.set_title(f"{HEADINGS[group]}, n = {part['genes'].iloc[0]} genes", fontsize=9.5)
     axes[-1].set_xlabel("√h² (r of a perfect additive cis predictor)")
     caption = (
@@ -75,10 +73,9 @@ def heritability_attained(view: View):
         runs = [run for run in view.labels if run in part.index]
         for place, run in enumerate(runs):
             _share(axis, place, part.loc[run], view.colours[run])
-        axis.set_yticks(range(len(runs)), [style.wrapped(view.labels[r], 26) for r in runs])
-        axis.tick_params(axis="y", labelsize=7.5)
+        style.rows(axis, [style.wrapped(view.labels[r], 26) for r in runs], top=-0.6)
         axis.axvline(1, color=style.INK, lw=0.8, ls="--")
-        axis.set(xlim=(min(0, part["ci_low"].min()), 1.4), ylim=(len(runs) - 0.5, -0.6))
+        axis.set_xlim(min(0, part["ci_low"].min()), 1.4)
         n, limit = part["genes"].max(), part["ceiling"].iloc[0]
         axis.set_title(f"{HEADINGS[group]}\nn = {n} genes, ceiling {limit:.3f}", fontsize=9.5)
     axes[-1].set_xlabel("mean r / mean √h²")
@@ -152,10 +149,9 @@ def _gene_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
     pairs = np.column_stack([x, y])
     rho = stats.weighted_spearman(pairs, np.ones((1, len(pairs))))[0]
     low, high = stats.block_bootstrap(pairs, blocks, stats.weighted_spearman, weighted=True)
-    people = f"{part['n'].min()}–{part['n'].max()}".removesuffix(f"–{part['n'].min()}")
     style.note(
         axis,
-        f"n = {len(part)} genes, {people} people; ρ = {style.signed(rho, 2)} "
+        f"n = {len(part)} genes, {style.span(part['n'])} people; ρ = {style.signed(rho, 2)} "
         f"{style.interval(low, high, 2)}\n{(y > x).sum()} genes above the line, "
         f"{(y < 0).sum()} below 0",
     )

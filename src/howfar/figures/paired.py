@@ -11,7 +11,7 @@ from .view import View, figure
 
 #: Most linear runs drawn beside the network.
 MOST = 4
-_RIVALS = ("linear", "lead_snp")
+NO_RUNS = "This study has no network and linear model with r across people for shared genes."
 
 
 def pairs(view: View) -> list[tuple[str, str]]:
@@ -20,29 +20,29 @@ def pairs(view: View) -> list[tuple[str, str]]:
     The network's run is the one judged on the same numbers of people as the rival for most genes.
     Lead-SNP runs stand in where a study has no other linear one.
     """
-    table = _pooled(view)
-    kinds = view.runs.set_index("run_id")["kind"]
-    given = [run for run in view.labels if (table["run_id"] == run).any()]
-    networks = [run for run in given if kinds[run] == "network"]
-    rivals = next(
-        (found for kind in _RIVALS if (found := [r for r in given if kinds[r] == kind])), []
-    )
-    if not networks:
-        return []
-    found = [
-        (max(networks, key=lambda n: shared_genes(table, n, rival)), rival) for rival in rivals
-    ]
-    return found[:MOST]
+    rivals = judged(view, "linear") or judged(view, "lead_snp")
+    return against_networks(view, rivals)[:MOST]
 
 
 def network_pairs(view: View) -> list[tuple[str, str]]:
     """(other, first) of the network runs, where their people are the same for most genes."""
-    table = _pooled(view)
-    kinds = view.runs.set_index("run_id")["kind"]
-    given = [r for r in view.labels if kinds[r] == "network" and (table["run_id"] == r).any()]
-    return [(other, given[0]) for other in given[1:] if shared_genes(table, other, given[0]) > 0][
-        :MOST
-    ]
+    networks = judged(view, "network")
+    found = [(other, networks[0]) for other in networks[1:]]
+    return [pair for pair in found if _shared_genes(view, *pair) > 0][:MOST]
+
+
+def judged(view: View, *kinds: str) -> list[str]:
+    """The runs of those kinds that have r across people, in drawing order."""
+    kind, given = view.runs.set_index("run_id")["kind"], set(_pooled(view)["run_id"])
+    return [run for run in view.labels if run in given and kind[run] in kinds]
+
+
+def against_networks(view: View, rivals: list[str]) -> list[tuple[str, str]]:
+    """(network, rival): each with the network run judged on the same people for most genes."""
+    networks = judged(view, "network")
+    if not networks:
+        return []
+    return [(max(networks, key=lambda n: _shared_genes(view, n, r)), r) for r in rivals]
 
 
 def _pooled(view: View) -> pd.DataFrame:
@@ -50,8 +50,9 @@ def _pooled(view: View) -> pd.DataFrame:
     return table[(table["population"] == "pooled") & table["pearson"].notna()]
 
 
-def shared_genes(table: pd.DataFrame, first: str, second: str) -> int:
+def _shared_genes(view: View, first: str, second: str) -> int:
     """Genes for which both runs have r over the same number of people."""
+    table = _pooled(view)
     n = {r: table[table["run_id"] == r].set_index("gene_id")["n"] for r in (first, second)}
     both = pd.DataFrame(n).dropna()
     return int((both[first] == both[second]).sum())
@@ -73,7 +74,7 @@ def paired_scatter(view: View):
     """Each gene's r of the network against its r of a linear rival."""
     found = compared(view, pairs(view))
     if not found:
-        return "This study has no network and linear model with r across people for shared genes."
+        return NO_RUNS
     return drawn_pairs(view, found, "a linear model on genotypes")
 
 
@@ -134,7 +135,7 @@ def paired_density(view: View):
     """Distribution over the shared genes of r of the network and of each linear rival."""
     found = compared(view, pairs(view))
     if not found:
-        return "This study has no network and linear model with r across people for shared genes."
+        return NO_RUNS
     drawn, axes = style.panels([2.2] * len(found))
     for axis, (first, second, rows, summary) in zip(axes, found, strict=True):
         _densities(axis, view, first, second, rows)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats
-from ..project import project_root
+from .. import book_stated, evaluate, stats
 from ..published.rastogi2024_methods import BY_RUN, CLASSES
 from . import style
 from .view import View, figure
@@ -36,8 +35,7 @@ def summary(view: View, what: str) -> pd.DataFrame:
 
 def stated() -> dict[str, float]:
     """Numbers that papers print, by id (``data/published_numbers.csv``); not those in words."""
-    path = project_root() / "data" / "published_numbers.csv"
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = book_stated.stated()
     value = pd.to_numeric(table["stated"], errors="coerce")
     return dict(zip(table["id"][value.notna()], value.dropna(), strict=True))
 
@@ -141,10 +139,7 @@ def _marks(axis, place: float, rows: pd.DataFrame, label: float | None, older) -
 
 
 def _finish(axis, runs: list[str], view: View, title: str, table: pd.DataFrame) -> None:
-    names = [style.wrapped(view.labels[run], 26) for run in runs]
-    axis.set_yticks(range(len(runs)), names)
-    axis.tick_params(axis="y", labelsize=7.5)
-    axis.set_ylim(len(runs) - 0.5, -0.5)
+    style.rows(axis, [style.wrapped(view.labels[run], 26) for run in runs])
     axis.set_xlim(min(0, table["value"].min() - 0.01), 1.35 * table["value"].max())
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set_title(title, fontsize=9.5)
@@ -180,10 +175,8 @@ def performance_versions(view: View):
     groups = [g for g in HEADINGS if g in set(differ["group"])]
     for place, group in enumerate(groups):
         _both_versions(axis, place, differ[differ["group"] == group])
-    axis.set_yticks(range(len(groups)), [style.wrapped(HEADINGS[g], 22) for g in groups])
-    axis.tick_params(axis="y", labelsize=8)
-    axis.set(ylim=(len(groups) - 0.5, -0.5), xlabel="mean r over genes")
-    axis.set_xlim(0, 1.3 * differ["value"].max())
+    style.rows(axis, [style.wrapped(HEADINGS[g], 22) for g in groups], 8)
+    axis.set(xlim=(0, 1.3 * differ["value"].max()), xlabel="mean r over genes")
     names = sorted(set(differ["method"]))
     same = both["method"].nunique() - len(names)
     replicates = differ["replicate"].nunique()
@@ -324,8 +317,8 @@ def performance_again(view: View):
         axis.set(yticks=[], xlim=(-1.45, 1), ylim=(len(part) - 0.45, -0.5))
         axis.set_xticks([-0.5, 0, 0.5, 1])
         axis.axvline(0, color=style.FAINT, lw=0.8)
-        people = _people(table[table["population"] == group])
-        title = f"{HEADINGS[group]}: {int(part['n'].max())} genes, {people}"
+        people = style.span(table.loc[table["population"] == group, "n"])
+        title = f"{HEADINGS[group]}: {int(part['n'].max())} genes, {people} people each"
         axis.set_title(title, fontsize=9.5)
     axes[-1].set_xlabel("r across people (one gene, one value)")
     caption = (
@@ -337,16 +330,9 @@ def performance_again(view: View):
     return drawn, means.drop(columns="colour"), caption
 
 
-def _people(rows: pd.DataFrame) -> str:
-    low, high = rows["n"].min(), rows["n"].max()
-    return f"{low} people each" if low == high else f"{low}–{high} people each"
-
-
 def _ridge(axis, place: float, r: pd.Series, row, given: float | None) -> None:
-    height, edges = np.histogram(r, bins=np.linspace(-1, 1, 81))
-    smooth = np.convolve(height, np.ones(3) / 3, mode="same") / max(height.max(), 1) * 0.55
-    middle, floor = (edges[1:] + edges[:-1]) / 2, place + 0.3
-    axis.fill_between(middle, floor, floor - smooth, color=row.colour, lw=0)
+    floor = place + 0.3
+    style.ridge(axis, floor, r, 0.55, row.colour)
     axis.plot([row.ci_low, row.ci_high], [floor] * 2, color=style.INK, lw=2)
     axis.plot(row.value, floor, "o", mfc="white", mec=style.INK, ms=5)
     if given is not None:
@@ -395,8 +381,7 @@ def _pair_panel(axis, part: pd.DataFrame, runs: tuple[str, str], view: View) -> 
     axis.scatter(x[~wrong], y[~wrong], color=view.colours[runs[1]], **dots)
     axis.scatter(x[wrong], y[wrong], color="#D55E00", marker="v", **dots)
     axis.plot([-1, 1], [-1, 1], color=style.FAINT, lw=0.8)
-    axis.axhline(0, color=style.FAINT, lw=0.8)
-    axis.axvline(0, color=style.FAINT, lw=0.8)
+    style.cross(axis)
     axis.set(xlim=(-0.55, 0.95), ylim=(-0.8, 0.95), ylabel=f"r, {view.labels[runs[1]]}")
     (r,), _ = stats.pearson_rows(x, y)
     blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -160,6 +161,38 @@ def note(axis, text: str, *, x: float = 0.02, y: float = 0.98, **kw) -> None:
 def wrapped(label: str, width: int = 20) -> str:
     """A run's label broken into lines, for the side of a panel."""
     return textwrap.fill(label, width)
+
+
+def span(values: pd.Series) -> str:
+    """The range of whole numbers as text: '839', or '132–148' where they differ."""
+    low, high = int(values.min()), int(values.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def rows(axis, names: list[str], size: float = 7.5, top: float = -0.5) -> None:
+    """One row per name, from the top down; `top`: where the first row's space begins."""
+    axis.set_yticks(range(len(names)), names)
+    axis.tick_params(axis="y", labelsize=size)
+    axis.set_ylim(len(names) - 0.5, top)
+
+
+def estimate(axis, place: float, row, colour: str) -> None:
+    """A row's `value` as a disc on the line of its interval (`ci_low` to `ci_high`)."""
+    axis.plot([row.ci_low, row.ci_high], [place] * 2, color=colour, lw=2)
+    axis.plot(row.value, place, "o", color=colour, ms=6)
+
+
+def ridge(axis, base: float, values, height: float, colour: str) -> None:
+    """A smoothed histogram of r, standing on the line at `base` and at most `height` high."""
+    counts, edges = np.histogram(values, bins=np.linspace(-1, 1, 81))
+    smooth = np.convolve(counts, np.ones(3) / 3, mode="same") / max(counts.max(), 1) * height
+    axis.fill_between((edges[1:] + edges[:-1]) / 2, base, base - smooth, color=colour, lw=0)
+
+
+def cross(axis) -> None:
+    """Faint lines at zero of both axes."""
+    axis.axhline(0, color=FAINT, lw=0.8)
+    axis.axvline(0, color=FAINT, lw=0.8)
 
 
 @dataclass(frozen=True)

@@ -150,23 +150,24 @@ def figure(name: str) -> Callable:
     """
 
     def decorate(draw: Callable) -> Callable:
+        """`draw`, its figure saved as ``<name>.<study>``."""
+
         @functools.wraps(draw)
-        def show(view: View, *args, **kw):
+        def show(view: View, *args, **kw) -> style.Shown | Box | None:
             if view.tables is None:
                 return None
             with style.look():
-                made = draw(view, *args, **kw)
-                if isinstance(made, str):
-                    return Box("No such figure for this study", (made,))
-                drawn, data, caption = made
-                return style.save(
-                    drawn,
-                    data,
-                    f"{name}.{view.study.name}",
-                    view.output,
-                    f"{caption} {view.reality()}",
-                )
+                return _shown(name, view, draw(view, *args, **kw))
 
         return show
 
     return decorate
+
+
+def _shown(name: str, view: View, made: tuple | str) -> style.Shown | Box:
+    """What a drawing function made, on disk; or the box that says why there is none."""
+    if isinstance(made, str):
+        return Box("No such figure for this study", (made,))
+    drawn, data, caption = made
+    file = f"{name}.{view.study.name}"
+    return style.save(drawn, data, file, view.output, f"{caption} {view.reality()}")

@@ -202,17 +202,18 @@ def _counter(name: str) -> Any:
 
 def _misfit(file: Path, problems: list[tuple[str, Any, Any]]) -> HowfarError:
     """The error for tensors that don't fit: how many, and the first of them."""
-
-    def words(value: Any) -> str:
-        if value is None:
-            return "absent"
-        return value if isinstance(value, str) else f"of shape {tuple(value.shape)}"
-
     name, value, needed = problems[0]
     return HowfarError(
         str(file),
-        found=f"{len(problems)} tensors of another architecture; {name} is {words(value)}",
-        expected=f"{name} {words(needed)}",
+        found=f"{len(problems)} tensors of another architecture; {name} is {_words(value)}",
+        expected=f"{name} {_words(needed)}",
         do="Give weights of this model, with the config.json that belongs to them if they have "
         "other sizes.",
     )
+
+
+def _words(tensor: Any) -> str:
+    """A tensor by its shape, None as 'absent'; a text as it is."""
+    if tensor is None:
+        return "absent"
+    return tensor if isinstance(tensor, str) else f"of shape {tuple(tensor.shape)}"

@@ -145,6 +145,7 @@ def parts_of(
     transformer = Transformer(network)
 
     def after(features: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """Values of cropped `bins`: from the tower's features through transformer and head."""
         kept = transformer(features, [first + b for b in bins])
         return head(network.final_pointwise(kept), tracks)
 
@@ -189,6 +190,7 @@ def _pair_pool(pool):
             self.to_attn_logits = pool.to_attn_logits
 
         def forward(self, x):
+            """(batch, channels, length) to half the length."""
             first, second = x[..., 0::2], x[..., 1::2]
             difference = first - second
             weight = self.to_attn_logits.weight[:, :, 0]
