@@ -5,7 +5,7 @@ letters can be checked by hand.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +127,14 @@ def shown(view) -> Callable:
     from howfar import figures
 
     return functools.cache(lambda name: getattr(figures, name)(view))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Small networks are faster on one thread, and other tests may be at work beside these."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

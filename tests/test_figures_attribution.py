@@ -47,7 +47,7 @@ def test_shares_follow_the_features(view, tmp_path, shown):
 
 
 @pytest.mark.parametrize(("name", "n"), [("driver_motifs", 30), ("driver_sequences", 90)])
-def test_logos_carry_sizes_and_the_control(view, name, n, shown):
+def test_logos_carry_sizes_and_the_control(shown, name, n):
     text = text_of(shown(name))
     assert "Group 1: n = 19 windows" in text and "Group 2: n = 18 windows" in text
     assert f"37 of n = {n} windows" in text and "shuffled, 11" in text

@@ -52,7 +52,7 @@ def test_one_changed_r_changes_the_count(tmp_path, view):
     assert after.loc["as_published", "positive"] == before.loc["as_published", "positive"]
 
 
-def test_the_rate_of_chance_is_in_the_legend(view, shown):
+def test_the_rate_of_chance_is_in_the_legend(shown):
     text = text_of(shown("rule_error"))
     assert "standard error: 41 %" in text and "calibrated: 5 %" in text
     assert f"n = {synthetic.GENES} genes" in text

@@ -56,7 +56,7 @@ def test_the_attention_matters_in_this_test(network):
     assert (fast(network, x, [12]) - fast(network, moved, [12])).abs().max() > 1e-2
 
 
-def test_positions_are_signed_and_shifted_by_row(network):
+def test_positions_are_signed_and_shifted_by_row():
     relative = torch.arange(3 * 5.0).reshape(1, 1, 3, 5)
     expected = torch.stack([relative[0, 0, i, 2 - i : 5 - i] for i in range(3)])
     assert torch.equal(attention._absolute(relative)[0, 0], expected)

@@ -16,6 +16,7 @@ from howfar.models.base import encoding_table
 from howfar.plain_sequences import IUPAC, predict_fasta
 from keras_files import random_layers, write_keras
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONTEXT, BINS, CROP, TRACKS = 8192, 64, 6, 5
 KEPT = BINS - 2 * CROP
 PLAIN = {"rc": False, "shifts": [0], "engine": "plain"}
@@ -25,15 +26,6 @@ ENSEMBLES = {
     "ensemble_shifts": {"rc": False, "shifts": [1, 0, -1]},
     "ensemble_rc_shifts": {},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks are faster on one thread, and other tests may be at work beside these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _small() -> dict:

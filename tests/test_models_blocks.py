@@ -1,18 +1,25 @@
 """The shared tower equals the plain one, whatever the blocks, the people and the memory."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+from howfar.bench_inference import lively
 from howfar.errors import HowfarError
-from howfar.models import blocks
+from howfar.models import blocks, enformer
 from howfar.models.base import encoding_table
-from howfar.models.enformer import build_network
 
-BIN = 128
+BIN, WIDTH = 128, 96
 BASES = np.frombuffer(b"ACGT", np.uint8)
-
-
+NARROW = {
+    "dim": WIDTH,
+    "depth": 1,
+    "heads": 2,
+    "dim_divisible_by": 16,
+    "output_heads": {"human": 2},
+}
 TABLE = torch.from_numpy(encoding_table(0.25))
 
 
@@ -34,53 +41,21 @@ def people(n: int, bins: int, changes: int, seed: int = 1) -> np.ndarray:
     return windows
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks are faster on one thread, and other tests may be at work beside these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def network(one_thread):
-    """A narrow Enformer whose haplotypes differ by as much as their level.
-
-    At birth its features differ by a ten-thousandth of their size from window to window, so that
-    any answer would pass: weights of unit gain, and statistics of random sequences.
-    """
-    torch.manual_seed(3)
-    made = build_network(
-        {
-            **{"dim": 64, "depth": 1, "heads": 2, "output_heads": {"human": 2}},
-            **{"target_length": -1, "dim_divisible_by": 16},
-        }
-    )
-    for module in made.modules():
-        if isinstance(module, torch.nn.Conv1d):
-            torch.nn.init.kaiming_normal_(module.weight)
-        if isinstance(module, torch.nn.BatchNorm1d):
-            module.momentum = None  # the statistics become the mean over what is seen
-    with torch.no_grad():
-        x = encode(torch.from_numpy(people(16, 16, 2000))).transpose(1, 2)
-        made.conv_tower(made.stem(x))
-    return made.eval()
+    """A narrow Enformer whose features differ between haplotypes, so that not any answer passes."""
+    return lively(NARROW, 16 * BIN, seed=3)
 
 
 @pytest.fixture(scope="module")
 def tower(network):
-    def run(one_hot):
-        x = one_hot.transpose(1, 2)
-        return network.conv_tower(network.stem(x)).transpose(1, 2)
-
-    return run
+    return partial(enformer.tower, network)
 
 
 def shared(tower, bins: int, **options) -> blocks.SharedTower:
     given = {"halo": 3, "block": 4, "stretches": 5, "memory": 1e8} | options
     return blocks.SharedTower(
-        tower, encode, n_bins=bins, bin_size=BIN, channels=64, device="cpu", **given
+        tower, encode, n_bins=bins, bin_size=BIN, channels=WIDTH, device="cpu", **given
     )
 
 
@@ -167,13 +142,13 @@ def test_work_is_done_once_for_each_content(tower):
     assert engine.bins_asked == 2 * 50 * 16
 
 
-@pytest.mark.parametrize("memory", [0, 4 * 4 * 64 * 6])
+@pytest.mark.parametrize("memory", [0, 4 * 4 * WIDTH * 6])
 def test_memory_is_bounded_and_forgetting_changes_nothing(tower, memory):
     windows = people(12, 16, 4)
     engine = shared(tower, 16, memory=memory)
     assert worst(features(engine, windows), plain(tower, windows)) < 1e-3
-    slots = max(memory // (4 * 4 * 64), 4)  # room for one window's four blocks at the least
-    assert engine._store.numel() == slots * 4 * 64
+    slots = max(memory // (4 * 4 * WIDTH), 4)  # room for one window's four blocks at the least
+    assert engine._store.numel() == slots * 4 * WIDTH
     assert len(engine._slots) <= slots
 
 

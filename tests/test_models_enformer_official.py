@@ -250,7 +250,7 @@ def test_a_windows_values_depend_on_no_other_window(folder, table):
     assert (model.predict(windows[3:4], [4], [0, 5110]) == every[3:4]).all()
 
 
-def test_faster_pooling_is_equal(network):
+def test_faster_pooling_is_equal():
     """Softmax over two as a sigmoid, at the published width of the first layers."""
     from enformer_pytorch.modeling_enformer import AttentionPool
 
@@ -319,7 +319,7 @@ def test_weights_that_do_not_fit_are_refused(folder, table, tmp_path):
             _model(path, table)
 
 
-def test_code_in_a_file_of_weights_is_not_run(folder, table, tmp_path):
+def test_code_in_a_file_of_weights_is_not_run(table, tmp_path):
     class Bomb:
         def __reduce__(self):
             return (exec, (f"open({str(tmp_path / 'ran')!r}, 'w')",))

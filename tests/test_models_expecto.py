@@ -366,7 +366,7 @@ def test_tissues_are_tracks(load, folder):
     assert one.units == "ln(RPKM + 0.0001)"
 
 
-def test_bad_options_and_files_are_refused(load, folder, tmp_path, haplotypes):
+def test_bad_options_and_files_are_refused(load, tmp_path, haplotypes):
     with pytest.raises(HowfarError, match="`howfar fetch expecto`"):
         load_model("expecto", None, "cpu")
     with pytest.raises(HowfarError, match="no linear model"):

@@ -61,7 +61,7 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path_factory, share):
     assert "can't be read" in _refused(folder / "cut.h5")
 
 
-def test_other_files_are_refused(tmp_path, layers):
+def test_other_files_are_refused(tmp_path):
     assert "no such file" in _refused(tmp_path / "absent.h5")
     assert "can't be read" in _refused(tmp_path)
     (tmp_path / "text.h5").write_text("no weights\n" * 1000)

@@ -3,16 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
+from howfar.bench_inference import lively
 from howfar.errors import HowfarError
 from howfar.models import shared
 from howfar.models.averaging import mean_of_views
 from howfar.models.base import Layout
-from howfar.models.enformer import build_network, embeddings, parts_of
+from howfar.models.enformer import embeddings, parts_of
 from howfar.models.shared import SharedNetwork
 
 CONTEXT, BIN, CROP = 2048, 128, 2
+SIZES = {"dim": 96, "depth": 2, "heads": 2, "dim_divisible_by": 16, "output_heads": {"human": 2}}
 BINS, TRACKS = [0, 5, 11, 6], [1, 0]
 VIEWS = ((-1, False), (-1, True), (0, False), (0, True), (2, False), (2, True))
 
@@ -59,25 +60,7 @@ def people(n: int, seed: int = 1) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network():
-    torch.manual_seed(7)
-    made = build_network(
-        {
-            **{"dim": 96, "depth": 2, "heads": 2, "output_heads": {"human": 2}},
-            **{"target_length": -1, "dim_divisible_by": 16},
-        }
-    )
-    for module in made.modules():
-        if isinstance(module, torch.nn.Conv1d):
-            torch.nn.init.kaiming_normal_(module.weight)
-        if isinstance(module, torch.nn.Linear):
-            torch.nn.init.xavier_normal_(module.weight)
-        if isinstance(module, torch.nn.BatchNorm1d):
-            module.momentum = None
-    plain = Narrow(made.eval(), engine="plain")
-    made.train()
-    with torch.no_grad():
-        made(plain._one_hot(torch.from_numpy(np.stack([people(3, s)[0] for s in range(8)]))))
-    return made.eval()
+    return lively(SIZES, CONTEXT, seed=7)
 
 
 @pytest.mark.parametrize("views", [((0, False),), VIEWS])

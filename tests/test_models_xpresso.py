@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
-import torch
 
 from howfar.errors import HowfarError
 from howfar.haplotypes import build_windows
@@ -18,18 +17,10 @@ from howfar.reference import Reference
 from howfar.variants import VariantFile
 from keras_files import random_layers, write_keras
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 HALF_LIFE = (0.5, -1.25, 2.0, 0.75, -0.3, 1.1)
 CELLS = {"GM12878": "GM12878", "humanMedian": "human_median"}
 FEATURES = [f"hl{i}" for i in range(1, 7)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Other tests may be at work beside these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +115,7 @@ def test_iupac_letters_follow_the_option(weights, layers, windows):
     assert np.abs(_values(zero, mixed) - expected).max() > 1e-4
 
 
-def test_wrong_options_and_weights_are_named(weights, windows, tmp_path, results_folder):
+def test_wrong_options_and_weights_are_named(weights, windows, tmp_path):
     cases = {
         "option half_life": {"half_life": [1, 2, 3]},
         "6 numbers": {"half_life": "average"},

@@ -152,7 +152,7 @@ def test_a_heavier_causal_variant_moves_its_method_alone(first, made):
     assert after[key] - before[key] == pytest.approx(1 / len(TESTED))
 
 
-def test_the_older_summary_has_a_set_of_its_own(first, made):
+def test_the_older_summary_has_a_set_of_its_own(made):
     table = pd.read_csv(made / performance.SUMMARIES["_2024"])
     row = int(np.flatnonzero(table["Model"] == "BSLMM")[0])
     edit(made, performance.SUMMARIES["_2024"], row, performance.column("yri_split"), 0.77)

@@ -27,7 +27,7 @@ def numbers(frames: dict[str, pd.DataFrame], windows: int) -> pd.DataFrame:
     network = across.loc["enformer"].assign(gene_id=lambda f: f.index)
     _reference(rows, frames["reference"])
     _significance(rows, network)
-    _pairs(rows, frames["across"], frames["genes"])
+    _pairs(rows, frames["across"])
     _fine_mapped(rows, network["pearson"], frames["features"])
     _drivers(rows, frames["drivers"])
     _support(rows, frames)
@@ -85,7 +85,7 @@ def _significance(rows: Rows, network: pd.DataFrame) -> None:
                  source, (row.get("ci_low", np.nan), row.get("ci_high", np.nan)))  # fmt: skip
 
 
-def _pairs(rows: Rows, across: pd.DataFrame, genes: pd.DataFrame) -> None:
+def _pairs(rows: Rows, across: pd.DataFrame) -> None:
     both = comparisons.paired(across, "enformer", "predixcan")
     network, linear = both["first"], both["second"]
     common = "over genes with both Enformer's and PrediXcan's r"
