@@ -22,7 +22,11 @@ OPTIONS = {
     "a device that isn't there": "--model demo-enformer, device 'cuda:99'",  # the machine's
 }
 #: Files that are asked for by another name: a study by its own, three files by that of one.
-IMPLIED = {"no such study": "data/studies/nowhere.yaml", "PLINK 1 without its .bim": "p.bim"}
+IMPLIED = {
+    "no such study": "data/studies/nowhere.yaml",
+    "PLINK 1 without its .bim": "p.bim",
+    "PLINK 2 without its .pvar": "p.pvar",
+}
 PYTHON = re.compile(
     r"[a-z](Error|Exception)\b|__|<class|\bat 0x|(?<![\w/])b'|\bNone\b|dtype|Path\(|[\[{]['\"]"
 )

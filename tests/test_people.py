@@ -65,3 +65,35 @@ def test_covariates_either_way_round(tmp_path):
 def test_wrong_covariates_are_named(tmp_path, text, message):
     with pytest.raises(HowfarError, match=message):
         read_covariates(put(tmp_path, "c.tsv", text), ["A", "B", "C"])
+
+
+MAP = {"R1": "A", "R2": "B", "R3": "C", "R4": "D"}  # genotype by expression sample
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("text", [ROWS, ROWS.replace("A\tB\tC", "R1\tR2\tR3")])
+def test_covariates_by_the_names_of_genotypes_or_expression(tmp_path, text, turned):
+    path = put(tmp_path, "c.tsv", text)
+    if turned:
+        pd.read_csv(path, sep="\t", index_col=0).T.rename_axis("person").to_csv(path, sep="\t")
+    found = read_covariates(path, ["C", "B"], MAP)
+    assert found.index.tolist() == ["C", "B"]
+    assert found["age"].tolist() == [50, 40] and found.columns.tolist() == ["age", "sex"]
+
+
+def test_names_that_two_files_give_to_other_people(tmp_path):
+    path = put(tmp_path, "c.tsv", ROWS)
+    swapped = {"A": "B", "B": "A", "C": "C"}
+    with pytest.raises(HowfarError, match="both have, for other people"):
+        read_covariates(path, ["A", "B", "C"], swapped)
+    same = {name: name for name in "ABC"}
+    assert read_covariates(path, ["A", "B"], same)["age"].tolist() == [30, 40]
+    moved = {"A": "X", "B": "A", "R": "B"}  # only one reading has all people
+    assert read_covariates(path, ["A", "B"], moved)["age"].tolist() == [30, 40]
+    assert read_covariates(path, ["X", "A"], moved)["age"].tolist() == [30, 40]
+
+
+def test_covariates_that_lack_a_person_of_the_map(tmp_path):
+    path = put(tmp_path, "c.tsv", ROWS.replace("A\tB\tC", "R1\tR2\tR9"))
+    with pytest.raises(HowfarError, match=r"2 of 3 people in the header.*or the expression file"):
+        read_covariates(path, ["A", "B", "C"], MAP)

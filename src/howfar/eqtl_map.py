@@ -36,7 +36,7 @@ from . import cis_eqtl, eqtl, preprocess, provenance, tables
 from .cohort import OpenCohort, input_files
 from .errors import HowfarError
 from .evaluate import Panel
-from .people import read_covariates
+from .people import read_covariates, read_sample_map
 from .progress import track
 from .study import Eqtl, Study, resolve
 from .whole_files import whole
@@ -80,11 +80,11 @@ def path_of(results: str | Path, study: str, name: str) -> Path:
 # --- covariates ------------------------------------------------------------------------------
 
 
-def covariate_table(panel: Panel, options: Eqtl) -> pd.DataFrame:
+def covariate_table(panel: Panel, options: Eqtl, sample_map: Path | None = None) -> pd.DataFrame:
     """All covariates of a map, sample x covariate, in the order of `panel.expression`.
 
     Populations as 0/1 columns (the first left out), those of the file, and the first principal
-    components of expression and of genotypes.
+    components of expression and of genotypes. sample_map: the study's, where names differ.
     """
     people = list(panel.expression.columns)
     parts = [pd.DataFrame(index=people)]
@@ -92,7 +92,8 @@ def covariate_table(panel: Panel, options: Eqtl) -> pd.DataFrame:
         groups = panel.populations.reindex(people).astype(str)
         parts.append(pd.get_dummies(groups, drop_first=True, dtype=float, prefix="population"))
     if options.covariates is not None:
-        parts.append(read_covariates(resolve(options.covariates), people))
+        pairs = None if sample_map is None else read_sample_map(resolve(sample_map))
+        parts.append(read_covariates(resolve(options.covariates), people, pairs))
     if options.expression_pcs:
         parts.append(_named(expression_components(panel, options.expression_pcs), "expression"))
     if options.genotype_pcs:
@@ -238,7 +239,7 @@ def compute(
     if here is not None:
         return here
     parts = Parts(path_of(results, study.name, "parts").with_suffix(""), text)
-    covariates = covariate_table(panel, options)
+    covariates = covariate_table(panel, options, study.cohort.sample_map)
     min_maf, genes = study.evaluation.min_maf, list(panel.genes.itertuples(index=False))
     done = parts.genes("lead")
     todo = [g for g in genes if g.gene_id not in done]

@@ -94,6 +94,7 @@ class Outcome:
 
 def catalogue() -> list[Input]:
     """All inputs, by kind."""
+    from . import inputs_pgen  # noqa: F401  adds its own
     from .inputs_catalogue import INPUTS
 
     return [given for kind in KINDS for given in INPUTS if given.kind == kind]
@@ -179,7 +180,7 @@ def _arguments(words: list[str]) -> Iterator[None]:
 
 def _left(folder: Path, words: list[str], status: int) -> tuple[str, ...]:
     """Unfinished files, and what a command that failed was to write."""
-    unfinished = [p.name for p in folder.rglob("*.part*") if p.name not in Files.PLANTED]
+    unfinished = [p.name for p in folder.rglob("*.part") if p.name not in Files.PLANTED]
     wanted = [folder / word for flag, word in pairwise(words)
               if flag in ("--checksums", "--out", "--csv")]  # fmt: skip
     return tuple(sorted(unfinished + [p.name for p in wanted if status and p.exists()]))

@@ -17,11 +17,13 @@ INPUTS: list[Input] = []
 Commands = list[list[str]]
 
 
-def _good(kind: str, title: str, says: str = "") -> Callable:
+def good(kind: str, title: str, says: str = "") -> Callable:
+    """Adds the input that the decorated function prepares, as one that can be used."""
     return _entry(kind, title, True, says)
 
 
-def _bad(kind: str, title: str, says: str) -> Callable:
+def bad(kind: str, title: str, says: str) -> Callable:
+    """Adds the input that the decorated function prepares, as one that ends in a message."""
     return _entry(kind, title, False, says)
 
 
@@ -36,25 +38,25 @@ def _entry(kind: str, title: str, good: bool, says: str) -> Callable:
 def _text(kind: str, name: str, rows: list[tuple[str, str | bytes, str]], use: Callable) -> None:
     """Bad inputs that are one file written anew: (title, text, what the message says)."""
     for title, text, says in rows:
-        _bad(kind, title, says)(lambda f, text=text: (f.put(name, text), use(f, name))[1])
+        bad(kind, title, says)(lambda f, text=text: (f.put(name, text), use(f, name))[1])
 
 
 # --- genotypes -------------------------------------------------------------------------------
 
 
-@_good("genotypes", "bgzipped VCF with TBI index", "6 haplotype|36 haplotype")
+@good("genotypes", "bgzipped VCF with TBI index", "6 haplotype|36 haplotype")
 def _(f: Files) -> Commands:
     return f.sequences()
 
 
-@_good("genotypes", "bgzipped VCF with CSI index", "36 haplotype")
+@good("genotypes", "bgzipped VCF with CSI index", "36 haplotype")
 def _(f: Files) -> Commands:
     (f.folder / "variants.vcf.gz.tbi").unlink()
     pysam.tabix_index(str(f.folder / "variants.vcf.gz"), preset="vcf", csi=True)
     return f.sequences()
 
 
-@_good("genotypes", "BCF with CSI index", "36 haplotype")
+@good("genotypes", "BCF with CSI index", "36 haplotype")
 def _(f: Files) -> Commands:
     source = pysam.VariantFile(str(f.folder / "variants.vcf.gz"))
     with source, pysam.VariantFile(str(f.folder / "v.bcf"), "wb", header=source.header) as out:
@@ -64,32 +66,32 @@ def _(f: Files) -> Commands:
     return f.sequences(variants="v.bcf")
 
 
-@_good("genotypes", "contigs named with `chr` in the VCF, without in the FASTA", "36 haplotype")
+@good("genotypes", "contigs named with `chr` in the VCF, without in the FASTA", "36 haplotype")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("\n20\t", "\nchr20\t").replace("ID=20", "ID=chr20"))
     return f.sequences()
 
 
-@_good("genotypes", "missing, half and haploid calls", "haploid calls: 116\n.*missing calls: 116")
+@good("genotypes", "missing, half and haploid calls", "haploid calls: 116\n.*missing calls: 116")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r[:9], ".|.", "1|.", "1", *r[12:]] for r in rows])
     return [[*f.sequences()[0]]]
 
 
-@_good("genotypes", "symbolic and star alleles", "star alleles: ")
+@good("genotypes", "symbolic and star alleles", "star alleles: ")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r[:4], "<DEL>,*" if i % 5 == 0 else r[4], *r[5:]]
                             for i, r in enumerate(rows)])  # fmt: skip
     return f.sequences("--alleles", "all")
 
 
-@_good("genotypes", "two records at one position", "duplicate positions: ")
+@good("genotypes", "two records at one position", "duplicate positions: ")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [row for r in rows for row in (r, r)])
     return f.sequences()
 
 
-@_good("genotypes", "a few REF that are not the FASTA's, below the limit",
+@good("genotypes", "a few REF that are not the FASTA's, below the limit",
        "REF mismatches: 2")  # fmt: skip
 def _(f: Files) -> Commands:
     f.records(lambda rows: [_other_ref(r) if i == 19 else r for i, r in enumerate(rows)])
@@ -97,13 +99,13 @@ def _(f: Files) -> Commands:
     return f.predict()
 
 
-@_good("genotypes", "unphased calls, `unphased: dosage`", "unphased calls: ")
+@good("genotypes", "unphased calls, `unphased: dosage`", "unphased calls: ")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("|", "/"))
     return f.sequences("--unphased", "dosage")
 
 
-@_good("genotypes", "unphased calls, `unphased: random(1)`", "unphased calls: ")
+@good("genotypes", "unphased calls, `unphased: random(1)`", "unphased calls: ")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("|", "/"))
     f.settings(cohort__unphased="random(1)")
@@ -116,19 +118,19 @@ def _other_ref(row: list[str]) -> list[str]:
     return [*row[:3], ref, alt, *row[5:]]
 
 
-@_bad("genotypes", "no such file", "no such file")
+@bad("genotypes", "no such file", "no such file")
 def _(f: Files) -> Commands:
     return f.sequences(variants="absent.vcf.gz")
 
 
-@_bad("genotypes", "bgzipped VCF cut short", "cut short|truncated|not whole")
+@bad("genotypes", "bgzipped VCF cut short", "cut short|truncated|not whole")
 def _(f: Files) -> Commands:
     f.vcf()
     f.cut("variants.vcf.gz", 0.6)
     return f.sequences()
 
 
-@_bad("genotypes", "bgzipped VCF without its last block", "cut short|truncated|end-of-file")
+@bad("genotypes", "bgzipped VCF without its last block", "cut short|truncated|end-of-file")
 def _(f: Files) -> Commands:
     data = (f.folder / "variants.vcf.gz").read_bytes()
     f.put("v.vcf.gz", data[:-28])
@@ -136,14 +138,14 @@ def _(f: Files) -> Commands:
     return f.sequences(variants="v.vcf.gz")
 
 
-@_bad("genotypes", "VCF compressed by gzip instead of bgzip", "gzip|bgzip")
+@bad("genotypes", "VCF compressed by gzip instead of bgzip", "gzip|bgzip")
 def _(f: Files) -> Commands:
     data = gzip.decompress((f.folder / "variants.vcf.gz").read_bytes())
     f.put("variants.vcf.gz", gzip.compress(data, mtime=0))
     return f.sequences()
 
 
-@_good("genotypes", "index of another file: one is made", "36 haplotype windows")
+@good("genotypes", "index of another file: one is made", "36 haplotype windows")
 def _(f: Files) -> Commands:
     other = (f.folder / "variants.vcf.gz.tbi").read_bytes()
     notes = "".join(f"##note{i}={i * 7919 % 1_000_003}\n" for i in range(9_000))
@@ -152,13 +154,13 @@ def _(f: Files) -> Commands:
     return f.sequences()
 
 
-@_good("genotypes", "damaged index: one is made", "36 haplotype windows")
+@good("genotypes", "damaged index: one is made", "36 haplotype windows")
 def _(f: Files) -> Commands:
     f.put("variants.vcf.gz.tbi", b"\x1f\x8bnot an index")
     return f.sequences()
 
 
-@_bad("genotypes", "records that are not sorted", "sorted|order")
+@bad("genotypes", "records that are not sorted", "sorted|order")
 def _(f: Files) -> Commands:
     index = (f.folder / "variants.vcf.gz.tbi").read_bytes()
     f.vcf(lambda text: _reversed(text), index=False)
@@ -172,19 +174,19 @@ def _reversed(text: str) -> str:
     return "\n".join([*head, *reversed(lines[len(head) :])]) + "\n"
 
 
-@_bad("genotypes", "another genome build", "records whose REF differs")
+@bad("genotypes", "another genome build", "records whose REF differs")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [_other_ref(r) for r in rows])
     return f.sequences()
 
 
-@_bad("genotypes", "one REF in ten that is not the FASTA's", "records whose REF differs")
+@bad("genotypes", "one REF in ten that is not the FASTA's", "records whose REF differs")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [_other_ref(r) if i % 10 == 0 else r for i, r in enumerate(rows)])
     return f.predict()
 
 
-@_bad("genotypes", "a contig under another name", "no such contig")
+@bad("genotypes", "a contig under another name", "no such contig")
 def _(f: Files) -> Commands:
     f.vcf(
         lambda text: text.replace("\n20\t", "\nNC_000020.11\t").replace("ID=20", "ID=NC_000020.11")
@@ -192,67 +194,67 @@ def _(f: Files) -> Commands:
     return f.sequences()
 
 
-@_bad("genotypes", "unphased calls", "without phase")
+@bad("genotypes", "unphased calls", "without phase")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("|", "/"))
     return f.sequences()
 
 
-@_bad("genotypes", "calls of three alleles", "3 alleles")
+@bad("genotypes", "calls of three alleles", "3 alleles")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r[:9], "0|1|1", *r[10:]] for r in rows])
     return f.sequences()
 
 
-@_bad("genotypes", "a call of an allele that the record lacks", "allele")
+@bad("genotypes", "a call of an allele that the record lacks", "allele")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r[:9], "0|5", *r[10:]] for r in rows])
     return f.sequences()
 
 
-@_bad("genotypes", "an ALT that is no sequence", "ALT '\\?'")
+@bad("genotypes", "an ALT that is no sequence", "ALT '\\?'")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r[:4], "?", *r[5:]] for r in rows])
     return f.sequences()
 
 
-@_bad("genotypes", "a record with fewer calls than people", "")
+@bad("genotypes", "a record with fewer calls than people", "")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [r[:-1] if i == 19 else r for i, r in enumerate(rows)])
     return f.sequences()
 
 
-@_bad("genotypes", "a record with more calls than people", "16 columns")
+@bad("genotypes", "a record with more calls than people", "16 columns")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r, "0|0"] if i == 19 else r for i, r in enumerate(rows)])
     return f.sequences()
 
 
-@_bad("genotypes", "a call that is no number", "")
+@bad("genotypes", "a call that is no number", "")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [[*r[:9], "A|C", *r[10:]] for r in rows])
     return f.sequences()
 
 
-@_bad("genotypes", "sites without people", "no genotypes")
+@bad("genotypes", "sites without people", "no genotypes")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: "".join("\t".join(row.split("\t")[:8]) + "\n" for row in text.splitlines()))
     return f.sequences()
 
 
-@_bad("genotypes", "no FORMAT field GT or DS", "no genotypes")
+@bad("genotypes", "no FORMAT field GT or DS", "no genotypes")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("ID=GT", "ID=XX").replace("\tGT\t", "\tXX\t"))
     return f.sequences()
 
 
-@_bad("genotypes", "a person twice in the header", "differ|twice|[Dd]uplicate")
+@bad("genotypes", "a person twice in the header", "differ|twice|[Dd]uplicate")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("\tP2\t", "\tP1\t", 1))
     return f.sequences()
 
 
-@_bad("genotypes", "no record at all in the file", "no such contig|no record")
+@bad("genotypes", "no record at all in the file", "no such contig|no record")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [])
     f.vcf(lambda text: "".join(line + "\n" for line in text.splitlines()
@@ -266,7 +268,7 @@ _text("genotypes", "variants.vcf.gz", [
 ], lambda f, name: f.sequences(variants=name))  # fmt: skip
 
 
-@_good("genotypes", "a gene without a variant in its window", "36 haplotype")
+@good("genotypes", "a gene without a variant in its window", "36 haplotype")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [r for r in rows if not 850 < int(r[1]) < 1150])
     return f.sequences()
@@ -292,75 +294,104 @@ def _plink(f: Files, turned: bool = False, wrong: bool = False) -> Commands:
     return f.sequences(variants="p.bed")
 
 
-@_good("genotypes", "PLINK 1, A1 the alternative or the reference allele", "36 haplotype")
+@good("genotypes", "PLINK 1, A1 the alternative or the reference allele", "36 haplotype")
 def _(f: Files) -> Commands:
     return _plink(f, turned=True)
 
 
-@_bad("genotypes", "PLINK 1 with neither allele the reference's", "p.b")
+@bad("genotypes", "PLINK 1 with neither allele the reference's", "p.b")
 def _(f: Files) -> Commands:
     return _plink(f, wrong=True)
 
 
-@_bad("genotypes", "PLINK 1 with fewer people than its .fam lists", "p.")
+@bad("genotypes", "PLINK 1 with fewer people than its .fam lists", "p.")
 def _(f: Files) -> Commands:
     commands = _plink(f)
     f.put("p.fam", "".join(f"f {i} 0 0 0 -9\n" for i in range(20)))
     return commands
 
 
-@_bad("genotypes", "PLINK 1 without its .bim", "p.bim")
+@bad("genotypes", "PLINK 1 without its .bim", "p.bim")
 def _(f: Files) -> Commands:
     commands = _plink(f)
     (f.folder / "p.bim").unlink()
     return commands
 
 
-@_good("genotypes", "VCF that is not compressed: copied and indexed", "36 haplotype")
+@good("genotypes", "VCF that is not compressed: copied and indexed", "36 haplotype")
 def _(f: Files) -> Commands:
     f.put("v.vcf", gzip.decompress((f.folder / "variants.vcf.gz").read_bytes()))
     return f.sequences(variants="v.vcf")
 
 
-@_good("genotypes", "no index: one is made", "36 haplotype")
+@good("genotypes", "no index: one is made", "36 haplotype")
 def _(f: Files) -> Commands:
     f.vcf(index=False)
     return f.sequences()
 
 
-@_good("genotypes", "an index older than the file: one is made", "36 haplotype")
+@good("genotypes", "an index older than the file: one is made", "36 haplotype")
 def _(f: Files) -> Commands:
     os.utime(f.folder / "variants.vcf.gz.tbi", (1_000_000_000, 1_000_000_000))
     return f.sequences()
 
 
-@_good("genotypes", "one file per contig", "36 haplotype")
+@good("genotypes", "one file per contig", "36 haplotype")
 def _(f: Files) -> Commands:
     for end in ("", ".tbi"):
         (f.folder / f"variants.vcf.gz{end}").rename(f.folder / f"chr20.vcf.gz{end}")
     return f.sequences(variants="chr{chrom}.vcf.gz")
 
 
-@_bad("genotypes", "dosages alone, where haplotypes are asked for", "dosages")
-def _(f: Files) -> Commands:
+def _dosages(f: Files) -> None:
+    """The calls as the FORMAT field DS, and no GT."""
     calls = {"0|0": "0", "0|1": "1", "1|0": "1", "1|1": "2"}
     f.vcf(lambda text: re.sub(r"[01]\|[01]", lambda m: calls[m.group()], text)
           .replace("ID=GT,Number=1,Type=String", "ID=DS,Number=1,Type=Float")
           .replace("\tGT\t", "\tDS\t"))  # fmt: skip
+
+
+@good("genotypes", "dosages alone (DS), for cis-eQTLs", "3 genes, 0 with an eQTL")
+def _(f: Files) -> Commands:
+    _dosages(f)
+    return f.eqtl()
+
+
+@good("genotypes", "dosages alone (DS), for linear models", "top1: 3 genes")
+def _(f: Files) -> Commands:
+    _dosages(f)
+    return f.baseline()
+
+
+@bad("genotypes", "dosages alone, where haplotypes are asked for", "dosages")
+def _(f: Files) -> Commands:
+    _dosages(f)
+    return f.sequences()
+
+
+@good("genotypes", "no variant at all on the contig", "windows without variants: 3")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [])
+    return f.sequences()
+
+
+@good("genotypes", "contigs named with `chr` in the FASTA, without in the VCF", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.change("reference.fa", ">20", ">chr20")
     return f.sequences()
 
 
 # --- reference -------------------------------------------------------------------------------
 
 
-@_good("reference", "lower-case bases, IUPAC letters, and no index", "36 haplotype")
+@good("reference", "lower-case bases, IUPAC letters, and no index", "36 haplotype")
 def _(f: Files) -> Commands:
     f.change("reference.fa", r"^[ACGT]{60}\Z|^[ACGT]+$", lambda m: m.group().lower(), count=0)
     f.change("reference.fa", r"\A(>20\n(?:[a-z]+\n){15}[a-z]{9})[acgt]", r"\1R")
     return f.sequences()
 
 
-@_good("reference", "an index that belongs to another FASTA", "36 haplotype")
+@good("reference", "an index that belongs to another FASTA", "36 haplotype")
 def _(f: Files) -> Commands:
     f.put("reference.fa.fai", "20\t900\t4\t50\t51\n")
     return f.sequences()
@@ -377,18 +408,18 @@ _text("reference", "reference.fa", [
 ], lambda f, name: f.sequences())  # fmt: skip
 
 
-@_bad("reference", "no such file", "no such file")
+@bad("reference", "no such file", "no such file")
 def _(f: Files) -> Commands:
     return f.sequences(reference="absent.fa")
 
 
-@_bad("reference", "letters beyond the IUPAC codes", "the letter 'J'")
+@bad("reference", "letters beyond the IUPAC codes", "the letter 'J'")
 def _(f: Files) -> Commands:
     f.change("reference.fa", r"\A(>20\n(?:[A-Z]+\n){16}[A-Z]{9})[ACGT]", r"\1J")
     return f.sequences()
 
 
-@_bad("reference", "more N than the stated share of a window", "a share of 1.00 of N")
+@bad("reference", "more N than the stated share of a window", "a share of 1.00 of N")
 def _(f: Files) -> Commands:
     f.change("reference.fa", r"^[ACGT]+$", lambda m: "N" * len(m.group()), count=0)
     f.settings(cohort__max_ref_mismatch=1.0)
@@ -438,19 +469,34 @@ for _title, _name, _content in [
     ("BED with strands", "genes.bed", _bed_genes()),
     ("TSV", "genes.tsv", "chrom\tgene_id\tname\tstrand\ttss\nchr20\tG\t\t-\t700\n"),
 ]:
-    _good("genes", _title, "haplotype windows")(
+    good("genes", _title, "haplotype windows")(
         lambda f, n=_name, c=_content: (f.put(n, c), f.sequences(genes=n))[1]
     )
 
 
-@_good("genes", "GTF, `tss: canonical`", "letters: 3 genes x 6 people")
-def _(f: Files) -> Commands:
-    f.put("genes.gtf.gz", _gtf())
-    f.settings(cohort__genes=f.folder / "genes.gtf.gz", cohort__tss="canonical")
+def _with_rule(f: Files, rule: str, text: str) -> Commands:
+    f.put("genes.gtf.gz", text)
+    f.settings(cohort__genes=f.folder / "genes.gtf.gz", cohort__tss=rule)
     return f.predict()
 
 
-@_good("genes", "versions stripped from gene ids of all files", "letters: 3 genes")
+for _rule in ("gene", "canonical", "first"):
+    good("genes", f"GTF, `tss: {_rule}`", "letters: 3 genes x 6 people")(
+        lambda f, r=_rule: _with_rule(f, r, _gtf())
+    )
+
+
+@bad("genes", "GTF without tags, `tss: canonical`", "without a transcript tagged")
+def _(f: Files) -> Commands:
+    return _with_rule(f, "canonical", _gtf().replace('tag "Ensembl_canonical";', ""))
+
+
+@bad("genes", "GTF without transcripts, `tss: first`", "without a transcript")
+def _(f: Files) -> Commands:
+    return _with_rule(f, "first", _gtf().replace("\ttranscript\t", "\texon\t"))
+
+
+@good("genes", "versions stripped from gene ids of all files", "letters: 3 genes")
 def _(f: Files) -> Commands:
     f.change("genes.csv", r"(ENSG\d+)\.\d", r"\1.9", count=0)
     f.settings(cohort__gene_versions="strip")
@@ -488,26 +534,26 @@ _text("genes", "genes.gtf.gz", [
 ], lambda f, name: f.sequences(genes=name))  # fmt: skip
 
 
-@_bad("genes", "versions stripped into duplicates", "once versions are stripped")
+@bad("genes", "versions stripped into duplicates", "once versions are stripped")
 def _(f: Files) -> Commands:
     f.change("genes.csv", r"ENSG00000000002\.1", "ENSG00000000001.5")
     f.settings(cohort__gene_versions="strip")
     return f.predict()
 
 
-@_bad("genes", "`tss: canonical` with a CSV file", "TSS rule 'canonical'")
+@bad("genes", "`tss: canonical` with a CSV file", "TSS rule 'canonical'")
 def _(f: Files) -> Commands:
     f.settings(cohort__tss="canonical")
     return f.predict()
 
 
-@_bad("genes", "a name of no known format", "the name genes.xlsx")
+@bad("genes", "a name of no known format", "the name genes.xlsx")
 def _(f: Files) -> Commands:
     f.put("genes.xlsx", _HEAD)
     return f.sequences(genes="genes.xlsx")
 
 
-@_bad("genes", "ids that the expression file doesn't have", "no gene id in common")
+@bad("genes", "ids that the expression file doesn't have", "no gene id in common")
 def _(f: Files) -> Commands:
     f.change("genes.csv", r"ENSG", "ENSMUSG", count=0)
     return f.evaluate()
@@ -527,25 +573,35 @@ def _gct(values) -> str:
     return "\n".join(["#1.2", f"{len(values)}\t{values.shape[1]}", head, *rows]) + "\n"
 
 
+def _gct_13(values) -> str:
+    """GCT 1.3 with a column about genes and a row about samples."""
+    rows = [f"{g}\tprotein_coding\t" + "\t".join(map(str, values.loc[g])) for g in values.index]
+    head = "id\ttype\t" + "\t".join(values.columns)
+    about = "sex\tna\t" + "\t".join("1" for _ in values.columns)
+    size = f"{len(values)}\t{values.shape[1]}\t1\t1"
+    return "\n".join(["#1.3", size, head, about, *rows]) + "\n"
+
+
 for _title, _name, _write in [
     ("FastQTL BED", "e.bed", bed_text),
     ("FastQTL BED, compressed", "e.bed.gz", bed_text),
     ("GCT 1.2", "e.gct", _gct),
+    ("GCT 1.3", "e.gct", _gct_13),
     ("CSV", "e.csv", lambda v: v.rename_axis("gene").to_csv()),
     ("TSV, compressed", "e.tsv.gz", lambda v: v.rename_axis("gene").to_csv(sep="\t")),
 ]:
-    _good("expression", _title, "letters: 3 genes x 6 people")(
+    good("expression", _title, "letters: 3 genes x 6 people")(
         lambda f, n=_name, w=_write: (f.put(n, w(f.expression())), _expression(f, n))[1]
     )
 
 
-@_good("expression", "Parquet", "letters: 3 genes x 6 people")
+@good("expression", "Parquet", "letters: 3 genes x 6 people")
 def _(f: Files) -> Commands:
     f.expression().rename_axis("gene_id").to_parquet(f.folder / "e.parquet")
     return _expression(f, "e.parquet")
 
 
-@_good("expression", "missing values", "missing values of expression: 2")
+@good("expression", "missing values", "missing values of expression: 2")
 def _(f: Files) -> Commands:
     values = f.expression()
     values.iloc[0, :2] = float("nan")
@@ -553,7 +609,7 @@ def _(f: Files) -> Commands:
     return _expression(f, "e.csv")
 
 
-@_good("expression", "a gene with one value for everybody", "one expression value for everybody: 1")
+@good("expression", "a gene with one value for everybody", "one expression value for everybody: 1")
 def _(f: Files) -> Commands:
     values = f.expression()
     values.iloc[1] = 3.0
@@ -562,7 +618,16 @@ def _(f: Files) -> Commands:
     return f.evaluate()
 
 
-@_good("expression", "a gene of the gene table that it lacks", "genes without expression: 1")
+@good("expression", "a gene without a value for anybody", "missing for everybody: 1")
+def _(f: Files) -> Commands:
+    values = f.expression()
+    values.iloc[1] = float("nan")
+    f.put("e.csv", values.rename_axis("gene").to_csv(na_rep="NA"))
+    _expression(f, "e.csv")
+    return f.evaluate()
+
+
+@good("expression", "a gene of the gene table that it lacks", "genes without expression: 1")
 def _(f: Files) -> Commands:
     f.put("e.csv", f.expression().iloc[:2].rename_axis("gene").to_csv())
     _expression(f, "e.csv")
@@ -591,6 +656,8 @@ _text("expression", "e.bed", [
 _text("expression", "e.gct", [
     ("GCT with fewer rows than it says", "#1.2\n2\t1\nName\tDescription\tP1\nG\tx\t1\n",
      "1 rows of genes"),
+    ("GCT 1.3 with a sample fewer than it says",
+     "#1.3\n1\t2\t1\t0\nid\ttype\tP1\nG\tx\t1\n", "1 rows of genes and 1 samples"),
     ("GCT without its version", "Name\tDescription\tP1\nG\tx\t1\n", "#1.2"),
 ], _expression)  # fmt: skip
 _text("expression", "e.tsv.gz", [
@@ -601,12 +668,12 @@ _text("expression", "e.parquet", [
 ], _expression)  # fmt: skip
 
 
-@_bad("expression", "no such file", "no such file")
+@bad("expression", "no such file", "no such file")
 def _(f: Files) -> Commands:
     return _expression(f, "absent.bed.gz")
 
 
-@_bad("expression", "one person in common with the genotypes", "1 person")
+@bad("expression", "one person in common with the genotypes", "1 person")
 def _(f: Files) -> Commands:
     (f.folder / "samples.csv").unlink()
     f.settings(cohort__samples=None)
@@ -615,7 +682,7 @@ def _(f: Files) -> Commands:
     return f.evaluate()
 
 
-@_bad("expression", "nobody in common with the genotypes", "0 common")
+@bad("expression", "nobody in common with the genotypes", "0 common")
 def _(f: Files) -> Commands:
     f.put("e.csv", f.expression().add_prefix("donor-").rename_axis("gene").to_csv())
     return _expression(f, "e.csv")
@@ -634,17 +701,23 @@ def _map(f: Files, text: str) -> Commands:
 _PAIRS = "expression,genotype\n" + "".join(f"RNA-{p},{p}\n" for p in Files.PEOPLE)
 
 
-@_good("people", "a sample map", "letters: 3 genes x 6 people")
+@good("people", "a sample map", "letters: 3 genes x 6 people")
 def _(f: Files) -> Commands:
     return _map(f, _PAIRS)
 
 
-@_good("people", "a sample map that lacks a person", "sample map lacks: 1")
+@good("people", "a sample map that lacks a person", "sample map lacks: 1")
 def _(f: Files) -> Commands:
     return _map(f, _PAIRS.replace("RNA-P4,P4\n", ""))
 
 
-@_good("people", "a plain list of people", "letters: 3 genes x 4 people")
+@good("people", "a list of one person", "letters: 3 genes x 1 people")
+def _(f: Files) -> Commands:
+    f.put("people.txt", "P3\n")
+    return _listed(f, "people.txt")
+
+
+@good("people", "a plain list of people", "letters: 3 genes x 4 people")
 def _(f: Files) -> Commands:
     f.put("people.txt", "P1\nP2\nP4\nP6\n")
     f.settings(cohort__samples=f.folder / "people.txt")
@@ -661,7 +734,7 @@ for _title, _content, _says in [
     ("a person twice in the sample map", _PAIRS + "RNA-7,P1\n", "line 8: found a sample that"),
     ("a sample map with an empty cell", _PAIRS + "RNA-7,\n", "line 8: found an empty cell"),
 ]:
-    _bad("people", _title, _says)(lambda f, c=_content: _map(f, c))
+    bad("people", _title, _says)(lambda f, c=_content: _map(f, c))
 
 
 def _listed(f: Files, name: str) -> Commands:
@@ -681,51 +754,58 @@ _text("people", "people.csv", [
 ], _listed)  # fmt: skip
 
 
-@_bad("people", "a list whose first person was taken for a header", "one person too few")
+@bad("people", "a list whose first person was taken for a header", "one person too few")
 def _(f: Files) -> Commands:
     f.put("people.txt", "\n".join(Files.PEOPLE[1:]) + "\n")
     return _listed(f, "people.txt")
 
 
-@_bad("people", "a person without population", "1 people of 6 without population")
+@bad("people", "a person without population", "1 people of 6 without population")
 def _(f: Files) -> Commands:
     f.change("samples.csv", "P4,Y", "P4,")
     return f.evaluate()
 
 
-@_bad("people", "`--samples` with somebody the VCF lacks", "1 are not in the file")
+@bad("people", "`--samples` with somebody the VCF lacks", "1 are not in the file")
 def _(f: Files) -> Commands:
     return f.sequences("--samples", "P1,NOBODY")
 
 
-@_bad("people", "`--samples` with a person twice", "1 are asked for twice")
+@bad("people", "`--samples` with a person twice", "1 are asked for twice")
 def _(f: Files) -> Commands:
     return f.sequences("--samples", "P1,P1")
 
 
-@_bad("people", "`--sample` of somebody without expression", "not in every input")
+@bad("people", "`--sample` of somebody without expression", "not in every input")
 def _(f: Files) -> Commands:
     return f.predict("--sample", "NOBODY")
 
 
 def _covariates(f: Files, text: str) -> Commands:
     f.put("c.tsv", text)
-    more = ["--covariates", str(f.folder / "c.tsv"), "--permutations", "100"]
-    return [["eqtl", "--study", str(f.folder / "study.yaml"), *more]]
+    return f.eqtl("--covariates", str(f.folder / "c.tsv"))
 
 
 _AGES = "id\t" + "\t".join(Files.PEOPLE) + "\nage\t30\t40\t50\t35\t45\t55\n"
 _TURNED = "\n".join("\t".join(c) for c in zip(*map(str.split, _AGES.splitlines()), strict=True))
 
 for _title, _content in [("covariates in rows", _AGES), ("covariates in columns", _TURNED + "\n")]:
-    _good("people", _title)(lambda f, c=_content: _covariates(f, c))
+    good("people", _title)(lambda f, c=_content: _covariates(f, c))
+
+
+@good("people", "covariates by the names of the expression file, with a sample map")
+def _(f: Files) -> Commands:
+    _map(f, _PAIRS)
+    return _covariates(f, _AGES.replace("P", "RNA-P"))
+
+
 for _title, _content, _says in [
     ("covariates of other people", _AGES.replace("P", "Q"), "0 of 6 people in the header"),
     ("covariates that lack a person", _TURNED.replace("P6\t55", ""), "5 in the first column"),
     ("a covariate with one value for all", re.sub(r"\d\d(?=[\t\n])", "30", _AGES), "one value"),
     ("a covariate in words", _AGES.replace("30", "old"), "found 'old'"),
 ]:
-    _bad("people", _title, _says)(lambda f, c=_content: _covariates(f, c))
+    bad("people", _title, _says)(lambda f, c=_content: _covariates(f, c))
 
 
 # --- study files -----------------------------------------------------------------------------
@@ -751,38 +831,38 @@ for _title, _old, _new, _says in [
     ),
     ("a reference that isn't there", "reference.fa", "absent.fa", "the reference file of study"),
 ]:
-    _bad("study", _title, _says)(
+    bad("study", _title, _says)(
         lambda f, o=_old, n=_new: (f.change("study.yaml", o, n), f.predict())[1]
     )
 
 
-@_bad("study", "no such study", "no such file")
+@bad("study", "no such study", "no such file")
 def _(f: Files) -> Commands:
     return [["predict", "--study", "nowhere"]]
 
 
-@_bad("study", "an empty study file", "study.yaml")
+@bad("study", "an empty study file", "study.yaml")
 def _(f: Files) -> Commands:
     f.put("study.yaml", "")
     return f.predict()
 
 
-@_bad("study", "a gene that the gene table lacks", "no gene 'FOUR' among 3")
+@bad("study", "a gene that the gene table lacks", "no gene 'FOUR' among 3")
 def _(f: Files) -> Commands:
     return f.predict("--gene", "FOUR")
 
 
-@_bad("study", "a run that the study lacks", "no run 'other' among letters")
+@bad("study", "a run that the study lacks", "no run 'other' among letters")
 def _(f: Files) -> Commands:
     return f.predict("--run", "other")
 
 
-@_bad("study", "an evaluation without predictions", "predictions of 0 genes")
+@bad("study", "an evaluation without predictions", "predictions of 0 genes")
 def _(f: Files) -> Commands:
     return f.evaluate()[1:]
 
 
-@_bad("study", "no output named", "found neither")
+@bad("study", "no output named", "found neither")
 def _(f: Files) -> Commands:
     return [[w for w in f.sequences()[0] if w != "--checksums" and "windows.csv" not in w]]
 
@@ -809,7 +889,7 @@ for _title, _keys, _says in [
     ("an option the model doesn't take", {"options": {"shift": 3}}, "option 'shift'"),
     ("values that are not finite", {"options": {"broken": True}}, "not finite"),
 ]:
-    _bad("model", _title, _says)(lambda f, k=_keys: _run(f, **k))
+    bad("model", _title, _says)(lambda f, k=_keys: _run(f, **k))
 
 
 def _weights(f: Files, fitting: bool = False) -> None:
@@ -833,18 +913,18 @@ def _weights(f: Files, fitting: bool = False) -> None:
     save_file(tensors, f.folder / "weights" / "weights.safetensors")
 
 
-@_bad("model", "weights that aren't there", "no such file")
+@bad("model", "weights that aren't there", "no such file")
 def _(f: Files) -> Commands:
     return _run(f, model="demo-enformer", weights=f.folder / "weights")
 
 
-@_bad("model", "weights of another architecture", "another|weights")
+@bad("model", "weights of another architecture", "another|weights")
 def _(f: Files) -> Commands:
     _weights(f)
     return _run(f, model="demo-enformer", weights=f.folder / "weights", tracks=[0])
 
 
-@_bad("model", "weights cut short", "weights")
+@bad("model", "weights cut short", "weights")
 def _(f: Files) -> Commands:
     _weights(f)
     f.cut("weights/weights.safetensors", 0.5)
@@ -859,7 +939,7 @@ def _plain(f: Files, name: str, *more: str) -> Commands:
     return [["predict-sequences", *words, "--csv", str(f.folder / "values.csv"), *more]]
 
 
-@_good("sequences", "sequences of the model's length", "2 sequences")
+@good("sequences", "sequences of the model's length", "2 sequences")
 def _(f: Files) -> Commands:
     f.put("s.fa", f">a\n{'ACGT' * 64}\n>b\n{'ACGN' * 64}\n")
     return _plain(f, "s.fa")
@@ -874,13 +954,13 @@ _text("sequences", "s.fa", [
 ], _plain)  # fmt: skip
 
 
-@_bad("sequences", "a word that fits no track", "no track")
+@bad("sequences", "a word that fits no track", "no track")
 def _(f: Files) -> Commands:
     f.put("s.fa", f">a\n{'ACGT' * 64}\n")
     return _plain(f, "s.fa", "--tracks", "liver")
 
 
-@_bad("sequences", "a device that isn't there", "cuda:99")
+@bad("sequences", "a device that isn't there", "cuda:99")
 def _(f: Files) -> Commands:
     _weights(f, fitting=True)
     f.put("s.fa", f">a\n{'ACGT' * 64}\n")
@@ -891,13 +971,13 @@ def _(f: Files) -> Commands:
 # --- results ---------------------------------------------------------------------------------
 
 
-@_good("results", "what a killed run left behind", "")
+@good("results", "what a killed run left behind", "")
 def _(f: Files) -> Commands:
     f.put("results/tiny/tables/.runs.parquet.999999.part", "half a table")
     return f.evaluate()
 
 
-@_good("results", "predictions of a gene that were cut off", "letters: 3 genes")
+@good("results", "predictions of a gene that were cut off", "letters: 3 genes")
 def _(f: Files) -> Commands:
     return [*f.predict("--gene", "ONE"), *f.predict()]
 
@@ -918,28 +998,28 @@ def _table(f: Files, name: str, schema: int, damage: bool = False) -> Commands:
     return [["numbers", "tiny"]]
 
 
-@_bad("results", "a result table of an older version", "schema version 0")
+@bad("results", "a result table of an older version", "schema version 0")
 def _(f: Files) -> Commands:
     return _table(f, "runs", 0)
 
 
-@_bad("results", "a result table cut short", "no readable Parquet")
+@bad("results", "a result table cut short", "no readable Parquet")
 def _(f: Files) -> Commands:
     return _table(f, "runs", 1, damage=True)
 
 
-@_bad("results", "no result tables", "no result tables")
+@bad("results", "no result tables", "no result tables")
 def _(f: Files) -> Commands:
     return [["numbers", "tiny"]]
 
 
-@_bad("results", "a results folder that can't be made", "results")
+@bad("results", "a results folder that can't be made", "results")
 def _(f: Files) -> Commands:
     f.put("results", "a file where a folder should be")
     return f.predict()
 
 
-@_bad("results", "an output folder that can't be made", "blocked")
+@bad("results", "an output folder that can't be made", "blocked")
 def _(f: Files) -> Commands:
     f.put("blocked", "a file where a folder should be")
     words = f.sequences()[0]
@@ -959,6 +1039,6 @@ for _title, _commands, _room in [
     ("a disk that fills up, writing predictions", Files.predict, 400),
     ("a disk that fills up, writing result tables", Files.evaluate, 3_000),
 ]:  # fmt: skip
-    _bad("results", _title, "room on the disk")(
+    bad("results", _title, "room on the disk")(
         lambda f, c=_commands, r=_room: _on_a_full_disk(f, c(f), r)
     )

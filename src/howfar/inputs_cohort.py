@@ -135,6 +135,16 @@ class Files:
         table = ["--csv", str(self.folder / "predictions.csv")]
         return [["predict", "--study", str(self.folder / "study.yaml"), *table, *more]]
 
+    def eqtl(self, *more: str) -> list[list[str]]:
+        """`howfar eqtl` of the study."""
+        study = ["--study", str(self.folder / "study.yaml")]
+        return [["eqtl", *study, "--permutations", "100", *more]]
+
+    def baseline(self) -> list[list[str]]:
+        """`howfar baseline` of the study, with one model."""
+        study = ["--study", str(self.folder / "study.yaml")]
+        return [["baseline", *study, "--models", "top1", "--folds", "2"]]
+
     def evaluate(self) -> list[list[str]]:
         """`howfar predict`, then `howfar evaluate`."""
         return [*self.predict(), ["evaluate", "--study", str(self.folder / "study.yaml")]]

@@ -76,15 +76,20 @@ def renamed(given: Expression, pairs: dict[str, str], where: str) -> tuple[Expre
     return Expression(values, given.positions, missing), counts
 
 
-def read_covariates(path: str | Path, samples: Sequence[str]) -> pd.DataFrame:
+def read_covariates(
+    path: str | Path, samples: Sequence[str], pairs: dict[str, str] | None = None
+) -> pd.DataFrame:
     """Covariates of `samples`, float64 frame sample x covariate in their order.
 
     The file (any format of `read_expression`) has covariates in rows and people in its header, as
-    FastQTL's, or people in rows: where the people are found decides. Raises HowfarError for people
-    without covariates, for people on both sides or none, and for values that are missing or the
-    same for all.
+    FastQTL's, or people in rows: where the people are found decides. pairs: of `read_sample_map`,
+    with which people may go by their names in the expression file too. Raises HowfarError for
+    people without covariates, for people on both sides or none, for names that mean other people
+    in genotypes and expression, and for values that are missing or the same for all.
     """
     values = read_expression(path).values
+    if pairs:
+        values = _by_genotype(path, values, set(samples), pairs)
     wanted = set(samples)
     across, down = (len(wanted & set(names)) for names in (values.columns, values.index))
     if (across == 0) == (down == 0) or max(across, down) < len(wanted):
@@ -92,11 +97,37 @@ def read_covariates(path: str | Path, samples: Sequence[str]) -> pd.DataFrame:
             str(path),
             found=f"{across} of {len(wanted)} people in the header, {down} in the first column",
             expected="every person once, all in the header or all in the first column",
-            do="Add the people that lack; name them as the genotypes do.",
+            do="Add the people that lack; name them as the genotypes or the expression file do.",
         )
     table = (values.T if across else values).loc[list(samples)]
     table.index.name, table.columns.name = "sample", "covariate"
     return _complete(path, table)
+
+
+def _by_genotype(
+    path: str | Path, values: pd.DataFrame, wanted: set[str], pairs: dict[str, str]
+) -> pd.DataFrame:
+    """The table with its people, if they go by their names in the expression file, renamed."""
+    names = {e: g for e, g in pairs.items() if g in wanted}
+    found = {
+        kind: max(len(people & set(side)) for side in (values.columns, values.index))
+        for kind, people in (("expression", set(names)), ("genotype", wanted))
+    }
+    if found["expression"] <= found["genotype"] < len(wanted) or not found["expression"]:
+        return values
+    if min(found.values()) == len(wanted) and any(e != g for e, g in names.items()):
+        raise HowfarError(
+            str(path),
+            found="names that the genotypes and the expression file both have, for other people",
+            expected="names that mean one person each, whichever of the two they are taken from",
+            do="Name the people so that only one of the two files has the names.",
+        )
+    if found["genotype"] == len(wanted):
+        return values
+    own = [name for name in names if name in values.columns]
+    if own:
+        return values[own].rename(columns=names)
+    return values.loc[values.index.intersection(list(names))].rename(index=names)
 
 
 def _complete(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:
