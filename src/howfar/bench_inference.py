@@ -167,18 +167,20 @@ def _predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
 
 def _model(network: Any, case: Case, device: str, engine: str, precision: str) -> Any:
     """The network as a `SequenceModel` with that engine."""
+    import torch
+
     from .models.base import Layout
     from .models.enformer import embeddings, parts_of
     from .models.shared import SharedNetwork
 
     class Bench(SharedNetwork):
+        """The network's human head on all bins of a window, none cropped."""
+
         name, units, weights_sha256 = "enformer", "coverage", "random"
 
         def _head(self, x: Any, tracks: Any) -> Any:
             linear, positive = self._network.heads["human"]
             weight, bias = linear.weight[tracks], linear.bias[tracks]
-            import torch
-
             return positive(torch.nn.functional.linear(x, weight, bias)).float()
 
         def _forward(self, bases: Any, bins: Any, tracks: Any) -> Any:

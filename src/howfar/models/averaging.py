@@ -87,6 +87,21 @@ def check_n_value(name: str, n_value: float) -> float:
     )
 
 
+def check_context(name: str, context: int, unit: int, longest: int, remark: str = "") -> None:
+    """HowfarError unless `context` of model `name`, bp, is a multiple of `unit` up to `longest`.
+
+    remark: what else to say of windows that are refused.
+    """
+    if type(context) is int and context % unit == 0 and unit <= context <= longest:
+        return
+    raise HowfarError(
+        f"model {name}, option context",
+        found=f"{context!r}",
+        expected=f"a multiple of {unit} bp up to {longest:,}{remark}",
+        do="Correct `context` in the run's `options` of the study file.",
+    )
+
+
 def middle(name: str, whole: Layout, crop: int | None, usual: dict[int, int]) -> Layout:
     """The layout of the bins that model `name` keeps, equally far from both ends of the window.
 

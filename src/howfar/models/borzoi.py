@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import HowfarError
 from ..provenance import sha256_of
-from .averaging import AveragingModel, middle
+from .averaging import AveragingModel, check_context, middle
 from .base import Layout
 from .checkpoint import assemble, first_line, locate, read_config
 from .network import affordable, pick_device, softplus_head
@@ -155,13 +155,7 @@ def _package() -> None:
 
 def layout_of(context: int, crop: int | None) -> Layout:
     """The layout for a window of `context` bp of which the middle `crop` bins are kept."""
-    if type(context) is not int or context % TOKEN or not TOKEN <= context <= CONTEXT:
-        raise HowfarError(
-            "model borzoi, option context",
-            found=f"{context!r}",
-            expected=f"a multiple of {TOKEN} bp up to {CONTEXT:,}",
-            do="Correct `context` in the run's `options` of the study file.",
-        )
+    check_context("borzoi", context, TOKEN, CONTEXT)
     return middle("borzoi", Layout(context, BIN, context // BIN), crop, {CONTEXT // BIN: KEPT})
 
 

@@ -22,7 +22,7 @@ from ..errors import HowfarError
 from ..project import results_root
 from ..provenance import sha256_of
 from . import MODELS
-from .averaging import AveragingModel, middle
+from .averaging import AveragingModel, check_context, middle
 from .base import Layout
 from .checkpoint import assemble, locate, read_config
 from .enformer import build_network, embeddings, parts_of
@@ -150,14 +150,11 @@ def load(weights: Path | None, device: str = "auto", **options: Any) -> Official
 
 def layout_of(bin_size: int, context: int, crop: int | None) -> Layout:
     """The layout for a window of `context` bp of which the middle `crop` bins are kept."""
-    if type(context) is not int or context % bin_size or not bin_size <= context <= CONTEXT:
-        raise HowfarError(
-            "model enformer, option context",
-            found=f"{context!r}",
-            expected=f"a multiple of {bin_size} bp up to {CONTEXT:,} (a window of 393,216 bp is "
-            f"only cut down to its central {CONTEXT:,} by the published model)",
-            do="Correct `context` in the run's `options` of the study file.",
-        )
+    remark = (
+        f" (a window of 393,216 bp is only cut down to its central {CONTEXT:,} by the published "
+        "model)"
+    )
+    check_context("enformer", context, bin_size, CONTEXT, remark)
     whole = Layout(context, bin_size, context // bin_size)
     return middle("enformer", whole, crop, {BINS: KEPT})
 
