@@ -202,7 +202,7 @@ def ranked(view: View):
     table = main_rows(view)
     if table.empty:
         return _NONE
-    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    runs = view.runs_in(table["run_id"])
     drawn, axes = style.panels([2.3] * len(runs))
     names = view.tables["genes"].set_index("gene_id")["name"]
     for axis, run in zip(axes, runs, strict=True):
@@ -247,7 +247,7 @@ def controls(view: View):
     kinds = pd.unique(summary["population"])
     inner = [k for k in kinds if k not in ("pooled", "centred", "permuted")]
     order = [k for k in ["pooled", *inner, "centred", "permuted"] if k in kinds]
-    runs = [run for run in view.labels if run in set(summary["run_id"])]
+    runs = view.runs_in(summary["run_id"])
     drawn, axes = style.panels([0.7 + 0.32 * len(order)] * len(runs))
     span = summary[["ci_low", "ci_high", "mean_r"]].astype(float)
     limits = (min(span.min().min(), 0) - 0.05, max(span.max().max(), 0.1) * 1.9)
@@ -276,6 +276,5 @@ def _controls_panel(axis, part: pd.DataFrame, order: list[str], colour: str) -> 
         text = f"{style.signed(row['mean_r'])}, n = {row['genes']} genes"
         end = np.nanmax([row["ci_high"], row["mean_r"]])
         style.words(axis, end + 0.01, place, f" {text}", 8.5)
-    axis.set_yticks(range(len(order)), order)
-    axis.set_ylim(len(order) - 0.5, -0.5)
+    style.rows(axis, order, 9)
     axis.axvline(0, color=style.INK, lw=0.8)

@@ -42,8 +42,7 @@ def compared(view: View, what: str) -> pd.DataFrame:
 
 
 def _runs_in(view: View, pairs: pd.DataFrame) -> list[str]:
-    named = set(pairs["run_id"]) | set(pairs["other_id"])
-    return [run for run in view.labels if run in named]
+    return view.runs_in([*pairs["run_id"], *pairs["other_id"]])
 
 
 # --- matrices ---------------------------------------------------------------------------------
@@ -184,7 +183,7 @@ def _tiles(count: int) -> tuple[Figure, list]:
 def agreement_failures(view: View):
     """One model's r across people against another's: do they fail on the same genes?"""
     found = compared(view, "across")
-    kinds = view.runs.set_index("run_id")["kind"]
+    kinds = view.kinds
     networks = found["run_id"].map(kinds).eq("network") | found["other_id"].map(kinds).eq("network")
     found = found[networks]
     if found.empty:
@@ -291,7 +290,7 @@ def variant_effects(view: View, gene: str = ""):
     if isinstance(found, str):
         return found
     table, place = found
-    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    runs = view.runs_in(table["run_id"])
     pairs = compared(view, f"effects.{place.name}")
     drawn, axes = style.panels([2.5] * len(runs) + [2.6] * len(pairs))
     units = view.runs.set_index("run_id")["units"]

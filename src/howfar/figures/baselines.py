@@ -53,12 +53,12 @@ def linear_wins(view: View):
         )
         axis.annotate(text, (0, place - 0.3), xycoords=("axes fraction", "data"), fontsize=8,
                       bbox=style.PALE)  # fmt: skip
-    axis.set_yticks(range(len(table)), [style.wrapped(v, 22) for v in table["label"]], fontsize=8.5)
+    style.rows(axis, [style.wrapped(v, 22) for v in table["label"]], 8.5, top=-0.75)
     axis.axvline(0, color=style.INK, lw=0.9, ls="--")
     axis.spines["left"].set_visible(False)  # the numbers above each mark begin there
     ends = np.array([*table["difference_ci"]], float)
     span = float(np.nanmax(np.abs([*ends.ravel(), *table["difference"]]))) * 1.2
-    axis.set(xlim=(-span, span), ylim=(len(table) - 0.5, -0.75))
+    axis.set_xlim(-span, span)
     axis.locator_params(axis="x", nbins=5)
     axis.set_xlabel("mean difference of r over genes: network − linear")
     behind, ahead = int((ends[:, 1] < 0).sum()), int((ends[:, 0] > 0).sum())
@@ -84,7 +84,7 @@ def linear_distribution(view: View):
     if table.empty:
         return "This study has no runs with r across people for shared genes."
     means = table.groupby("run_id")["pearson"].mean()
-    runs = [run for run in view.labels if run in means.index]
+    runs = view.runs_in(means.index)
     drawn, (axis,) = style.panels([1.2 + 0.55 * len(runs)])
     for place, run in enumerate(runs):
         _distribution(axis, view, place, table[table["run_id"] == run], view.colours[run])
@@ -107,7 +107,7 @@ def linear_distribution(view: View):
 
 
 def _fitted(view: View, run: str) -> bool:
-    return view.runs.set_index("run_id")["kind"][run] != "truth"
+    return view.kinds[run] != "truth"
 
 
 def common_genes(view: View) -> pd.DataFrame:
@@ -271,10 +271,10 @@ def population_transfer(view: View):
         axis.hlines(y, part["ci_low"], part["ci_high"], color=colour, lw=1.6)
         look = {"marker": "D" if known else "o", "facecolor": "white" if known else colour}
         axis.scatter(part["value"], y, edgecolor=colour, s=26, zorder=3, label=method, **look)
-    axis.set_yticks(range(len(groups)), [_moved(group) for group in groups], fontsize=9)
+    style.rows(axis, [_moved(group) for group in groups], 9)
     for place in range(len(groups) - 1):
         axis.axhline(place + 0.5, color="#dddddd", lw=0.6)
-    axis.set(ylim=(len(groups) - 0.5, -0.5), xlim=(0, 1.05 * table["ci_high"].max()))
+    axis.set_xlim(0, 1.05 * table["ci_high"].max())
     axis.set_xlabel(f"mean r over n = {table['n'].max()} genes")
     axis.set_title(_loss_title(view), fontsize=10)
     drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)

@@ -23,7 +23,7 @@ _MARKERS = ["o", "s", "^", "D", "v", "P"]
 def drivers_per_method(view: View):
     """Drivers of each method: how many a gene, how far from the TSS, how frequent."""
     table, frequencies = view["drivers"], summary(view, "driver_maf")
-    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    runs = view.runs_in(table["run_id"])
     if frequencies.empty or not runs:
         return "Drivers of several methods are not public for this study."
     genes = table["gene_id"].nunique()

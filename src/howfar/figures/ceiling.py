@@ -70,7 +70,7 @@ def heritability_attained(view: View):
     drawn, axes = style.panels([0.95 + 0.29 * size for size in sizes])
     for axis, group in zip(axes, groups, strict=True):
         part = table[table["group"] == group].set_index("run_id")
-        runs = [run for run in view.labels if run in part.index]
+        runs = view.runs_in(part.index)
         for place, run in enumerate(runs):
             _share(axis, place, part.loc[run], view.colours[run])
         style.rows(axis, [style.wrapped(view.labels[r], 26) for r in runs], top=-0.6)
@@ -129,7 +129,7 @@ def heritability_scatter(view: View):
 
 def _one_of_each(view: View, known: set[str]) -> list[str]:
     """The first run of each kind that has r per gene (of linear models the elastic net)."""
-    kinds = view.runs.set_index("run_id")["kind"]
+    kinds = view.kinds
     ordered = sorted(view.labels, key=lambda run: run != "elastic_net")
     found = {}
     for run in ordered:

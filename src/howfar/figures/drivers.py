@@ -21,8 +21,7 @@ _FINE_MAPPED = "fine_mapped_distance_"
 
 def first_run(view: View) -> str | None:
     """The first run, in drawing order, that has drivers; None if none has."""
-    known = set(view["drivers"]["run_id"])
-    return next((run for run in view.labels if run in known), None)
+    return next(iter(view.runs_in(view["drivers"]["run_id"])), None)
 
 
 def of_run(view: View, table: str, run: str) -> pd.DataFrame:

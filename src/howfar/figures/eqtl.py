@@ -100,7 +100,7 @@ def eqtl_signs(view: View):
         return _NONE
     what = table["group"].str.split(": ").str[0]
     kinds = [kind for kind in eqtl_agreement.GROUPS if (what == kind).any()]
-    runs = [run for run in view.labels if (table["method"] == run).any()]
+    runs = view.runs_in(table["method"])
     heights = [0.75 + 0.27 * len(runs) * table.loc[what == k, "x"].nunique() for k in kinds]
     drawn, axes = style.panels(heights)
     for axis, kind in zip(axes, kinds, strict=True):
@@ -152,8 +152,8 @@ def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
             text = f"{100 * row.value:.0f} %, n = {row.n:.0f}"
             style.words(axis, 1.03, at, text, 8)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
-    axis.set_yticks(range(len(places)), list(names), fontsize=8)
-    axis.set(xlim=(0, 1.32), ylim=(len(places) - 0.5, -0.5), xticks=[0, 0.25, 0.5, 0.75, 1])
+    style.rows(axis, list(names), 8)
+    axis.set(xlim=(0, 1.32), xticks=[0, 0.25, 0.5, 0.75, 1])
 
 
 # --- top variants ----------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def eqtl_overlap(view: View):
     table = table[table["n"] >= _FEW]
     if table.empty:
         return f"Variants were looked at one by one in fewer than {_FEW} genes of this study."
-    runs = [run for run in view.labels if (table["method"] == run).any()]
+    runs = view.runs_in(table["method"])
     drawn, axes = style.panels([2.4] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
         _overlap_panel(axis, table[table["method"] == run], view.colours[run])
@@ -242,12 +242,11 @@ def eqtl_lead_only(view: View):
             if len(rows_of(view, "eqtl_sign"))
             else _NONE
         )
-    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    runs = view.runs_in(table["run_id"])
     drawn, axes = style.panels([3.7] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
         part = table[table["run_id"] == run]
-        axis.axhline(0, color=style.FAINT, lw=0.8)
-        axis.axvline(0, color=style.FAINT, lw=0.8)
+        style.cross(axis)
         axis.plot([-1, 1], [-1, 1], "--", color=style.FAINT, lw=1)
         axis.scatter(part["lead_only"], part["pearson"], s=22, color=view.colours[run], lw=0)
         axis.set(xlim=_ends(part["lead_only"]), ylim=_ends(part["pearson"]))

@@ -33,8 +33,7 @@ def network_pairs(view: View) -> list[tuple[str, str]]:
 
 def judged(view: View, *kinds: str) -> list[str]:
     """The runs of those kinds that have r across people, in drawing order."""
-    kind, given = view.runs.set_index("run_id")["kind"], set(_pooled(view)["run_id"])
-    return [run for run in view.labels if run in given and kind[run] in kinds]
+    return [run for run in view.runs_in(_pooled(view)["run_id"]) if view.kinds[run] in kinds]
 
 
 def against_networks(view: View, rivals: list[str]) -> list[tuple[str, str]]:

@@ -51,7 +51,7 @@ def scatters(view: View):
     if view.study.individuals != "public":
         return "Points of single people are not shown: the study's file says individuals: private."
     people = individuals(view)
-    runs = [run for run in view.labels if (people["run_id"] == run).any()]
+    runs = view.runs_in(people["run_id"])
     if not runs:
         return "No person-level values are public for this study."
     run = runs[0]

@@ -348,8 +348,8 @@ def _ridge(axis, place: float, r: pd.Series, row, given: float | None) -> None:
 def linear_against_network(view: View):
     """Per gene: r of the network as released against r of a linear model, in each class."""
     table = view["across"]
-    kinds = view.runs.set_index("run_id")["kind"]
-    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    kinds = view.kinds
+    runs = view.runs_in(table["run_id"])
     network = next((run for run in runs if kinds[run] == "network"), None)
     # The elastic net is what the field calls PrediXcan; else the first linear model there is.
     linear = next((run for run in ("elastic_net", *runs) if kinds.get(run) == "linear"), None)

@@ -77,10 +77,8 @@ def _share_interval(view: View, part: pd.DataFrame) -> tuple[float, float]:
 
 def first_network(view: View) -> str | None:
     """The first run that is a network, in drawing order, else the first of all."""
-    kind = view.runs.set_index("run_id")["kind"]
-    given = set(view["across"]["run_id"])
-    runs = [run for run in view.labels if run in given]
-    return next((run for run in runs if kind[run] == "network"), runs[0] if runs else None)
+    runs = view.runs_in(view["across"]["run_id"])
+    return next((run for run in runs if view.kinds[run] == "network"), runs[0] if runs else None)
 
 
 @figure("populations_distribution")
@@ -131,10 +129,9 @@ def centred_scatter(view: View):
 
 def _shown_runs(view: View, shares: pd.DataFrame) -> list[str]:
     """The first network, and the first run of another kind to set beside it."""
-    kind = view.runs.set_index("run_id")["kind"]
-    given = [run for run in view.labels if run in set(shares["run_id"])]
+    given = view.runs_in(shares["run_id"])
     first = first_network(view)
-    others = [run for run in given if kind[run] != "network"]
+    others = [run for run in given if view.kinds[run] != "network"]
     return [run for run in [first, *others[:1]] if run in given]
 
 

@@ -48,7 +48,7 @@ def scatter(view: View):
     if table.empty:
         return _NONE
     summary = across_genes(view)
-    runs = [run for run in view.labels if run in set(summary["run_id"])]
+    runs = view.runs_in(summary["run_id"])
     drawn, axes = style.panels([2.7] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
         row = summary[(summary["run_id"] == run) & (summary["region"] == "all")].iloc[0]

@@ -28,7 +28,7 @@ def null_rows(view: View) -> pd.DataFrame:
     """Rows of `across`, all people, of the first run that has a gene-specific null; or none."""
     table = view["across"]
     table = table[(table["population"] == "pooled") & table["null_sd"].notna()]
-    runs = [run for run in view.labels if (table["run_id"] == run).any()]
+    runs = view.runs_in(table["run_id"])
     whole = view["across"][view["across"]["population"] == "pooled"]
     return whole[whole["run_id"] == runs[0]].reset_index(drop=True) if runs else table
 

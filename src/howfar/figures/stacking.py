@@ -122,13 +122,13 @@ def _panel(axis, rows: pd.DataFrame, methods: list[str], designs: list[tuple]) -
         y = [place - 0.34 + i * step for place in range(len(methods))]
         axis.hlines(y, part["ci_low"], part["ci_high"], color=colour, lw=1.5)
         axis.scatter(part["value"], y, color=colour, marker=shape, s=20, label=words, zorder=3)
-    axis.set_yticks(range(len(methods)), [style.wrapped(m, 22) for m in methods], fontsize=8)
+    style.rows(axis, [style.wrapped(m, 22) for m in methods], 8)
     for place in range(len(methods) - 1):
         axis.axhline(place + 0.5, color="#dddddd", lw=0.6)
     axis.axvline(0, color=style.FAINT, lw=0.8)
     low = max(_FURTHEST, float(rows["ci_low"].min())) - 0.02
     low = min(low, 0.0, float(rows["value"].min()) - 0.05)
-    axis.set(ylim=(len(methods) - 0.5, -0.5), xlim=(low, _end(rows)))
+    axis.set_xlim(low, _end(rows))
 
 
 def _end(rows: pd.DataFrame) -> float:

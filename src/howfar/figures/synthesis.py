@@ -37,7 +37,7 @@ def rows_of(view: View) -> pd.DataFrame:
     ci_low, ci_high, genes, spread, sampling.
     """
     rows = []
-    kinds = view.runs.set_index("run_id")["kind"]
+    kinds = view.kinds
     for run, label in view.labels.items():
         base = {"study": view.study.name, "title": view.study.title, "run_id": run}
         base |= {"label": label, "kind": kinds[run]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +78,16 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         """run_id to label, in drawing order."""
         names = dict(zip(self.runs["run_id"], self.runs["label"], strict=True))
         return {run: names[run] for run in self.colours}
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """run_id to kind: 'network', 'linear', 'lead_snp' or 'truth'."""
+        return dict(zip(self.runs["run_id"], self.runs["kind"], strict=True))
+
+    def runs_in(self, run_ids: Iterable[str]) -> list[str]:
+        """The runs shown that are among `run_ids`, in drawing order."""
+        given = set(run_ids)
+        return [run for run in self.labels if run in given]
 
     def reality(self) -> str:
         """The sentence that says what is real and what simulated."""

@@ -55,10 +55,9 @@ def signs(view: View):
         style.wrapped(label) if kind == "all" else kind
         for label, kind in zip(table["label"], table["class"], strict=True)
     ]
-    axis.set_yticks(range(len(table)), names)
-    axis.tick_params(axis="y", labelsize=8)
+    style.rows(axis, names, 8, top=-0.7)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
-    axis.set(xlim=(0, 1.3), ylim=(len(table) - 0.5, -0.7), xticks=[0, 0.25, 0.5, 0.75, 1])
+    axis.set(xlim=(0, 1.3), xticks=[0, 0.25, 0.5, 0.75, 1])
     axis.set_xlabel("share of causal variants with the wrong sign")
     caption = (
         "Sign errors. The model's effect of each variant is read off its own predictions, all "
@@ -90,7 +89,7 @@ def false_positives(view: View):
     """How often each rule calls a gene significant when expression ignores the genome."""
     if (absent := _without_truth(view)) is not None:
         return absent
-    run = next((r for r in view.labels if _kind(view, r) == "network"), None)
+    run = next((r for r in view.labels if view.kinds[r] == "network"), None)
     if run is None:
         return "This study has no run of a network."
     rates = truth.false_positive_rates(truth.null_p_values(view.study, view.results, run))
@@ -101,19 +100,14 @@ def false_positives(view: View):
         text = f" {100 * row.rate:.1f} %, n = {row.n} genes"
         style.words(axis, row.ci_high + 0.01, place, text)
     axis.axvline(truth.LEVEL, color=style.INK, ls="--", lw=1)
-    axis.set_yticks(range(len(rates)), [RULES[r] for r in rates["rule"]])
-    axis.tick_params(axis="y", labelsize=8.5)
-    axis.set(xlim=(0, min(1.6 * rates["ci_high"].max() + 0.1, 1.4)), ylim=(len(rates) - 0.5, -0.7))
+    style.rows(axis, [RULES[r] for r in rates["rule"]], 8.5, top=-0.7)
+    axis.set_xlim(0, min(1.6 * rates["ci_high"].max() + 0.1, 1.4))
     axis.set_xlabel("share of genes with p ≤ 0.05")
     caption = (
         f"False positives of {view.labels[run]} on expression that is independent of genotype. "
         "A rule that keeps its promise reaches 5 % (dashed). Intervals: exact binomial."
     )
     return drawn, rates, caption
-
-
-def _kind(view: View, run: str) -> str:
-    return view.runs.set_index("run_id").loc[run, "kind"]
 
 
 @figure("world_recovered")
