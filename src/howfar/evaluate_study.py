@@ -58,6 +58,7 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     frames["effects"] = _effects(study, opened, cohort, results)
     reach = {run: model.layout.context for run, model in opened.items()}
     summary = [effects.linear_approximation(cohort, frames["effects"], models, reach)]
+    summary += _comparisons(cohort, results, opened)
     _add_summary(frames, summary, cohort, panel, results)
     return frames, cohort.warnings
 
@@ -69,9 +70,8 @@ def _add_summary(
     panel: Panel,
     results: str | Path,
 ) -> None:
-    """Add table `summary` of `parts`, other commands' comparisons, and the cis-eQTL map."""
-    study = cohort.study
-    parts = [*parts, *_comparisons(study, results)]
+    """Add table `summary` of `parts` and of the cis-eQTL map."""
+    study, parts = cohort.study, list(parts)
     mapped = eqtl_map_of(study, cohort, panel, results)
     if mapped is not None:
         parts += _with_map(frames, mapped, study)
@@ -90,10 +90,17 @@ def _rivals(
     return [lead, *(each.predictions for each in linear)], {LEAD_SNP: folds} | held
 
 
-def _comparisons(study: Study, results: str | Path) -> list[pd.DataFrame]:
-    """Rows of `summary` that `howfar transfer` and `howfar stack` have made."""
-    paths = (path_of(results, study.name) for path_of in (transfer.path_of, stacking.path_of))
-    return [tables.read(path, "summary") for path in paths if path.is_file()]
+def _comparisons(
+    cohort: OpenCohort, results: str | Path, opened: dict[str, SequenceModel]
+) -> list[pd.DataFrame]:
+    """Rows of `summary` that `howfar transfer` and `howfar stack` have made; not outdated ones."""
+    found = [transfer.load(cohort, results), stacking.load(cohort, results, opened)]
+    paths = (
+        path_of(results, cohort.study.name) for path_of in (transfer.path_of, stacking.path_of)
+    )
+    outdated = sum(path.is_file() and rows.empty for path, rows in zip(paths, found, strict=True))
+    cohort.warnings["comparisons out of date (`howfar transfer`, `howfar stack`)"] += outdated
+    return found
 
 
 def eqtl_map_of(

@@ -18,15 +18,18 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from . import eqtl, evaluate, stats, tables
+from . import eqtl, evaluate, kept, predict, stats
+from .cohort import OpenCohort
 from .errors import HowfarError
 from .linear.base import fitter
+from .models.base import SequenceModel
+from .study import Study
 
 #: Models by name and what figures call them, in the order in which they are shown.
 MODELS = {
@@ -444,7 +447,6 @@ def pairs_of(study, results: str | Path, options: Options) -> tuple[Pairs, pd.Da
 
     A feature is one bin of one track of one run, transformed as the run says.
     """
-    from .cohort import OpenCohort
     from .evaluate_study import make_panel
 
     cohort = OpenCohort(study)
@@ -475,7 +477,6 @@ def _drawn(rng: np.random.Generator, count: int, wanted: int) -> np.ndarray:
 
 def network_features(study, cohort, results, gene_ids) -> tuple[np.ndarray, list[str]]:
     """(genes, people, features) of all runs of the study, and the features' names."""
-    from . import predict
     from .evaluate_study import finished
 
     parts, names = [], []
@@ -491,11 +492,11 @@ def network_features(study, cohort, results, gene_ids) -> tuple[np.ndarray, list
 
 def _gene_features(stored: tuple[np.ndarray, np.ndarray], steps: Sequence[str]) -> np.ndarray:
     """(people, bins x tracks): the run's transform, of each bin and track by itself."""
-    from .predict import transform
-
     people = stored[0][stored[1]]
     places = np.ndindex(people.shape[2:])
-    return np.column_stack([transform(people[:, :, [b], t : t + 1], steps) for b, t in places])
+    return np.column_stack(
+        [predict.transform(people[:, :, [b], t : t + 1], steps) for b, t in places]
+    )
 
 
 def path_of(results: str | Path, study: str) -> Path:
@@ -503,12 +504,38 @@ def path_of(results: str | Path, study: str) -> Path:
     return Path(results) / study / "stacking" / "summary.parquet"
 
 
-def stack(study, results: str | Path, options: Options | None = None) -> Path:
-    """Compare the stacked models on a study's cohort; writes rows of table `summary`."""
+def definition_of(
+    cohort: OpenCohort, results: str | Path, options: dict, opened: dict[str, SequenceModel]
+) -> dict:
+    """All that decides the rows (see `kept.definition`): the runs' raw values and transforms too.
+
+    opened: the runs' models by id; a run that isn't in it is opened.
+    """
+    runs = {}
+    for run in cohort.study.runs:
+        model = opened.get(run.id) or predict.open_model(run)
+        store = predict.open_store(cohort.study, run, model, cohort.samples, results)
+        runs[run.id] = store.definition | {"transform": list(run.transform)}
+    return kept.definition(cohort, "stack", options, runs=runs)
+
+
+def load(cohort: OpenCohort, results: str | Path, opened: dict[str, SequenceModel]) -> pd.DataFrame:
+    """The rows that `stack` wrote, with whichever options; none where they are out of date."""
+    path = path_of(results, cohort.study.name)
+    return kept.read(path, lambda options: definition_of(cohort, results, options, opened))
+
+
+def stack(study: Study, results: str | Path, options: Options | None = None) -> Path:
+    """Compare the stacked models on a study's cohort; writes rows of table `summary`.
+
+    Rows on disk are taken up where all that decides them is unchanged. Returns their path.
+    """
     options = options or Options()
-    with evaluate.one_thread():
-        pairs, genes = pairs_of(study, results, options)
-        rows = compare(pairs, genes, options)
-    used = {"genes": len(pairs.gene_ids), "people": int(pairs.person.max()) + 1}
-    block = {"study": study.name, "seed": options.seed, "folds": options.folds} | used
-    return tables.write(path_of(results, study.name), "summary", rows, block)
+    options = replace(options, models=tuple(options.models) or tuple(installed()))
+    cohort, path = OpenCohort(study), path_of(results, study.name)
+    made_of = definition_of(cohort, results, asdict(options), {})
+    if not kept.is_current(path, made_of):
+        with evaluate.one_thread():
+            rows = compare(*pairs_of(study, results, options), options)
+        kept.write(path, rows, made_of, cohort, seed=options.seed)
+    return path

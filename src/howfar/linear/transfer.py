@@ -8,14 +8,17 @@ of BLUP stands beside what it reaches: `expected_r`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats, tables
+from .. import evaluate, kept, stats
+from ..cohort import OpenCohort
 from ..evaluate import Panel
+from ..study import Study, resolve
 from .base import LABELS, fitter
 from .cis import training
 
@@ -297,18 +300,45 @@ def path_of(results: str | Path, study: str) -> Path:
     return Path(results) / study / "transfer" / "summary.parquet"
 
 
-def run(study, results: str | Path, options: Options | None = None) -> Path:
-    """Training size and transfer between populations on a study's cohort."""
-    from ..cohort import OpenCohort
-    from ..evaluate_study import make_panel, true_values
-    from ..truth import truth_folder
+def _truth_files(study: Study) -> list[Path]:
+    """The true genetic values and the genes' truth of a simulation that wrote both; else none."""
+    folder = resolve(study.cohort.reference).parent
+    files = [folder / name for name in ("truth_values.parquet", "truth_genes.csv")]
+    return files if study.simulate and all(path.is_file() for path in files) else []
 
+
+def definition_of(cohort: OpenCohort, options: dict) -> dict:
+    """All that decides the rows (see `kept.definition`), a simulation's truth included."""
+    truth = [kept.digest(path) for path in _truth_files(cohort.study)]
+    return kept.definition(cohort, "transfer", options, truth=truth)
+
+
+def load(cohort: OpenCohort, results: str | Path) -> pd.DataFrame:
+    """The rows that `run` wrote, with whichever options; none where they are out of date."""
+    path = path_of(results, cohort.study.name)
+    return kept.read(path, partial(definition_of, cohort))
+
+
+def run(study: Study, results: str | Path, options: Options | None = None) -> Path:
+    """Training size and transfer between populations on a study's cohort.
+
+    Rows on disk are taken up where all that decides them is unchanged. Returns their path.
+    """
     options = options or Options(min_maf=study.evaluation.min_maf)
-    panel, value, truth = make_panel(OpenCohort(study)), true_values(study), None
-    if value is not None:
-        genes = pd.read_csv(truth_folder(study) / "truth_genes.csv").set_index("gene_id")
-        truth = Truth(value, genes["sd_noise"], genes["h2_additive"])
-    with evaluate.one_thread():
-        rows = transfer(panel, options, truth)
-    block = {"study": study.name, "seed": options.seed, "draws": options.draws}
-    return tables.write(path_of(results, study.name), "summary", rows, block)
+    cohort, path = OpenCohort(study), path_of(results, study.name)
+    made_of = definition_of(cohort, asdict(options))
+    if not kept.is_current(path, made_of):
+        with evaluate.one_thread():
+            rows = _of_cohort(cohort, options)
+        kept.write(path, rows, made_of, cohort, seed=options.seed)
+    return path
+
+
+def _of_cohort(cohort: OpenCohort, options: Options) -> pd.DataFrame:
+    from ..evaluate_study import make_panel, true_values
+
+    truth, files = None, _truth_files(cohort.study)
+    if files:
+        genes = pd.read_csv(files[1]).set_index("gene_id")
+        truth = Truth(true_values(cohort.study), genes["sd_noise"], genes["h2_additive"])
+    return transfer(make_panel(cohort), options, truth)
