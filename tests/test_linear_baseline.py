@@ -67,7 +67,7 @@ def made(tmp_path):
 
 
 def run(study, results, model="top1", split="nested", **options):
-    return baseline.run(study, baseline.plan_of(study, model, split), results, **options)
+    return baseline.run(study, baseline.plan_of(study, model, split), results, **options)[0]
 
 
 def individuals(results, model="top1"):

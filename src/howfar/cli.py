@@ -189,7 +189,7 @@ def sequences(
         else:
             written = writing.write_checksums(checksums, request)
     typer.echo(f"{written:,} haplotype windows in {out or checksums}")
-    typer.echo(describe_warnings(request.counts), nl=False)
+    typer.echo(describe_warnings(request.counts + fasta.counts + file.counts), nl=False)
 
 
 @app.command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +60,8 @@ class OpenCohort:
 
     study: Study
     warnings: Counter = field(default_factory=Counter)
+    _counted: set[tuple[str, int]] = field(default_factory=set, repr=False)
+    _opening: Counter = field(default_factory=Counter, repr=False)
 
     def __post_init__(self) -> None:
         require_inputs(self.study)
@@ -75,7 +79,9 @@ class OpenCohort:
     @cached_property
     def reference(self) -> Reference:
         """The reference genome."""
-        return Reference(resolve(self.settings.reference))
+        opened = Reference(resolve(self.settings.reference))
+        self.warnings.update(opened.counts)
+        return opened
 
     @cached_property
     def variants(self) -> VariantSource:
@@ -128,6 +134,7 @@ class OpenCohort:
                 expected="the same people in all of these files",
                 do="Look for a file without its header, whose first person was taken for one.",
             )
+        self._count_opening()
         left_out = ("without_expression", "without_genotypes", "wanted_but_absent")
         self.warnings.update({f"people {k.replace('_', ' ')}": report.get(k, 0) for k in left_out})
         return kept
@@ -184,11 +191,29 @@ class OpenCohort:
                 unphased=self.unphased,
                 max_ref_mismatch=self.settings.max_ref_mismatch,
             )
-        self.warnings.update(built.counts)
         mixed = int(self.unphased == "dosage" and built.counts["unphased calls"] > 0)
-        self.warnings["genes with unphased dosage, not the mean of two haplotypes"] += mixed
+        built.counts["genes with unphased dosage, not the mean of two haplotypes"] = mixed
+        ambiguous = self.reference.ambiguous(gene.window(length, tss_offset))
+        built.counts["ambiguous bases of the reference read as N"] = ambiguous
+        self.warnings.update(built.counts)
+        self._count_opening()
         self._check_n(gene, built)
         return built
+
+    def _count_opening(self) -> None:
+        """Count what was met in opening variant files, as one per contig may come late."""
+        self.warnings.update(self.variants.counts - self._opening)
+        self._opening = Counter(self.variants.counts)
+
+    @contextmanager
+    def counted(self) -> Iterator[Counter]:
+        """What is counted inside, by itself; it is added to `warnings` at the end."""
+        outer, self.warnings = self.warnings, Counter()
+        try:
+            yield self.warnings
+        finally:
+            outer.update(self.warnings)
+            self.warnings = outer
 
     def _check_n(self, gene: Gene, built: Windows) -> None:
         share = float((built.reference == ord("N")).mean())
@@ -203,14 +228,22 @@ class OpenCohort:
     def dosages(self, gene: Gene, window: int):
         """Dosages of the alternative alleles in `window` bp centred on the TSS.
 
-        Returns float32 (people, variants), NaN where missing, and the list of Variants.
+        Returns float32 (people, variants), NaN where missing, and the list of Variants. What was
+        met is counted once, however often the gene is read.
         """
+        counts: Counter[str] = Counter()
         length = self.reference.length(gene.chrom)
         around = gene.window(window)
         inside = Interval(gene.chrom, max(0, around.start), min(length, around.end))
-        return self.variants.dosages(
+        found = self.variants.dosages(
             inside,
             self.reference,
             samples=self.samples,
             max_ref_mismatch=self.settings.max_ref_mismatch,
+            counts=counts,
         )
+        self._count_opening()
+        if (gene.gene_id, window) not in self._counted:
+            self._counted.add((gene.gene_id, window))
+            self.warnings.update(counts)
+        return found

@@ -274,7 +274,7 @@ def _(f: Files) -> Commands:
     return f.sequences()
 
 
-def _plink(f: Files, turned: bool = False, wrong: bool = False) -> Commands:
+def plink_files(f: Files, turned: bool = False, wrong: bool = False) -> Commands:
     """The SNVs as PLINK 1 files; `turned`: A1 is REF at every second; `wrong`: neither is."""
     text = gzip.decompress((f.folder / "variants.vcf.gz").read_bytes()).decode()
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
@@ -296,24 +296,24 @@ def _plink(f: Files, turned: bool = False, wrong: bool = False) -> Commands:
 
 @good("genotypes", "PLINK 1, A1 the alternative or the reference allele", "36 haplotype")
 def _(f: Files) -> Commands:
-    return _plink(f, turned=True)
+    return plink_files(f, turned=True)
 
 
 @bad("genotypes", "PLINK 1 with neither allele the reference's", "p.b")
 def _(f: Files) -> Commands:
-    return _plink(f, wrong=True)
+    return plink_files(f, wrong=True)
 
 
 @bad("genotypes", "PLINK 1 with fewer people than its .fam lists", "p.")
 def _(f: Files) -> Commands:
-    commands = _plink(f)
+    commands = plink_files(f)
     f.put("p.fam", "".join(f"f {i} 0 0 0 -9\n" for i in range(20)))
     return commands
 
 
 @bad("genotypes", "PLINK 1 without its .bim", "p.bim")
 def _(f: Files) -> Commands:
-    commands = _plink(f)
+    commands = plink_files(f)
     (f.folder / "p.bim").unlink()
     return commands
 

@@ -242,10 +242,12 @@ def baseline(
             do="Give --models, such as --models top1,enet,blup.",
         )
     for model in changed.baselines.models:
-        rows = linear.run(changed, linear.plan_of(changed, model, split), results, gene, cores)
+        plan = linear.plan_of(changed, model, split)
+        rows, warnings = linear.run(changed, plan, results, gene, cores)
         counts = rows["status"].value_counts()
         what = ", ".join(f"{count} {status}" for status, count in counts.items())
         print(f"{model}: {len(rows)} genes: {what}; {rows['seconds'].mean():.3g} s a gene")
+        print(describe_warnings(warnings), end="")
 
 
 @_of_study
@@ -261,7 +263,7 @@ def apply_weights(study: Study, weights: Path, csv: Path, *, window: int, min_sh
     values.columns = cohort.samples
     _write_csv(values, csv)
     print(f"{len(values)} genes x {len(cohort.samples)} people in {csv.name}")
-    print(describe_warnings(counts), end="")
+    print(describe_warnings(cohort.warnings + counts), end="")
 
 
 def describe_warnings(counts) -> str:

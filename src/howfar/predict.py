@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from . import provenance
 from .cohort import OpenCohort, input_files, unphased_rule
 from .errors import HowfarError, about
 from .haplotypes import Windows
@@ -106,19 +108,30 @@ class Store:
         """Whether the gene is finished."""
         return (self.path / gene.gene_id / "zarr.json").is_file()
 
-    def write(self, gene: Gene, values: np.ndarray, index: np.ndarray) -> None:
-        """Write a gene, whole or not at all."""
+    def write(self, gene: Gene, values: np.ndarray, index: np.ndarray, counts: Counter) -> None:
+        """Write a gene, whole or not at all, with what was counted on the way."""
         final = self.path / gene.gene_id
         with whole(final) as part:
             group = zarr.open_group(part, mode="w", zarr_format=3)
             group.create_array("values", data=values, chunks=values.shape)
             group.create_array("index", data=index, chunks=index.shape)
+            group.attrs["warnings"] = {what: int(n) for what, n in sorted(counts.items()) if n}
             shutil.rmtree(final, ignore_errors=True)  # what a kill between two renames may leave
 
     def read(self, gene_id: str) -> tuple[np.ndarray, np.ndarray]:
         """`values` and `index` of a finished gene."""
         group = zarr.open_group(self.path / gene_id, mode="r")
         return group["values"][:], group["index"][:]
+
+    def counts(self, gene: Gene) -> Counter:
+        """What was counted when a finished gene was made."""
+        group = zarr.open_group(self.path / gene.gene_id, mode="r")
+        return Counter(group.attrs.get("warnings", {}))
+
+    @property
+    def provenance_path(self) -> Path:
+        """The JSON file beside the store: how it was made, and the counts of all its genes."""
+        return self.path.with_suffix(".json")
 
 
 def open_store(
@@ -210,10 +223,31 @@ def predict(
     genes = cohort.genes_to_run(gene, chrom)[shard[0] - 1 :: shard[1]]
     todo = [g for g in genes if not store.has(g)]
     done = len(genes) - len(todo)
-    made = predict_genes(cohort, run, model, store.definition, todo)
+    counts: dict[str, Counter] = {}
+    made = predict_genes(cohort, run, model, store.definition, todo, counts)
     for each, values, index in track(made, len(genes), f"{run.id}: genes", done=done):
-        store.write(each, values, index)
+        store.write(each, values, index, counts[each.gene_id])
+    about_files = cohort.warnings - sum(counts.values(), Counter())
+    cohort.warnings = about_files + _counts_of(store, genes)
+    _note_provenance(store, study, model, about_files + _counts_of(store, cohort.genes))
     return store, cohort, genes
+
+
+def _counts_of(store: Store, genes: Sequence[Gene]) -> Counter:
+    """The counts of those of the genes that are finished, whichever process made them."""
+    return sum((store.counts(gene) for gene in genes if store.has(gene)), Counter())
+
+
+def _note_provenance(store: Store, study: Study, model: SequenceModel, counts: Counter) -> None:
+    block = provenance.block(
+        store.definition,
+        input_files(study),
+        device=model.device,
+        precision=model.precision,
+        warnings=dict(sorted(counts.items())),
+    )
+    with whole(store.provenance_path) as part:
+        part.write_text(json.dumps(block, indent=1, sort_keys=True))
 
 
 def _restrict(cohort: OpenCohort, sample: str) -> None:
@@ -228,10 +262,16 @@ def _restrict(cohort: OpenCohort, sample: str) -> None:
 
 
 def predict_genes(
-    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, genes: Sequence[Gene]
+    cohort: OpenCohort,
+    run: Run,
+    model: SequenceModel,
+    definition: dict,
+    genes: Sequence[Gene],
+    counts: dict[str, Counter] | None = None,
 ) -> Iterator[tuple[Gene, np.ndarray, np.ndarray]]:
     """(gene, values (1 + distinct, bins, tracks), index (people, 2)) of each gene, in order.
 
+    counts: gets what was counted for each gene id before that gene comes.
     A gene's windows go to the model in blocks of a few batches, so that memory doesn't grow with
     the cohort. Genes with fewer windows (one person has three) share a block: a window's values
     depend on nothing else in its batch, so they are the same however windows are grouped.
@@ -241,6 +281,8 @@ def predict_genes(
     context, offset = model.layout.context, model.tss_offset
     every = ((g, cohort.windows(g, context, offset(g.strand), run.alleles)) for g in genes)
     for gene, built in ahead(every):  # files are read while the device works on the gene before
+        if counts is not None:
+            counts[gene.gene_id] = built.counts
         index = (built.index + 1).astype(np.int32)
         if sum(len(windows) for _, windows, _ in waiting) + len(built) + 1 > room:
             yield from _predicted(run, model, definition, waiting)

@@ -68,12 +68,13 @@ class Reference:
     """Sequence of a FASTA file, read through pyfaidx, or through htslib where it is bgzipped.
 
     `path` is a FASTA file, plain or compressed by bgzip. `counts` collects what was put right on
-    the way: 'ambiguous bases read as N' and 'stale index ignored'.
+    the way: 'ambiguous bases read as N' (each once) and 'stale index of the reference ignored'.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.counts: Counter[str] = Counter()
+        self._ambiguous: dict[str, set[int]] = {}
         _check_readable(self.path)
         self._fasta = self._packed() if is_bgzf(self.path) else self._plain()
         self._lengths = dict(zip(self._fasta.references, self._fasta.lengths, strict=True))
@@ -82,7 +83,7 @@ class Reference:
 
     def _plain(self) -> _Plain:
         index, stale = _find_index(self.path)
-        self.counts["stale index ignored"] += stale
+        self.counts["stale index of the reference ignored"] += stale
         try:
             return _Plain(
                 pyfaidx.Fasta(str(self.path), indexname=str(index), as_raw=True, rebuild=False)
@@ -151,10 +152,17 @@ class Reference:
                 expected="a base (A C G T N, upper or lower case) or an IUPAC code",
                 do="Repair the FASTA file, or remove a .fai file that belongs to another one.",
             )
-        changed = int(((clean == _N) & (raw != _N) & (raw != ord("n"))).sum())
-        if changed:
-            self.counts["ambiguous bases read as N"] += changed
+        changed = np.flatnonzero((clean == _N) & (raw != _N) & (raw != ord("n")))
+        if changed.size:
+            met = self._ambiguous.setdefault(name, set())
+            met.update((changed + start).tolist())
+            self.counts["ambiguous bases read as N"] = sum(map(len, self._ambiguous.values()))
         return clean
+
+    def ambiguous(self, interval: Interval) -> int:
+        """How many of the ambiguous bases read so far lie in `interval`."""
+        met = self._ambiguous.get(self.contig(interval.chrom), set())
+        return sum(interval.start <= position < interval.end for position in met)
 
 
 class _Plain:

@@ -152,6 +152,7 @@ class SplitVariants(VariantSource):
         first = self._open[name] = open_variants(self._files[name])
         self.default_unphased = first.default_unphased
         super().__init__(Path(path), first.samples, list(self._files))
+        self.counts.update(first.counts)
 
     def close(self) -> None:
         """Close the files."""
@@ -178,6 +179,7 @@ class SplitVariants(VariantSource):
             file = open_variants(self._files[name])
             _check_same(file, self.samples, next(iter(self._open.values())).path)
             self._open[name] = file
+            self.counts.update(file.counts)
         return self._open[name]
 
 

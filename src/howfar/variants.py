@@ -165,9 +165,9 @@ class RawCalls:
 class VariantSource:
     """People's genotypes, read region by region: what files of every kind have in common.
 
-    path: the file. samples: its people, in its order. default_unphased: what `read` does with
-    unphased heterozygotes where nothing is asked for. A kind of file gives `_fetch` and
-    `cluster_start`.
+    path: the file. samples: its people, in its order. counts: what was put right when the file was
+    opened. default_unphased: what `read` does with unphased heterozygotes where nothing is asked
+    for. A kind of file gives `_fetch` and `cluster_start`.
     """
 
     default_unphased = "error"
@@ -180,6 +180,7 @@ class VariantSource:
     def __init__(self, path: Path, samples: Sequence[str], contigs: Sequence[str]) -> None:
         self.path = path
         self.samples: tuple[str, ...] = tuple(samples)
+        self.counts: Counter[str] = Counter()
         self._column = {name: i for i, name in enumerate(self.samples)}
         self._contigs = list(contigs)
 
@@ -259,13 +260,16 @@ class VariantSource:
         samples: Sequence[str] | None = None,
         alleles: str = "all",
         max_ref_mismatch: float = 0.01,
+        counts: Counter[str] | None = None,
     ) -> tuple[np.ndarray, list[Variant]]:
         """(float32 (P, W) copies of each ALT, the W variants) that start inside `interval`.
 
-        As `Genotypes.dosages`; phase plays no part.
+        As `Genotypes.dosages`; phase plays no part. What was met is added to `counts`.
         """
         found, _ = self._records(interval, reference, samples, alleles, max_ref_mismatch)
         _settle_ploidy(found)
+        if counts is not None:
+            counts.update(found.counts)
         return found.take(np.flatnonzero(found.starts >= interval.start)).dosages()
 
     def cluster_start(self, chrom: str, position: int) -> int:
@@ -373,6 +377,7 @@ class VariantFile(VariantSource):
         self._all = self._open(None)
         people, contigs, fields = _header(self._all, self.path)
         super().__init__(self.path, people, contigs)
+        self.counts["indexes of genotypes made anew"] += self._opened != self.path
         self._some: tuple[tuple[int, ...], VCF] | None = None
         self._has_calls = "GT" in fields
         if not self.samples or not fields & {"GT", "DS"}:

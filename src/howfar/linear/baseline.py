@@ -20,6 +20,7 @@ import hashlib
 import json
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -207,7 +208,9 @@ def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Ge
             do="Name one in the study file.",
         )
     measured = set(cohort.expression.values.index)
-    genes = [g for g in cohort.genes_to_run(gene) if g.gene_id in measured]
+    asked = cohort.genes_to_run(gene)
+    genes = [g for g in asked if g.gene_id in measured]
+    cohort.warnings["genes without expression"] += len(asked) - len(genes)
     count = cohort.study.baselines.genes.get(model)
     if gene or count is None or count >= len(genes):
         return genes
@@ -218,7 +221,8 @@ def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Ge
 def _one(cohort: OpenCohort, plan: Plan, gene: Gene, parts: Path) -> None:
     """Fit a gene and leave its file, whole or not at all."""
     y = cohort.expression.values.loc[gene.gene_id, cohort.samples].to_numpy(float)
-    data = cis_data(cohort, gene, plan.cis)
+    with cohort.counted() as counts:
+        data = cis_data(cohort, gene, plan.cis)
     with one_thread():
         made = fit_gene(data, y, make_split(cohort, plan, gene), plan)
     variants = data.variants.iloc[made["kept"]]
@@ -227,6 +231,7 @@ def _one(cohort: OpenCohort, plan: Plan, gene: Gene, parts: Path) -> None:
             handle,
             **{name: made[name] for name in _ARRAYS},
             row=json.dumps(made["row"]),
+            counts=json.dumps({what: int(n) for what, n in sorted(counts.items()) if n}),
             **{c: variants[c].to_numpy(str if c != "pos" else int) for c in _SITE},
         )
 
@@ -258,8 +263,8 @@ def _done(
 
 def run(
     study: Study, plan: Plan, results: str | Path, gene: str | None = None, cores: int = 1
-) -> pd.DataFrame:
-    """Fit what isn't finished and write the three tables; returns the gene table.
+) -> tuple[pd.DataFrame, Counter]:
+    """Fit what isn't finished and write the three tables; returns the gene table and the counts.
 
     gene (id or name): only that one is fitted, and no table written.
     """
@@ -274,19 +279,30 @@ def run(
     genes = genes_of(cohort, plan.model, gene)
     todo = [g for g in genes if not (parts / f"{g.gene_id}.npz").is_file()]
     done = len(genes) - len(todo)
+    about_files = Counter(cohort.warnings)
     work = _done(cohort, plan, todo, parts, cores)
     for _ in track(work, len(genes), f"{plan.model}: genes", done=done):
         pass
     found = [np.load(parts / f"{g.gene_id}.npz") for g in genes]
     rows = pd.DataFrame([json.loads(str(part["row"])) for part in found])
+    counts = _counts(about_files, found, rows)
     if gene is None:
-        _write(folder, plan.model, cohort, genes, found, rows, made_of)
-    return rows
+        _write(folder, plan.model, cohort, genes, found, rows, made_of, counts)
+    return rows, counts
 
 
-def _write(folder, model, cohort, genes, found, rows, made_of) -> None:
+def _counts(about_files: Counter, found: list, rows: pd.DataFrame) -> Counter:
+    """What was counted of the files and of all genes, whichever process fitted them."""
+    parts = [Counter(json.loads(str(part["counts"]))) for part in found if "counts" in part]
+    left = rows.loc[rows["status"] != "fitted", "status"].str.replace("_", " ")
+    skipped = Counter(f"genes not fitted: {why}" for why in left)
+    return about_files + sum(parts, Counter()) + skipped
+
+
+def _write(folder, model, cohort, genes, found, rows, made_of, counts) -> None:
     """The three tables of a model, `individuals` last: who finds it finds all."""
-    block = provenance.block(made_of, input_files(cohort.study), seed=made_of["plan"]["seed"])
+    block = provenance.block(made_of, input_files(cohort.study), seed=made_of["plan"]["seed"],
+                             warnings=dict(sorted(counts.items())))  # fmt: skip
     weights = [_weights(gene, part) for gene, part in zip(genes, found, strict=True)]
     _save(folder / f"{model}.weights.parquet", pd.concat(weights, ignore_index=True), block)
     _save(folder / f"{model}.genes.parquet", rows, block)
