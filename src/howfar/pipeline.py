@@ -312,6 +312,7 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
     shows where on a machine the project lies.
     """
     import papermill
+    from traitlets.config import Config
 
     figures = out.resolve().parents[1] / "_figures"
     parameters = {"results": _in_project(results), "output": _in_project(figures)}
@@ -327,6 +328,7 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
             progress_bar=False,
             kernel_name="python3",
             cwd=project_root(),
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # no port open to others
         )
         os.replace(part, out)
     finally:
