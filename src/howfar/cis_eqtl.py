@@ -178,6 +178,7 @@ def _degrees(largest: np.ndarray, df: float) -> float:
     """Degrees of freedom at which the first shape, by moments, is nearest to 1."""
 
     def excess(log_df: float) -> float:
+        """Log of the first shape at these degrees of freedom, 0 where it is 1."""
         a, _ = _moments(_smallest_p(largest, np.exp(log_df)))
         return np.log(max(a, 1e-12))
 

@@ -458,14 +458,15 @@ def pairs_of(study, results: str | Path, options: Options) -> tuple[Pairs, pd.Da
     ids = list(panel.expression.index[chosen])
     x, names = network_features(study, cohort, results, ids)
     x = x[:, people]
-    kept = np.isfinite(observed) & np.isfinite(x).all(axis=2)
-    gene, person = np.nonzero(kept)
+    complete = np.isfinite(observed) & np.isfinite(x).all(axis=2)
+    gene, person = np.nonzero(complete)
     blocks, _ = evaluate.blocks_of(panel.genes, ids)
 
     def dosages(code: int) -> np.ndarray:
+        """(people, variants) of a gene, missing calls as their mean."""
         return eqtl.filled(np.asarray(panel.dosages(ids[code])[0], float)[people])
 
-    made = Pairs(x[kept], observed[kept], gene, person, ids, blocks, names, dosages)
+    made = Pairs(x[complete], observed[complete], gene, person, ids, blocks, names, dosages)
     return made, panel.genes
 
 

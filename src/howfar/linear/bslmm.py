@@ -45,8 +45,7 @@ def fit_bslmm(x: np.ndarray, y: np.ndarray, seed: int, max_p: float | None = Non
     if status:
         return null_fit(x, y, status)
     data = standardise(x, y)
-    basis = reml.spectrum(data.z)
-    found = reml.estimate(basis, data.y)
+    basis, found = reml.of_gene(data)
     if max_p is not None and not found.usable(max_p):
         return null_fit(x, y, "no_heritability", h2=found.h2, h2_se=found.se)
     chains = sample(data, basis, found.clipped, seed)

@@ -78,12 +78,14 @@ def alpha_grid(
 
 def _check_ratio(l1_ratio: float) -> None:
     if not 0 < l1_ratio <= 1:
-        raise HowfarError(
-            "elastic net, option l1_ratio",
-            found=repr(l1_ratio),
-            expected="a number above 0, up to 1 (the lasso)",
-            do="Correct the option; for a ridge alone use blup.",
-        )
+        raise _bad_option("l1_ratio", l1_ratio, "a number above 0, up to 1 (the lasso; 0 is blup)")
+
+
+def _bad_option(name: str, found: object, expected: str) -> HowfarError:
+    return HowfarError(
+        f"elastic net, option {name}", found=repr(found), expected=expected,
+        do="Correct the option.",
+    )  # fmt: skip
 
 
 def solve(
@@ -140,12 +142,7 @@ def choose(errors: np.ndarray, rule: str) -> int:
     if rule == "1se":
         limit = mean[best] + errors[best].std(ddof=1) / np.sqrt(errors.shape[1])
         return int(np.flatnonzero(mean <= limit)[0])
-    raise HowfarError(
-        "elastic net, option rule",
-        found=repr(rule),
-        expected="'min' or '1se'",
-        do="Correct the option.",
-    )
+    raise _bad_option("rule", rule, "'min' or '1se'")
 
 
 def fit_enet(

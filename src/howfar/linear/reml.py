@@ -14,7 +14,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from ..errors import HowfarError
-from .base import obstacle, standardise
+from .base import Standardised, obstacle, standardise
 
 #: FUSION's rule (Gusev et al. 2016, Nat Genet 48:245): no weights above this p or below h2 = 0.
 FUSION_P = 0.01
@@ -143,7 +143,14 @@ class _Squares:
         return parts * (self.count.sum() / parts.sum())
 
     def variance(self, h2: float) -> float:
+        """Total variance at which the likelihood of this h2 is highest."""
         return float((self.squares / (1 + h2 * (self.d - 1))).sum() / self.count.sum())
+
+
+def of_gene(data: Standardised) -> tuple[Spectrum, Heritability]:
+    """Spectrum of a gene's kinship, and the heritability estimated on it."""
+    basis = spectrum(data.z)
+    return basis, estimate(basis, data.y)
 
 
 def estimate(basis: Spectrum, y: np.ndarray) -> Heritability:

@@ -134,11 +134,11 @@ def outcomes(
         x, _ = training(dosages, train, options.min_maf)
         given = {m: fitter(m)(x[train], y[train], options.seed).predict(x) for m in options.models}
         for name, test in task.tests.items():
-            kept = test[np.isfinite(y[test])]
-            made = {model: _judged(p[kept], y[kept]) for model, p in given.items()}
+            test = test[np.isfinite(y[test])]
+            made = {model: _judged(p[test], y[test]) for model, p in given.items()}
             if known is not None:
-                made["truth"] = _judged(known[0][kept], y[kept])
-                made["expected"] = (expected_r(x, *known, train, kept),)
+                made["truth"] = _judged(known[0][test], y[test])
+                made["expected"] = (expected_r(x, *known, train, test),)
             found += [Outcome(gene, task.name, name, m, len(train), *v) for m, v in made.items()]
     return found
 
