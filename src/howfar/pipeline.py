@@ -195,7 +195,8 @@ def eqtl(study: Study, results: Path, options: Eqtl) -> None:
     hits = int((lead["q"] <= options.fdr).sum())
     print(f"{folder}: {len(lead):,} genes, {hits:,} with an eQTL at q <= {options.fdr:g}, "
           f"{len(found.conditional):,} independent signals")  # fmt: skip
-    statuses = {f"genes {k}": n for k, n in lead["status"].value_counts().items()}
+    found_by = lead["status"].str.replace("_", " ").value_counts()
+    statuses = {f"genes, {status}": n for status, n in found_by.items()}
     print(describe_warnings(dict(cohort.warnings) | statuses), end="")
 
 

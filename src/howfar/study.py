@@ -301,7 +301,10 @@ def _wanted(error: dict[str, Any]) -> str:
         return "keys and their values, as in data/studies/template.yaml"
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(given["pattern"], given["pattern"])
-    return error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    numbers = {"int_parsing": "a whole number", "int_from_float": "a whole number",
+               "float_parsing": "a number", "bool_parsing": "true or false"}  # fmt: skip
+    said = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return numbers.get(kind, said)
 
 
 def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
