@@ -123,12 +123,18 @@ def edit(name, old, new):
 BAD = {
     "magic": (lambda f: (f / "p.pgen").write_bytes(b"PK\3\4"), "bytes 50 4b 03"),
     "plink1": (lambda f: (f / "p.pgen").write_bytes(b"\x6c\x1b\x01\0"), "third byte of at least"),
-    "cut short": (cut("p.pgen", 20), r"p\.pgen: found calls that Pgenlib can't read"),
+    "cut short": (cut("p.pgen", 20), r"p\.pgen: found a damaged block of calls \(Pgenlib"),
     "no header": (edit("p.pvar", "#CHROM", "CHROM"), r"p\.pvar, line \d+: found 'CHROM' at"),
     "no psam header": (edit("p.psam", "#IID", "IID"), r"p\.psam, line 1: found 'IID'"),
-    "fewer variants": (cut("p.pvar", -30), r"p\.pvar, line \d+: found another number|can't read"),
+    "fewer variants": (
+        cut("p.pvar", -30),
+        r"p\.pvar, line \d+: found another number|expected 2 variants",
+    ),
     "position": (edit("p.pvar", "\t20\t", "\t20x\t"), r"p\.pvar, line \d+: found '20x' as pos"),
-    "one person less": (edit("p.psam", "d\tNA\n", ""), "found calls .*contains 4 samples"),
+    "one person less": (
+        edit("p.psam", "d\tNA\n", ""),
+        "4 people; expected 4 variants .* and 3 people",
+    ),
     "people twice": (edit("p.psam", "d\tNA\n", "a\tNA\n"), "4 people, 1 of whose IIDs"),
     "no pvar": (lambda f: (f / "p.pvar").unlink(), r"p\.pvar: found no such file"),
 }

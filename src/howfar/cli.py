@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -776,11 +777,18 @@ def _load(name: str):
     return load_study(name)
 
 
+def _say_warning(message: Warning | str, *_: object) -> None:
+    """Show a warning without the place in the code that Python puts before it."""
+    print(f"howfar: warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Entry point: a HowfarError ends in one message and exit status 2, no traceback.
 
-    So does what the file system refuses: a full disk, a folder that can't be written.
+    So does what the file system refuses: a full disk, a folder that can't be written. A warning
+    is one line.
     """
+    warnings.showwarning = _say_warning
     try:
         app()
     except (HowfarError, OSError) as error:

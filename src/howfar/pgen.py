@@ -7,6 +7,7 @@ a call is phased where the file says so.
 from __future__ import annotations
 
 import io
+import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -24,6 +25,8 @@ from .variants import MISSING, RawCalls, kept_alleles
 _MAGIC = b"\x6c\x1b"
 _ENDS = (".pgen", ".pvar", ".psam")
 _MAKE = "plink2 --make-pgen"
+_TOGETHER = f"Put the three files of one data set side by side, or make them with `{_MAKE}`."
+_HEAD = struct.Struct("<2sBII")  # magic, storage mode, variants, people
 
 
 class PgenFile(SiteSource):
@@ -57,15 +60,7 @@ class PgenFile(SiteSource):
 
     @cached_property
     def _reader(self):
-        with self.path.open("rb") as handle:
-            head = handle.read(3)
-        if head[:2] != _MAGIC or len(head) < 3 or head[2] < 2:
-            raise HowfarError(
-                str(self.path),
-                found=f"a file that starts with the bytes {head.hex(' ')}",
-                expected="6c 1b and a third byte of at least 02, as a .pgen file does",
-                do=f"Correct the path, or make the file anew with `{_MAKE}`.",
-            )
+        _check_head(self.path, self._variants, len(self.samples))
         try:
             return _pgenlib(self.path).PgenReader(
                 str(self.path).encode(),
@@ -182,14 +177,35 @@ def _pgenlib(path: Path):
     return pgenlib
 
 
+def _check_head(path: Path, variants: int, people: int) -> None:
+    """Raise HowfarError unless the file says to hold the calls of so many variants and people."""
+    with path.open("rb") as handle:
+        head = handle.read(_HEAD.size)
+    if head[:2] != _MAGIC or len(head) < _HEAD.size or head[2] < 2:
+        raise HowfarError(
+            str(path),
+            found=f"a file that starts with the bytes {head[:3].hex(' ')}",
+            expected="6c 1b and a third byte of at least 02, as a .pgen file does",
+            do=f"Correct the path, or make the file anew with `{_MAKE}`.",
+        )
+    _, _, here, called = _HEAD.unpack(head)
+    if (here, called) != (variants, people):
+        raise HowfarError(
+            str(path),
+            found=f"calls of {here:,} variants and {called:,} people",
+            expected=f"{variants:,} variants of the .pvar file and {people:,} people of the .psam",
+            do=_TOGETHER,
+        )
+
+
 def _unreadable(path: Path, error: Exception) -> HowfarError:
     text = error.args[0] if error.args else ""
     said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
     return HowfarError(
         str(path),
-        found=f"calls that Pgenlib can't read ({said.strip()})",
-        expected="the .pgen file of the .pvar and .psam beside it, whole",
-        do=f"Put the three files of one data set side by side, or make them with `{_MAKE}`.",
+        found=f"a damaged block of calls (Pgenlib: {said.strip()})",
+        expected="the .pgen file whole",
+        do=f"Fetch or copy the file again, or make it with `{_MAKE}`.",
     )
 
 
