@@ -16,7 +16,7 @@ from howfar.errors import HowfarError
 from howfar.haplotypes import build_windows
 from howfar.intervals import Gene
 from howfar.reference import Reference
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 from strategies import CONTIG, Record, World, worlds
 
 WORLD = World(

@@ -15,7 +15,7 @@ from howfar.bgzf import check_whole, indexed, is_bgzf
 from howfar.errors import HowfarError
 from howfar.intervals import Interval
 from howfar.reference import Reference
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 from strategies import CONTIG, Record, World, write_vcf
 
 SEQUENCE = "ACGTACGTAC" * 4

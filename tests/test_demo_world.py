@@ -17,7 +17,7 @@ from howfar.genes import read_genes
 from howfar.haplotypes import build_windows
 from howfar.provenance import sha256_of
 from howfar.reference import Reference
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 
 PEOPLE, GENES = 90, 16
 

@@ -26,7 +26,8 @@ from howfar.inputs_catalogue import _gct, _gff3, _gtf
 from howfar.inputs_cohort import bed_text, expression_values
 from howfar.intervals import Interval
 from howfar.reference import Reference
-from howfar.variants import VariantFile, is_resolved
+from howfar.variants import is_resolved
+from howfar.vcf import VariantFile
 from strategies import CONTIG, VcfText, vcf_texts
 
 LONG = os.environ.get("HOWFAR_LONG") == "1"

@@ -20,7 +20,7 @@ from howfar.genes import read_genes
 from howfar.haplotypes import build_windows, edit_of, is_anchored_indel, personalize
 from howfar.intervals import Gene, Interval
 from howfar.reference import Reference
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 from strategies import CONTIG, Record, World, bcftools_consensus, worlds
 
 REGION = Path(__file__).parents[2] / "shared" / "realregion"

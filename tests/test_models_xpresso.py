@@ -14,7 +14,7 @@ from howfar.models import load_model, xpresso
 from howfar.models.base import encoding_table, reverse_complement
 from howfar.plain_sequences import IUPAC, predict_fasta
 from howfar.reference import Reference
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 from keras_files import random_layers, write_keras
 
 pytestmark = pytest.mark.usefixtures("one_thread")

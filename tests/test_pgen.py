@@ -12,7 +12,7 @@ import pytest
 from howfar.errors import HowfarError
 from howfar.intervals import Interval
 from howfar.reference import Reference
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 from strategies import CONTIG, Record, World
 
 pytest.importorskip("pgenlib")

@@ -10,7 +10,7 @@ from howfar.expression import read_expression
 from howfar.intervals import Gene, Interval
 from howfar.reference import Reference
 from howfar.study import load_study
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 
 SOURCES = ("z.fa", "z.vcf.gz")
 

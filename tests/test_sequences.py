@@ -15,7 +15,7 @@ from howfar.haplotypes import build_windows
 from howfar.intervals import Gene
 from howfar.reference import Reference
 from howfar.sequences import Request, write_checksums, write_fasta
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 from strategies import CONTIG, Record, World
 
 REGION = Path(__file__).parents[2] / "shared" / "realregion"

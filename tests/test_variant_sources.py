@@ -22,7 +22,7 @@ from howfar.intervals import Interval
 from howfar.reference import Reference
 from howfar.study import Study
 from howfar.variant_sources import SplitVariants, kind_of, open_variants, variant_files
-from howfar.variants import VariantFile
+from howfar.vcf import VariantFile
 from plink_files import write_bed
 from strategies import CONTIG, Record, World, write_vcf
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from howfar.errors import HowfarError
 from howfar.intervals import Interval, Variant
 from howfar.reference import Reference
-from howfar.variants import VariantFile, is_snv_site
+from howfar.variants import is_snv_site
+from howfar.vcf import VariantFile
 from strategies import CONTIG, Record, World, worlds, write_vcf
 
 REGION = Path(__file__).parents[2] / "shared" / "realregion"

@@ -30,7 +30,7 @@ from .intervals import Gene, Interval
 from .linear import folds
 from .linear.base import FITTERS, LABELS, fitter, standardise
 from .reference import Reference
-from .variants import VariantFile
+from .vcf import VariantFile
 
 #: Seconds stated for FUSION's 400 genes, by model: of the linear ones a range, of which the lower
 #: end stands here.

@@ -26,7 +26,8 @@ from .genes import read_genes
 from .haplotypes import Windows, build_windows, edit_of, is_anchored_indel
 from .intervals import Gene
 from .reference import Reference
-from .variants import VariantFile, is_resolved, is_snv_site
+from .variants import is_resolved, is_snv_site
+from .vcf import VariantFile
 
 _MARGIN = 5_000  # bp beyond the window that the two loops read on each side
 _Job = tuple[Gene, str, int]  # gene, sample, haplotype (1 or 2)

@@ -395,7 +395,7 @@ def measure(
     from .haplotypes import build_windows
     from .models.enformer_official import SIZES
     from .reference import Reference
-    from .variants import VariantFile
+    from .vcf import VariantFile
 
     chosen = next((g for g in read_genes(genes) if gene in (g.gene_id, g.name)), None)
     if chosen is None:

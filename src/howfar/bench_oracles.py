@@ -25,7 +25,7 @@ from .models import SequenceModel, load_model
 from .models.base import reverse_complement
 from .plain_sequences import IUPAC, predict_fasta
 from .reference import Reference
-from .variants import VariantFile
+from .vcf import VariantFile
 
 COLUMNS = ["model", "oracle", "what", "n", "largest_difference", "tolerance", "seconds_each",
            "date"]  # fmt: skip

@@ -27,7 +27,8 @@ from .models.base import SequenceModel
 from .progress import track
 from .reference import Reference
 from .study import Run, Study
-from .variants import Genotypes, VariantFile, is_resolved
+from .variants import Genotypes, is_resolved
+from .vcf import VariantFile
 
 #: Name of these effects in the column `source` of table `effects`.
 SOURCE = "model"

@@ -17,7 +17,8 @@ import numpy as np
 from .errors import HowfarError
 from .intervals import Interval, Variant
 from .reference import Reference, match_contig
-from .variants import Genotypes, VariantFile, VariantSource
+from .variants import Genotypes, VariantSource
+from .vcf import VariantFile
 
 _VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
 _PLACE = "{chrom}"

@@ -20,7 +20,7 @@ from ..haplotypes import Windows, build_windows
 from ..models import SequenceModel, load_model
 from ..predict import of_reference, transform
 from ..reference import Reference
-from ..variants import VariantFile
+from ..vcf import VariantFile
 from . import genome, train, world
 
 STEPS = ("sum_bins", "mean_tracks", "mean_haplotypes", "log")  # as the study file says
