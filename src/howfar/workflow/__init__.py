@@ -80,6 +80,14 @@ CODE = {
     "verify": ["verify.py", "verified.py", "models/*.py"],
     "book": ["book*.py"],
 }
+#: What the steps are told: threads that wait sleep, as steps share the cores, and memory that a
+#: network frees is kept for its next layer (glibc's largest threshold), not given back each time.
+ENVIRONMENT = {
+    "PYTHONUNBUFFERED": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+}
 
 
 def code(step: str) -> list[str]:
@@ -188,5 +196,5 @@ def run(
                 expected="one run a results folder",
                 do="Wait for it to end, or give this one another --results folder.",
             ) from error
-        env = os.environ | {"PYTHONUNBUFFERED": "1"}
+        env = ENVIRONMENT | os.environ
         return subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False).returncode
