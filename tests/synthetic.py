@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from howfar import evaluate, stats, tables
+from howfar import stats, study_numbers, tables
 
 RUNS = [
     # run_id, label, kind, model, how strongly predictions follow expression across people
@@ -26,7 +26,7 @@ def write(results: Path, study: str = "demo", seed: int = 1, numbers: bool = Tru
     for name, frame in frames.items():
         tables.write(tables.path_of(results, study, name), name, frame, {})
     if numbers:
-        found = evaluate.numbers_table(tables.load(study, results), draws=50)
+        found = study_numbers.numbers_table(tables.load(study, results), draws=50)
         tables.write(tables.path_of(results, study, "numbers"), "numbers", found, {})
 
 

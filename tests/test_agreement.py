@@ -7,7 +7,7 @@ import yaml
 from scipy import stats as scipy_stats
 
 import synthetic
-from howfar import agreement, evaluate, tables
+from howfar import agreement, study_numbers, tables
 from howfar.study import Study
 
 GENES, PEOPLE = [f"g{i}" for i in range(12)], [f"p{i}" for i in range(40)]
@@ -96,7 +96,7 @@ def frames(people, effects=None):
 
 def test_numbers_are_medians_and_shares_of_the_table(people):
     result = frames(people)
-    numbers = evaluate.numbers_table(result, draws=200).set_index("id")
+    numbers = study_numbers.numbers_table(result, draws=200).set_index("id")
     rows = result["agreement"].query("run_id == 'a' and other_id == 'c'")["pearson"].dropna()
     row = numbers.loc["s.a.agreement.c.median"]
     assert row["value"] == pytest.approx(rows.median()) and row["n"] == 11
@@ -109,9 +109,9 @@ def test_numbers_are_medians_and_shares_of_the_table(people):
 
 
 def test_one_changed_person_changes_the_numbers(people):
-    before = evaluate.numbers_table(frames(people), draws=200).set_index("id")["value"]
+    before = study_numbers.numbers_table(frames(people), draws=200).set_index("id")["value"]
     people["b"].loc["g6", "p3"] += 5
-    after = evaluate.numbers_table(frames(people), draws=200).set_index("id")["value"]
+    after = study_numbers.numbers_table(frames(people), draws=200).set_index("id")["value"]
     changed = set(before.index[before != after])
     assert any(".agreement.b." in key or "b.agreement" in key for key in changed)
     assert not any(key.startswith("s.a.agreement.c") for key in changed)
@@ -130,7 +130,7 @@ def effects_of(runs, source="model"):
 
 def test_effects_of_variants_are_compared_within_a_gene(people):
     found = effects_of(["a", "b"])
-    numbers = evaluate.numbers_table(frames(people, found), draws=200).set_index("id")
+    numbers = study_numbers.numbers_table(frames(people, found), draws=200).set_index("id")
     wide = found.pivot(index="variant", columns="run_id", values="effect")
     row = numbers.loc["s.a.agreement.b.effects.g1"]
     assert row["value"] == pytest.approx(scipy_stats.spearmanr(wide["a"], wide["b"]).statistic)
@@ -138,7 +138,7 @@ def test_effects_of_variants_are_compared_within_a_gene(people):
 
 
 def test_measured_effects_of_others_are_not_compared(people):
-    numbers = evaluate.numbers_table(frames(people, effects_of("ab", "eQTL")), draws=200)
+    numbers = study_numbers.numbers_table(frames(people, effects_of("ab", "eQTL")), draws=200)
     assert not numbers["id"].str.contains("effects").any()
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats as reference
 
 from howfar import evaluate as ev
-from howfar import null, stats, tables
+from howfar import null, stats, study_numbers, tables
 from howfar.errors import HowfarError
 from howfar.intervals import Variant
 
@@ -213,7 +213,7 @@ def test_the_lead_snp_run_and_the_individuals(world):
 def test_every_table_is_written_and_read_as_its_schema_says(world, tmp_path):
     panel, run = world
     found = ev.evaluate(panel, [run], "s", draws=200)
-    found["numbers"] = ev.numbers_table(tables.Tables("s", found), draws=200)
+    found["numbers"] = study_numbers.numbers_table(tables.Tables("s", found), draws=200)
     for name, frame in found.items():
         path = tables.write(tmp_path / f"{name}.parquet", name, frame, {})
         pd.testing.assert_frame_equal(tables.read(path, name), frame)
@@ -224,7 +224,7 @@ def numbers(world):
     panel, run = world
     lead, _ = ev.lead_snp_run(panel)
     result = tables.Tables("s", ev.evaluate(panel, [run, lead], "s", draws=500))
-    return result, ev.numbers_table(result, draws=300).set_index("id")
+    return result, study_numbers.numbers_table(result, draws=300).set_index("id")
 
 
 def test_numbers_are_those_of_the_tables(numbers):
@@ -351,7 +351,9 @@ def test_a_true_spread_comes_out_of_simulated_people():
     run = ev.Predictions("m", pd.DataFrame(x, index=ids).add_prefix("p"), pd.Series(dtype=float))
     found = {"across": ev.across_table(panel, [run]), "genes": genes}
     found |= {n: tables.empty(n) for n in ("reference", "within", "features")}
-    numbers = ev.numbers_table(tables.Tables("s", found), draws=200).set_index("id")["value"]
+    numbers = study_numbers.numbers_table(tables.Tables("s", found), draws=200).set_index("id")[
+        "value"
+    ]
     assert numbers["s.m.across.pooled.true_sd"] == pytest.approx(rho.std(), rel=0.08)
     assert numbers["s.m.across.pooled.share_truly_negative"] == pytest.approx(
         (rho < 0).mean(), abs=0.04

@@ -9,7 +9,7 @@ from scipy import stats as scipy_stats
 
 import synthetic
 from figure_views import assert_four_files, study_file, text_of
-from howfar import agreement, evaluate, figures, tables
+from howfar import agreement, figures, study_numbers, tables
 from howfar.figures import style
 
 ALL = ["agreement_matrix", "agreement_genes", "agreement_failures", "agreement_reference"]
@@ -50,7 +50,7 @@ def write(folder, name: str, individuals: str) -> None:
     del frames["numbers"]
     for table, frame in frames.items():
         tables.write(tables.path_of(folder, name, table), table, frame, {})
-    numbers = evaluate.numbers_table(tables.load(name, folder), draws=50)
+    numbers = study_numbers.numbers_table(tables.load(name, folder), draws=50)
     tables.write(tables.path_of(folder, name, "numbers"), "numbers", numbers, {})
 
 

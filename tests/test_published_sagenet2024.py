@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from howfar import evaluate, published, tables
+from howfar import published, study_numbers, tables
 from howfar.errors import HowfarError
 from howfar.published import sagenet2024
 from howfar.study import load_study
@@ -74,7 +74,7 @@ def test_a_changed_file_is_refused(folder, name, change, found):
 def test_a_table_without_numbers_of_people_still_has_means(folder):
     frames = load("sagenet2024", folder)
     result = tables.Tables("s", {n: frames.get(n, tables.empty(n)) for n in tables.SCHEMAS})
-    numbers = evaluate.numbers_table(result, draws=100).set_index("id")["value"]
+    numbers = study_numbers.numbers_table(result, draws=100).set_index("id")["value"]
     assert numbers["s.predixcan.across.pooled.mean_r"] == pytest.approx(-0.05)
     assert not any("people" in i or "sampling" in i for i in numbers.index)
     assert numbers.notna().all()

@@ -431,7 +431,7 @@ def evaluate(study: Study, results: Path) -> None:
 
 def _write_numbers(study: Study, results: Path, own: pd.DataFrame | None = None) -> None:
     """Table `numbers`: of the tables as they are on disk, and the study's `own`."""
-    from .evaluate import numbers_table
+    from .study_numbers import numbers_table
 
     options = study.evaluation
     frame = numbers_table(tables.load(study.name, results), options.bootstrap, options.seed)

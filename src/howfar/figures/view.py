@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import evaluate, tables
+from .. import study_numbers, tables
 from ..errors import HowfarError
 from ..project import project_root
 from ..study import Study, load_study
@@ -62,7 +62,7 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         """Table `numbers` by id; computed by `howfar.evaluate` where the study has none yet."""
         table = self.tables["numbers"]
         if table.empty:
-            table = evaluate.numbers_table(self.tables)
+            table = study_numbers.numbers_table(self.tables)
         return {row.id: row for row in table.itertuples()}
 
     def all_numbers(self) -> list[tuple]:

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from .. import overlap
+from ..number_rows import Rows
 from ..study import Study
 from .files import Files
-from .rows import Rows
 
 EQTL = "capstone2025/eQTL_APOE_result.csv"
 RESULTS = {

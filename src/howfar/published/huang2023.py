@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from .. import evaluate, stats, tables
+from ..number_rows import Rows
 from ..study import Study
 from .files import Files, gene_rows, long_features
-from .rows import Rows
 
 GENES = "huang2023/gene_list.csv"
 PREDICTIONS = "huang2023/all_models_ref_preds.csv"

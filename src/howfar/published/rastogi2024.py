@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ..number_rows import Rows
 from ..study import Study
 from . import huang2023, rastogi2024_causal, rastogi2024_individuals, rastogi2024_variants
 from . import rastogi2024_performance as performance
 from .files import Files
 from .rastogi2024_methods import TESTED, runs
-from .rows import Rows
 
 
 def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:

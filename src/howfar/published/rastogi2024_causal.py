@@ -16,9 +16,9 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from .. import evaluate, stats
+from ..number_rows import Rows
 from .files import Files
 from .rastogi2024_methods import METHODS, WEIGHTED, Method
-from .rows import Rows
 
 WEIGHTS = "rastogi2024/WEIGHTS.tar.gz"
 MAGE = "rastogi2024/eQTL_finemapping.significantAssociations.trainingVariants.MAGE.v1.0.hg19.txt"

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from .. import evaluate, stats
+from ..number_rows import Rows
 from . import huang2023
 from .files import Files, gene_rows, long_features
 from .rastogi2024_methods import BY_RUN, CLASSES, TESTED
 from .rastogi2024_performance import FRACTIONS
-from .rows import Rows
 
 CLASS_FILE = "rastogi2024/gene_class.csv"
 SAMPLES = "rastogi2024/samples.csv"

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from .. import evaluate, stats
+from ..number_rows import Rows
 from . import huang2023
 from .files import Files, gene_rows
 from .rastogi2024_methods import BY_DRIVER, METHODS, TESTED
-from .rows import Rows
 
 DRIVERS = "rastogi2024/drivers.csv"
 DNASE = "rastogi2024/dnase1_enrichment.csv"

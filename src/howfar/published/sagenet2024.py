@@ -10,9 +10,9 @@ from __future__ import annotations
 import pandas as pd
 
 from .. import stats
+from ..number_rows import Rows
 from ..study import Study
 from .files import Files
-from .rows import Rows
 
 ROSMAP = "sagenet2024/rosmap_pearson_corr.csv"
 GTEX = "sagenet2024/gtex_pearson_corr.csv"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import comparisons, stats
-from .rows import Rows
+from ..number_rows import Rows
 
 _STATISTICS, _DRIVERS = "SupplementaryTable1.tsv", "SupplementaryTable2.tsv"
 _REFERENCE = "MeanGeXPredFineTuned.txt"

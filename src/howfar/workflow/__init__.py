@@ -22,6 +22,8 @@ from ..study import Study, load_study, study_file
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 _STATISTICS = (
     "evaluate.py",
+    "number_rows.py",
+    "study_numbers.py",
     "agreement.py",
     "comparisons.py",
     "eqtl.py",
@@ -47,6 +49,7 @@ _COHORT = (
     "text_files.py",
     "variant_sources.py",
     "variants.py",
+    "vcf.py",
     "vcf_lines.py",
 )
 #: Files of the package that each step's result depends on (a change makes the step run again).

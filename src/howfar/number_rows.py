@@ -1,4 +1,4 @@
-"""Rows of the table `numbers` that a published study adds under its own ids."""
+"""Rows of table `numbers`, of any study."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats, tables
+from . import evaluate, stats, tables
 
 NOWHERE = (float("nan"), float("nan"))
 _DRAWS = 2000
 
 
 class Rows:
-    """Collects rows of the table `numbers`; `genes` (table) gives the blocks of the bootstrap."""
+    """Collects rows of table `numbers`.
 
-    def __init__(self, genes: pd.DataFrame | None = None, seed: int = 1) -> None:
+    genes: table `genes`, which gives the blocks of the bootstrap. study: its name comes before
+    each id; empty where the ids have it.
+    """
+
+    def __init__(self, genes: pd.DataFrame | None = None, seed: int = 1, study: str = "") -> None:
         self._genes, self._seed, self._rows = genes, seed, []
+        self._prefix = f"{study}." if study else ""
 
     def add(
         self,
@@ -31,7 +36,7 @@ class Rows:
         """One number; `n`: what it is over; `source`: the files it comes from."""
         self._rows.append(
             {
-                "id": key,
+                "id": f"{self._prefix}{key}",
                 "value": float(value),
                 "n": int(n),
                 "ci_low": float(ci[0]),
@@ -70,4 +75,4 @@ class Rows:
 
     def frame(self) -> pd.DataFrame:
         """The rows as a checked table `numbers`."""
-        return tables.validate("numbers", pd.DataFrame(self._rows), "a published study's numbers")
+        return tables.stack("numbers", [pd.DataFrame(self._rows)], "numbers of a study")
