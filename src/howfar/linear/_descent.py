@@ -25,6 +25,7 @@ from .compiled import compiled
 #: coefficients; g: gradient z (y - z'w); c: z y; ridge: s. Capacity grows; m are in use.
 Work = namedtuple("Work", "rows z gram w g c ridge")
 _SWEEPS = 20_000
+_NONE = np.int64(0)  # a plain 0 has a type of its own, and what takes it is compiled twice
 _TRIES = 100  # before a gap is given back as it is
 _GUESSES = 12
 _DEPENDENT = 1e-9  # part of a row's square that the others leave of it
@@ -277,7 +278,7 @@ def _worst(work, m, support, l1):
 @compiled
 def _one_by_one(work, m, l1, l2):
     """From the coefficients as they are to the minimum; whether it was reached."""
-    support, upper, size = np.empty(m + 1, np.int64), np.empty((m + 1, m + 1)), 0
+    support, upper, size = np.empty(m + 1, np.int64), np.empty((m + 1, m + 1)), _NONE
     for k in np.flatnonzero(work.w[:m]):
         size = _add(work, m, support, upper, size, k, l2)
         if size < 0:
@@ -341,7 +342,7 @@ def descend(z, y, ridge, l1s, l2s, tolerance):
     p, n = z.shape
     found, gaps = np.zeros((len(l1s), p)), np.zeros(len(l1s))
     inside = np.zeros(p, np.bool_)
-    work, m = _room(min(p, 64), n), 0
+    work, m = _room(min(p, 64), n), _NONE
     correlation, total = z @ y, max(_dot(y, y), 1e-300)
     gradient = correlation
     for a in range(len(l1s)):
