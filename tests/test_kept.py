@@ -12,7 +12,7 @@ from howfar import evaluate_study, kept, predict, stacking, tables, workflow
 from howfar.cohort import OpenCohort
 from howfar.linear import transfer
 from howfar.study import Study
-from test_linear_baseline import write_cohort
+from test_linear_baseline import small_study
 
 SMALL = transfer.Options(genes=0, models=("top1",), sizes=(1.0,), draws=1)
 
@@ -20,18 +20,7 @@ SMALL = transfer.Options(genes=0, models=("top1",), sizes=(1.0,), draws=1)
 @pytest.fixture
 def linear(tmp_path):
     """A study of forty people; `expression.csv` lies in `tmp_path`."""
-    _, expression = write_cohort(tmp_path, np.random.default_rng(4))
-    expression.to_csv(tmp_path / "expression.csv")
-    names = {"reference": "ref.fa", "variants": "v.vcf.gz", "genes": "genes.csv",
-             "expression": "expression.csv", "samples": "samples.csv"}  # fmt: skip
-    return Study.model_validate(
-        {
-            "name": "linear",
-            "title": "Linear",
-            "reality": {"genotypes": "made up", "expression": "made up", "weights": "none"},
-            "cohort": {role: str(tmp_path / name) for role, name in names.items()},
-        }
-    )
+    return small_study(tmp_path)[0]
 
 
 def values(path):

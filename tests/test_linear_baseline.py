@@ -47,11 +47,10 @@ def write_cohort(folder, rng):
     return x, pd.DataFrame(values, index=NAMES).T.rename_axis("gene_id")
 
 
-@pytest.fixture
-def made(tmp_path):
-    """(study, dosages, expression)."""
-    x, expression = write_cohort(tmp_path, np.random.default_rng(4))
-    expression.to_csv(tmp_path / "expression.csv")
+def small_study(folder):
+    """(study, dosages, expression) of files below `folder`."""
+    x, expression = write_cohort(folder, np.random.default_rng(4))
+    expression.to_csv(folder / "expression.csv")
     names = {"reference": "ref.fa", "variants": "v.vcf.gz", "genes": "genes.csv",
              "expression": "expression.csv", "samples": "samples.csv"}  # fmt: skip
     study = Study.model_validate(
@@ -59,11 +58,17 @@ def made(tmp_path):
             "name": "linear",
             "title": "Linear",
             "reality": {"genotypes": "made up", "expression": "made up", "weights": "none"},
-            "cohort": {role: str(tmp_path / name) for role, name in names.items()},
+            "cohort": {role: str(folder / name) for role, name in names.items()},
             "baselines": {"models": ["top1"], "window": 400, "folds": 4},
         }
     )
     return study, x, expression
+
+
+@pytest.fixture
+def made(tmp_path):
+    """(study, dosages, expression)."""
+    return small_study(tmp_path)
 
 
 def run(study, results, model="top1", split="nested", **options):
