@@ -24,7 +24,6 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +35,7 @@ from . import cis_eqtl, eqtl, preprocess, provenance, tables
 from .cohort import OpenCohort, input_files
 from .errors import HowfarError
 from .evaluate import Panel
+from .kept import digest
 from .people import read_covariates, read_sample_map
 from .progress import track
 from .study import Eqtl, Study, resolve
@@ -303,19 +303,8 @@ def definition_of(study: Study, options: Eqtl) -> dict:
         "max_ref_mismatch": study.cohort.max_ref_mismatch,
         "gene_versions": study.cohort.gene_versions,
         "tss": study.cohort.tss,
-        "inputs": {role: _digest(path) for role, path in sorted(files.items())},
+        "inputs": {role: digest(path) for role, path in sorted(files.items())},
     }
-
-
-def _digest(path: Path) -> str:
-    about = path.stat()
-    return _digest_of(path, about.st_size, about.st_mtime_ns)
-
-
-@lru_cache(maxsize=32)
-def _digest_of(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file, read once a process while its size and time stay as they are."""
-    return provenance.sha256_of(path)
 
 
 def _existing(path: Path) -> Path:
