@@ -21,6 +21,7 @@ import pandas as pd
 from ..errors import HowfarError
 from ..models.base import encoding_table, reverse_complement
 from ..models.enformer import build_network
+from ..models.memory import keep_freed
 from ..provenance import sha256_of
 from . import genome, grammar
 
@@ -204,6 +205,7 @@ def train(
     world, folder = read_world(world_folder), Path(weights_folder)
     inputs = {name: sha256_of(Path(world_folder) / name) for name in INPUTS}
     folder.mkdir(parents=True, exist_ok=True)
+    keep_freed()
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import HowfarError
 from .base import SequenceModel, encoding_table
+from .memory import keep_freed
 from .precision import arithmetic
 
 
@@ -31,6 +32,8 @@ class NetworkModel(SequenceModel):
         import torch
 
         self.device, self.batch_size = pick_device(device), int(batch_size)
+        if self.device == "cpu":
+            keep_freed()
         self._network = network.to(self.device).eval()
         self._table = torch.from_numpy(encoding_table(n_value)).to(self.device)
 

@@ -84,13 +84,10 @@ CODE = {
     "verify": ["verify.py", "verified.py", "models/*.py"],
     "book": ["book*.py"],
 }
-#: What the steps are told: threads that wait sleep, as steps share the cores, and memory that a
-#: network frees is kept for its next layer (glibc's largest threshold), not given back each time.
+#: What the steps are told: threads that wait sleep, as steps share the cores.
 ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
 }
 
 
