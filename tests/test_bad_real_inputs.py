@@ -214,8 +214,9 @@ DAMAGES = {
     "a person who is not in the file": (_option("--samples", "EUR000,XX1"), VCF, "1 are not in"),
     "a person asked for twice": (_option("--samples", "EUR000,EUR000"), VCF, "1 are asked for"),
     "a rule for phase that doesn't exist":
-        (_option("--unphased", "guess"), "unphased", "'guess'"),
-    "a set of alleles that doesn't exist": (_option("--alleles", "indel"), "alleles", "'indel'"),
+        (_option("--unphased", "guess"), "--unphased", "^howfar: --unphased.*'guess'"),
+    "a set of alleles that doesn't exist":
+        (_option("--alleles", "indel"), "--alleles", "^howfar: --alleles.*'indel'"),
     "a context of nothing": (lambda r: setattr(r, "context", "0"), "window of 0 bp", "found"),
 }  # fmt: skip
 

@@ -243,9 +243,9 @@ def test_wrong_sample_lists_are_an_error_without_names(tmp_path, asked):
 
 def test_wrong_options_are_named(tmp_path):
     record = Record(3, "G", ("A",), ("0|0",) * 3)
-    with pytest.raises(HowfarError, match="option unphased"):
+    with pytest.raises(HowfarError, match="^--unphased"):
         read(tmp_path, record, unphased="random")
-    with pytest.raises(HowfarError, match="option alleles"):
+    with pytest.raises(HowfarError, match="^--alleles"):
         read(tmp_path, record, alleles="indels")
 
 

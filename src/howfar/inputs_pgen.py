@@ -67,7 +67,7 @@ def _add() -> None:
         (f.folder / "p.pvar").unlink()
         return commands
 
-    @bad("genotypes", "PLINK 2 with a person too few in the .psam", "p.pgen: found calls that")
+    @bad("genotypes", "PLINK 2 with a person too few in the .psam", "and 5 people of the .psam")
     def _(f: Files) -> Commands:
         commands = _pgen(f)
         f.change("p.psam", "P6\n", "")
@@ -83,7 +83,7 @@ def _add() -> None:
     def _(f: Files) -> Commands:
         return _pgen(f, psam="P0")
 
-    @bad("genotypes", "PLINK 2, the calls cut short", "p.pgen: found calls that")
+    @bad("genotypes", "PLINK 2, the calls cut short", "p.pgen: found calls that are damaged")
     def _(f: Files) -> Commands:
         commands = _pgen(f)
         f.cut("p.pgen", 0.5)

@@ -69,7 +69,7 @@ class PgenFile(SiteSource):
                 allele_idx_offsets=self._offsets,
             )
         except RuntimeError as error:
-            raise _unreadable(self.path, error) from error
+            raise _unreadable(self.path) from error
 
     def _alleles(self, table: pd.DataFrame) -> list[tuple[bytes, ...]]:
         pairs = zip(table["ref"].str.upper(), table["alts"].str.upper(), strict=True)
@@ -114,7 +114,7 @@ class PgenFile(SiteSource):
             try:
                 self._reader.read_dosages(row, stated, allele)
             except RuntimeError as error:
-                raise _unreadable(self.path, error) from error
+                raise _unreadable(self.path) from error
             values[:, column] = np.where(stated < 0, np.nan, stated)[order]
         return values, variants
 
@@ -149,7 +149,7 @@ class PgenFile(SiteSource):
         try:
             self._reader.read_alleles_and_phasepresent_list(rows.astype(np.uint32), alleles, phased)
         except RuntimeError as error:
-            raise _unreadable(self.path, error) from error
+            raise _unreadable(self.path) from error
         pairs = alleles.reshape(*shape, 2)
         matrix = np.concatenate([np.maximum(pairs, MISSING), phased[..., None]], 2)
         return matrix[:, np.searchsorted(ordered, columns)].astype(np.int16)
@@ -198,12 +198,10 @@ def _check_head(path: Path, variants: int, people: int) -> None:
         )
 
 
-def _unreadable(path: Path, error: Exception) -> HowfarError:
-    text = error.args[0] if error.args else ""
-    said = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+def _unreadable(path: Path) -> HowfarError:
     return HowfarError(
         str(path),
-        found=f"a damaged block of calls (Pgenlib: {said.strip()})",
+        found="calls that are damaged or cut short",
         expected="the .pgen file whole",
         do=f"Fetch or copy the file again, or make it with `{_MAKE}`.",
     )

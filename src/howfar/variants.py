@@ -317,7 +317,7 @@ class VariantSource:
         """The records and, bool (V, P), whether each call is phased; -2 marks no allele."""
         if alleles not in ("snv", "all"):
             raise HowfarError(
-                "option alleles",
+                "--alleles, argument alleles",
                 found=repr(alleles),
                 expected="'snv' or 'all'",
                 do="Correct the option.",
@@ -431,7 +431,7 @@ def _parse_unphased(unphased: str) -> tuple[str, int]:
     match = re.fullmatch(r"(error|dosage)|random\((\d+)\)", unphased)
     if match is None:
         raise HowfarError(
-            "option unphased",
+            "--unphased, argument unphased",
             found=repr(unphased),
             expected="'error', 'dosage' or 'random(SEED)' with a whole number",
             do="Correct the option.",
