@@ -12,10 +12,10 @@ import pytest
 from scipy import stats as reference
 
 from geuvadis_files import joined, read
-from howfar import tables
+from howfar import number_rows, tables
 from howfar.errors import HowfarError
 from howfar.pipeline import evaluate
-from howfar.published import huang2023, rows
+from howfar.published import huang2023
 from howfar.published import rastogi2024_causal as causal
 from howfar.published import rastogi2024_individuals as individuals
 from howfar.published import rastogi2024_performance as performance
@@ -36,7 +36,7 @@ WEIGHTED = {m.weights: m for m in METHODS if m.weights}
 @pytest.fixture(scope="module", autouse=True)
 def few_draws():
     patch = pytest.MonkeyPatch()
-    patch.setattr(rows, "_DRAWS", 100)
+    patch.setattr(number_rows, "_DRAWS", 100)
     yield
     patch.undo()
 

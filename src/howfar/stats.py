@@ -6,6 +6,7 @@ pair, row by row. A row without variation has no correlation: NaN, with its n ke
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -210,7 +211,9 @@ def block_bootstrap(
     results = resample(values, code, picked, statistic)
     widened = np.sqrt(len(names) / (len(names) - 1)) * stats.t.ppf((1 - level) / 2, len(names) - 1)
     tail = stats.norm.cdf(widened)
-    low, high = np.nanquantile(results, [tail, 1 - tail], axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no draw has a value: none has an interval
+        low, high = np.nanquantile(results, [tail, 1 - tail], axis=0)
     return low[()], high[()]
 
 
