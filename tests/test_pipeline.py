@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -85,6 +87,18 @@ def test_a_notebook_is_executed_with_its_study_and_leaves_nothing_when_it_fails(
             bad, out.with_name("y.ipynb"), study=None, results=tmp_path / "results"
         )
     assert [p.name for p in out.parent.iterdir()] == ["x.ipynb"]
+
+
+def test_notebooks_executed_at_once_do_not_hear_each_other(tmp_path):
+    """Kernels that shared a socket would answer for one another, or not at all."""
+    source = notebook(tmp_path / "x.ipynb", "import time; time.sleep(0.5); print(study)")
+    outs = [tmp_path / "book" / "_executed" / f"{i}.ipynb" for i in range(3)]
+    words = [[sys.executable, "-m", "howfar", "notebook", source, out, "--study", out.stem]
+             for out in outs]  # fmt: skip
+    running = [subprocess.Popen(each) for each in words]
+    assert [each.wait(timeout=90) for each in running] == [0, 0, 0]
+    texts = [nbformat.read(out, 4).cells[-1].outputs[0].text for out in outs]
+    assert texts == ["0\n", "1\n", "2\n"]
 
 
 def test_counts_are_summed_up_in_words():

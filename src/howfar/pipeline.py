@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import wraps
@@ -322,15 +323,18 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
     part = out.with_name(f".{out.stem}.{os.getpid()}.ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        papermill.execute_notebook(
-            source,
-            part,
-            parameters=parameters,
-            progress_bar=False,
-            kernel_name="python3",
-            cwd=project_root(),
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # no port open to others
-        )
+        with tempfile.TemporaryDirectory(prefix="howfar-") as sockets:
+            # A kernel on sockets of its own: no port open to others, none shared with a neighbour.
+            config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
+            papermill.execute_notebook(
+                source,
+                part,
+                parameters=parameters,
+                progress_bar=False,
+                kernel_name="python3",
+                cwd=project_root(),
+                config=config,
+            )
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
