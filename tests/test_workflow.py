@@ -143,3 +143,11 @@ def test_shards_are_jobs_of_their_own(tmp_path, capfd):
     assert workflow.run(["demo"], tmp_path, shards=3, extra=["--dry-run"]) == 0
     planned = re.search(r"^predict_shard +(\d+)$", capfd.readouterr().out, re.MULTILINE)
     assert int(planned[1]) == 3 * len(load_study("demo").runs)
+
+
+def test_a_network_has_all_cores_and_small_steps_go_on_beside_it(tmp_path, capfd):
+    extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
+    assert workflow.run(["demo"], tmp_path, cores=8, extra=extra) == 0
+    rule = capfd.readouterr().out.partition("rule predict:")[2].split("rule ")[0]
+    assert re.search("OMP_NUM_THREADS=8 .* predict", rule) and "threads:" not in rule
+    assert "gpu=1" in rule

@@ -314,7 +314,9 @@ def run(
     study: Annotated[list[str] | None, typer.Option("--study", help="Repeat for several.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every study that the book shows.")] = False,
     to: Annotated[str, typer.Option(help="tables, notebooks or book.")] = "tables",
-    cores: Annotated[int, typer.Option(help="CPU cores to use.")] = os.cpu_count() or 1,
+    cores: Annotated[
+        int, typer.Option(help="CPU cores to use; of a cluster: by each network.")
+    ] = os.cpu_count() or 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate forward passes, hours and disk; run none.")
     ] = False,
@@ -335,8 +337,9 @@ def run(
     pipeline.fetch_what_is_needed(names, _State.results)
     if not every:
         pipeline.require(names, _State.results)
-    extra = ["--profile", profile] if profile else []
-    status = workflow.run(names, _State.results, cores=cores, target=to, shards=shards, extra=extra)
+    status = workflow.run(
+        names, _State.results, cores=cores, target=to, shards=shards, profile=profile
+    )
     raise typer.Exit(status)
 
 

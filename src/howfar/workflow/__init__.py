@@ -170,13 +170,15 @@ def run(
     cores: int = 2,
     target: str = "tables",
     shards: int = 1,
+    profile: str = "",
     extra: Sequence[str] = (),
 ) -> int:
     """Run the workflow for `studies` up to `target` (tables, notebooks or book).
 
     `shards` splits the genes of each run into as many jobs. Finished steps are kept; a step that
     was cut off is taken up where it stopped. Returns Snakemake's exit status.
-    `extra` goes to Snakemake as it is (a cluster profile, say).
+    `profile`: of Snakemake, for a cluster. There each network asks for `cores` cores; without one,
+    networks run one at a time and may use all cores. `extra` goes to Snakemake as it is.
     """
     results = Path(results).resolve()
     results.mkdir(parents=True, exist_ok=True)
@@ -184,6 +186,8 @@ def run(
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
         *("--directory", str(results), "--cores", str(cores)),
         *("--config", f"results={results}", f"studies={','.join(studies)}", f"shards={shards}"),
+        *(f"cores={cores}", f"cluster={int(bool(profile))}"),
+        *(("--profile", profile) if profile else ("--resources", "gpu=1")),
         *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
         *(*extra, "--", target),
     ]
