@@ -103,6 +103,14 @@ def test_the_caption_counts_the_sizes_outside_the_band(tmp_path):
     assert f"Net 1, model alone: {above} above, 0 below" in caption
 
 
+def test_a_run_without_effects_has_no_curve(tmp_path):
+    found = frames(summary=True)
+    more = found["runs"].iloc[:1].assign(run_id="three", label="Net 3")
+    found["runs"] = pd.concat([found["runs"], more], ignore_index=True)
+    caption = figures.locus_overlap_curves(open_view(tmp_path, found)).caption
+    assert "Net 2" in caption and "Net 3" not in caption
+
+
 def test_studies_without_effects_say_so(tmp_path):
     found = frames(summary=False)
     bare = open_view(tmp_path, {"runs": found["runs"], "genes": found["genes"]})

@@ -245,7 +245,7 @@ def locus_overlap_curves(view: View):
     drawn, axes = style.panels([2.9, 2.9])
     for axis, (group, kind) in zip(axes, reversed(_RANKING.items()), strict=True):
         part = rows[rows["group"] == group]
-        for run, label in view.labels.items():
+        for run, label in _labels(view, rows).items():
             _curve(axis, part[part["method"] == run], group, view.colours[run], label)
         axis.axvline(TOP, color=style.FAINT, lw=0.8)
         axis.set(ylabel="shared variants", xlim=(0, part["x"].max()), ylim=(0, None))
@@ -262,11 +262,16 @@ def locus_overlap_curves(view: View):
     return drawn, rows, caption
 
 
+def _labels(view: View, rows: pd.DataFrame) -> dict[str, str]:
+    """Labels of the runs that have curves."""
+    return {run: label for run, label in view.labels.items() if (rows["method"] == run).any()}
+
+
 def _outside(view: View, rows: pd.DataFrame) -> str:
     """A sentence: at how many sizes each line is above and below its band."""
     table, parts = rows.set_index(["group", "set", "method", "x"]).sort_index(), []
     for group, kind in _RANKING.items():
-        for run, label in view.labels.items():
+        for run, label in _labels(view, rows).items():
             seen = table.loc[(group, "overlap", run), "value"]
             chance = table.loc[(group, _CHANCE[group], run)]
             above, below = (seen > chance["ci_high"]).sum(), (seen < chance["ci_low"]).sum()
