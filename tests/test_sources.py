@@ -447,8 +447,8 @@ class Ranges:
         handler.send_header("Content-Length", str(len(part)))
         handler.end_headers()
         sent = part[: self.drop] if self.drop else part
+        self.sent.append((start, len(sent)))  # before the client has it and looks
         handler.wfile.write(sent)
-        self.sent.append((start, len(sent)))
 
 
 PIECE = 4 << 16  # bytes
