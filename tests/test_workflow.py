@@ -151,3 +151,29 @@ def test_a_network_has_all_cores_and_small_steps_go_on_beside_it(tmp_path, capfd
     rule = capfd.readouterr().out.partition("rule predict:")[2].split("rule ")[0]
     assert re.search("OMP_NUM_THREADS=8 .* predict", rule) and "threads:" not in rule
     assert "gpu=1" in rule
+
+
+@pytest.mark.parametrize("given", ["", "2", "3,5"])
+def test_shards_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch, given):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
+    assert workflow.run(["demo"], tmp_path, cores=8, shards=4, extra=extra) == 0
+    planned = capfd.readouterr().out
+    found = re.findall(r"CUDA_VISIBLE_DEVICES=(\d+) .* --shard (\d)/4", planned)
+    wanted = {"1": "3", "2": "5", "3": "3", "4": "5"} if given == "3,5" else {}
+    assert {shard: gpu for gpu, shard in found} == wanted
+    assert len(re.findall("OMP_NUM_THREADS=8 .* --shard", planned)) == 4
+
+
+def test_runs_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
+    study = load_study("demo")
+    again = study.runs[0].model_dump(mode="json") | {"id": "again"}
+    study_yaml = tmp_path / "two.yaml"
+    text = study.model_dump(mode="json")
+    study_yaml.write_text(yaml.safe_dump(text | {"runs": [text["runs"][0], again]}))
+    assert workflow.run([str(study_yaml)], tmp_path, cores=2, extra=extra) == 0
+    planned = capfd.readouterr().out
+    found = re.findall(r"CUDA_VISIBLE_DEVICES=(\d) .* --run (\S+)", planned)
+    assert dict((run, gpu) for gpu, run in found) == {study.runs[0].id: "0", "again": "1"}

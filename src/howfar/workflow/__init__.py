@@ -163,6 +163,14 @@ def plan(name: str, results: str | Path) -> Plan:
     return Plan(load_study(name), study_file(name).resolve(), Path(results).resolve())
 
 
+def visible_gpus() -> list[str]:
+    """Numbers of this machine's NVIDIA GPUs, or those that CUDA_VISIBLE_DEVICES names."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [word.strip() for word in named.split(",") if word.strip() not in ("", "-1")]
+    return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
+
+
 def run(
     studies: Sequence[str],
     results: str | Path = "results",
@@ -178,16 +186,18 @@ def run(
     `shards` splits the genes of each run into as many jobs. Finished steps are kept; a step that
     was cut off is taken up where it stopped. Returns Snakemake's exit status.
     `profile`: of Snakemake, for a cluster. There each network asks for `cores` cores; without one,
-    networks run one at a time and may use all cores. `extra` goes to Snakemake as it is.
+    networks may use all cores and run one at a time; shards one on each GPU of the machine, where
+    it has several. `extra` goes to Snakemake as it is.
     """
     results = Path(results).resolve()
     results.mkdir(parents=True, exist_ok=True)
+    gpus = visible_gpus()
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
         *("--directory", str(results), "--cores", str(cores)),
         *("--config", f"results={results}", f"studies={','.join(studies)}", f"shards={shards}"),
-        *(f"cores={cores}", f"cluster={int(bool(profile))}"),
-        *(("--profile", profile) if profile else ("--resources", "gpu=1")),
+        *(f"cores={cores}", f"cluster={int(bool(profile))}", "/".join(["gpus=ids", *gpus])),
+        *(("--profile", profile) if profile else ("--resources", f"gpu={max(1, len(gpus))}")),
         *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
         *(*extra, "--", target),
     ]
