@@ -277,6 +277,7 @@ def commands() -> str:
     lines = ["# Commands", "", _plain(root.help), ""]
 
     def add(command, path: str) -> None:
+        """The lines of a command, or of all commands of a group."""
         if hasattr(command, "commands"):  # a group; Typer's are not always click's own class
             for name in sorted(command.commands):
                 add(command.commands[name], f"{path} {name}")

@@ -212,6 +212,7 @@ def _dosage_reader(
     room = _CACHE_BYTES
 
     def read(gene_id: str) -> tuple[np.ndarray, list[Variant]]:
+        """Dosages and variants of a gene, kept while there is room."""
         nonlocal room
         if gene_id not in kept:
             found = cohort.dosages(genes[gene_id], cohort.study.evaluation.cis_window)

@@ -230,6 +230,7 @@ def _shortage(region: _Region, tss: int, length: int, offset: int, end: int) -> 
     on_right = gaps.position + gaps.deleted > tss
 
     def worst(side: np.ndarray) -> int:
+        """The most bases that a haplotype loses on a side."""
         lost = (gaps.deleted[side, None] * gaps.carried[side]).sum(0)
         return int(lost.max(initial=0))
 

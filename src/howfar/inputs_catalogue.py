@@ -29,6 +29,7 @@ def bad(kind: str, title: str, says: str) -> Callable:
 
 def _entry(kind: str, title: str, good: bool, says: str) -> Callable:
     def add(prepare: Callable[[Files], Commands]) -> Callable:
+        """`prepare` as it is, noted in `INPUTS`."""
         INPUTS.append(Input(kind, title, prepare, good, says))
         return prepare
 

@@ -93,6 +93,7 @@ class Files:
         """Write variants.vcf.gz with its records, lists of columns, changed by `edit`."""
 
         def change(text: str) -> str:
+            """The text of the VCF with its records changed."""
             lines = text.splitlines()
             head = [line for line in lines if line.startswith("#")]
             rows = edit([line.split("\t") for line in lines[len(head) :]])

@@ -30,6 +30,7 @@ def _of_study(step: Callable[Concatenate[Study, P], T]) -> Callable[Concatenate[
 
     @wraps(step)
     def named(study: Study, *words: P.args, **options: P.kwargs) -> T:
+        """The step, its errors about the study."""
         with about(study.place):
             return step(study, *words, **options)
 

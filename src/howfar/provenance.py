@@ -27,6 +27,7 @@ def commit() -> str:
     """The git commit of the project, with '+' when the tree differs from it; '' outside git."""
 
     def git(*words: str) -> str:
+        """What git prints; '' where it fails."""
         done = subprocess.run(
             ["git", *words], cwd=project_root(), capture_output=True, text=True, check=False
         )

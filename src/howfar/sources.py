@@ -426,6 +426,7 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> Non
     get = _from_mirror(source, mirror) if mirror else _from_network(source, folder, at)
 
     def downloader(url: str, output: str, caller: pooch.Pooch) -> None:
+        """Fetch to `output` and check it."""
         get(url, output, caller)
         _check(source, Path(output), folder)
 
@@ -460,6 +461,7 @@ def _check_mirror(mirror: Path) -> None:
 
 def _from_mirror(source: Source, mirror: str) -> Callable[[str, str, pooch.Pooch], None]:
     def copy(url: str, output: str, caller: pooch.Pooch) -> None:
+        """Copy the file from the mirror."""
         file = Path(mirror) / source.mirrored
         if not file.is_file():
             raise HowfarError(
@@ -481,6 +483,7 @@ def _from_network(source: Source, folder: Path, at: _At) -> Callable[[str, str, 
     part = target.with_name(target.name + ".part")
 
     def get(url: str, output: str, caller: pooch.Pooch) -> None:
+        """Download, from where an earlier try ended."""
         try:
             _persevere(url, part, lambda position: at(source, position))
         except OSError as error:
@@ -551,6 +554,7 @@ def _probe(url: str, files: int) -> None:
     trouble: list[str] = ["no answer"]
 
     def ask() -> None:
+        """Clears `trouble` where the host answers, or says what it is."""
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_S)
             trouble.clear()
@@ -590,6 +594,7 @@ def _progress(wanted: list[Source], show: bool) -> Iterator[tuple[_At, Callable[
     tenths: dict[str, int] = {}
 
     def at(source: Source, position: int) -> None:
+        """Say so when another tenth of a large file is here."""
         size = max(source.bytes, 10 * LARGE)
         tenth = 10 * position // size
         if show and tenth > tenths.setdefault(source.id, 0):
@@ -597,6 +602,7 @@ def _progress(wanted: list[Source], show: bool) -> Iterator[tuple[_At, Callable[
             print(f"{source.id}: {position / 1e6:,.0f} MB", file=sys.stderr)
 
     def say(source: Source) -> None:
+        """Count a finished file, and say so now and then."""
         nonlocal done
         done += 1
         if show and (done % step == 0 or done == len(wanted)):
@@ -622,6 +628,7 @@ def _bar(wanted: list[Source]) -> Iterator[_At]:
         task = bar.add_task("fetch", total=sum(s.bytes for s in wanted) or None)
 
         def at(source: Source, position: int) -> None:
+            """Move the bar to the bytes that are here."""
             reached[source.id] = position
             bar.update(task, completed=sum(reached.values()))
 

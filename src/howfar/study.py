@@ -237,6 +237,7 @@ class _NoRepeats(yaml.SafeLoader):
     """YAML in which a key that occurs twice is an error, not the last value."""
 
     def construct_mapping(self, node, deep=False):
+        """The mapping of a YAML node; an error where a key stands twice."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for i, key in enumerate(keys):
             if key in keys[:i]:

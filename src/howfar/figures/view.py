@@ -164,6 +164,7 @@ def figure(name: str) -> Callable:
 
         @functools.wraps(draw)
         def show(view: View, *args, **kw) -> style.Shown | Box | None:
+            """Draw and save; nothing where the study has no tables."""
             if view.tables is None:
                 return None
             with style.look():
