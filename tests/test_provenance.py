@@ -13,3 +13,10 @@ def test_block_records_inputs_by_checksum(tmp_path):
     }
     assert block["seed"] == 7 and block["parameters"] == {"a": 1}
     assert block["packages"]["howfar"] and block["created"].endswith("+00:00")
+
+
+def test_block_names_the_warnings_that_were_met_and_no_others():
+    block = provenance.block({}, warnings={"star alleles": 2, "half calls": 0, "REF": 1})
+    assert list(block["warnings"].items()) == [("REF", 1), ("star alleles", 2)]
+    assert provenance.block({}, warnings={})["warnings"] == {}
+    assert "warnings" not in provenance.block({})

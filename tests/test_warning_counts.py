@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
-from howfar import haplotypes
+from howfar import eqtl_map, haplotypes
 from howfar.inputs import command_line
 from howfar.inputs_catalogue import plink_files
 from howfar.inputs_cohort import Files, LetterCounts, write_base
@@ -97,7 +98,7 @@ def predicted(files: Files) -> dict[str, int]:
 def fitted(files: Files, table: str = "top1") -> dict[str, int]:
     """The counts in the provenance of a linear model's table."""
     path = files.folder / "results" / "tiny" / "baseline" / f"{table}.parquet"
-    return {what: n for what, n in read_provenance(path)["warnings"].items() if n}
+    return read_provenance(path)["warnings"]
 
 
 def test_predictions_count_what_their_input_was_made_with(files):
@@ -127,6 +128,37 @@ def test_linear_models_count_what_their_input_was_made_with(files):
 def test_linear_models_that_were_cut_off_count_every_gene_once(files):
     howfar(files, [*files.baseline()[0], "--gene", "TWO"])
     assert howfar(files, [*files.baseline()[0], "--cores", "2"]) == FITTED == fitted(files)
+
+
+def test_an_eqtl_map_that_was_cut_off_counts_every_gene_once(files, tmp_path, monkeypatch):
+    whole = howfar(files, files.eqtl()[0])
+    read = {what: GENES_MEASURED * n for what, (_, n) in ODD.items()}
+    left_out = {"genes without expression": 1, "genes, too few people": GENES_MEASURED}
+    assert whole == OF_FILES | read | left_out
+    path = tmp_path / "results" / "tiny" / "eqtl" / "lead.parquet"
+    kept = read_provenance(path)["warnings"]
+    assert kept == {what: n for what, n in whole.items() if not what.startswith("genes, ")}
+    assert howfar(files, files.eqtl()[0]) == whole  # nothing left to do
+    shutil.rmtree(path.parent)
+    cut_off_at(files.GENES[1][0], monkeypatch)
+    assert command_line(["--results", str(tmp_path / "results"), *files.eqtl()[0]])[0] == 130
+    monkeypatch.undo()
+    parts = list(path.parent.glob("parts/counts-*"))
+    assert len(parts) == 1 and howfar(files, files.eqtl()[0]) == whole
+    assert read_provenance(path)["warnings"] == kept
+
+
+def cut_off_at(gene_id: str, monkeypatch) -> None:
+    """Have a map of eQTLs stop at a gene, each gene before it being written at once."""
+    real = eqtl_map.map_gene
+
+    def dies(panel, gene, *rest):
+        if gene.gene_id == gene_id:
+            raise KeyboardInterrupt
+        return real(panel, gene, *rest)
+
+    monkeypatch.setattr(eqtl_map._batches, "__defaults__", (0.0,))
+    monkeypatch.setattr(eqtl_map, "map_gene", dies)
 
 
 def test_skipped_genes_and_palindromic_sites_are_counted(tmp_path):

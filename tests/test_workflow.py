@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,18 @@ def test_nothing_is_done_again(undisturbed):
     output, _ = process.communicate()
     assert process.returncode == 0 and "Nothing to be done" in output, output
     assert before == {p: p.stat().st_mtime_ns for p in results.rglob("*.parquet")}
+
+
+@pytest.mark.slow
+def test_an_evaluation_cut_off_after_its_eqtl_map_ends_in_the_same_tables(undisturbed, tmp_path):
+    study, results, _ = undisturbed
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "small" / "tables")
+    (tmp_path / "small" / "steps" / "tables.done").unlink()
+    made = (tmp_path / "small" / "eqtl" / "lead.parquet").stat().st_mtime_ns
+    assert run_killed(study, tmp_path, []) == 0
+    assert content(tmp_path) == content(results)
+    assert (tmp_path / "small" / "eqtl" / "lead.parquet").stat().st_mtime_ns == made
 
 
 @pytest.mark.slow

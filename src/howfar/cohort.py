@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -60,7 +60,7 @@ class OpenCohort:
 
     study: Study
     warnings: Counter = field(default_factory=Counter)
-    _counted: set[tuple[str, int]] = field(default_factory=set, repr=False)
+    _counted: dict[tuple[str, int], Counter] = field(default_factory=dict, repr=False)
     _opening: Counter = field(default_factory=Counter, repr=False)
 
     def __post_init__(self) -> None:
@@ -243,7 +243,15 @@ class OpenCohort:
             counts=counts,
         )
         self._count_opening()
-        if (gene.gene_id, window) not in self._counted:
-            self._counted.add((gene.gene_id, window))
-            self.warnings.update(counts)
+        self.count_gene(gene.gene_id, window, counts)
         return found
+
+    def count_gene(self, gene_id: str, window: int, counts: Mapping[str, int]) -> None:
+        """Add what a gene's dosages were read with, once however often they are read."""
+        if (gene_id, window) not in self._counted:
+            self._counted[gene_id, window] = Counter(counts)
+            self.warnings.update(counts)
+
+    def counts_of(self, gene_id: str, window: int) -> Counter:
+        """What a gene's dosages were read with; empty where they were not read."""
+        return self._counted.get((gene_id, window), Counter())

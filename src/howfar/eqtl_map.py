@@ -51,6 +51,7 @@ LEAD = (
     | dict.fromkeys(["p_permuted", "beta_df", "beta_a", "beta_b", "p_beta", "log10p_beta"], float)
 )
 CONDITIONAL = NOMINAL | {"rank": int, "log10p_beta": float}
+_COUNTS = {"gene_id": str, "counts": str}  # what each gene was read with, as JSON
 _VERSION = 1  # of these definitions; a new one makes old results out of date
 _EVERY = 5.0  # seconds between writes of finished genes
 _FEW = 10  # people; fewer are not mapped
@@ -240,14 +241,20 @@ def compute(
         return here
     parts = Parts(path_of(results, study.name, "parts").with_suffix(""), text)
     covariates = covariate_table(panel, options, study.cohort.sample_map)
-    min_maf, genes = study.evaluation.min_maf, list(panel.genes.itertuples(index=False))
+    min_maf, window = study.evaluation.min_maf, study.evaluation.cis_window
+    genes = list(panel.genes.itertuples(index=False))
     done = parts.genes("lead")
+    for row in parts.read("counts", _COUNTS).itertuples():
+        cohort.count_gene(row.gene_id, window, json.loads(row.counts))
     todo = [g for g in genes if g.gene_id not in done]
     made = (map_gene(panel, g, covariates, min_maf, options) for g in todo)
     for batch in _batches(track(made, len(genes), f"{study.name}: eQTL genes", done=len(done))):
         nominal = [pd.DataFrame(rows) for rows, _ in batch if rows is not None]
         parts.write("nominal", pd.concat(nominal) if nominal else pd.DataFrame(), NOMINAL)
-        parts.write("lead", pd.DataFrame([row for _, row in batch]), LEAD)
+        lead = pd.DataFrame([row for _, row in batch])
+        counts = [json.dumps(cohort.counts_of(gene, window)) for gene in lead["gene_id"]]
+        parts.write("counts", lead[["gene_id"]].assign(counts=counts), _COUNTS)
+        parts.write("lead", lead, LEAD)
     lead = with_q(parts.read("lead", LEAD), options.fdr)
     _signals(parts, panel, covariates, min_maf, options, lead)
     return _finished(study, cohort, results, options, parts, lead)
@@ -338,9 +345,8 @@ def _text(definition: dict) -> str:
 
 def _finished(study: Study, cohort, results, options: Eqtl, parts: Parts, lead) -> Map:
     """Write the three tables from the parts, remove the parts, and read the map."""
-    counts = {k: v for k, v in sorted(cohort.warnings.items()) if v}
     block = provenance.block(definition_of(study, options), input_files(study),
-                             seed=options.seed, warnings=counts)  # fmt: skip
+                             seed=options.seed, warnings=cohort.warnings)  # fmt: skip
     conditional = parts.read("conditional", CONDITIONAL)
     conditional = conditional[conditional["rank"] > 0].sort_values(["gene_id", "rank"])
     _write(path_of(results, study.name, "nominal"), parts.frames("nominal"), NOMINAL, block)
@@ -397,8 +403,8 @@ class Parts:
         return sorted(self.folder.glob(f"{name}-*.parquet"))
 
     def write(self, name: str, frame: pd.DataFrame, kinds: dict[str, type]) -> None:
-        """Add rows to the table `name`; the rows of `lead` say which genes of `nominal` count."""
-        number = len(self._files("lead" if name == "nominal" else name))
+        """Add rows to the table `name`; those of a gene count once `lead` has the gene."""
+        number = len(self._files(name if name == "conditional" else "lead"))
         _write(self.folder / f"{name}-{number:06d}.parquet", [frame], kinds, {})
 
     def frames(self, name: str) -> Iterator[pd.DataFrame]:

@@ -199,7 +199,8 @@ def eqtl(study: Study, results: Path, options: Eqtl) -> None:
           f"{len(found.conditional):,} independent signals")  # fmt: skip
     found_by = lead["status"].str.replace("_", " ").value_counts()
     statuses = {f"genes, {status}": n for status, n in found_by.items()}
-    print(describe_warnings(dict(cohort.warnings) | statuses), end="")
+    counted = tables.read_provenance(found.nominal)["warnings"]  # by whichever processes made it
+    print(describe_warnings(counted | statuses), end="")
 
 
 def preprocess(
@@ -426,7 +427,7 @@ def evaluate(study: Study, results: Path) -> None:
         {"study": study.model_dump(mode="json")},
         input_files(study),
         seed=study.evaluation.seed,
-        warnings=dict(sorted(warnings.items())),
+        warnings=warnings,
     )
     for name, frame in frames.items():
         tables.write(tables.path_of(results, study.name, name), name, frame, block)

@@ -244,7 +244,7 @@ def _note_provenance(store: Store, study: Study, model: SequenceModel, counts: C
         input_files(study),
         device=model.device,
         precision=model.precision,
-        warnings=dict(sorted(counts.items())),
+        warnings=counts,
     )
     with whole(store.provenance_path) as part:
         part.write_text(json.dumps(block, indent=1, sort_keys=True))

@@ -6,6 +6,7 @@ import hashlib
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -37,12 +38,19 @@ def commit() -> str:
     return head + "+" if head and git("status", "--porcelain", "-uno") else head
 
 
-def block(parameters: dict, inputs: dict[str, str | Path] | None = None, **extra) -> dict:
+def block(
+    parameters: dict,
+    inputs: dict[str, str | Path] | None = None,
+    warnings: Mapping[str, int] | None = None,
+    **extra,
+) -> dict:
     """The provenance block of a result.
 
     `parameters` are the call's; `inputs` maps a role to a file, which is recorded by SHA-256;
-    `extra` takes seed, device, precision and warning counts.
+    `warnings` counts what was met on the way, by its name; `extra` takes seed, device, precision.
     """
+    # What was never met is left out: a run that was cut off doesn't ask for all of it again.
+    met = {name: count for name, count in sorted((warnings or {}).items()) if count}
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
@@ -54,5 +62,6 @@ def block(parameters: dict, inputs: dict[str, str | Path] | None = None, **extra
             role: {"file": Path(path).name, "sha256": sha256_of(path)}
             for role, path in (inputs or {}).items()
         },
+        **({} if warnings is None else {"warnings": met}),
         **extra,
     }

@@ -302,7 +302,7 @@ def _counts(about_files: Counter, found: list, rows: pd.DataFrame) -> Counter:
 def _write(folder, model, cohort, genes, found, rows, made_of, counts) -> None:
     """The three tables of a model, `individuals` last: who finds it finds all."""
     block = provenance.block(made_of, input_files(cohort.study), seed=made_of["plan"]["seed"],
-                             warnings=dict(sorted(counts.items())))  # fmt: skip
+                             warnings=counts)  # fmt: skip
     weights = [_weights(gene, part) for gene, part in zip(genes, found, strict=True)]
     _save(folder / f"{model}.weights.parquet", pd.concat(weights, ignore_index=True), block)
     _save(folder / f"{model}.genes.parquet", rows, block)
