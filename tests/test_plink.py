@@ -110,6 +110,27 @@ def test_variants_without_a_place_are_left_out_and_numbered_contigs_found(tmp_pa
             sex.cluster_start("9", 4)
 
 
+@pytest.mark.parametrize(("own", "shared"), [("23", "25"), ("X", "PAR1"), ("chrX", "chrXY")])
+def test_the_shared_regions_of_x_are_part_of_it(tmp_path, own, shared):
+    (tmp_path / "x.fa").write_text(f">chrX\n{SEQUENCE}\n")
+    sites = [(own, 5, "G", "A"), (own, 15, "G", "A"), (shared, 3, "A", "G"), (shared, 23, "A", "G")]
+    file = opened(tmp_path, sites, [COPIES, COPIES[::-1], COPIES[::-1], COPIES])
+    with Reference(tmp_path / "x.fa") as other:
+        for chrom in ("X", "chrX"):
+            values, variants = file.dosages(Interval(chrom, 0, 40), other)
+            assert [v.pos for v in variants] == [3, 5, 15, 23]
+            expected = [COPIES[::-1], COPIES, COPIES[::-1], COPIES]
+            np.testing.assert_array_equal(values.T, np.array(expected, np.float32))
+
+
+def test_25_is_a_contig_of_its_own_where_x_has_a_name(tmp_path, reference):
+    (tmp_path / "x.fa").write_text(f">X\n{SEQUENCE}\n>25\n{SEQUENCE}\n")
+    file = opened(tmp_path, [("X", 3, "A", "G"), ("25", 3, "A", "G"), ("25", 7, "A", "G")])
+    with Reference(tmp_path / "x.fa") as other:
+        sizes = [len(file.read(Interval(c, 0, 40), other, unphased="dosage")) for c in ("X", "25")]
+    assert sizes == [1, 2]
+
+
 def _bed(content: bytes):
     return lambda folder: (folder / "g.bed").write_bytes(content)
 

@@ -300,6 +300,16 @@ def _(f: Files) -> Commands:
     return plink_files(f, turned=True)
 
 
+@good("genotypes", "PLINK 1, X as 23 and its regions shared with Y as 25", "calls: 366")
+def _(f: Files) -> Commands:
+    f.change("reference.fa", ">20", ">chrX")
+    f.change("genes.csv", ",20,", ",chrX,", count=0)
+    commands = plink_files(f)
+    f.change("p.bim", r"^20(?=\tv\d+\t0\t(\d{2,3}|1[0-4]\d\d)\t)", "25", count=0)
+    f.change("p.bim", "^20", "23", count=0)
+    return commands
+
+
 @bad("genotypes", "PLINK 1 with neither allele the reference's", "p.b")
 def _(f: Files) -> Commands:
     return plink_files(f, wrong=True)

@@ -23,6 +23,8 @@ from .variants import MISSING, RawCalls, VariantSource, kept_alleles
 _MAGIC, _VARIANT_MAJOR = b"\x6c\x1b", 1
 _NO_ALLELE = (b"0", b".")
 _NUMBERED = {"X": "23", "Y": "24", "M": "26", "MT": "26"}  # PLINK's numbers of human contigs
+_SHARED = ("XY", "PAR1", "PAR2")  # where PLINK puts the pseudoautosomal regions of X
+_SHARED_NUMBER = "25"
 _PALINDROMES = (frozenset((b"A", b"T")), frozenset((b"C", b"G")))
 _A2, _A1, _NEITHER, _UNSURE = range(4)  # which allele of the .bim is the reference's
 
@@ -65,6 +67,7 @@ class SiteSource(VariantSource):
     sites_path: that file. table: its variants, with columns chrom, pos (1-based) and those of the
     alleles, which `_alleles` of a kind of file reads; the index is the place in the file. Those
     without a place on the genome (contig 0 or a position below 1) are left out, as in PLINK.
+    Variants of the pseudoautosomal regions, which PLINK keeps apart as XY, PAR1 and PAR2, are X's.
     """
 
     def __init__(self, path: Path, people: Sequence[str], sites_path: Path, table: pd.DataFrame):
@@ -78,37 +81,54 @@ class SiteSource(VariantSource):
         raise NotImplementedError
 
     def _sites(self, chrom: str) -> Sites:
-        name = self._contig(chrom)
-        if name not in self._by_contig:
-            self._by_contig[name] = self._load(name)
-        return self._by_contig[name]
+        if chrom not in self._by_contig:
+            self._by_contig[chrom] = self._load(self._parts(chrom))
+        return self._by_contig[chrom]
 
-    def _load(self, name: str) -> Sites:
-        table = self._table[self._table["chrom"] == name]
+    def _load(self, names: list[str]) -> Sites:
+        parts = [self._table[self._table["chrom"] == name] for name in names]
+        for part in parts:
+            self._check_sorted(part)
+        table = pd.concat(parts).sort_values("pos", kind="stable") if parts[1:] else parts[0]
         starts = table["pos"].to_numpy(np.int64) - 1
+        return Sites(table.index.to_numpy(), starts, self._alleles(table))
+
+    def _check_sorted(self, table: pd.DataFrame) -> None:
+        starts = table["pos"].to_numpy(np.int64)
         back = np.flatnonzero(np.diff(starts) < 0)
         if len(back):
             raise HowfarError(
                 f"{self.sites_path}, variant {table.index[back[0] + 1] + 1}",
-                found=f"position {starts[back[0] + 1] + 1} after {starts[back[0]] + 1}",
+                found=f"position {starts[back[0] + 1]} after {starts[back[0]]}",
                 expected="variants sorted by contig and position",
                 do="Run `plink2 --sort-vars --make-pgen`, and make the files anew from that.",
             )
-        return Sites(table.index.to_numpy(), starts, self._alleles(table))
 
     def cluster_start(self, chrom: str, position: int) -> int:
         """As `VariantSource.cluster_start`; it may lie farther left, which does no harm."""
         return self._sites(chrom).cluster_start(position)
 
     def _contig(self, chrom: str) -> str:
-        bare = chrom[3:] if chrom.lower().startswith("chr") else chrom
-        number = _NUMBERED.get(bare)
-        try:
+        bare = _bare(chrom)
+        codes = [bare, _NUMBERED.get(bare), *((*_SHARED, _SHARED_NUMBER) if bare == "X" else ())]
+        have = {_bare(c): c for c in reversed(self._contigs)}
+        names = [have[code] for code in codes if code in have]
+        if chrom in self._contigs or not names:
             return match_contig(chrom, self._contigs, str(self.sites_path))
-        except HowfarError:
-            if number is None or number not in self._contigs:
-                raise
-            return number
+        return names[0]
+
+    def _parts(self, chrom: str) -> list[str]:
+        """The file's names of contig `chrom`: its own, and for X those of its shared regions."""
+        name = self._contig(chrom)
+        if _bare(chrom) != "X":
+            return [name]
+        numbered = _bare(name) in (_NUMBERED["X"], _SHARED_NUMBER)  # else 25 may be an autosome
+        shared = (*_SHARED, _SHARED_NUMBER) if numbered else _SHARED
+        return [name, *(c for c in self._contigs if c != name and _bare(c) in shared)]
+
+
+def _bare(chrom: str) -> str:
+    return chrom[3:] if chrom.lower().startswith("chr") else chrom
 
 
 class PlinkFile(SiteSource):
@@ -151,10 +171,9 @@ class PlinkFile(SiteSource):
 
     def _orientation(self, chrom: str, reference: Reference) -> np.ndarray:
         """int8 per variant of the contig: which allele is the FASTA's (`_A2` ... `_UNSURE`)."""
-        name = self._contig(chrom)
-        if name not in self._sides:
-            self._sides[name] = orientation(self._sites(chrom), reference, chrom)
-        return self._sides[name]
+        if chrom not in self._sides:
+            self._sides[chrom] = orientation(self._sites(chrom), reference, chrom)
+        return self._sides[chrom]
 
     def _fetch(
         self,
