@@ -69,6 +69,58 @@ def test_every_float_comes_back_as_it_was(tmp_path_factory, rows):
     np.testing.assert_array_equal(read_expression(path).values, frame)
 
 
+@pytest.mark.parametrize("names", ["1_1 2_2", "1.0 2.5", "1e5 2E3", "NA nan", "007 7"])
+def test_names_that_read_as_numbers_stay_as_they_are(tmp_path, names):
+    one, two = names.split()
+    bed = BED.replace("P1\tP2\tP3", f"{one}\t{two}\tP3")
+    matrix = MATRIX.replace("P1,P2", f"{one},{two}")
+    for name, text in (("e.bed", bed), ("e.csv", matrix)):
+        assert read_expression(put(tmp_path, name, text)).values.columns[:2].tolist() == [one, two]
+    fam = "1_1\t2_2\nG\t1\t2\n"
+    assert read_expression(put(tmp_path, "e.tsv", fam)).values.columns.tolist() == ["1_1", "2_2"]
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_table_of_r_whose_header_lacks_the_first_cell(tmp_path, quote):
+    rows = [["P1", "P2"], ["A", "1", "2"], ["B", "3", "NA"]]
+    cells = [[f"{quote}{c}{quote}" if c[0] in "PAB" else c for c in row] for row in rows]
+    text = "\n".join("\t".join(row) for row in cells) + "\n"
+    found = read_expression(put(tmp_path, "e.txt", text)).values
+    assert found.columns.tolist() == ["P1", "P2"] and found.index.tolist() == ["A", "B"]
+    np.testing.assert_array_equal(found, [[1, 2], [3, np.nan]])
+    shifted = "GENE\tP1\tP2\nA\t1\t2\t\nB\t3\t4\t\n"  # a tab too many in the rows
+    with pytest.raises(HowfarError, match="line 2: found 4 columns"):
+        read_expression(put(tmp_path, "s.txt", shifted))
+
+
+def test_missing_values_and_notes_above_the_header(tmp_path):
+    text = "# from us\n##more\ngene,P1,P2\nA, NA ,null\nB,-nan, 4 \nC,<NA>,5\n"
+    found = read_expression(put(tmp_path, "e.csv", text))
+    np.testing.assert_array_equal(found.values, [[np.nan, np.nan], [np.nan, 4], [np.nan, 5]])
+    with pytest.raises(HowfarError, match=r"line 5, column 3: found '1_000' \(1 such"):
+        read_expression(put(tmp_path, "e.csv", text.replace(" 4 ", "1_000")))
+
+
+@pytest.mark.parametrize("name", ["e.tsv", "e.parquet", "e.bed.parquet"])
+def test_a_bed_file_is_told_by_its_header_too(tmp_path, name):
+    path = put(tmp_path, name, BED)
+    if "parquet" in name:  # with its gene ids in the index, as pandas read by tensorQTL
+        table = pd.read_csv(put(tmp_path, "e.txt", BED), sep="\t", dtype={"#chr": str})
+        table.set_index("phenotype_id").to_parquet(path)
+    found, expected = read_expression(path), read_expression(put(tmp_path, "e.bed", BED))
+    pd.testing.assert_frame_equal(found.values, expected.values)
+    pd.testing.assert_frame_equal(found.positions, expected.positions)
+
+
+def test_a_parquet_file_of_chosen_rows_or_of_numbers_as_text(tmp_path):
+    table = pd.DataFrame({"gene_id": ["A", "B", "C"], "P1": [1.0, 2, 3], "P2": [4.0, 5, 6]})
+    table[table["P1"] != 2].to_parquet(tmp_path / "rows.parquet")
+    found = read_expression(tmp_path / "rows.parquet").values
+    assert found.index.tolist() == ["A", "C"] and found["P2"].tolist() == [4, 6]
+    table.astype({"P1": str}).to_parquet(tmp_path / "text.parquet")
+    assert read_expression(tmp_path / "text.parquet").values["P1"].tolist() == [1, 2, 3]
+
+
 def test_gene_versions(tmp_path):
     path = put(tmp_path, "e.csv", MATRIX)
     stripped = read_expression(path, "strip").values.index
@@ -160,6 +212,12 @@ def test_sample_tables_and_lists(tmp_path):
     assert other.to_dict() == {"P1": "EUR"}
     plain = read_samples(put(tmp_path, "s.txt", "P1\nP2\nP3\n"))
     assert plain.index.tolist() == ["P1", "P2", "P3"] and plain.isna().all()
+
+
+def test_the_column_sample_is_taken_before_one_of_numbers_and_na_is_no_population(tmp_path):
+    text = "id,sample,population\n1,2,X\n2,1,NA\n3,NA,Y\n"
+    found = read_samples(put(tmp_path, "s.csv", text), ["1", "2", "NA"])
+    assert found.fillna("?").to_dict() == {"2": "X", "1": "?", "NA": "Y"}
 
 
 def test_a_list_keeps_its_first_person_and_a_header_is_no_person(tmp_path):

@@ -15,10 +15,12 @@ from .errors import HowfarError
 from .genes import check_versions, strip_version
 from .text_files import cells_of, lines_of, stem_of
 
-_MISSING = ["", "NA", "NaN", "nan", "N/A", "na", "."]
-_SAMPLE_HEADERS = {"sample", "samples", "sample_id", "sampleid", "id", "iid", "individual"}
+_MISSING = ["", "NA", "NaN", "nan", "-nan", "N/A", "n/a", "na", "<NA>", "NULL", "null", "."]
+# The first of these that a header has is the column of people; `id` may number the rows.
+_SAMPLE_HEADERS = ("sample", "samples", "sample_id", "sampleid", "iid", "individual", "id")
 _POPULATION_HEADERS = {"population", "pop"}
 _CHROMOSOME = ("chr", "chrom", "chromosome")
+_GENE_HEADERS = {"", "gene", "genes", "gene_id", "geneid", "gene_name", "id", "name"}
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     """Expression from a BED file of FastQTL, QTLtools or tensorQTL, GCT, CSV/TSV or Parquet.
 
     A BED file has the columns #chr, start, end, gene id, then samples; QTLtools' two columns
-    between (gene, strand) are recognised. GCT (1.2, 1.3): the ids of the first column, metadata
-    left out, the stated numbers of rows and columns checked. A matrix has gene ids in its first
-    column and samples in its header. Parquet holds either, as tensorQTL and pandas write them,
-    gene ids in the index or the first column. `.gz` text is read too. gene_versions: 'keep', or
+    between (gene, strand) are recognised; its name ends in .bed, or its header shows it. GCT (1.2,
+    1.3): the ids of the first column, metadata left out, the stated numbers of rows and columns
+    checked. A matrix has gene ids in its first column and samples in its header, which may lack
+    the first cell, as R writes it. Parquet holds either, as tensorQTL and pandas write them, gene
+    ids in the index or a column. `.gz` text is read too. gene_versions: 'keep', or
     'strip' (ENSG...1.5 becomes ENSG...1). Raises HowfarError for a file without its header,
     ragged rows, a cell that is no number (line and column), an infinite one, and genes or samples
     that occur twice.
@@ -52,6 +55,7 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     bed = stem_of(path).endswith((".bed", ".bed.parquet"))
     read = _parquet if stem_of(path).endswith((".parquet", ".pq")) else _text
     header, table, keys, first = read(path, bed)
+    bed = bed or _like_bed(header)
     values = _numbers(path, table, keys, first)
     names = table.iloc[:, 3 if bed else 0].astype(str).str.strip()
     genes = _gene_ids(path, names, gene_versions)
@@ -68,12 +72,33 @@ def _text(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
         lines, first = lines[2:], first + 2
     sep = "\t" if gct else _separator(path, lines[0])
     header = cells_of(lines[0], sep, f"{path}, header")
+    bed = bed or (gct is None and _like_bed(header))
+    if not (bed or gct):
+        lines, header = _with_corner(path, lines, header, sep)
     keys = gct[0] if gct else _bed_columns(path, header) if bed else 1
     _check_header(path, header, keys)
     _check_width(path, lines, sep, len(header), first)
     if gct and gct[1]:  # metadata of the samples: rows below the header
         lines, first = [lines[0], *lines[1 + gct[1] :]], first + gct[1]
     return header, _parse(path, lines, sep, keys), keys, first
+
+
+def _like_bed(header: list[str]) -> bool:
+    """Whether the columns are those of a BED file, whatever its name."""
+    head = [cell.lower().lstrip("#") for cell in header[:3]]
+    return head[:1] != [] and head[0] in _CHROMOSOME and head[1:] == ["start", "end"]
+
+
+def _with_corner(
+    path: Path, lines: list[str], header: list[str], sep: str
+) -> tuple[list[str], list[str]]:
+    """Lines and header with a first cell for the gene ids, where R left it out."""
+    rows = lines[1:]
+    ends = {len(cells_of(row, sep, str(path))) for row in (*rows[:1], *rows[-1:])}
+    trailing = all(row.endswith(sep) for row in rows)  # an empty cell at the end of each row
+    if ends != {len(header) + 1} or trailing or header[0].lower() in _GENE_HEADERS:
+        return lines, header
+    return [sep + lines[0], *rows], ["", *header]
 
 
 def _gct(path: Path, lines: list[str], first: int) -> tuple[int, int]:
@@ -105,16 +130,28 @@ def _gct(path: Path, lines: list[str], first: int) -> tuple[int, int]:
 
 def _parquet(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
     """As `_text`, from a Parquet file; rows count as lines from 2 on."""
-    frame = _read_parquet(path)
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
+    frame = _with_genes(_read_parquet(path))
     header = [str(c) for c in frame.columns]
-    keys = _bed_columns(path, header) if bed else 1
+    keys = _bed_columns(path, header) if bed or _like_bed(header) else 1
     _check_header(path, header, keys)
     frame.columns = range(frame.shape[1])
     if not len(frame):
         raise _empty(path, "no row")
     return header, frame.astype(dict.fromkeys(range(keys), str)), keys, 1
+
+
+def _with_genes(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its gene ids as a column: the fourth of a BED file, else the first."""
+    numbers = frame.index.name is None and pd.api.types.is_integer_dtype(frame.index)
+    if numbers and len(frame.columns) and not pd.api.types.is_numeric_dtype(frame.dtypes.iloc[0]):
+        return frame.reset_index(drop=True)  # numbers of the rows
+    if isinstance(frame.index, pd.RangeIndex):
+        return frame
+    place = 3 if _like_bed([str(c) for c in frame.columns[:3]]) else 0
+    frame = frame.reset_index()
+    genes = frame.columns[0]
+    rest = [c for c in frame.columns if c != genes]
+    return frame[[*rest[:place], genes, *rest[place:]]]
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -133,7 +170,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _lines(path: Path) -> tuple[list[str], int]:
     """Lines from the header on, and the 1-based line number of the header."""
     lines = list(lines_of(path, "an expression, covariate or sample file"))
-    first = next((i for i, line in enumerate(lines) if not line.startswith("##")), len(lines))
+    notes = ("##", "# ")
+    first = next((i for i, line in enumerate(lines) if not line.startswith(notes)), len(lines))
     while lines and not lines[-1].strip():
         lines.pop()
     if len(lines) <= first:
@@ -168,8 +206,10 @@ def _bed_columns(path: Path, header: list[str]) -> int:
 
 def _check_header(path: Path, header: list[str], keys: int) -> None:
     samples = header[keys:]
-    # Sample ids may be whole numbers, but a header of decimals is a row of data.
-    decimal = any(_is_number(s) and not s.isdigit() for s in samples)
+    # Sample ids may be whole numbers, but a header of decimals is a row of data, unless its first
+    # cell says that it is none.
+    plain = keys == 1 and header[0].lower() not in _GENE_HEADERS
+    decimal = plain and any(_is_number(s) and not s.isdigit() for s in samples)
     if samples and (decimal and all(_is_number(s) or s in _MISSING for s in samples)):
         raise _no_header(path, f"numbers in all {len(samples)} sample columns of the first line")
     if keys == 1 and re.match(r"^ENS[A-Z]*G\d{11}", header[0]):
@@ -189,7 +229,7 @@ def _is_number(text: str) -> bool:
         float(text)
     except ValueError:
         return False
-    return True
+    return "_" not in text and text.isascii()  # Python reads more than files of numbers have
 
 
 def _no_header(path: Path, found: str) -> HowfarError:
@@ -237,11 +277,11 @@ def _parse(path: Path, lines: list[str], sep: str, keys: int) -> pd.DataFrame:
 
 
 def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataFrame:
-    values = table.iloc[:, keys:]
+    values = table.iloc[:, keys:].copy()
     for column, kind in enumerate(values.dtypes):
-        numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-        if not numeric:
-            raise _bad_cell(path, values.iloc[:, column], keys + column + 1, first)
+        if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+            cells = values.iloc[:, column]
+            values[values.columns[column]] = _spelled(path, cells, keys + column + 1, first)
     values = pd.DataFrame(values.to_numpy(float, na_value=np.nan))
     row, column = np.nonzero(np.isinf(values.to_numpy()))
     if row.size:
@@ -254,17 +294,19 @@ def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataF
     return values
 
 
-def _bad_cell(path: Path, cells: pd.Series, column: int, first: int) -> HowfarError:
-    text = cells.astype(str).str.strip()
-    bad = [i for i, (cell, t) in enumerate(zip(cells, text, strict=True))
-           if not (isinstance(cell, float) and np.isnan(cell)) and not _is_number(t)]  # fmt: skip
-    row = bad[0] if bad else 0
-    return HowfarError(
-        f"{path}, line {first + 1 + row}, column {column}",
-        found=f"{text.iloc[row]!r} ({len(bad)} such cells in the column)",
-        expected="a number, or NA where missing",
-        do="Correct the cell; if the column is no sample, remove it.",
-    )
+def _spelled(path: Path, cells: pd.Series, column: int, first: int) -> pd.Series:
+    """The numbers of a column of text, blanks round them removed; HowfarError for other text."""
+    text = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
+    text = text.mask(text.isin(_MISSING))
+    bad = np.flatnonzero([isinstance(t, str) and not _is_number(t) for t in text])
+    if len(bad):
+        raise HowfarError(
+            f"{path}, line {first + 1 + bad[0]}, column {column}",
+            found=f"{text.iloc[bad[0]]!r} ({len(bad)} such cells in the column)",
+            expected="a number, or NA where missing",
+            do="Correct the cell; if the column is no sample, remove it.",
+        )
+    return text.astype(float)
 
 
 def _gene_ids(path: Path, names: pd.Series, gene_versions: str) -> pd.Index:
@@ -309,11 +351,11 @@ def _positions(path: Path, table: pd.DataFrame, genes: pd.Index, first: int) -> 
 def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Series:
     """Populations by sample: from a table with a header, or a list with one sample a line.
 
-    A table (CSV or TSV) has the columns `sample` and, optionally, `population`; others are
-    ignored. A list has no header and no populations. known: samples of the genotypes, if at hand,
-    to tell a header from a person. Returns strings named `population`, <NA> where unknown.
-    Raises HowfarError for a table without header (its first person would vanish), a header in a
-    list, and samples that occur twice.
+    A table (CSV or TSV) has the columns `sample` and, optionally, `population` (NA or nothing where
+    unknown); others are ignored. A list has no header and no populations. known: samples of the
+    genotypes, if at hand, to tell a header from a person. Returns strings named `population`,
+    <NA> where unknown. Raises HowfarError for a table without header (its first person would
+    vanish), a header in a list, and samples that occur twice.
     """
     path = Path(path)
     rows, first = read_rows(path)
@@ -364,10 +406,11 @@ def _check_list(path: Path, samples: list[str], known: Sequence[str] | None, fir
 def _columns(rows, head: list[str], named: bool) -> tuple[list[str], list[str | None]]:
     if not named:
         return [r[0] for r in rows], [None] * len(rows)
-    sample = next(i for i, c in enumerate(head) if c in _SAMPLE_HEADERS)
+    sample = head.index(next(c for c in _SAMPLE_HEADERS if c in head))
     population = next((i for i, c in enumerate(head) if c in _POPULATION_HEADERS), None)
     body = [r + [""] * (len(head) - len(r)) for r in rows[1:]]
-    groups = [None if population is None else r[population] or None for r in body]
+    groups = [None if population is None or r[population] in _MISSING else r[population]
+              for r in body]  # fmt: skip
     return [r[sample] for r in body], groups
 
 

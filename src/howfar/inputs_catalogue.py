@@ -600,6 +600,16 @@ for _title, _name, _write in [
     ("GCT 1.3", "e.gct", _gct_13),
     ("CSV", "e.csv", lambda v: v.rename_axis("gene").to_csv()),
     ("TSV, compressed", "e.tsv.gz", lambda v: v.rename_axis("gene").to_csv(sep="\t")),
+    (
+        "a table of R without a name above its genes",
+        "e.txt",
+        lambda v: v.rename_axis("gene").to_csv(sep="\t").removeprefix("gene\t"),
+    ),
+    (
+        "a BED file named after something else, a note above it",
+        "e.tsv",
+        lambda v: "# TPM\n" + bed_text(v),
+    ),
 ]:
     good("expression", _title, "letters: 3 genes x 6 people")(
         lambda f, n=_name, w=_write: (f.put(n, w(f.expression())), _expression(f, n))[1]
@@ -610,6 +620,15 @@ for _title, _name, _write in [
 def _(f: Files) -> Commands:
     f.expression().rename_axis("gene_id").to_parquet(f.folder / "e.parquet")
     return _expression(f, "e.parquet")
+
+
+@good("expression", "people named `1_1`, `2_2` and so on", "letters: 3 genes x 6 people")
+def _(f: Files) -> Commands:
+    names = {p: f"{p[1:]}_{p[1:]}" for p in Files.PEOPLE}
+    f.vcf(lambda text: text.replace("\t".join(names), "\t".join(names.values())))
+    f.change("samples.csv", "^P(.)", r"\1_\1", count=0)
+    f.put("e.bed", bed_text(f.expression().rename(columns=names)))
+    return _expression(f, "e.bed")
 
 
 @good("expression", "missing values", "missing values of expression: 2")
