@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from howfar.errors import HowfarError
-from howfar.genes import read_genes
+from howfar.genes import read_genes, strip_version
 from howfar.intervals import Gene
 
 HEAD = "gene_id,name,chrom,tss,strand,more\n"
@@ -131,6 +131,35 @@ def test_versions_are_stripped_from_ids_and_from_the_names_made_of_them(tmp_path
     assert len(read_genes(bed)) == 2
     with pytest.raises(HowfarError, match="line 2: .*which line 1 has too once versions"):
         read_genes(bed, gene_versions="strip")
+
+
+def test_values_of_an_annotation_may_hold_its_separators(tmp_path):
+    path = tmp_path / "g.gtf"
+    note = 'note "x; gene_id ; gene_name "; level 2; gene_name "C;D"; gene_id "E.1" ; '
+    path.write_text(annotated("gene", 100, 900, "+", note))
+    assert read_genes(path) == [Gene("E.1", "C;D", "chr20", 100, "+")]
+    path = tmp_path / "g.gff3"
+    path.write_text(annotated("gene", 100, 900, "+", "ID=gene-A%2CB;Name=A%2CB%3B;note=x,y"))
+    assert read_genes(path) == [Gene("A,B", "A,B;", "chr20", 100, "+")]
+
+
+@pytest.mark.parametrize(("given", "stripped"), [
+    ("ENSG00000223972.5_2", "ENSG00000223972"),  # GENCODE lifted over to GRCh37
+    ("ENSGR0000182378.8", "ENSGR0000182378"),  # GENCODE 12
+    ("ENSG00000182378.15_PAR_Y", "ENSG00000182378_PAR_Y"),
+    ("ENSMUSG00000000001.4", "ENSMUSG00000000001"),
+    ("RP11-34P13.7", "RP11-34P13.7"),
+    ("ENSG00000223972_2", "ENSG00000223972_2"),
+])  # fmt: skip
+def test_versions_of_every_release_are_stripped(given, stripped):
+    assert strip_version(given) == stripped
+
+
+def test_transcripts_without_genes_are_told(tmp_path):
+    path = tmp_path / "g.gtf"
+    path.write_text(GTF.replace("\tgene\t", "\texon\t"))
+    with pytest.raises(HowfarError, match="found no gene; .*records of the feature gene"):
+        read_genes(path)
 
 
 @pytest.mark.parametrize(("name", "old", "new", "message"), [

@@ -91,6 +91,16 @@ def test_snv_mode(tmp_path):
     assert (found.starts + 1).tolist() == [3, 6]
     assert found.counts["non-SNV sites left out"] == 3
     assert is_snv_site((b"A", b"C", b"*")) and not is_snv_site((b"A", b"*"))
+    assert not is_snv_site((b"A", b"C", b"<DEL>"))
+
+
+@pytest.mark.parametrize("other", ["<*>", "<NON_REF>", "<X>"])
+def test_any_other_allele_of_a_gvcf_leaves_an_snv_one(tmp_path, other):
+    calls = ("1|0", "0|0", "2|1")
+    found = read(tmp_path, Record(3, "G", ("A", other), calls), alleles="snv")
+    assert found.calls[0].tolist() == [[1, 0], [0, 0], [2, 1]]
+    assert found.counts["symbolic alleles"] == 1 and not found.counts["non-SNV sites left out"]
+    assert not is_snv_site((b"G", other.encode()))
 
 
 @pytest.mark.skipif(shutil.which("bcftools") is None, reason="bcftools is not installed")

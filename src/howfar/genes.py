@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from .errors import HowfarError
 from .intervals import Gene
@@ -14,9 +15,11 @@ from .text_files import cells_of, lines_of, stem_of
 COLUMNS = ("gene_id", "name", "chrom", "tss", "strand")
 TSS_RULES = ("gene", "canonical", "first")
 _CANONICAL = "Ensembl_canonical"
-_ATTRIBUTE = re.compile(r'\s*(\S+)\s+(?:"([^"]*)"|(\S+))\s*')
+# An attribute of GTF; a quoted value may hold semicolons.
+_ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
 # A version follows an Ensembl gene id only: the `.7` of RP11-34P13.7 is part of its name.
-_VERSIONED = re.compile(r"^(ENS[A-Z]*G\d+)\.\d+(_PAR_Y)?$")
+# GENCODE's lifted-over ids add `_2` to the version; before release 25 its PAR_Y ids began ENSGR.
+_VERSIONED = re.compile(r"^(ENS[A-Z]*GR?\d+)\.\d+(?:_\d+)?(_PAR_Y)?$")
 _EXPECTED = f"a gene table: GTF, GFF3, BED, or CSV/TSV with the columns {', '.join(COLUMNS)}"
 
 
@@ -44,7 +47,8 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
         genes.append(kept)
     if not genes:
         raise _wrong(str(path), "no gene", "at least one row of a gene",
-                     "Check that the file is complete.")  # fmt: skip
+                     "Check that the file is complete; a GTF or GFF3 file needs records of the "
+                     "feature gene, beside those of transcripts.")  # fmt: skip
     return genes
 
 
@@ -247,12 +251,13 @@ def _other_gene(cells: list[str]) -> bool:
 def attributes(text: str, gff3: bool) -> dict[str, list[str]]:
     """The ninth column of a GTF or GFF3 record: values by key, as a key may occur again."""
     found: dict[str, list[str]] = {}
-    for part in filter(str.strip, text.split(";")):
-        if gff3:
-            key, _, value = part.strip().partition("=")
-            found.setdefault(key, []).extend(value.split(","))
-        elif match := _ATTRIBUTE.fullmatch(part):
+    if not gff3:
+        for match in _ATTRIBUTE.finditer(text):
             found.setdefault(match[1], []).append(match[2] if match[3] is None else match[3])
+        return found
+    for part in filter(str.strip, text.split(";")):
+        key, _, value = part.strip().partition("=")
+        found.setdefault(key, []).extend(map(unquote, value.split(",")))
     return found
 
 

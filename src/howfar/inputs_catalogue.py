@@ -86,6 +86,13 @@ def _(f: Files) -> Commands:
     return f.sequences("--alleles", "all")
 
 
+@good("genotypes", "SNVs with the allele `<NON_REF>` of gVCF files beside",
+      "left out: 14\n.*symbolic alleles: 130\n(?!.*without variants)")  # fmt: skip
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:4], f"{r[4]},<NON_REF>", *r[5:]] for r in rows])
+    return f.sequences()
+
+
 @good("genotypes", "two records at one position", "duplicate positions: ")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [row for r in rows for row in (r, r)])
@@ -198,6 +205,12 @@ def _(f: Files) -> Commands:
 @bad("genotypes", "unphased calls", "without phase")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("|", "/"))
+    return f.sequences()
+
+
+@bad("genotypes", "calls that begin with their phase, as in VCF 4.4", "VCF 4.4 allows")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:9], f"|{r[9]}", *r[10:]] for r in rows])
     return f.sequences()
 
 

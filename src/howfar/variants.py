@@ -33,6 +33,7 @@ _IUPAC = {
 }
 _SYMBOLIC = re.compile(rb"^<.*>$|[\[\]]|^\.|\.$")  # named, breakends, missing
 _RESOLVED = re.compile(rb"[ACGTN]+")
+_NO_CHANGE = (b"*", b"<*>", b"<NON_REF>", b"<X>")  # '*', and "any other allele" of gVCF files
 # What may be an ALT: bases (IUPAC codes too, which are left out), '*', symbolic, a breakend.
 _ALLELE = re.compile(rb"[ACGTNRYSWKMBDHVU]+|\*|<[^<>\s]+>|.*[\[\]].*|\.[A-Z]*|[A-Z]+\.")
 
@@ -132,13 +133,14 @@ def is_resolved(allele: bytes) -> bool:
 
 
 def is_snv_site(alleles: Sequence[bytes]) -> bool:
-    """Whether each ALT changes exactly one base and no length; ``*`` alleles don't matter.
+    """Whether each ALT changes exactly one base and no length.
 
-    A record with any insertion, deletion, multi-nucleotide or symbolic allele is none, as with
-    the SNV sets of ``bcftools view``.
+    ``*`` and the ``<*>`` or ``<NON_REF>`` of gVCF files don't matter. A record with any insertion,
+    deletion, multi-nucleotide or other symbolic allele is none, as with the SNV sets of
+    ``bcftools view``.
     """
     ref = alleles[0]
-    alts = [a for a in alleles[1:] if a != b"*"]
+    alts = [a for a in alleles[1:] if a not in _NO_CHANGE]
     return bool(alts) and all(
         len(a) == len(ref)
         and is_resolved(a)

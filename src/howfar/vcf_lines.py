@@ -13,6 +13,7 @@ from .errors import HowfarError
 
 _REPAIR = "Repair the line; the program that wrote the file may have been stopped."
 _SORT = "Run `bcftools sort` on the file."
+_LEADING = "Write the calls as VCF 4.3 has them, such as 0|1, 0/1 or 1."
 _HEADER = "Write the header anew with `bcftools reheader`."
 _NAMES = b"#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
 _FIXED = len(_NAMES)
@@ -105,6 +106,11 @@ class LineCheck:
             return
         number, bad = _first_bad(calls)
         found = f"the call {bad!r} in column {_FIXED + number}"
+        if bad[:1] in ("|", "/") and _CALLS.fullmatch(b"\t" + bad[1:].encode()):
+            expected = (
+                "a call without '|' or '/' before it, which VCF 4.4 allows and few tools read"
+            )
+            raise self._wrong(found, expected, _LEADING)
         raise self._wrong(found, "allele numbers or '.', with '|' or '/' between, as in 0|1")
 
     def _wrong(self, found: str, expected: str, do: str = _REPAIR) -> HowfarError:
