@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ PLINK2 = pytest.mark.skipif(shutil.which("plink2") is None, reason="plink2 is no
 
 def text_vcf(path: Path, formats: str, *lines: str, people=PEOPLE) -> Path:
     """A VCF that isn't compressed, with FORMAT fields `formats` ('DS' or 'GT') in its header."""
-    kinds = {"DS": "Number=A,Type=Float", "GT": "Number=1,Type=String"}
+    kinds = {"DS": "Number=A,Type=Float", "GT": "Number=1,Type=String",
+             "PS": "Number=1,Type=Integer"}  # fmt: skip
     head = ["##fileformat=VCFv4.2", f"##contig=<ID={CONTIG},length=40>"]
     head += [f'##FORMAT=<ID={f},{kinds[f]},Description="{f}">' for f in formats.split()]
     fixed = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *people]
@@ -149,6 +151,38 @@ def test_dosages_that_cannot_be_are_an_error(tmp_path, reference, stated):
     vcf = text_vcf(tmp_path / "ds.vcf", "DS", f"{CONTIG} 3 . G A . . . DS {stated}")
     with pytest.raises(HowfarError, match=f"record {CONTIG}:3, field DS: found"):
         open_variants(vcf).dosages(WHOLE, reference)
+
+
+def test_dosages_as_text_are_an_error(tmp_path, reference):
+    vcf = text_vcf(tmp_path / "ds.vcf", "DS", f"{CONTIG} 3 . G A . . . DS 1.0 . 2")
+    plain = tmp_path / "text.vcf"
+    plain.write_text((tmp_path / "ds.vcf").read_text().replace("Type=Float", "Type=String"))
+    assert vcf.is_file()
+    with pytest.raises(HowfarError, match=r"text\.vcf, header, FORMAT field DS: found a field of"):
+        open_variants(plain).dosages(WHOLE, reference)
+
+
+def test_people_with_several_phase_sets_are_counted(tmp_path, reference):
+    vcf = text_vcf(
+        tmp_path / "ps.vcf",
+        "GT PS",
+        f"{CONTIG} 3 . G A . . . GT:PS 0|1:3 0|1:3 0|1:3",
+        f"{CONTIG} 5 . A C . . . GT 0|1 0|1 0|1",
+        f"{CONTIG} 7 . G A . . . GT:PS 1|0:7 1|0:3 1|1:7",
+        f"{CONTIG} 20 . C G . . . GT:PS 0|1:. 0|1:3 0/0:9",
+    )
+    with open_variants(vcf) as file:
+        found = file.read(WHOLE, reference)
+        assert found.counts["people's windows over several phase sets, read as one"] == 1
+        assert found.calls[0].tolist() == [[0, 1]] * 3 and len(found) == 4
+        for people, several in ((["p0"], 1), (["p2", "p1"], 0)):
+            counts = file.read(WHOLE, reference, samples=people).counts
+            assert counts["people's windows over several phase sets, read as one"] == several
+        near = file.read(Interval(CONTIG, 0, 5), reference).counts
+        assert not near["people's windows over several phase sets, read as one"]
+        counts = Counter()
+        file.dosages(WHOLE, reference, counts=counts)
+        assert "people's windows over several phase sets, read as one" not in counts
 
 
 BAD_RECORDS = {

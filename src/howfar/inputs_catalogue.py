@@ -113,6 +113,22 @@ def _(f: Files) -> Commands:
     return f.sequences("--unphased", "dosage")
 
 
+@good("genotypes", "calls phased in several phase sets (PS)", "phase sets, read as one: 18")
+def _(f: Files) -> Commands:
+    f.vcf(
+        lambda text: re.sub(r"(\n20\t(\d+)\t.*\t)GT\t(.*)", _with_sets, text).replace(
+            "##FILTER", '##FORMAT=<ID=PS,Number=1,Type=Integer,Description="Phase set">\n##FILTER'
+        )
+    )
+    return f.sequences()
+
+
+def _with_sets(line: re.Match) -> str:
+    """A record with phase sets of 300 bp each."""
+    place = int(line[2]) // 300 * 300 + 1
+    return f"{line[1]}GT:PS\t" + "\t".join(f"{call}:{place}" for call in line[3].split("\t"))
+
+
 @good("genotypes", "unphased calls, `unphased: random(1)`", "unphased calls: ")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("|", "/"))

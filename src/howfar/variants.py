@@ -6,6 +6,7 @@ What the calls mean, decided once:
   allele plus reference, counted; a haploid call goes to both haplotypes, counted;
 - ``*``, symbolic alleles (``<DEL>``, breakends) and those of IUPAC codes are
   never applied, and counted; records with nothing but such alleles are left out;
+- calls phased in several phase sets (FORMAT field PS) are read as one, and the people counted;
 - a record whose REF is not what the FASTA has is left out and counted; above a given share of
   such records reading stops, as the files then belong to different genomes.
 """
@@ -26,6 +27,7 @@ from .intervals import Interval, Variant
 from .reference import Reference, match_contig
 
 MISSING = -1
+SEVERAL_SETS = "people's windows over several phase sets, read as one"
 _MAX_ALLELES = 100  # calls are int8, with room for IUPAC pseudo-alleles
 _IUPAC = {
     frozenset(pair): code.encode()
@@ -266,6 +268,7 @@ class VariantSource:
         """
         found, _ = self._records(interval, reference, samples, alleles, max_ref_mismatch)
         _settle_ploidy(found)
+        del found.counts[SEVERAL_SETS]
         if counts is not None:
             counts.update(found.counts)
         return found.take(np.flatnonzero(found.starts >= interval.start)).dosages()

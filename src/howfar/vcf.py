@@ -13,7 +13,14 @@ from .bgzf import indexed
 from .errors import HowfarError
 from .intervals import Interval
 from .reference import Reference
-from .variants import Genotypes, RawCalls, VariantSource, is_resolved, kept_alleles
+from .variants import (
+    SEVERAL_SETS,
+    Genotypes,
+    RawCalls,
+    VariantSource,
+    is_resolved,
+    kept_alleles,
+)
 
 _BASES = frozenset((b"A", b"C", b"G", b"T"))
 
@@ -33,7 +40,7 @@ class VariantFile(VariantSource):
         super().__init__(self.path, people, contigs)
         self.counts["indexes of genotypes made anew"] += self._opened != self.path
         self._some: tuple[tuple[int, ...], VCF] | None = None
-        self._has_calls = "GT" in fields
+        self._has_calls, self._has_sets = "GT" in fields, "PS" in fields
         if not self.samples or not fields & {"GT", "DS"}:
             raise HowfarError(
                 str(self.path),
@@ -129,7 +136,7 @@ class VariantFile(VariantSource):
         handle, places = self._handle(columns)
         people = len(handle.samples)
         ordered = np.array_equal(places, np.arange(people))
-        starts, kept, rows = [], [], []
+        starts, kept, rows, sets = [], [], [], []
         for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
             names = _alleles_of(record, self.path, interval, alleles, counts)
             if names is None:
@@ -140,6 +147,10 @@ class VariantFile(VariantSource):
                 starts.append(record.start)
                 kept.append(names)
                 rows.append(row if ordered else row[places])
+                if self._has_calls and self._has_sets:
+                    sets.append(_phase_sets(record, people)[places])
+        if sets:
+            counts[SEVERAL_SETS] += _several(sets, rows)
         if not self._has_calls:
             return RawCalls(starts, kept, np.zeros((len(rows), len(columns), 3), np.int16), rows)
         empty = np.zeros((0, len(columns), 3), np.int16)
@@ -175,6 +186,13 @@ class VariantFile(VariantSource):
             found = None
         if found is None:
             return np.full((people, alts), np.nan, np.float32)
+        if found.dtype.kind not in "fiu":
+            raise HowfarError(
+                f"{self.path}, header, FORMAT field DS",
+                found="a field of text",
+                expected="numbers: Number=A, Type=Float",
+                do="Correct the line ##FORMAT=<ID=DS,...> with `bcftools reheader`.",
+            )
         good = found.shape[1] == alts and not ((found < 0) | (found > 2)).any()
         if not good:
             raise HowfarError(
@@ -185,6 +203,28 @@ class VariantFile(VariantSource):
                 do="Repair the record, or use the file with calls.",
             )
         return found
+
+
+def _phase_sets(record, people: int) -> np.ndarray:
+    """int64 (P,): the field PS of a record of so many people, 0 where it states none."""
+    try:
+        found = record.format("PS")
+    except (KeyError, ValueError):
+        found = None
+    if found is None or found.dtype.kind not in "iu":
+        return np.zeros(people, np.int64)
+    return np.maximum(found[:, 0].astype(np.int64), 0)  # a missing number is negative
+
+
+def _several(sets: list[np.ndarray], rows: list[np.ndarray]) -> int:
+    """How many people have phased heterozygotes in more than one phase set.
+
+    sets: of each record, (P,). rows: its calls, (P, 3) as in `RawCalls`.
+    """
+    number, calls = np.stack(sets), np.stack(rows)
+    used = (calls[..., 2] == 1) & (calls[..., 0] != calls[..., 1]) & (number > 0)
+    low = np.where(used, number, np.iinfo(np.int64).max).min(axis=0)
+    return int((np.where(used, number, 0).max(axis=0) > low).sum())
 
 
 def _bounds(interval: Interval) -> tuple[int, int]:
