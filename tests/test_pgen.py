@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +67,23 @@ def test_phased_calls_of_every_kind_are_those_of_the_vcf(made, options):
         np.testing.assert_array_equal(a[0], b[0])
         assert a[1] == b[1]
     assert [pgen.cluster_start(CONTIG, p) for p in (3, 8, 9)] == [3, 6, 9]
+
+
+def test_tables_may_have_blanks_between_their_cells_and_notes_above(made):
+    reference, vcf, prefix = made()
+    for end in (".psam", ".pvar"):
+        path = Path(f"{prefix}{end}")
+        lines = [li for li in path.read_text().splitlines() if not li.startswith("##")]
+        text = "\n".join(["##x", "# a note", *lines]).replace("\t", " ") + "\n"
+        path.write_text(text)
+    plink2("--pfile", prefix, "--freq", "--out", f"{prefix}_read")  # PLINK takes them too
+    with PgenFile(prefix) as pgen:
+        found, expected = (f.read(WHOLE, reference, alleles="all") for f in (pgen, vcf))
+    assert (found.calls == expected.calls).all() and found.samples == PEOPLE
+    with pytest.raises(HowfarError, match=r"p\.psam, line 4: found another number of columns"):
+        path = Path(f"{prefix}.psam")
+        path.write_text(path.read_text().replace("a ", "a b "))
+        PgenFile(prefix)
 
 
 def test_unphased_heterozygotes_stop_unless_a_rule_is_chosen(made):

@@ -219,34 +219,37 @@ def _read_pvar(path: Path) -> pd.DataFrame:
 def _read_table(path: Path, needed: tuple[str, ...], first: tuple[str, ...]) -> pd.DataFrame:
     """A PLINK 2 table as text, with its header line's columns; attrs['skipped'] lines before.
 
-    needed: columns that must be there ('IID' may be the first, '#IID'). first: what the header
-    may begin with.
+    Tabs or blanks stand between the cells; notes above the header begin with '#'. needed: columns
+    that must be there ('IID' may be the first, '#IID'). first: what the header may begin with.
     """
     expected = f"a header line that starts with {' or '.join(first)} and has {', '.join(needed)}"
+    heads = tuple(name.encode() for name in first)
     with _text(path) as handle:
         skipped = 0
         for line in handle:
             skipped += 1
-            if not line.startswith(b"##"):
+            if line.startswith(heads) or not line.startswith(b"#"):  # others are notes
                 break
-        header = line.decode("utf-8", "replace").rstrip("\r\n").split("\t") if skipped else [""]
+        text = line.decode("utf-8", "replace").rstrip("\r\n") if skipped else ""
+    tabs = "\t" in text
+    header = text.split("\t" if tabs else None) or [""]
     names = ["IID" if n == "#IID" else n for n in header]
     if header[0] not in first or not set(needed) <= set(names):
         raise HowfarError(
             f"{path}, line {skipped}",
-            found=f"{header[0]!r} at the start of the first line that isn't ##",
+            found=f"{header[0]!r} at the start of the first line that is no note",
             expected=expected,
             do=f"Make the files anew with `{_MAKE}`.",
         )
-    return _read_rows(path, names, skipped)
+    return _read_rows(path, names, skipped, "\t" if tabs else r"\s+")
 
 
-def _read_rows(path: Path, names: list[str], skipped: int) -> pd.DataFrame:
+def _read_rows(path: Path, names: list[str], skipped: int, sep: str) -> pd.DataFrame:
     wide = [*names, "beyond the header"]
     try:
         with _text(path) as handle:
             table = pd.read_csv(
-                handle, sep="\t", header=None, names=wide, skiprows=skipped, dtype=str,
+                handle, sep=sep, header=None, names=wide, skiprows=skipped, dtype=str,
                 na_filter=False, quoting=3, index_col=False,
             )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
@@ -266,7 +269,7 @@ def _rows_differ(where: str | Path, found: str, names: list[str]) -> HowfarError
     return HowfarError(
         str(where),
         found=found,
-        expected=f"lines of {len(names)} columns, as the header has them, with tabs between",
+        expected=f"lines of {len(names)} columns, as the header has them",
         do=f"Make the files anew with `{_MAKE}`, or fetch them again.",
     )
 
