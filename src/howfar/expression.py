@@ -131,7 +131,7 @@ def _gct(path: Path, lines: list[str], first: int) -> tuple[int, int]:
 def _parquet(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
     """As `_text`, from a Parquet file; rows count as lines from 2 on."""
     frame = _with_genes(_read_parquet(path))
-    header = [str(c) for c in frame.columns]
+    header = [str(c).strip() for c in frame.columns]
     keys = _bed_columns(path, header) if bed or _like_bed(header) else 1
     _check_header(path, header, keys)
     frame.columns = range(frame.shape[1])

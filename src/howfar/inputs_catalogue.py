@@ -593,10 +593,10 @@ def _(f: Files) -> Commands:
     return f.sequences(genes="genes.xlsx")
 
 
-@bad("genes", "ids that the expression file doesn't have", "no gene id in common")
-def _(f: Files) -> Commands:
-    f.change("genes.csv", r"ENSG", "ENSMUSG", count=0)
-    return f.evaluate()
+for _what, _use in [("", Files.evaluate), (", for linear models", Files.baseline)]:
+    bad("genes", f"ids that the expression file doesn't have{_what}", "no gene id in common")(
+        lambda f, u=_use: (f.change("genes.csv", r"ENSG", "ENSMUSG", count=0), u(f))[1]
+    )
 
 
 # --- expression ------------------------------------------------------------------------------

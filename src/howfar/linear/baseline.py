@@ -211,6 +211,15 @@ def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Ge
     asked = cohort.genes_to_run(gene)
     genes = [g for g in asked if g.gene_id in measured]
     cohort.warnings["genes without expression"] += len(asked) - len(genes)
+    if not genes:
+        files = input_files(cohort.study)
+        raise HowfarError(
+            f"{files['genes']} against {files['expression']}",
+            found=f"no gene id in common between {len(asked)} genes and {len(measured)} rows of "
+            "expression",
+            expected="genes with expression, by the same ids in both files",
+            do="Compare the ids; `gene_versions: strip` removes version numbers.",
+        )
     count = cohort.study.baselines.genes.get(model)
     if gene or count is None or count >= len(genes):
         return genes
