@@ -80,6 +80,14 @@ def test_names_that_read_as_numbers_stay_as_they_are(tmp_path, names):
     assert read_expression(put(tmp_path, "e.tsv", fam)).values.columns.tolist() == ["1_1", "2_2"]
 
 
+@pytest.mark.parametrize("name", ["e.bed.bgz", "e.bed"])
+def test_compressed_text_is_told_by_its_first_bytes(tmp_path, name):
+    (tmp_path / name).write_bytes(gzip.compress(BED.encode()))
+    found, expected = read_expression(tmp_path / name), read_expression(put(tmp_path, "p.bed", BED))
+    pd.testing.assert_frame_equal(found.values, expected.values)
+    pd.testing.assert_frame_equal(found.positions, expected.positions)
+
+
 @pytest.mark.parametrize("quote", ["", '"'])
 def test_a_table_of_r_whose_header_lacks_the_first_cell(tmp_path, quote):
     rows = [["P1", "P2"], ["A", "1", "2"], ["B", "3", "NA"]]

@@ -187,3 +187,16 @@ def test_a_cache_that_cannot_be_written_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert fetch(write(tmp_path, ">1\nACGT\n"), "1", 0, 4) == "ACGT"
     shutil.rmtree(next(tmp_path.glob("howfar-fai-*")))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_empty_lines_at_a_contigs_end_do_no_harm(tmp_path, end):
+    path = tmp_path / "r.fa"
+    path.write_bytes(end.join([">a", "ACGT", "AC", "", "", ">b", "GGTT", "", "", ""]).encode())
+    with Reference(path) as opened:
+        assert opened.contigs == {"a": 6, "b": 4}
+        assert opened.fetch(Interval("a", 3, 7)).tobytes() == b"TACN"
+        assert opened.fetch(Interval("b", 0, 4)).tobytes() == b"GGTT"
+    path.write_text(">a\nACGT\n\n\nACGT\n")
+    with pytest.raises(HowfarError, match="lines of unequal length in contig 'a', line 3"):
+        Reference(path)

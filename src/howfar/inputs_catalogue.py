@@ -431,6 +431,12 @@ def _(f: Files) -> Commands:
     return f.sequences()
 
 
+@good("reference", "empty lines at its end", "36 haplotype")
+def _(f: Files) -> Commands:
+    f.change("reference.fa", r"\Z", "\n\n")
+    return f.sequences()
+
+
 @good("reference", "an index that belongs to another FASTA", "36 haplotype")
 def _(f: Files) -> Commands:
     f.put("reference.fa.fai", "20\t900\t4\t50\t51\n")

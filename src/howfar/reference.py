@@ -295,8 +295,19 @@ def _make_index(path: Path, index: Path, known: Path | None) -> None:
             pyfaidx.Faidx(str(path), indexname=str(part), build_index=True).close()
         except (pyfaidx.FastaIndexingError, ValueError) as error:
             part.unlink(missing_ok=True)
-            raise _not_fasta(path, _in_words(error)) from error
+            if not _index_by_samtools(path, part):
+                raise _not_fasta(path, _in_words(error)) from error
     os.replace(part, index)
+
+
+def _index_by_samtools(path: Path, index: Path) -> bool:
+    """Whether samtools indexes what pyfaidx refuses: empty lines at a contig's end."""
+    try:
+        pysam.faidx(str(path), "--fai-idx", str(index), catch_stdout=False)
+    except pysam.SamtoolsError:
+        index.unlink(missing_ok=True)
+        return False
+    return index_fits(path, index)
 
 
 def index_fits(path: Path, index: Path) -> bool:

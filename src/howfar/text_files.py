@@ -12,7 +12,7 @@ from .errors import HowfarError
 
 
 def lines_of(path: str | Path, expected: str) -> Iterator[str]:
-    """The lines of a UTF-8 file, gzip-compressed if it ends in .gz, without their line ends.
+    """The lines of a UTF-8 file, which may be gzip-compressed, without their line ends.
 
     expected: what the file should be, for messages. Raises HowfarError for a file that isn't
     there, that is cut short, or that is no text.
@@ -23,8 +23,8 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
             str(path), found="no such file", expected=expected,
             do="Correct the path in the study file or the command.",
         )  # fmt: skip
-    opener = gzip.open if path.suffix == ".gz" else open
     try:
+        opener = gzip.open if path.suffix == ".gz" or _is_gzip(path) else open
         with opener(path, "rt", encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):
                 _no_zero_byte(path, line, number)
@@ -32,9 +32,14 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise HowfarError(
             str(path), found=f"an unreadable file ({_trouble(error)})",
-            expected=f"{expected}: UTF-8 text, gzip-compressed if it ends in .gz",
+            expected=f"{expected}: UTF-8 text, plain or gzip-compressed",
             do="Check that the file is whole and named after what it is.",
         ) from error  # fmt: skip
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
 
 
 def _trouble(error: Exception) -> str:
@@ -58,8 +63,8 @@ def cells_of(line: str, sep: str, where: str) -> list[str]:
 
 
 def stem_of(path: Path) -> str:
-    """The file's name in lower case without a final .gz, for telling formats apart."""
-    return path.name.lower().removesuffix(".gz")
+    """The file's name in lower case without a final .gz or .bgz, for telling formats apart."""
+    return path.name.lower().removesuffix(".gz").removesuffix(".bgz")
 
 
 def _no_zero_byte(path: Path, line: str, number: int) -> None:
