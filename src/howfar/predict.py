@@ -222,6 +222,8 @@ def predict(
     store = open_store(study, run, model, cohort.samples, results, suffix)
     genes = cohort.genes_to_run(gene, chrom)[shard[0] - 1 :: shard[1]]
     todo = [g for g in genes if not store.has(g)]
+    for each in dict.fromkeys(g.chrom for g in todo):
+        cohort.variants.contig(each)  # raises before any gene is done, not hours later
     done = len(genes) - len(todo)
     counts: dict[str, Counter] = {}
     made = predict_genes(cohort, run, model, store.definition, todo, counts)

@@ -198,6 +198,10 @@ class VariantSource:
         """The contigs that the file names."""
         return list(self._contigs)
 
+    def contig(self, chrom: str) -> str:
+        """The files' own name of contig `chrom` ('20' and 'chr20' are one); error if none."""
+        return self._contig(chrom)
+
     def read(
         self,
         interval: Interval,
