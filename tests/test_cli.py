@@ -1,6 +1,7 @@
 import dataclasses
 import gzip
 import hashlib
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from howfar import cli, doctor, sources, tables
 from howfar.errors import HowfarError
+from howfar.inputs_cohort import write_base
 from howfar.models import MODELS
 from howfar.study import load_study
 
@@ -154,3 +156,53 @@ def test_quick_takes_models_too():
     assert cli._needs(["xpresso", "huang2023"]) == sorted(
         ["xpresso", *load_study("huang2023").needs]
     )
+
+
+def test_a_study_file_is_utf8_whatever_the_terminal_shows(tmp_path):
+    write_base(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(path.read_text().replace("A small", "Eine kleine Köhört, 基因,"), "utf-8")
+    plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    plain["PYTHONIOENCODING"] = "ascii"
+    done = howfar("--results", tmp_path / "r", "doctor", "--study", path, env=plain)
+    assert done.returncode == 0, done.stderr
+    assert "Study tiny: Eine kleine" in done.stdout
+
+
+def test_too_little_memory_is_one_message(monkeypatch, capsys):
+    def exhausted():
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    monkeypatch.setattr(cli, "app", exhausted)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "found none left (Unable to allocate 9 TiB); expected room" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--window", "0"], ["--folds", "0"], ["--min-maf", "-0.5"], ["--min-maf", "nan"],
+              ["--max-missing", "-1"], ["--seed", "-1"]],
+)  # fmt: skip
+def test_a_number_that_cannot_be_is_refused_and_not_left_out(words, tmp_path):
+    write_base(tmp_path)
+    study = ["--study", str(tmp_path / "study.yaml")]
+    command = ["--results", str(tmp_path / "r"), "baseline", *study, "--models", "top1", *words]
+    done = CliRunner().invoke(cli.app, command)
+    assert isinstance(done.exception, HowfarError)
+    assert words[0][2:].replace("-", "_") in str(done.exception)
+
+
+@pytest.mark.parametrize("given", ["", "."])
+def test_an_output_without_a_name_is_refused(given, tmp_path):
+    write_base(tmp_path)
+    words = ["predict", "--study", str(tmp_path / "study.yaml"), "--csv", given]
+    done = CliRunner().invoke(cli.app, ["--results", str(tmp_path / "r"), *words])
+    assert isinstance(done.exception, IsADirectoryError)
+
+
+def test_models_of_a_transfer_must_be_named(tmp_path):
+    write_base(tmp_path)
+    words = ["transfer", "--study", str(tmp_path / "study.yaml"), "--models", ","]
+    done = CliRunner().invoke(cli.app, ["--results", str(tmp_path / "r"), *words])
+    assert "--models: found none" in str(done.exception)

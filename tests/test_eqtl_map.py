@@ -245,3 +245,9 @@ def test_command_of_a_study_without_genotypes_and_of_a_wrong_option():
     assert isinstance(ran.exception, HowfarError) and "published tables" in str(ran.exception)
     ran = CliRunner().invoke(app, ["eqtl", "--study", "demo", "--permutations", "5"])
     assert isinstance(ran.exception, HowfarError) and "--permutations" in str(ran.exception)
+
+
+def test_no_gene_has_no_pair(study, tmp_path):
+    """As where a study's variant effects have not been predicted."""
+    found = mapped(study, tmp_path)
+    assert found.pairs([]).empty and list(found.pairs([]).columns) == list(eqtl_map.NOMINAL)

@@ -161,3 +161,24 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_palindromes():
     assert weights.is_palindromic("A", "T") and weights.is_palindromic("G", "C")
     assert not weights.is_palindromic("A", "C") and not weights.is_palindromic("AT", "A")
+
+
+def test_a_file_name_may_hold_what_an_address_may_not(tmp_path):
+    """SQLite opens by address, in which ?, # and % mean something."""
+    path = tmp_path / "50%20?mode=x#1.db"
+    rows = pd.DataFrame({"gene": ["g"], "varID": ["1_10_A_C_b38"], "ref_allele": ["A"],
+                         "eff_allele": ["C"], "weight": [2.0]})  # fmt: skip
+    base = sqlite3.connect(path)
+    rows.to_sql("weights", base, index=False)
+    pd.DataFrame({"gene": ["g"]}).to_sql("extra", base, index=False)
+    base.close()
+    assert read_weights(path).table["weight"].tolist() == [2.0]
+
+
+def test_the_files_behind_weights(tmp_path):
+    ours = tmp_path / "m.weights.parquet"
+    assert set(weights.files_of(ours)) == {"weights", "genes of the weights"}
+    assert weights.files_of(tmp_path / "w.db") == {"weights": tmp_path / "w.db"}
+    for gene in ("a", "b"):
+        (tmp_path / f"{gene}.enet.weights.txt").write_text("")
+    assert len(weights.files_of(tmp_path)) == 2

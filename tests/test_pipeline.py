@@ -5,7 +5,7 @@ import sys
 import nbformat
 import pytest
 
-from howfar import pipeline, sources, tables
+from howfar import inputs, pipeline, provenance, sources, tables
 from howfar.errors import HowfarError
 from howfar.project import project_root
 from howfar.study import load_study
@@ -115,3 +115,32 @@ def test_a_study_that_cannot_be_made_is_an_error_not_an_empty_success(tmp_path, 
     with pytest.raises(HowfarError, match="the reference file of study my_cohort"):
         pipeline.require([str(mine)], results_folder)
     pipeline.require(["demo"], results_folder)
+
+
+def test_applied_weights_have_their_provenance_beside_them(tmp_path):
+    found = next(g for g in inputs.catalogue() if g.title == "weights of `howfar baseline`")
+    outcome = inputs.run(found, tmp_path.resolve())
+    assert outcome.status == 0
+    block = json.loads((tmp_path / "values.csv.json").read_text())
+    assert block["parameters"]["weights"] == "m.weights.parquet"
+    assert block["parameters"]["window"] == 2_000_000 and block["parameters"]["min_share"] == 0.8
+    made = provenance.sha256_of(tmp_path / "m.weights.parquet")
+    assert block["inputs"]["weights"]["sha256"] == made
+    assert {"genes of the weights", "variants", "reference"} <= set(block["inputs"])
+    assert block["warnings"]["weights"] == block["warnings"]["used"] == 5
+    assert "P1" not in json.dumps(block)
+
+
+def test_published_tables_of_a_file_elsewhere_are_of_that_file(tmp_path):
+    """A study's name alone would be sought among the project's own."""
+    path = tmp_path / "mine.yaml"
+    text = (project_root() / "data" / "studies" / "sasse2023.yaml").read_text()
+    path.write_text(text.replace("name: sasse2023", "name: mine"))
+    with pytest.raises(HowfarError, match="no such file; expected a public file"):
+        pipeline.evaluate(load_study(str(path)), tmp_path / "results")
+
+
+def test_a_study_of_a_folder_elsewhere_is_named_by_its_file_in_advice(tmp_path):
+    found = next(g for g in inputs.catalogue() if g.title == "an evaluation without predictions")
+    outcome = inputs.run(found, tmp_path.resolve())
+    assert "`howfar predict --study study.yaml --run letters`" in outcome.message

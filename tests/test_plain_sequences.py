@@ -275,3 +275,15 @@ def test_xpresso_gives_the_authors_values(oracles, tmp_path):
                 options=[f"half_life={given}", "batch_size=1"],
             )  # fmt: skip
             assert frame.loc[row.id].iloc[0] == pytest.approx(row.prediction, abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["0..99999999999999", "centre999999999999", "1,1", "centre²"])
+def test_bins_that_cannot_be_are_refused_at_once(rule):
+    with pytest.raises(HowfarError):
+        plain_sequences.chosen_bins(Count(), rule)
+
+
+@pytest.mark.parametrize("word", ["device=cpu", "weights=w", "name=x"])
+def test_options_of_the_command_are_none_of_the_model(word):
+    with pytest.raises(HowfarError, match="an option of the model itself"):
+        plain_sequences.parse_options([word])

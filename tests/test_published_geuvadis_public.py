@@ -182,7 +182,7 @@ def real(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     fetch_mirrored([*STUDIES, geuvadis_public.CLASSES], results)
     for name in STUDIES:
-        published.write_tables(name, results)
+        published.write_tables(load_study(name), results)
     return results, {name: tables.load(name, results) for name in STUDIES}
 
 

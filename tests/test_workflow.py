@@ -16,6 +16,7 @@ import yaml
 
 from howfar import tables, workflow
 from howfar.errors import HowfarError
+from howfar.inputs_cohort import write_base
 from howfar.study import load_study, study_file, study_names
 
 RUN = "demo-cage-a"
@@ -198,3 +199,17 @@ def test_runs_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch):
     planned = capfd.readouterr().out
     found = re.findall(r"CUDA_VISIBLE_DEVICES=(\d) .* --run (\S+)", planned)
     assert dict((run, gpu) for gpu, run in found) == {study.runs[0].id: "0", "again": "1"}
+
+
+def test_folders_may_have_blanks_and_commas_and_a_study_file_any_place(tmp_path):
+    """Steps run in the results folder and by the shell, the study is named from elsewhere."""
+    folder = tmp_path / "my cohort, new $HOME"
+    folder.mkdir()
+    write_base(folder)
+    (folder / "study.yaml").rename(folder / "a study.yaml")
+    process = subprocess.run(
+        [sys.executable, "-m", "howfar", "--results", "my results", "run", "--study",
+         "a study.yaml"], cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert tables.load("tiny", folder / "my results") is not None

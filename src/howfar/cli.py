@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .errors import HowfarError, about, of_file_system
+from .errors import HowfarError, about, of_file_system, of_memory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,6 +38,7 @@ bench = typer.Typer(no_args_is_help=True, help="Measure speed against what you w
 app.add_typer(bench, name="bench")
 console = Console(stderr=True)
 
+_GENES = "CSV (gene_id,name,chrom,tss,strand), GTF, GFF3 or BED."
 StudyOption = Annotated[str, typer.Option("--study", help="A study's name, or its YAML file.")]
 
 
@@ -143,7 +145,7 @@ def sequences(
     variants: Annotated[
         Path, typer.Option(help="VCF, BCF, PLINK 1 or 2; {chrom} for one file per contig.")
     ],
-    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")],
+    genes: Annotated[Path, typer.Option(help=_GENES)],
     context: Annotated[
         list[int], typer.Option(help="Window length, bp, the TSS at its middle; may be repeated.")
     ],
@@ -306,7 +308,7 @@ def numbers(
     if csv is None:
         typer.echo(text, nl=False)
     else:
-        csv.write_text(text)
+        _write(csv, text)
 
 
 @app.command()
@@ -374,9 +376,7 @@ def inputs(
     if out is None:
         typer.echo(text)
         return
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    part.write_text(text)
-    os.replace(part, out)
+    _write(out, text)
 
 
 @app.command()
@@ -412,7 +412,7 @@ def bench_haplotypes(
     variants: Annotated[
         Path, typer.Option(help="VCF, BCF, PLINK 1 or 2; {chrom} for one file per contig.")
     ],
-    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")],
+    genes: Annotated[Path, typer.Option(help=_GENES)],
     context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
     alleles: Annotated[str, typer.Option(help="snv or all.")] = "all",
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the table here.")] = None,
@@ -423,7 +423,7 @@ def bench_haplotypes(
     result = measure(reference, variants, genes, context=context, alleles=alleles)
     typer.echo(result.to_string(index=False))
     if json_out:
-        json_out.write_text(json.dumps(result.to_dict("records"), indent=1) + "\n")
+        _write(json_out, json.dumps(result.to_dict("records"), indent=1) + "\n")
 
 
 @bench.command("inference")
@@ -434,9 +434,9 @@ def bench_inference(
     variants: Annotated[
         Path, typer.Option(help="VCF, BCF, PLINK 1 or 2; {chrom} for one file per contig.")
     ] = Path("results/region/data/chr20_1Mb.vcf.gz"),
-    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")] = Path(
-        "results/region/data/genes.csv"
-    ),
+    genes: Annotated[
+        Path, typer.Option(help="CSV (gene_id,name,chrom,tss,strand), GTF, GFF3 or BED.")
+    ] = Path("results/region/data/genes.csv"),
     gene: Annotated[str, typer.Option(help="One gene of the table, id or name.")] = "FKBP1A",
     model: Annotated[str, typer.Option(help="enformer.")] = "enformer",
     context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
@@ -472,9 +472,9 @@ def bench_inference(
     )
     typer.echo(found.T.to_string(header=False))
     if json_out:
-        json_out.write_text(json.dumps(found.to_dict("records"), indent=1) + "\n")
+        _write(json_out, json.dumps(found.to_dict("records"), indent=1) + "\n")
     if csv:
-        found.to_csv(csv, index=False, float_format="%.6g")
+        _write(csv, found.to_csv(index=False, float_format="%.6g"))
 
 
 def _below_results(path: Path) -> Path:
@@ -492,9 +492,9 @@ def bench_baselines(
     variants: Annotated[Path, typer.Option(help="VCF or BCF, indexed.")] = Path(
         "results/region/data/chr20_1Mb.vcf.gz"
     ),
-    genes: Annotated[Path, typer.Option(help="CSV: gene_id,name,chrom,tss,strand.")] = Path(
-        "results/region/data/genes.csv"
-    ),
+    genes: Annotated[
+        Path, typer.Option(help="CSV (gene_id,name,chrom,tss,strand), GTF, GFF3 or BED.")
+    ] = Path("results/region/data/genes.csv"),
     models: Annotated[str, typer.Option(help="Comma-separated; empty: all.")] = "",
     large: Annotated[
         int, typer.Option(min=0, help="Variants of the path that scikit-learn runs too; 0: none.")
@@ -509,7 +509,7 @@ def bench_baselines(
     found = measure(*files, models=chosen, large=large)
     typer.echo(found.T.to_string(header=False))
     if csv:
-        found.to_csv(csv, index=False, float_format="%.6g")
+        _write(csv, found.to_csv(index=False, float_format="%.6g"))
 
 
 @bench.command("oracles")
@@ -533,7 +533,7 @@ def bench_oracles(
     found = measure(folder, region, device=device, full_width=full_width)
     typer.echo(found.to_string(index=False))
     if csv:
-        found.to_csv(csv, index=False)
+        _write(csv, found.to_csv(index=False))
     raise typer.Exit(int((found["largest_difference"] > found["tolerance"]).any()))
 
 
@@ -556,7 +556,7 @@ def effects(
     """
     from .pipeline import effects as run_all
 
-    if tracks or csv:
+    if tracks or csv or score != "mean":
         _track_scores(study, run, gene, tracks or "all", score, csv)
         return
     run_all(_load(study), _State.results, run=run or None, genes=[gene] if gene else None)
@@ -572,11 +572,11 @@ def baseline(
             "of the study file."
         ),
     ] = "",
-    window: Annotated[int, typer.Option(help="bp in total around the TSS.")] = 0,
-    min_maf: Annotated[float, typer.Option(help="In the people who train.")] = -1,
-    max_missing: Annotated[float, typer.Option(help="Share of missing calls.")] = -1,
+    window: Annotated[int | None, typer.Option(help="bp in total around the TSS.")] = None,
+    min_maf: Annotated[float | None, typer.Option(help="In the people who train.")] = None,
+    max_missing: Annotated[float | None, typer.Option(help="Share of missing calls.")] = None,
     variants: Annotated[str, typer.Option(help="snv or all.")] = "",
-    folds: Annotated[int, typer.Option(help="Of people.")] = 0,
+    folds: Annotated[int | None, typer.Option(help="Of people.")] = None,
     split: Annotated[
         str,
         typer.Option(
@@ -584,7 +584,7 @@ def baseline(
             "line), population:EUR>AFR[:people], or classes:AFR (the gene's class decides)."
         ),
     ] = "nested",
-    seed: Annotated[int, typer.Option(help="Of folds and draws.")] = -1,
+    seed: Annotated[int | None, typer.Option(help="Of folds and draws.")] = None,
     gene: Annotated[str, typer.Option(help="One gene (id or name); no tables are written.")] = "",
     cores: Annotated[int, typer.Option(min=1, help="Genes fitted at once.")] = 1,
 ) -> None:
@@ -595,10 +595,9 @@ def baseline(
     """
     from .pipeline import baseline as run_all
 
-    given = {"window": window or None, "folds": folds or None, "variant_types": variants or None}
+    given = {"window": window, "min_maf": min_maf, "max_missing": max_missing, "folds": folds}
+    given |= {"seed": seed, "variant_types": variants or None}
     given |= {"models": [m for m in models.split(",") if m] or None}
-    numbers = {"min_maf": min_maf, "max_missing": max_missing, "seed": seed}
-    given |= {name: value if value >= 0 else None for name, value in numbers.items()}
     run_all(_load(study), _State.results, given, split=split, gene=gene or None, cores=cores)
 
 
@@ -611,7 +610,9 @@ def apply_weights(
             "*.weights.txt (a file, a folder, a tar archive)."
         ),
     ],
-    csv: Annotated[Path, typer.Option(help="Gene x person values, to write.")],
+    csv: Annotated[
+        Path, typer.Option(help="Gene x person values, to write; provenance goes to <csv>.json.")
+    ],
     study: StudyOption = "demo",
     window: Annotated[
         int, typer.Option(min=1, help="bp in total around the TSS in which variants are sought.")
@@ -770,8 +771,16 @@ def _track_scores(
     from .pipeline import track_scores
 
     found = track_scores(_load(study), _State.results, run or None, gene, tracks, score)
-    found.to_csv(csv, index=False, float_format="%.9g")
+    _write(csv, found.to_csv(index=False, float_format="%.9g"))
     typer.echo(f"{len(found):,} scores of variants in {csv}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, folders above it made."""
+    from .whole_files import whole
+
+    with whole(path) as part:
+        part.write_text(text, "utf-8")
 
 
 def _load(name: str):
@@ -792,11 +801,15 @@ def main() -> None:
     is one line.
     """
     warnings.showwarning = _say_warning
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # letters that a terminal can't show
     try:
         app()
-    except (HowfarError, OSError) as error:
+    except (HowfarError, OSError, MemoryError) as error:
         if isinstance(error, OSError):
             error = of_file_system(error)
+        if isinstance(error, MemoryError):
+            error = of_memory(error)
         width = shutil.get_terminal_size().columns
         Console(stderr=True, width=width, soft_wrap=True, emoji=False).print(
             f"howfar: {error}", markup=False, highlight=False

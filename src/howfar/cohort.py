@@ -41,10 +41,17 @@ def unphased_rule(study: Study) -> str:
 
 
 def require_inputs(study: Study) -> None:
-    """Raise HowfarError for the first input file that isn't there."""
+    """Raise HowfarError for a study without a cohort, and the first file that isn't there."""
+    if study.cohort is None:
+        raise HowfarError(
+            study.place,
+            found="published tables, without a cohort",
+            expected="a study with a `cohort`",
+            do="Name a study that is computed, such as demo.",
+        )
     for role, path in input_files(study).items():
         if not path.is_file():
-            make = f"Run `howfar simulate --study {study.name}`." if study.simulate else ""
+            make = f"Run `howfar simulate --study {study.handle}`." if study.simulate else ""
             raise HowfarError(
                 str(path),
                 found="no such file",

@@ -106,7 +106,7 @@ def _advice(study: Study, lacking: bool, made: bool) -> str:
         return "nothing is lacking"
     if lacking and study.needs:
         names = " ".join(study.fetch_names)
-        return f"run `howfar fetch {names}`, then `howfar run --study {study.name}`"
+        return f"run `howfar fetch {names}`, then `howfar run --study {study.handle}`"
     if lacking and not study.simulate:
         return "put the missing files in place, or correct the paths in the study file"
-    return f"run `howfar run --study {study.name}`"
+    return f"run `howfar run --study {study.handle}`"

@@ -228,7 +228,8 @@ def compute(
     """
     cohort, model = OpenCohort(study), predict.open_model(run)
     definition = definition_of(study, run, model, cohort, results)
-    chosen = cohort.genes if genes is None else [g for n in genes for g in cohort.genes_to_run(n)]
+    named = cohort.genes if genes is None else [g for n in genes for g in cohort.genes_to_run(n)]
+    chosen = list({g.gene_id: g for g in named}.values())  # named twice, or by id and by name
     path = path_of(results, study.name, run.id)
     found = read(path, definition)
     todo = [g for g in chosen if g.gene_id not in set(found["gene_id"])]

@@ -70,7 +70,9 @@ class Map:
     def pairs(self, genes: Iterable[str]) -> pd.DataFrame:
         """Rows of `nominal` of these genes."""
         wanted = sorted(set(genes))
-        return pd.read_parquet(self.nominal, filters=[("gene_id", "in", wanted)])
+        if not wanted:  # a filter needs a value to know its type from
+            return _arrow(pd.DataFrame(), NOMINAL).to_pandas()
+        return tables.frame_of(self.nominal, filters=[("gene_id", "in", wanted)])
 
 
 def path_of(results: str | Path, study: str, name: str) -> Path:
@@ -335,7 +337,7 @@ def load(study: Study, results: str | Path, options: Eqtl | None = None) -> Map 
     options = options or Eqtl.model_validate(kept.get("options", {}))
     if _text(definition_of(study, options)) != _text(kept):
         return None
-    lead, conditional = pd.read_parquet(paths[1]), pd.read_parquet(paths[2])
+    lead, conditional = tables.frame_of(paths[1]), tables.frame_of(paths[2])
     return Map(lead, conditional, paths[0], kept)
 
 
@@ -409,7 +411,7 @@ class Parts:
 
     def frames(self, name: str) -> Iterator[pd.DataFrame]:
         """The table `name`, part by part."""
-        return (pd.read_parquet(path) for path in self._files(name))
+        return (tables.frame_of(path) for path in self._files(name))
 
     def read(self, name: str, kinds: dict[str, type]) -> pd.DataFrame:
         """The table `name` whole."""

@@ -74,6 +74,17 @@ def _in_words(error: OSError) -> str:
     return text[:1].lower() + text[1:]
 
 
+def of_memory(error: MemoryError) -> HowfarError:
+    """That the memory was not enough, in the four parts of a message."""
+    return HowfarError(
+        "the memory of this machine",
+        found=f"none left ({error})" if str(error) else "none left",
+        expected="room for the next step",
+        do="End other programs, or ask for less at once (batch_size, cores, tracks); finished "
+        "parts are kept.",
+    )
+
+
 def of_file_system(error: OSError) -> HowfarError:
     """What the file system refused, in the four parts of a message."""
     where = error.filename or error.filename2 or "a file of the results folder"

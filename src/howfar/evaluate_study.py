@@ -274,7 +274,7 @@ def finished(study: Study, run: Run, store: predict.Store, cohort: OpenCohort) -
             f"{store.path}, run {run.id}",
             found=f"predictions of {len(genes)} genes",
             expected=f"of all {len(cohort.genes)}",
-            do=f"Run `howfar predict --study {study.name} --run {run.id}`.",
+            do=f"Run `howfar predict --study {study.handle} --run {run.id}`.",
         )
     return genes
 

@@ -32,6 +32,7 @@ KINDS = {
     "people": "Samples, sample maps and covariates",
     "study": "Study files",
     "model": "Models, weights and devices",
+    "weights": "Weights of linear models",
     "sequences": "Plain sequences",
     "results": "Results, folders and disks",
 }
@@ -94,7 +95,7 @@ class Outcome:
 
 def catalogue() -> list[Input]:
     """All inputs, by kind."""
-    from . import inputs_pgen  # noqa: F401  adds its own
+    from . import inputs_commands, inputs_pgen  # noqa: F401  add their own
     from .inputs_catalogue import INPUTS
 
     return [given for kind in KINDS for given in INPUTS if given.kind == kind]

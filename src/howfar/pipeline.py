@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -256,8 +257,11 @@ def baseline(
 
 @_of_study
 def apply_weights(study: Study, weights: Path, csv: Path, *, window: int, min_share: float) -> None:
-    """Predict a study's people by weights of linear models, and print how alleles matched."""
-    from .linear.weights import apply, read_weights
+    """Predict a study's people by weights of linear models, and print how alleles matched.
+
+    Beside `csv` stands <csv>.json, its provenance block: input files, options, what was counted.
+    """
+    from .linear.weights import apply, files_of, read_weights
 
     cohort = OpenCohort(study)
     genes = {gene.gene_id: gene for gene in cohort.genes}
@@ -265,9 +269,22 @@ def apply_weights(study: Study, weights: Path, csv: Path, *, window: int, min_sh
         read_weights(weights), list(genes), lambda g: cohort.dosages(genes[g], window), min_share
     )
     values.columns = cohort.samples
+    met = cohort.warnings + counts
+    chosen = {"weights": weights.name, "window": window, "min_share": min_share}
+    block = provenance.block(
+        {"study": study.name, "cohort": study.cohort.model_dump(mode="json"), **chosen},
+        input_files(study) | files_of(weights),
+        warnings=met,
+    )
+    _write_json(block, csv.with_name(f"{csv.name}.json"))
     _write_csv(values, csv)
     print(f"{len(values)} genes x {len(cohort.samples)} people in {csv.name}")
-    print(describe_warnings(cohort.warnings + counts), end="")
+    print(describe_warnings(met), end="")
+
+
+def _write_json(block: dict, path: Path) -> None:
+    with whole(path) as part:
+        part.write_text(json.dumps(block, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def describe_warnings(counts) -> str:
@@ -304,7 +321,7 @@ def require(names: list[str], results: Path) -> None:
             f"study {plan.study.name}",
             found="not all of the public files it is made from",
             expected=f"the {len(plan.study.needs)} files that `howfar doctor --study "
-            f"{plan.study.name}` lists",
+            f"{plan.handle}` lists",
             do=f"Run `howfar fetch {' '.join(plan.study.fetch_names)}` with a network or a mirror.",
         )
 
@@ -418,7 +435,7 @@ def evaluate(study: Study, results: Path) -> None:
     if study.published:
         from .published import write_tables
 
-        _write_numbers(study, results, write_tables(study.name, results))
+        _write_numbers(study, results, write_tables(study, results))
         return
     from .evaluate_study import frames_of
 

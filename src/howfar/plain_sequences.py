@@ -7,7 +7,9 @@ strand that the model reads.
 from __future__ import annotations
 
 import csv
+import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,6 +19,7 @@ import numpy as np
 import pysam
 import yaml
 
+from .bgzf import check_whole, is_bgzf, is_gzip
 from .errors import HowfarError, about
 from .models import MODELS, load_model
 from .models.base import SequenceModel, parse_bins
@@ -65,6 +68,9 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
             parsed = yaml.safe_load(value)
         except yaml.YAMLError:
             equals = ""
+        if key in ("name", "weights", "device"):
+            raise _bad(f"--options {word!r}", f"the key {key}", "an option of the model itself",
+                       "Give --model, --weights or --device.")  # fmt: skip
         if not (equals and key.isidentifier()):
             raise _bad(f"--options {word!r}", "no key=value", "e.g. rc=true or shifts=[1,0,-1]",
                        "Write a key of the model's options, '=', and a value.")  # fmt: skip
@@ -120,10 +126,12 @@ def chosen_tracks(model: SequenceModel, wanted: Sequence[str]) -> list[int]:
 
 def _tracks_of(model: SequenceModel, word: str) -> list[int]:
     descriptions = model.tracks["description"]
+    if not word:
+        raise _bad("--tracks ''", "no word", "'all', numbers, or words", "Correct --tracks.")
     if word == "all":
         return list(descriptions.index)
     if re.fullmatch(r"\d+(,\d+)*", word):
-        return model.track_indices([int(number) for number in word.split(",")])
+        return model.track_indices(list(dict.fromkeys(int(n) for n in word.split(","))))
     hits = list(descriptions.index[descriptions == word])
     problem = "no track whose description is, or contains, that"
     try:
@@ -149,6 +157,7 @@ def chosen_bins(model: SequenceModel, rule: str) -> list[int]:
     pair = re.fullmatch(r"(\d+)\.\.(\d+)", rule)
     if pair:
         first, last = map(int, pair.groups())
+        parse_bins(sorted({first, last}), 0, n_bins)  # the ends, before all between them
         return parse_bins(range(first, last + 1), 0, n_bins)
     if re.fullmatch(r"\d+(,\d+)*", rule):
         return parse_bins([int(number) for number in rule.split(",")], 0, n_bins)
@@ -193,6 +202,7 @@ def _records(fasta: Path) -> Iterator[tuple[str, str]]:
 def _survey(fasta: Path, model: SequenceModel, letters: str) -> int:
     """The number of sequences, each of them checked."""
     length, names = model.layout.context, set()
+    _check_packed(fasta)
     alien = re.compile(f"[^{letters}]", re.IGNORECASE | re.ASCII)
     for number, (name, sequence) in enumerate(_records(fasta), 1):
         where = f"{fasta}, sequence {name!r} (number {number})"
@@ -211,6 +221,22 @@ def _survey(fasta: Path, model: SequenceModel, letters: str) -> int:
     if not names:
         raise _bad(str(fasta), "no sequence", "a FASTA file of sequences", "Check the file.")
     return len(names)
+
+
+def _check_packed(fasta: Path) -> None:
+    """HowfarError for a compressed file that is cut short: its reader would take what is left."""
+    if not fasta.is_file() or not is_gzip(fasta):
+        return
+    if is_bgzf(fasta):
+        check_whole(fasta)
+        return
+    try:
+        with gzip.open(fasta) as data:
+            while data.read(1 << 20):
+                pass
+    except (OSError, EOFError, zlib.error) as error:
+        raise _bad(str(fasta), f"damaged gzip-compressed data ({error})", "a whole file",
+                   "Copy or compress the file again.") from error  # fmt: skip
 
 
 def _bad(where: str, found: str, expected: str, do: str) -> HowfarError:

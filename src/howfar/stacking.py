@@ -532,7 +532,7 @@ def stack(study: Study, results: str | Path, options: Options | None = None) -> 
     Rows on disk are taken up where all that decides them is unchanged. Returns their path.
     """
     options = options or Options()
-    options = replace(options, models=tuple(options.models) or tuple(installed()))
+    options = replace(options, models=tuple(dict.fromkeys(options.models)) or tuple(installed()))
     cohort, path = OpenCohort(study), path_of(results, study.name)
     made_of = definition_of(cohort, results, asdict(options), {})
     if not kept.is_current(path, made_of):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -13,11 +13,17 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from .errors import HowfarError
 from .project import project_root, results_root
+
+_MOST = 2**31 - 1  # a contig's length, a seed, as every library takes them
+_Linear = Literal["top1", "lasso", "enet", "blup", "bslmm", "prs", "prs_pt"]
+#: Folders of the results folder that are no study's.
+RESERVED = ("indexes", "models", "sources", "timings")
 
 
 class _Strict(BaseModel):
@@ -49,13 +55,15 @@ class Cohort(_Strict):
     max_n: float = Field(0.5, ge=0, le=1)  # share of N in a gene's reference window
     gene_versions: Literal["keep", "strip"] = "keep"
     expression_units: str = "expression"
-    log_base: float | None = Field(math.e, gt=1)  # of the expression; None: a linear scale
+    log_base: float | None = Field(
+        math.e, gt=1, allow_inf_nan=False
+    )  # of the expression; None: a linear scale
 
 
 class Run(_Strict):
     """One model applied in one way; together the fields define what a prediction is."""
 
-    id: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    id: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
     label: str
     model: str
     weights: Path | None = None
@@ -67,6 +75,13 @@ class Run(_Strict):
     device: str = "auto"
     batch_size: int = Field(32, ge=1)
     _place: str = PrivateAttr("")
+
+    @field_validator("options")
+    @classmethod
+    def _not_of_the_run(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if {"weights", "device", "batch_size"} & set(options):
+            raise ValueError("no weights, device or batch_size: they are keys of the run itself")
+        return options
 
     @property
     def place(self) -> str:
@@ -85,24 +100,24 @@ class Evaluation(_Strict):
     """Options of the statistics."""
 
     null_draws: int = Field(10_000, ge=100)
-    cis_window: int = Field(200_000, ge=1)  # bp in total, centred on the TSS
+    cis_window: int = Field(200_000, ge=1, le=_MOST)  # bp in total, centred on the TSS
     min_maf: float = Field(0.05, ge=0, lt=0.5)
     folds: int = Field(5, ge=2)
     bootstrap: int = Field(2_000, ge=100)
-    seed: int = 1
+    seed: int = Field(1, ge=0, le=_MOST)
 
 
 class Baselines(_Strict):
     """Linear models trained on the cohort itself (see `howfar.linear`)."""
 
-    models: list[Literal["top1", "lasso", "enet", "blup", "bslmm", "prs", "prs_pt"]] = []
-    window: int = Field(196_608, ge=1)  # bp in total, centred on the TSS
+    models: list[_Linear] = []
+    window: int = Field(196_608, ge=1, le=_MOST)  # bp in total, centred on the TSS
     min_maf: float = Field(0.05, ge=0, lt=0.5)  # in the people who train
     max_missing: float = Field(0.05, ge=0, le=1)  # share of calls
     variant_types: Literal["snv", "all"] = "snv"
     folds: int = Field(5, ge=2)
-    seed: int = Field(1, ge=0)
-    genes: dict[str, int] = {}  # model: so many genes, drawn, instead of all
+    seed: int = Field(1, ge=0, le=_MOST)
+    genes: dict[_Linear, Annotated[int, Field(ge=1)]] = {}  # model: so many genes, drawn
 
 
 class Eqtl(_Strict):
@@ -115,7 +130,7 @@ class Eqtl(_Strict):
     max_missing: float = Field(0.05, ge=0, le=1)  # share of calls a variant may lack
     permutations: int = Field(1_000, ge=100)
     fdr: float = Field(0.05, gt=0, lt=1)  # of genes whose independent signals are looked for
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, le=_MOST)
 
 
 class Published(_Strict):
@@ -147,6 +162,13 @@ class Study(_Strict):
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
     _file: Path | None = PrivateAttr(None)
 
+    @field_validator("name")
+    @classmethod
+    def _own_folder(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"a name other than {', '.join(RESERVED)}: folders of the results")
+        return name
+
     @model_validator(mode="after")
     def _one_kind(self) -> Study:
         if (self.cohort is None) == (self.published is None):
@@ -167,6 +189,12 @@ class Study(_Strict):
     def place(self) -> str:
         """The file the study was read from, for messages; else its name."""
         return f"study {self.name}" if self._file is None else str(self._file)
+
+    @property
+    def handle(self) -> str:
+        """How commands are told of the study: its name, or its file where that lies elsewhere."""
+        known = self._file is None or self._file.resolve() == study_file(self.name).resolve()
+        return self.name if known else str(self._file.resolve())
 
     def from_file(self, path: Path | None) -> Study:
         """The study itself, noted as read from `path`."""
@@ -233,16 +261,21 @@ def study_names() -> list[str]:
     return [name for name in found if name != "template"]
 
 
+_MERGE = "tag:yaml.org,2002:merge"  # <<: *other
+
+
 class _NoRepeats(yaml.SafeLoader):
     """YAML in which a key that occurs twice is an error, not the last value."""
 
     def construct_mapping(self, node, deep=False):
         """The mapping of a YAML node; an error where a key stands twice."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        own = [key for key, _ in node.value if key.tag != _MERGE]  # merged ones may be given anew
+        keys = [self.construct_object(key, deep=True) for key in own]
         for i, key in enumerate(keys):
             if key in keys[:i]:
-                mark = node.value[i][0].start_mark
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} twice", problem_mark=mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} twice", problem_mark=own[i].start_mark
+                )
         return super().construct_mapping(node, deep)
 
 
@@ -257,18 +290,26 @@ def load_study(name: str) -> Study:
             do="Correct the name, or copy data/studies/template.yaml and fill it in.",
         )
     try:
-        study = Study.model_validate(yaml.load(path.read_text(), _NoRepeats))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise HowfarError(
-            f"{path}, line {mark.line + 1 if mark else '?'}",
-            found=f"text that is not YAML ({getattr(error, 'problem', error)})",
-            expected="YAML as in data/studies/template.yaml",
-            do="Correct that line.",
-        ) from error
+        return Study.model_validate(_parsed(path)).from_file(path)
     except ValidationError as error:
         raise _wrong_key(path, error) from error
-    return study.from_file(path)
+
+
+def _parsed(path: Path) -> Any:
+    """What a YAML file holds; HowfarError for text that is not YAML, with the line if known."""
+    try:
+        return yaml.load(path.read_text("utf-8"), _NoRepeats)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        said = "bytes that are no UTF-8" if isinstance(error, UnicodeDecodeError) else said
+        problem = "brackets without end" if isinstance(error, RecursionError) else said
+        raise HowfarError(
+            f"{path}, line {mark.line + 1}" if mark else str(path),
+            found=f"text that is not YAML ({problem})",
+            expected="UTF-8 text, YAML as in data/studies/template.yaml",
+            do="Correct that line." if mark else "Correct the file.",
+        ) from error
 
 
 def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
@@ -290,7 +331,8 @@ def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
 #: What a text of each pattern of the models above is, in words.
 _PATTERNS = {
     r"^(error|dosage|random\(\d+\))$": "error, dosage, or random(SEED) with a whole number",
-    r"^[A-Za-z0-9._-]+$": "letters, digits, '.', '_' and '-' alone",
+    r"^[A-Za-z0-9_][A-Za-z0-9._-]*$": "letters, digits, '.', '_' and '-' alone, the first no '.' "
+    "or '-'",
     r"^[a-z0-9_]+$": "lower-case letters, digits and '_' alone",
 }
 
@@ -302,10 +344,21 @@ def _wanted(error: dict[str, Any]) -> str:
         return "keys and their values, as in data/studies/template.yaml"
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(given["pattern"], given["pattern"])
+    if kind == "invalid_key":
+        return "keys that are words"
     numbers = {"int_parsing": "a whole number", "int_from_float": "a whole number",
-               "float_parsing": "a number", "bool_parsing": "true or false"}  # fmt: skip
+               "float_parsing": "a number", "bool_parsing": "true or false",
+               "path_type": "a path"}  # fmt: skip
     said = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return numbers.get(kind, said)
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; of a block its keys, of a list its items."""
+    if isinstance(value, dict | list):
+        kind = "the keys" if isinstance(value, dict) else "a list:"
+        return f"{kind} {', '.join(map(str, value))}"[:200] if value else "an empty block or list"
+    return repr(value)[:200]
 
 
 def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
@@ -315,7 +368,7 @@ def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
     first = every[0]
     key = ".".join(str(part) for part in first["loc"])
     value = first.get("input")
-    found = kinds.get(first["type"], "nothing" if value is None else repr(value)[:200])
+    found = kinds.get(first["type"], "nothing" if value is None else _shown(value))
     unknown = first["type"] == "extra_forbidden"
     more = f" ({len(every)} keys wrong in all)" if len(every) > 1 else ""
     return HowfarError(

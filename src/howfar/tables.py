@@ -8,9 +8,11 @@ rows (`individuals`) in ``results/<study>/individuals/``, apart, as they may be 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
@@ -307,13 +309,22 @@ def read(path: str | Path, name: str) -> pd.DataFrame:
             expected=f"version {SCHEMA_VERSION} of table {name}",
             do="Run the step that writes this table again with this version of howfar.",
         )
-    return validate(name, pd.read_parquet(path), str(path))
+    return validate(name, frame_of(path), str(path))
 
 
-def read_provenance(path: str | Path) -> dict:
-    """The provenance block in a table's metadata; empty if it carries none."""
+def frame_of(path: str | Path, **options: Any) -> pd.DataFrame:
+    """The rows of a Parquet file, `options` as of pandas; HowfarError where it is damaged."""
+    with _readable(path):
+        return pd.read_parquet(path, **options)
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """What pyarrow says of a damaged file as a HowfarError; a lack of permission as it is."""
     try:
-        metadata = parquet.read_schema(path).metadata or {}
+        yield
+    except PermissionError:
+        raise
     except (OSError, arrow.ArrowInvalid) as error:
         raise HowfarError(
             str(path),
@@ -321,6 +332,12 @@ def read_provenance(path: str | Path) -> dict:
             expected="a result table",
             do="Delete the file and run the step that writes it again.",
         ) from error
+
+
+def read_provenance(path: str | Path) -> dict:
+    """The provenance block in a table's metadata; empty if it carries none."""
+    with _readable(path):
+        metadata = parquet.read_schema(path).metadata or {}
     return json.loads(metadata.get(b"howfar", b"{}"))
 
 

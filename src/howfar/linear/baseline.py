@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -292,12 +293,26 @@ def run(
     work = _done(cohort, plan, todo, parts, cores)
     for _ in track(work, len(genes), f"{plan.model}: genes", done=done):
         pass
-    found = [np.load(parts / f"{g.gene_id}.npz") for g in genes]
+    found = [_part(parts / f"{g.gene_id}.npz") for g in genes]
     rows = pd.DataFrame([json.loads(str(part["row"])) for part in found])
     counts = _counts(about_files, found, rows)
     if gene is None:
         _write(folder, plan.model, cohort, genes, found, rows, made_of, counts)
     return rows, counts
+
+
+def _part(path: Path) -> dict[str, np.ndarray]:
+    """A finished gene's arrays by name; HowfarError for a damaged file."""
+    try:
+        with np.load(path) as arrays:
+            return dict(arrays)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise HowfarError(
+            str(path),
+            found=f"a damaged file ({error})",
+            expected="what was fitted for a gene",
+            do="Delete the file and run the command again; the gene is fitted anew.",
+        ) from error
 
 
 def _counts(about_files: Counter, found: list, rows: pd.DataFrame) -> Counter:
@@ -382,7 +397,7 @@ def _finished(cohort: OpenCohort, model: str, results: str | Path) -> Baseline:
             else "predictions made in another way: "
             + ", ".join(sorted(k for k in wanted if wanted[k] != block.get(k))),
             expected="predictions from the study's files, people and options",
-            do=f"Run `howfar baseline --study {cohort.study.name} --models {model}`.",
+            do=f"Run `howfar baseline --study {cohort.study.handle} --models {model}`.",
         )
     long = tables.read(path, "individuals")
     predicted, fold = (

@@ -8,7 +8,7 @@ of BLUP stands beside what it reaches: `expected_r`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pandas as pd
 
 from .. import evaluate, kept, stats
 from ..cohort import OpenCohort
+from ..errors import HowfarError
 from ..evaluate import Panel
 from ..study import Study, resolve
 from .base import LABELS, fitter
@@ -325,6 +326,12 @@ def run(study: Study, results: str | Path, options: Options | None = None) -> Pa
     Rows on disk are taken up where all that decides them is unchanged. Returns their path.
     """
     options = options or Options(min_maf=study.evaluation.min_maf)
+    options = replace(options, models=tuple(dict.fromkeys(options.models)))
+    if not options.models:
+        raise HowfarError(
+            "--models", found="none", expected="one linear model at least",
+            do="Name one, such as --models blup.",
+        )  # fmt: skip
     cohort, path = OpenCohort(study), path_of(results, study.name)
     made_of = definition_of(cohort, asdict(options))
     if not kept.is_current(path, made_of):

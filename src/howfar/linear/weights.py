@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 import tarfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import pandas as pd
 from ..errors import HowfarError
 from ..intervals import Variant
 
+_NUMBERS, _LONGEST = ("pos", "weight"), 2**31 - 1  # longest contig that VCF can hold
 COLUMNS = ("gene_id", "chrom", "pos", "ref", "alt", "weight")
 #: Least share of a gene set's weights that must be found in the cohort.
 MIN_SHARE = 0.8
@@ -60,6 +62,19 @@ def read_weights(path: str | Path) -> Weights:
     return read_fusion(path)
 
 
+def files_of(path: str | Path) -> dict[str, Path]:
+    """The files that `read_weights` reads at `path`, by their role in a provenance block."""
+    path = Path(path)
+    if path.is_dir():
+        return {f"weights {p.name}": p for p in sorted(path.glob("*.weights.txt"))}
+    ours = {"genes of the weights": _genes_beside(path)} if path.suffix == ".parquet" else {}
+    return {"weights": path, **ours}
+
+
+def _genes_beside(path: Path) -> Path:
+    return path.with_name(path.name.replace(".weights.", ".genes."))
+
+
 def _bad(path: Path | str, found: str, expected: str) -> HowfarError:
     return HowfarError(
         str(path), found=found, expected=expected,
@@ -74,25 +89,42 @@ def _checked(path: Path | str, table: pd.DataFrame, intercepts: pd.Series) -> We
         ref=table["ref"].astype(str).str.upper(), alt=table["alt"].astype(str).str.upper()
     )
     letters = table["ref"].str.fullmatch("[ACGT]+") & table["alt"].str.fullmatch("[ACGT]+")
-    finite = np.isfinite(table["weight"].to_numpy(float))
-    wrong = np.flatnonzero(~(letters.to_numpy(bool) & finite) | (table["pos"] < 1).to_numpy())
+    table = table.assign(**{name: pd.to_numeric(table[name], "coerce") for name in _NUMBERS})
+    placed = table["pos"].between(1, _LONGEST) & (table["pos"] % 1 == 0)
+    whole = letters & placed & np.isfinite(table["weight"].astype(float)) & table["gene_id"].notna()
+    wrong = np.flatnonzero(~whole.to_numpy(bool))
     if len(wrong):
         found = f"{len(wrong)} of {len(table)} weights, the first in record {wrong[0] + 1}, without"
-        raise _bad(path, f"{found} two alleles of letters ACGT, a position and a number", "all")
+        what = "a gene, two alleles of letters ACGT, a position and a number"
+        raise _bad(path, f"{found} {what}", "all")
+    table = table.astype({"pos": int, "weight": float})
     repeats = int(table.duplicated(list(COLUMNS[:5])).sum())
     if repeats:
         raise _bad(path, f"{repeats} variants twice in a gene", "each variant once in a gene")
-    return Weights(table, intercepts, str(path))
+    _check_genes(path, table, intercepts)
+    return Weights(table, intercepts.astype(float), str(path))
+
+
+def _check_genes(path: Path | str, table: pd.DataFrame, intercepts: pd.Series) -> None:
+    if not intercepts.index.is_unique:
+        raise _bad(path, "a gene twice in the table of genes", "each gene once")
+    lacking = set(table["gene_id"]) - set(intercepts.index)
+    if lacking:
+        found = f"weights of {len(lacking)} genes without a row in the table of genes"
+        raise _bad(path, f"{found}, such as {min(lacking)}", "a row for every gene")
+    unknown = int((~np.isfinite(pd.to_numeric(intercepts, "coerce").astype(float))).sum())
+    if unknown:
+        raise _bad(path, f"{unknown} genes whose intercept is no number", "an intercept a gene")
 
 
 def _read_ours(path: Path) -> Weights:
-    genes = path.with_name(path.name.replace(".weights.", ".genes."))
+    genes = _genes_beside(path)
     if not genes.is_file():
         raise _bad(genes, "no such file", "the table of genes beside the weights")
     try:
         table, rows = pd.read_parquet(path), pd.read_parquet(genes).set_index("gene_id")
         return _checked(path, table, rows["intercept"])
-    except (KeyError, OSError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         raise _bad(
             path, f"no table of weights ({error})", f"columns {', '.join(COLUMNS)}"
         ) from error
@@ -106,14 +138,16 @@ def read_predictdb(path: str | Path) -> Weights:
     variants a gene's model has, all must be there.
     """
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as base:
+        with sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True) as base:
             weights = pd.read_sql_query("SELECT * FROM weights", base)
             extra = pd.read_sql_query("SELECT * FROM extra", base)
     except (sqlite3.Error, pd.errors.DatabaseError) as error:
         raise _bad(path, f"no PredictDB file ({error})", "tables weights and extra") from error
     lacking = {"gene", "ref_allele", "eff_allele", "weight"} - set(weights.columns)
+    lacking |= set() if {"varID", "rsid"} & set(weights.columns) else {"varID"}
     if lacking or "gene" not in extra:
-        raise _bad(path, f"no column {sorted(lacking) or 'extra.gene'}", "PredictDB's columns")
+        names = ", ".join(sorted(lacking)) or "gene in the table extra"
+        raise _bad(path, f"no column {names}", "PredictDB's columns")
     _complete(path, weights, extra)
     place = weights["varID" if "varID" in weights else "rsid"].astype(str)
     found = place.str.extract(r"^(?:chr)?([^_]+)_(\d+)_[ACGT]+_[ACGT]+(?:_b\d+)?$")
@@ -121,7 +155,7 @@ def read_predictdb(path: str | Path) -> Weights:
         count = int(found.isna().any(axis=1).sum())
         raise _bad(path, f"{count} variants without a position in their id", "chr1_12345_A_G_b38")
     table = weights.rename(columns={"gene": "gene_id", "ref_allele": "ref", "eff_allele": "alt"})
-    table = table.assign(chrom=found[0], pos=found[1].astype(int))
+    table = table.assign(chrom=found[0], pos=found[1])
     return _checked(path, table, pd.Series(0.0, index=extra["gene"].unique()))
 
 
@@ -130,7 +164,7 @@ def _complete(path, weights: pd.DataFrame, extra: pd.DataFrame) -> None:
         return
     stated = extra.drop_duplicates("gene").set_index("gene")["n.snps.in.model"].dropna()
     counts = weights["gene"].value_counts().reindex(stated.index, fill_value=0)
-    short = int((counts != stated.astype(int)).sum())
+    short = int((counts != pd.to_numeric(stated, "coerce")).sum())
     if short:
         raise _bad(
             path, f"{short} of {len(stated)} genes with another number of weights than stated",
@@ -145,35 +179,44 @@ def read_fusion(path: str | Path) -> Weights:
     path: one file <gene>.<model>.weights.txt, or a folder or tar archive of files of one model.
     """
     rows, genes, models = [], [], set()
-    for name, text in _texts(Path(path)):
+    for name, data in _texts(Path(path)):
         gene, _, model = name.split("/")[-1].removesuffix(".weights.txt").rpartition(".")
         models.add(model)
         genes.append(gene)
-        rows += [(gene, *row) for row in _fusion_rows(name, text)]
+        place = str(path) if Path(path).name == name else f"{path}, {name}"
+        rows += [(gene, *row) for row in _fusion_rows(place, data)]
     if len(models) != 1 or len(set(genes)) < len(genes):
-        found = f"{len(genes)} files *.weights.txt of models {sorted(models)}"
+        found = f"{len(genes)} files *.weights.txt of the models {', '.join(sorted(models))}"
         raise _bad(path, found, "<gene>.<model>.weights.txt of one model, each gene once")
     table = pd.DataFrame(rows, columns=COLUMNS)
     return _checked(path, table, pd.Series(0.0, index=genes))
 
 
-def _texts(path: Path) -> Iterator[tuple[str, str]]:
+def _texts(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
-        yield from ((p.name, p.read_text()) for p in sorted(path.glob("*.weights.txt")))
+        yield from ((p.name, p.read_bytes()) for p in sorted(path.glob("*.weights.txt")))
     elif path.name.endswith(".weights.txt"):
-        yield path.name, path.read_text()
+        yield path.name, path.read_bytes()
     else:
         try:
             with tarfile.open(path) as archive:
                 for member in archive:
-                    if member.name.endswith(".weights.txt"):
-                        yield member.name, archive.extractfile(member).read().decode()
-        except (tarfile.TarError, OSError, EOFError, UnicodeDecodeError) as error:
-            raise _bad(path, f"no readable archive ({error})", "*.weights.txt in a tar") from error
+                    if member.isfile() and member.name.endswith(".weights.txt"):
+                        yield member.name, archive.extractfile(member).read()
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            said = str(error).splitlines()[0].rstrip(":")
+            raise _bad(path, f"no readable archive ({said})", "*.weights.txt in a tar") from error
 
 
-def _fusion_rows(name: str, text: str) -> Iterator[tuple]:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _fusion_rows(place: str, data: bytes) -> Iterator[tuple]:
+    wanted = "id_chrom_pos, alt, ref, weight, with tabs"
+    try:
+        lines = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise _bad(place, "bytes that are no UTF-8 text", f"lines of {wanted}") from error
+    if not lines:
+        raise _bad(place, "an empty file", f"lines of {wanted}")
+    for number, line in enumerate(lines, start=1):
         fields = [field.strip() for field in line.split("\t")]
         if set(fields) == {"NA"}:
             continue
@@ -182,9 +225,7 @@ def _fusion_rows(name: str, text: str) -> Iterator[tuple]:
             chrom, position = variant.rsplit("_", 2)[-2:]
             yield chrom, int(position), reference, alternative, float(weight)
         except ValueError as error:
-            raise _bad(
-                f"{name}, line {number}", str(error), "id_chrom_pos, alt, ref, weight"
-            ) from error
+            raise _bad(f"{place}, line {number}", repr(line[:80]), wanted) from error
 
 
 # --- matching and applying -------------------------------------------------------------------

@@ -143,7 +143,7 @@ def _loader_of(name: str) -> Callable[..., SequenceModel]:
         if attribute:
             return getattr(import_module(module), attribute)
         found = "no model of that name"
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         found = str(error)
     raise HowfarError(
         f"model {name!r}",

@@ -7,6 +7,7 @@ that an engine may skip the rest.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,9 +99,24 @@ class SequenceModel(ABC):
         A bare string must equal exactly one description; a pair's index must carry the
         description given.
         """
-        return [self._track_index(item) for item in wanted]
+        found = [self._track_index(item) for item in wanted]
+        if not found or len(set(found)) < len(found):
+            raise HowfarError(
+                f"model {self.name}, tracks",
+                found=f"tracks {', '.join(map(str, found))}" if found else "no track",
+                expected="one track at least, and each once",
+                do="Correct the run's `tracks` in the study file.",
+            )
+        return found
 
     def _track_index(self, item: str | int | dict) -> int:
+        if isinstance(item, dict) and not {"index"} <= set(item) <= {"index", "description"}:
+            raise HowfarError(
+                f"model {self.name}, tracks",
+                found=f"the keys {', '.join(map(str, item)) or 'none'}",
+                expected="`index`, and `description` if it is to be checked",
+                do="Correct the run's `tracks` in the study file.",
+            )
         index, description = (
             (item["index"], item.get("description")) if isinstance(item, dict) else (item, None)
         )
@@ -174,7 +190,7 @@ def parse_bins(
     them. A list is taken as it is.
     """
     if isinstance(bins, str):
-        if not (bins.startswith("centre") and bins[6:].isdigit() and int(bins[6:]) > 0):
+        if not re.fullmatch(r"centre0*[1-9][0-9]{0,8}", bins):
             raise HowfarError(
                 "bins",
                 found=f"{bins!r}",
@@ -183,7 +199,8 @@ def parse_bins(
             )
         k = int(bins[6:])
         middle = tss_bin if k % 2 or tss_edge is None else tss_edge
-        chosen = list(range(middle - k // 2, middle - k // 2 + k))
+        first = middle - k // 2
+        chosen = [first, first + k - 1] if k > n_bins else list(range(first, first + k))
     else:
         chosen = [int(b) for b in bins]
     if not chosen or min(chosen) < 0 or max(chosen) >= n_bins:
@@ -192,5 +209,12 @@ def parse_bins(
             found=f"{bins if isinstance(bins, str) else 'a list'}: {_range(chosen)}",
             expected=f"bins from 0 to {n_bins - 1}",
             do="Choose bins inside the model's output.",
+        )
+    if len(set(chosen)) < len(chosen):
+        raise HowfarError(
+            "bins",
+            found=f"{len(chosen) - len(set(chosen))} bins more than once",
+            expected="each bin once",
+            do="Correct the list of bins.",
         )
     return chosen

@@ -15,7 +15,7 @@ from .. import provenance, sources, tables
 from ..agreement import of_individuals
 from ..errors import HowfarError
 from ..evaluate import one_thread
-from ..study import Study, load_study
+from ..study import Study
 from . import capstone2025, geuvadis_public, huang2023, rastogi2024, sagenet2024, sasse2023
 from .files import Files
 
@@ -47,7 +47,7 @@ def load_published(
     return {name: tables.validate(name, frame, where) for name, frame in frames.items()}
 
 
-def write_tables(study_name: str, results: str | Path = "results") -> pd.DataFrame:
+def write_tables(study: Study, results: str | Path = "results") -> pd.DataFrame:
     """Write the result tables of a published study, with the checksums of what they come from.
 
     All but `numbers`: the study's own numbers are returned, to join those that every study has.
@@ -55,7 +55,6 @@ def write_tables(study_name: str, results: str | Path = "results") -> pd.DataFra
     Reads ``<results>/sources``, writes ``<results>/<study>/tables`` and, for person-level rows,
     ``<results>/<study>/individuals``. Raises as `load_published`.
     """
-    study = load_study(study_name)
     needs = _published(study).needs
     folder = Path(results) / "sources"
     frames = load_published(study, folder)

@@ -7,6 +7,7 @@ the operating system when the last process that holds it ends, however that happ
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -113,8 +114,7 @@ class Plan:
     @property
     def handle(self) -> str:
         """How commands are told of the study: its name, or its file where that lies elsewhere."""
-        name = self.study.name
-        return name if study_file(name).resolve() == self.file else str(self.file)
+        return self.study.handle
 
     @property
     def computed(self) -> bool:
@@ -191,12 +191,14 @@ def run(
     """
     results = Path(results).resolve()
     results.mkdir(parents=True, exist_ok=True)
+    handles = [plan(name, results).handle for name in studies]  # Snakemake works elsewhere
     gpus = visible_gpus()
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
         *("--directory", str(results), "--cores", str(cores)),
-        *("--config", f"results={results}", f"studies={','.join(studies)}", f"shards={shards}"),
-        *(f"cores={cores}", f"cluster={int(bool(profile))}", "/".join(["gpus=ids", *gpus])),
+        *("--config", f"results={json.dumps(str(results))}", f"studies={json.dumps(handles)}"),
+        *(f"shards={shards}", f"cores={cores}", f"cluster={int(bool(profile))}"),
+        "/".join(["gpus=ids", *gpus]),
         *(("--profile", profile) if profile else ("--resources", f"gpu={max(1, len(gpus))}")),
         *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
         *(*extra, "--", target),
