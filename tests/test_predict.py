@@ -194,3 +194,33 @@ def test_two_processes_that_make_one_store_leave_one_whole(tmp_path):
     predict._make_store(path, {"samples": [1]})
     predict._make_store(path, {"samples": [1]})
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def _damages(folder):
+    """(a damage's name, a function of no arguments that does it to a finished gene's folder)."""
+    for part in ("zarr.json", "values/zarr.json", "values/c/0/0/0", "index/c/0/0"):
+        path = folder / part
+        data = path.read_bytes()
+        middle = len(data) // 2
+        flipped = data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :]
+        yield f"{part} cut", path, data[:middle]
+        yield f"{part} empty", path, b""
+        yield f"{part} changed", path, flipped
+        if part != "zarr.json":
+            yield f"{part} gone", path, None
+
+
+def test_a_damaged_prediction_is_never_taken_for_another(study, model, results_folder):
+    store, _, genes = predict.predict(study, study.runs[0], results_folder)
+    folder = store.path / genes[0].gene_id
+    whole = store.read(genes[0].gene_id)
+    tried = 0
+    for name, path, data in list(_damages(folder)):
+        before = path.read_bytes()
+        path.unlink() if data is None else path.write_bytes(data)
+        with pytest.raises(HowfarError, match="a damaged prediction"):
+            pytest.fail(f"{name}: read as {store.read(genes[0].gene_id)}")
+        path.write_bytes(before)
+        tried += 1
+    assert tried == 15
+    assert all((a == b).all() for a, b in zip(whole, store.read(genes[0].gene_id), strict=True))

@@ -19,6 +19,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +98,31 @@ def check_transform(steps: Sequence[str]) -> None:
         )
 
 
+def _sha256(*arrays: np.ndarray) -> str:
+    """Hex SHA-256 of arrays' types, shapes and values."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype.str} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[zarr.Group]:
+    """The group of a finished gene, open; a HowfarError for what can't be read of it."""
+    try:
+        yield zarr.open_group(path, mode="r")
+    except PermissionError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise HowfarError(
+            str(path),
+            found=f"a damaged prediction ({error})",
+            expected="what was predicted for a gene",
+            do="Delete the folder and run `howfar predict` again; the gene is predicted anew.",
+        ) from error
+
+
 @dataclass(frozen=True)
 class Store:
     """Where a run's raw outputs lie, and what defines them."""
@@ -115,18 +141,23 @@ class Store:
             group = zarr.open_group(part, mode="w", zarr_format=3)
             group.create_array("values", data=values, chunks=values.shape)
             group.create_array("index", data=index, chunks=index.shape)
+            group.attrs["sha256"] = _sha256(values, index)
             group.attrs["warnings"] = {what: int(n) for what, n in sorted(counts.items()) if n}
             shutil.rmtree(final, ignore_errors=True)  # what a kill between two renames may leave
 
     def read(self, gene_id: str) -> tuple[np.ndarray, np.ndarray]:
-        """`values` and `index` of a finished gene."""
-        group = zarr.open_group(self.path / gene_id, mode="r")
-        return group["values"][:], group["index"][:]
+        """`values` and `index` of a finished gene; HowfarError where they aren't as written."""
+        with _undamaged(self.path / gene_id) as group:
+            values, index = group["values"][:], group["index"][:]
+            # A chunk that is gone reads as zeros: zarr itself takes it for one that has no data.
+            if group.attrs.get("sha256") not in (None, _sha256(values, index)):
+                raise ValueError("other values than were written")
+        return values, index
 
     def counts(self, gene: Gene) -> Counter:
         """What was counted when a finished gene was made."""
-        group = zarr.open_group(self.path / gene.gene_id, mode="r")
-        return Counter(group.attrs.get("warnings", {}))
+        with _undamaged(self.path / gene.gene_id) as group:
+            return Counter(group.attrs.get("warnings", {}))
 
     @property
     def provenance_path(self) -> Path:
