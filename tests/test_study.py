@@ -78,6 +78,7 @@ def test_paths_resolve_against_results_project_or_nothing(results_folder):
     assert resolve(Path("results/demo/x")) == results_folder / "demo" / "x"
     assert resolve(Path("data/x")) == project_root() / "data" / "x"
     assert resolve(Path("/a/b")) == Path("/a/b")
+    assert resolve(Path("~/a/b")) == Path.home() / "a" / "b"
 
 
 def test_weights_that_were_fetched_are_needed_and_not_trained(tmp_path):

@@ -184,7 +184,7 @@ def sequences(
             read_genes(genes),
             contexts=context,
             variant_sets=[alleles],
-            samples=[s for s in samples.split(",") if s] or None,
+            samples=[s.strip() for s in samples.split(",") if s.strip()] or None,
             unphased=unphased or None,
         )
         if out:

@@ -831,6 +831,11 @@ def _(f: Files) -> Commands:
     return f.evaluate()
 
 
+@good("people", "`--samples` with a blank after a comma", "12 haplotype")
+def _(f: Files) -> Commands:
+    return f.sequences("--samples", "P3, P1")
+
+
 @bad("people", "`--samples` with somebody the VCF lacks", "1 are not in the file")
 def _(f: Files) -> Commands:
     return f.sequences("--samples", "P1,NOBODY")

@@ -382,9 +382,11 @@ def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
 def resolve(path: Path) -> Path:
     """A path of a study file as an absolute one.
 
-    ``results/...`` counts from the results folder in use (`results_root`), other relative paths
-    from the project's folder.
+    ``results/...`` counts from the results folder in use (`results_root`), ``~/...`` from the
+    user's own, other relative paths from the project's folder.
     """
+    if path.parts[:1] == ("~",):
+        return path.expanduser()
     if path.is_absolute():
         return path
     if path.parts[:1] == ("results",):
