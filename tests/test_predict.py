@@ -38,6 +38,19 @@ def test_each_distinct_haplotype_is_scored_once_and_never_again(study, model, re
     assert model.seen == 7
 
 
+def test_a_gene_id_leads_to_no_other_folder(study, model, results_folder, tmp_path):
+    _, plain, _ = run(study, results_folder)
+    outside = tmp_path / "outside"
+    for role in ("genes", "expression"):
+        path = getattr(study.cohort, role)
+        text = path.read_text().replace("g1,", f"{outside},").replace("g2,", "../g2,")
+        path.write_text(text)
+    store, odd, _ = run(study, results_folder)
+    assert list(odd.index) == [str(outside), "../g2"] and (odd.values == plain.values).all()
+    assert sum(path.is_dir() for path in store.path.iterdir()) == 2 and not outside.exists()
+    assert {path.suffix for path in store.path.parent.iterdir()} == {".zarr", ".json"}
+
+
 def test_one_gene_or_contig_alone_gives_the_same_values(study, model, results_folder, tmp_path):
     _, whole, _ = run(study, results_folder)
     _, alone, _ = run(study, tmp_path / "alone", gene="g2")

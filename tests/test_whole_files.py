@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from howfar.whole_files import whole
+from howfar.whole_files import file_name, whole
 
 
 def names(folder) -> list[str]:
@@ -54,3 +54,11 @@ def test_a_name_under_which_nothing_can_be_written_is_named(tmp_path):
         part.mkdir()
         part.open("wb")
     assert caught.value.filename == str(tmp_path / "a.csv")
+
+
+def test_an_identifier_names_one_file_of_its_folder(tmp_path):
+    ids = ["ENSG1.5", "HLA-DRB1*03:01", "A/B", "A%2FB", "/tmp", "..", ".", "../x", "%2E%2E", "日本"]
+    paths = [tmp_path / file_name(each) for each in ids]
+    assert {path.parent for path in paths} == {tmp_path}
+    assert len({path.resolve() for path in paths}) == len(ids)
+    assert [file_name(each) for each in ids[:2]] == ids[:2]

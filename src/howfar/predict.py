@@ -37,7 +37,7 @@ from .models.base import SequenceModel, parse_bins, reverse_complement
 from .progress import ahead, track
 from .provenance import sha256_of
 from .study import Run, Study, resolve
-from .whole_files import whole
+from .whole_files import file_name, whole
 
 _ELEMENTWISE = {
     "log": np.log,
@@ -130,13 +130,16 @@ class Store:
     path: Path
     definition: dict
 
+    def _folder(self, gene_id: str) -> Path:
+        return self.path / file_name(gene_id)
+
     def has(self, gene: Gene) -> bool:
         """Whether the gene is finished."""
-        return (self.path / gene.gene_id / "zarr.json").is_file()
+        return (self._folder(gene.gene_id) / "zarr.json").is_file()
 
     def write(self, gene: Gene, values: np.ndarray, index: np.ndarray, counts: Counter) -> None:
         """Write a gene, whole or not at all, with what was counted on the way."""
-        final = self.path / gene.gene_id
+        final = self._folder(gene.gene_id)
         with whole(final) as part:
             group = zarr.open_group(part, mode="w", zarr_format=3)
             group.create_array("values", data=values, chunks=values.shape)
@@ -147,7 +150,7 @@ class Store:
 
     def read(self, gene_id: str) -> tuple[np.ndarray, np.ndarray]:
         """`values` and `index` of a finished gene; HowfarError where they aren't as written."""
-        with _undamaged(self.path / gene_id) as group:
+        with _undamaged(self._folder(gene_id)) as group:
             values, index = group["values"][:], group["index"][:]
             # A chunk that is gone reads as zeros: zarr itself takes it for one that has no data.
             if group.attrs.get("sha256") not in (None, _sha256(values, index)):
@@ -156,7 +159,7 @@ class Store:
 
     def counts(self, gene: Gene) -> Counter:
         """What was counted when a finished gene was made."""
-        with _undamaged(self.path / gene.gene_id) as group:
+        with _undamaged(self._folder(gene.gene_id)) as group:
             return Counter(group.attrs.get("warnings", {}))
 
     @property

@@ -1,4 +1,4 @@
-"""Writing a file or folder whole or not at all."""
+"""Writing a file or folder whole or not at all, and under a name that stays in its folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import no_room
+
+
+def file_name(text: str) -> str:
+    """An identifier as the name of one file: itself but for slashes, written as in addresses.
+
+    Different identifiers have different names, and none leads to another folder.
+    """
+    if set(text) <= {"."}:
+        return text.replace(".", "%2E")
+    return text.replace("%", "%25").replace("/", "%2F")
 
 
 @contextmanager

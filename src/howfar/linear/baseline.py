@@ -41,7 +41,7 @@ from ..kept import digest as file_digest
 from ..progress import track
 from ..provenance import sha256_of
 from ..study import Study
-from ..whole_files import whole
+from ..whole_files import file_name, whole
 from . import folds
 from .base import LABELS, Fit, fitter, null_fit
 from .cis import CisData, CisOptions, cis_data, training
@@ -228,6 +228,10 @@ def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Ge
     return [genes[i] for i in sorted(rng.choice(len(genes), count, replace=False))]
 
 
+def _part_of(parts: Path, gene: Gene) -> Path:
+    return parts / f"{file_name(gene.gene_id)}.npz"
+
+
 def _one(cohort: OpenCohort, plan: Plan, gene: Gene, parts: Path) -> None:
     """Fit a gene and leave its file, whole or not at all."""
     y = cohort.expression.values.loc[gene.gene_id, cohort.samples].to_numpy(float)
@@ -236,7 +240,7 @@ def _one(cohort: OpenCohort, plan: Plan, gene: Gene, parts: Path) -> None:
     with one_thread():
         made = fit_gene(data, y, make_split(cohort, plan, gene), plan)
     variants = data.variants.iloc[made["kept"]]
-    with whole(parts / f"{gene.gene_id}.npz") as part, part.open("wb") as handle:
+    with whole(_part_of(parts, gene)) as part, part.open("wb") as handle:
         np.savez(
             handle,
             **{name: made[name] for name in _ARRAYS},
@@ -287,13 +291,13 @@ def run(
     parts = folder / f"{plan.model}-{digest}.parts"
     parts.mkdir(parents=True, exist_ok=True)
     genes = genes_of(cohort, plan.model, gene)
-    todo = [g for g in genes if not (parts / f"{g.gene_id}.npz").is_file()]
+    todo = [g for g in genes if not _part_of(parts, g).is_file()]
     done = len(genes) - len(todo)
     about_files = Counter(cohort.warnings)
     work = _done(cohort, plan, todo, parts, cores)
     for _ in track(work, len(genes), f"{plan.model}: genes", done=done):
         pass
-    found = [_part(parts / f"{g.gene_id}.npz") for g in genes]
+    found = [_part(_part_of(parts, g)) for g in genes]
     rows = pd.DataFrame([json.loads(str(part["row"])) for part in found])
     counts = _counts(about_files, found, rows)
     if gene is None:
