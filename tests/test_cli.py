@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -206,3 +207,38 @@ def test_models_of_a_transfer_must_be_named(tmp_path):
     words = ["transfer", "--study", str(tmp_path / "study.yaml"), "--models", ","]
     done = CliRunner().invoke(cli.app, ["--results", str(tmp_path / "r"), *words])
     assert "--models: found none" in str(done.exception)
+
+
+def test_files_of_a_benchmark_are_those_of_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOWFAR_RESULTS", str(tmp_path / "r"))
+    assert cli._below_results(Path("mine.fa")).resolve() == tmp_path / "mine.fa"
+    assert cli._below_results(Path("results/region/data/genes.csv")).is_relative_to(tmp_path / "r")
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [(["--haplotypes", "0"], "equal to 1"), (["--batch", "0"], "equal to 1"),
+     (["--precision", "float8"], None),
+     (["--context", "100"], None), (["--device", "banana"], None), (["--gene", "NOPE"], None)],
+)  # fmt: skip
+def test_a_benchmark_refuses_what_it_cannot_measure(words, says, tmp_path):
+    """A batch of 0 went on without end; a precision that doesn't exist was measured as another."""
+    write_base(tmp_path)
+    names = {"--reference": "reference.fa", "--variants": "variants.vcf.gz", "--genes": "genes.csv"}
+    files = [word for flag, name in names.items() for word in (flag, str(tmp_path / name))]
+    command = ["bench", "inference", "--quick", *files, "--gene", "ONE", "--context", "256", *words]
+    done = CliRunner().invoke(cli.app, ["--results", str(tmp_path / "r"), *command])
+    if says:
+        assert done.exit_code == 2 and says in done.output
+    else:
+        assert isinstance(done.exception, HowfarError)
+        assert words[0][2:] in str(done.exception)
+
+
+def test_a_benchmark_of_linear_models_knows_their_names(tmp_path):
+    write_base(tmp_path)
+    names = {"--reference": "reference.fa", "--variants": "variants.vcf.gz", "--genes": "genes.csv"}
+    files = [word for flag, name in names.items() for word in (flag, str(tmp_path / name))]
+    done = CliRunner().invoke(cli.app, ["bench", "baselines", *files, "--models", "ridge"])
+    assert "name of a linear model: found 'ridge'" in str(done.exception)

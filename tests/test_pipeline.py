@@ -144,3 +144,17 @@ def test_a_study_of_a_folder_elsewhere_is_named_by_its_file_in_advice(tmp_path):
     found = next(g for g in inputs.catalogue() if g.title == "an evaluation without predictions")
     outcome = inputs.run(found, tmp_path.resolve())
     assert "`howfar predict --study study.yaml --run letters`" in outcome.message
+
+
+def test_a_notebook_that_stops_is_one_message(tmp_path):
+    path, out = tmp_path / "n.ipynb", tmp_path / "a" / "b" / "n.ipynb"
+    cells = [nbformat.v4.new_code_cell("1"), nbformat.v4.new_code_cell("1 / 0")]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    with pytest.raises(HowfarError, match="found ZeroDivisionError: division by zero"):
+        pipeline.execute_notebook(path, out, study=None, results=tmp_path / "r")
+    path.write_text("{")
+    with pytest.raises(HowfarError, match="found no notebook"):
+        pipeline.execute_notebook(path, out, study=None, results=tmp_path / "r")
+    assert not list(out.parent.iterdir())

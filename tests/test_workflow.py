@@ -213,3 +213,14 @@ def test_folders_may_have_blanks_and_commas_and_a_study_file_any_place(tmp_path)
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert tables.load("tiny", folder / "my results") is not None
+
+
+def test_targets_and_notebooks_that_do_not_exist_are_refused(tmp_path):
+    with pytest.raises(HowfarError, match="--to: found 'tabels'"):
+        workflow.run(["demo"], tmp_path, target="tabels")
+    write_base(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(path.read_text() + "notebooks: [tss_distanse]\n")
+    with pytest.raises(HowfarError, match="key notebooks: found no notebook 'tss_distanse'"):
+        workflow.run([str(path)], tmp_path / "r", target="notebooks")
+    assert workflow.run([str(path)], tmp_path / "r", extra=["--dry-run"]) == 0

@@ -77,6 +77,8 @@ def measure(
     large: how many variants (minor allele frequency 5% or more, from the start of the file on) the
     path of scikit-learn is timed on; 0: it is not. Expression is simulated.
     """
+    for model in models or ():
+        fitter(model)
     with one_thread(), Reference(reference) as fasta, VariantFile(variants) as file:
         listed = read_genes(genes)
         data = [_of_gene(fasta, file, gene, seed + i) for i, gene in enumerate(listed)]

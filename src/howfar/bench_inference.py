@@ -406,10 +406,14 @@ def measure(
     """
     from .genes import read_genes
     from .haplotypes import build_windows
-    from .models.enformer_official import SIZES
+    from .models.enformer_official import SIZES, layout_of
+    from .models.network import pick_device
+    from .models.precision import check_precision
     from .reference import Reference
     from .vcf import VariantFile
 
+    check_precision("enformer", precision, pick_device(device))
+    layout_of(128, context, None)
     chosen = next((g for g in read_genes(genes) if gene in (g.gene_id, g.name)), None)
     if chosen is None:
         raise HowfarError(

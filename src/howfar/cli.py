@@ -317,7 +317,7 @@ def run(
     every: Annotated[bool, typer.Option("--all", help="Every study that the book shows.")] = False,
     to: Annotated[str, typer.Option(help="tables, notebooks or book.")] = "tables",
     cores: Annotated[
-        int, typer.Option(help="CPU cores to use; of a cluster: by each network.")
+        int, typer.Option(min=1, help="CPU cores to use; of a cluster: by each network.")
     ] = os.cpu_count() or 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate forward passes, hours and disk; run none.")
@@ -440,10 +440,10 @@ def bench_inference(
     gene: Annotated[str, typer.Option(help="One gene of the table, id or name.")] = "FKBP1A",
     model: Annotated[str, typer.Option(help="enformer.")] = "enformer",
     context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
-    haplotypes: Annotated[int, typer.Option(help="The first so many of the file.")] = 842,
+    haplotypes: Annotated[int, typer.Option(min=1, help="The first so many of the file.")] = 842,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, bfloat16, on CUDA tf32.")] = "float32",
-    batch: Annotated[int, typer.Option(help="Windows at once.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Windows at once.")] = 4,
     quick: Annotated[
         bool, typer.Option(help="A reduced network with the same split of the work.")
     ] = False,
@@ -478,10 +478,10 @@ def bench_inference(
 
 
 def _below_results(path: Path) -> Path:
-    """`path`, where results/... means the results folder in use."""
+    """`path`, where results/... means the results folder in use; else from the current folder."""
     from .study import resolve
 
-    return resolve(path)
+    return resolve(path) if path.parts[:1] == ("results",) else path
 
 
 @bench.command("baselines")
@@ -746,7 +746,8 @@ def preprocess(
         Path | None, typer.Option(help="Genotype components, laid out alike.")
     ] = None,
     pcs: Annotated[
-        int | None, typer.Option(help="Expression components to remove; else the study's number.")
+        int | None,
+        typer.Option(min=0, help="Expression components to remove; else the study's number."),
     ] = None,
     tpm: Annotated[
         Path | None, typer.Option(help="TPM of the same genes and samples, for gtex's filter.")

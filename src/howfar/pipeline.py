@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -345,18 +346,42 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
         with tempfile.TemporaryDirectory(prefix="howfar-") as sockets:
             # A kernel on sockets of its own: no port open to others, none shared with a neighbour.
             config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
-            papermill.execute_notebook(
-                source,
-                part,
-                parameters=parameters,
-                progress_bar=False,
-                kernel_name="python3",
-                cwd=project_root(),
-                config=config,
-            )
+            with _as_one_message(source):
+                papermill.execute_notebook(
+                    source,
+                    part,
+                    parameters=parameters,
+                    progress_bar=False,
+                    kernel_name="python3",
+                    cwd=project_root(),
+                    config=config,
+                )
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _as_one_message(source: Path) -> Iterator[None]:
+    """What stops a notebook, as a HowfarError about its file."""
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        yield
+    except PapermillExecutionError as error:
+        raise HowfarError(
+            f"{source}, cell {error.cell_index}",
+            found=f"{error.ename}: {error.evalue}",
+            expected="a notebook that runs to its end",
+            do="Correct what the message says; a notebook of your own, in its cell.",
+        ) from error
+    except ValueError as error:  # of nbformat
+        raise HowfarError(
+            str(source),
+            found=f"no notebook ({str(error).splitlines()[0][:200]})",
+            expected="a Jupyter notebook",
+            do="Name a notebook of the folder notebooks/.",
+        ) from error
 
 
 def _in_project(path: Path) -> str:

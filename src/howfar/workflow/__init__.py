@@ -18,6 +18,7 @@ from pathlib import Path
 from .. import sources
 from ..cohort import input_files
 from ..errors import HowfarError
+from ..project import project_root
 from ..study import Study, load_study, study_file
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
@@ -85,6 +86,7 @@ CODE = {
     "verify": ["verify.py", "verified.py", "models/*.py"],
     "book": ["book*.py"],
 }
+TARGETS = ("tables", "notebooks", "book")
 #: What the steps are told: threads that wait sleep, as steps share the cores.
 ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
@@ -171,6 +173,23 @@ def visible_gpus() -> list[str]:
     return sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
 
 
+def _check_target(target: str, plans: Sequence[Plan]) -> None:
+    if target not in TARGETS:
+        raise HowfarError(
+            "--to", found=repr(target), expected=", ".join(TARGETS), do="Correct --to."
+        )  # fmt: skip
+    folder = project_root() / "notebooks"
+    pages = [] if target == "tables" else [(p, n) for p in plans for n in p.study.notebooks]
+    for each, name in pages:
+        if not (folder / f"{name}.ipynb").is_file():
+            raise HowfarError(
+                f"{each.study.place}, key notebooks",
+                found=f"no notebook {name!r} in {folder}",
+                expected="names of notebooks there, without .ipynb",
+                do="Correct the study file.",
+            )
+
+
 def run(
     studies: Sequence[str],
     results: str | Path = "results",
@@ -191,7 +210,9 @@ def run(
     """
     results = Path(results).resolve()
     results.mkdir(parents=True, exist_ok=True)
-    handles = [plan(name, results).handle for name in studies]  # Snakemake works elsewhere
+    plans = [plan(name, results) for name in studies]
+    _check_target(target, plans)
+    handles = [each.handle for each in plans]  # Snakemake works elsewhere
     gpus = visible_gpus()
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
