@@ -86,6 +86,15 @@ def test_a_checkpoint_of_other_inputs_is_not_used(folder, weights, tmp_path):
     assert sha256_of(tmp_path / "weights.safetensors") != sha256_of(weights / "weights.safetensors")
 
 
+@pytest.mark.parametrize("left", [0, 10, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_one_message(folder, weights, tmp_path, left):
+    data = (weights / "checkpoint.pt").read_bytes()
+    kept = left if isinstance(left, int) else int(left * len(data))
+    (tmp_path / "checkpoint.pt").write_bytes(data[:kept])
+    with pytest.raises(HowfarError, match="a damaged checkpoint"):
+        train.train(folder, tmp_path, seed=2, recipe=RECIPE, say=print)
+
+
 def test_the_callers_random_state_and_threads_are_left_alone(folder, tmp_path):
     import torch
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -329,7 +330,15 @@ class _State:
 
         if not path.is_file():
             return
-        kept = torch.load(path, weights_only=True)
+        try:
+            kept = torch.load(path, weights_only=True)
+        except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            raise HowfarError(
+                str(path),
+                found=f"a damaged checkpoint ({type(error).__name__})",
+                expected="the state of a training that was cut off",
+                do="Delete the file; the training then begins anew.",
+            ) from error
         if kept["made_of"] != self._made_of():
             return
         self.network.load_state_dict(kept["network"])
