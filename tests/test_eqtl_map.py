@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+import statsmodels.formula.api as smf
 from typer.testing import CliRunner
 
 from howfar import cis_eqtl, eqtl_map, provenance, tables
@@ -185,6 +186,23 @@ def test_covariates_of_a_file_enter_the_model(study, tmp_path):
     design = sm.add_constant(pd.concat([x[j], table.T], axis=1))
     fit = sm.OLS(given.expression.loc["g0"], design).fit()
     assert lead["slope"] == pytest.approx(fit.params.iloc[1], rel=1e-9)
+
+
+def test_covariates_in_words_enter_the_model_as_factors(study, tmp_path):
+    given, rng = panel(), np.random.default_rng(4)
+    table = pd.DataFrame(
+        {"batch": rng.choice(["one", "two", "three"], PEOPLE), "age": rng.normal(size=PEOPLE)},
+        given.expression.columns,
+    )
+    options = OPTIONS.model_copy(update={"covariates": covariate_file(tmp_path, table)})
+    lead = mapped(study, tmp_path, options, given).lead.set_index("gene_id").loc["g0"]
+    assert lead["df"] == PEOPLE - 2 - 3
+    x = pd.DataFrame(given.dosages("g0")[0].astype(float), given.expression.columns)
+    x = x.fillna(x.mean())[(int(lead["variant"].split(":")[1]) - 20_000) // 2100]
+    data = table.assign(x=x, y=given.expression.loc["g0"])
+    fit = smf.ols("y ~ x + C(batch) + age", data).fit()
+    assert lead["slope"] == pytest.approx(fit.params["x"], rel=1e-9)
+    assert lead["slope_se"] == pytest.approx(fit.bse["x"], rel=1e-9)
 
 
 def test_people_without_covariates_and_missing_values_are_refused(tmp_path):

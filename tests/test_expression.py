@@ -144,7 +144,50 @@ def test_gene_versions(tmp_path):
         read_expression(path, "drop")
 
 
+SEMICOLONS = "gene;P1;P2\nA;1,5;-2\nB;0,125;1,5e-3\n"
+
+
+def equal_tables(found, expected):
+    assert found.index.tolist() == expected.index.tolist()
+    assert found.columns.tolist() == expected.columns.tolist()
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_semicolons_and_decimal_commas(tmp_path):
+    """As pandas reads them when told; R's write.csv2 writes such tables, names quoted."""
+    path = put(tmp_path, "e.csv", SEMICOLONS)
+    expected = pd.read_csv(path, sep=";", decimal=",", index_col=0)
+    with pytest.warns(UserWarning, match="3 decimal commas are read as points"):
+        equal_tables(read_expression(path).values, expected)
+    quoted = SEMICOLONS.replace("gene;P1;P2", '"";"P1";"P2"').replace("A;", '"A";')
+    with pytest.warns(UserWarning, match="3 decimal"):
+        found = read_expression(put(tmp_path, "q.csv", quoted)).values
+    equal_tables(found, expected)
+    points = put(tmp_path, "p.csv", SEMICOLONS.replace(",", "."))
+    equal_tables(read_expression(points).values, expected)
+
+
+@pytest.mark.parametrize(
+    "text", ["gene P1  P2\nA 1.5 2\nB  3   4\n", '"P1" "P2"\n"A" 1.5 2\n"B" 3 4']
+)
+def test_blanks_between_cells(tmp_path, text):
+    found = read_expression(put(tmp_path, "e.txt", text)).values
+    assert found.columns.tolist() == ["P1", "P2"] and found.index.tolist() == ["A", "B"]
+    np.testing.assert_array_equal(found, [[1.5, 2], [3, 4]])
+
+
+def test_people_in_tables_with_semicolons_or_blanks(tmp_path):
+    for sep in (";", " "):
+        path = put(tmp_path, "s.txt", f"iid{sep}pop\nP1{sep}X\nP2{sep}Y\n")
+        assert read_samples(path).to_dict() == {"P1": "X", "P2": "Y"}
+    names = put(tmp_path, "l.txt", "P 1\nP 2\n")
+    assert read_samples(names).index.tolist() == ["P 1", "P 2"]
+
+
 WRONG = {
+    "thousands or decimals": ("gene;P\nA;1,234\nB;2,345\n", "line 2.*'1,234', whose comma may"),
+    "commas and points": ("gene;P\nA;1.5\nB;2,3\n", "line 3.*'2,3', whose comma may"),
+    "decimal commas": ("gene\tP\nA\t1,5\n", r"line 2, column 2.*'1,5'.*with decimal points"),
     "text in a cell": (MATRIX.replace(",1,2", ",1,high"), r"line 2, column 3.*'high'"),
     "truth value": ("gene,P\nA,True\nB,False\n", r"line 2, column 2.*'True'"),
     "infinity": (MATRIX.replace(",1,2", ",1,-inf"), r"line 2, column 3.*infinite"),
@@ -162,7 +205,7 @@ WRONG = {
         "header line is missing",
     ),
     "empty": ("", "an empty file"),
-    "wrong separator": ("gene;P;Q\nA;1;2\n", "0 samples"),
+    "wrong separator": ("gene|P|Q\nA|1|2\n", "0 samples"),
 }
 
 

@@ -21,7 +21,11 @@ def table(folder, text):
 
 def test_reads_genes_and_ignores_further_columns(tmp_path):
     path = table(tmp_path, "\ufeff" + HEAD + "E1,AB,20,5,-,x\nE2,,chr1,7,+,y\n")
-    assert read_genes(path) == [Gene("E1", "AB", "20", 5, "-"), Gene("E2", "E2", "chr1", 7, "+")]
+    genes = [Gene("E1", "AB", "20", 5, "-"), Gene("E2", "E2", "chr1", 7, "+")]
+    assert read_genes(path) == genes
+    for sep in (";", "  "):
+        text = HEAD + "E1,AB,20,5,-,x\nE2,E2,chr1,7,+,y\n"
+        assert read_genes(table(tmp_path, text.replace(",", sep))) == genes
 
 
 @pytest.mark.parametrize(

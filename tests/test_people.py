@@ -1,5 +1,9 @@
+import shutil
+import subprocess
+
 import numpy as np
 import pandas as pd
+import patsy
 import pytest
 
 from howfar.errors import HowfarError
@@ -65,6 +69,87 @@ def test_covariates_either_way_round(tmp_path):
 def test_wrong_covariates_are_named(tmp_path, text, message):
     with pytest.raises(HowfarError, match=message):
         read_covariates(put(tmp_path, "c.tsv", text), ["A", "B", "C"])
+
+
+PLINK2 = "#FID\tIID\tPC1\tPC2\nF\tA\t0.1\t-0.2\nF\tB\t0.3\t4e-2\nG\tC\t0\t1\n"
+
+
+@pytest.mark.parametrize("text", [
+    PLINK2,
+    PLINK2.replace("\t", " ").partition("\n")[2],  # PLINK 1.9 and GCTA
+    PLINK2.replace("\tIID", "\tIID\tSID").replace("\t0", "\t0\t0"),
+    PLINK2.replace("#FID\tIID", "#IID").replace("F\t", "").replace("G\t", ""),
+    PLINK2.replace("\tA", "\t1").replace("\tB", "\t2").replace("\tC", "\t3"),
+])  # fmt: skip
+def test_components_of_plink(tmp_path, text):
+    people = ["3", "1", "2"] if "F\t1" in text else ["C", "A", "B"]
+    found = read_covariates(put(tmp_path, "p.eigenvec", text), people)
+    assert found.columns.tolist() == ["PC1", "PC2"] and found.index.tolist() == people
+    np.testing.assert_array_equal(found, [[0, 1], [0.1, -0.2], [0.3, 0.04]])
+
+
+@pytest.mark.parametrize("program", [["plink2"], ["plink1.9"], ["plink1.9", "header", "tabs"]])
+def test_components_as_the_programs_write_them(tmp_path, shared, program):
+    if not (shutil.which(program[0]) and shutil.which("plink2")):
+        pytest.skip(f"{program[0]} is not installed")
+    name, *modifiers = program
+    made = [
+        [
+            "plink2",
+            "--vcf",
+            shared / "realregion" / "chr20_1Mb.vcf.gz",
+            "--max-alleles",
+            "2",
+            "--maf",
+            "0.05",
+            "--set-all-var-ids",
+            "@:#",
+            "--new-id-max-allele-len",
+            "99",
+            "--rm-dup",
+            "force-first",
+            "--double-id",
+            "--make-bed",
+        ],
+        [name, "--bfile", "x", "--pca", "3", *modifiers],
+    ]
+    for words in made:
+        words = [*map(str, words), "--threads", "1", "--memory", "640", "--out", "x"]
+        subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
+    rows = [line.split() for line in (tmp_path / "x.eigenvec").read_text().splitlines()]
+    rows = rows[rows[0][0].endswith("FID") :]
+    people = [row[1] for row in rows][::-1][:300]
+    found = read_covariates(tmp_path / "x.eigenvec", people)
+    by_hand = {row[1]: [float(cell) for cell in row[2:]] for row in rows}
+    np.testing.assert_array_equal(found, [by_hand[person] for person in people])
+    assert len(by_hand) == 421 and found.columns.tolist() == ["PC1", "PC2", "PC3"]
+
+
+WORDS = "id\tA\tB\tC\tD\nsex\tM\tF\tF\tM\nbatch\tb2\tb1\tb3\tb1\nage\t30\t40\t50\t60\n"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_covariates_in_words_are_factors(tmp_path, turned):
+    path = put(tmp_path, "c.tsv", WORDS)
+    table = pd.read_csv(path, sep="\t", index_col=0).T
+    if turned:
+        table.to_csv(path, sep="\t")
+    found = read_covariates(path, list("DCBA"))
+    assert found.columns.tolist() == ["sex_M", "batch_b2", "batch_b3", "age"]
+    design = patsy.dmatrix("sex + batch + age", table.loc[list("DCBA")].astype({"age": float}))
+    np.testing.assert_array_equal(found, np.asarray(design)[:, 1:])
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    (WORDS.replace("b2", "2"), r"line 3, column 3: found 'b1' \(3 such cells of covariate batch"),
+    (WORDS.replace("M\tF\tF\tM", "M\tF\tNA\tM"), r"missing values.*\(first: sex\)"),
+    (WORDS.replace("M\tF\tF\tM", "M\tM\tM\tM"), r"one value for all \(first: sex\)"),
+    (WORDS.replace("M\tF\tF\tM", "M\tF\tG\tH"), "line 2, column 2: found 'M'.*for everybody"),
+    (WORDS.replace("30", "inf"), "line 4, column 2: found 'inf'"),
+])  # fmt: skip
+def test_words_that_are_no_factor(tmp_path, text, message):
+    with pytest.raises(HowfarError, match=message):
+        read_covariates(put(tmp_path, "c.tsv", text), list("ABCD"))
 
 
 MAP = {"R1": "A", "R2": "B", "R3": "C", "R4": "D"}  # genotype by expression sample

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,13 +14,16 @@ import pandas as pd
 
 from .errors import HowfarError
 from .genes import check_versions, strip_version
-from .text_files import cells_of, lines_of, stem_of
+from .text_files import cells_of, lines_of, separator_of, stem_of, words_of
 
-_MISSING = ["", "NA", "NaN", "nan", "-nan", "N/A", "n/a", "na", "<NA>", "NULL", "null", "."]
+MISSING = ["", "NA", "NaN", "nan", "-nan", "N/A", "n/a", "na", "<NA>", "NULL", "null", "."]
 # The first of these that a header has is the column of people; `id` may number the rows.
 _SAMPLE_HEADERS = ("sample", "samples", "sample_id", "sampleid", "iid", "individual", "id")
 _POPULATION_HEADERS = {"population", "pop"}
 _CHROMOSOME = ("chr", "chrom", "chromosome")
+# Numbers of a table with semicolons, whose decimals have a comma or a point.
+_COMMA = re.compile(r"(?<=;)\s*([+-]?\d+),(\d+)(?=(?:[eE][+-]?\d+)?\s*(?:;|$))")
+_POINT = re.compile(r";\s*[+-]?\d*\.\d+(?:[eE][+-]?\d+)?\s*(?:;|$)")
 _GENE_HEADERS = {"", "gene", "genes", "gene_id", "geneid", "gene_name", "id", "name"}
 
 
@@ -44,8 +48,9 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     between (gene, strand) are recognised; its name ends in .bed, or its header shows it. GCT (1.2,
     1.3): the ids of the first column, metadata left out, the stated numbers of rows and columns
     checked. A matrix has gene ids in its first column and samples in its header, which may lack
-    the first cell, as R writes it. Parquet holds either, as tensorQTL and pandas write them, gene
-    ids in the index or a column. `.gz` text is read too. gene_versions: 'keep', or
+    the first cell, as R writes it. Tabs, commas, semicolons or blanks stand between the cells;
+    with semicolons decimals may have commas. Parquet holds either, as tensorQTL and pandas write
+    them, gene ids in the index or a column. `.gz` text is read too. gene_versions: 'keep', or
     'strip' (ENSG...1.5 becomes ENSG...1). Raises HowfarError for a file without its header,
     ragged rows, a cell that is no number (line and column), an infinite one, and genes or samples
     that occur twice.
@@ -64,13 +69,31 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     return Expression(values, positions, int(values.isna().to_numpy().sum()))
 
 
+def read_words(path: Path, change: Callable | None = None) -> tuple[pd.DataFrame, int]:
+    """(the cells of a table as text, by first column and header; the 1-based line of the header).
+
+    change: is given (lines, line of the first, separator) and returns the like.
+    """
+    lines, first = _lines(path)
+    lines, sep = _separated(path, lines, first)
+    lines, first, sep = change(lines, first, sep) if change else (lines, first, sep)
+    header = cells_of(lines[0], sep, f"{path}, header")
+    lines, header = _with_corner(path, lines, header, sep)
+    _check_header(path, header, 1)
+    _check_width(path, lines, sep, len(header), first)
+    table = _parse(path, lines, sep, len(header))
+    names = _gene_ids(path, table[0].str.strip(), "keep", "first column")
+    cells = table.iloc[:, 1:].apply(lambda cell: cell.str.strip())
+    return pd.DataFrame(cells.to_numpy(object), names.rename(None), header[1:]), first
+
+
 def _text(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
     """(header, rows as a frame, number of key columns, 1-based line of the header) of text."""
     lines, first = _lines(path)
     gct = _gct(path, lines, first) if stem_of(path).endswith(".gct") else None
     if gct is not None:
         lines, first = lines[2:], first + 2
-    sep = "\t" if gct else _separator(path, lines[0])
+    lines, sep = (lines, "\t") if gct else _separated(path, lines, first)
     header = cells_of(lines[0], sep, f"{path}, header")
     bed = bed or (gct is None and _like_bed(header))
     if not (bed or gct):
@@ -186,10 +209,37 @@ def _empty(path: Path, found: str) -> HowfarError:
     )  # fmt: skip
 
 
-def _separator(path: Path, header: str) -> str:
-    if "\t" in header:
-        return "\t"
-    return "," if "," in header or ".csv" in path.name.lower() else "\t"
+def _separated(path: Path, lines: list[str], first: int) -> tuple[list[str], str]:
+    """The lines and their separator; blanks become tabs, decimal commas points.
+
+    R and spreadsheets write tables with semicolons where the comma is the decimal sign.
+    """
+    sep = separator_of(lines[0]) or ("," if ".csv" in path.name.lower() else "\t")
+    if sep == " ":
+        return ["\t".join(words_of(line)) for line in lines], "\t"
+    return (_with_points(path, lines, first) if sep == ";" else lines), sep
+
+
+def _with_points(path: Path, lines: list[str], first: int) -> list[str]:
+    """Lines separated by semicolons, their decimal commas as points.
+
+    A warning says so. HowfarError where the commas may stand for thousands: where each has just
+    three digits after it, or other cells have points.
+    """
+    rows = lines[1:]
+    found = [(i, *m.groups()) for i, row in enumerate(rows) for m in _COMMA.finditer(row)]
+    if not found:
+        return lines
+    line, whole, digits = next((f for f in found if len(f[2]) != 3), found[0])
+    if all(len(f[2]) == 3 for f in found) or any(_POINT.search(row) for row in rows):
+        raise HowfarError(
+            f"{path}, line {first + 1 + line}",
+            found=f"'{whole},{digits}', whose comma may stand for thousands or for decimals",
+            expected="decimal points alone, and nothing between thousands",
+            do="Write the file with decimal points, as R's write.csv does.",
+        )
+    warnings.warn(f"{path}: {len(found)} decimal commas are read as points", stacklevel=5)
+    return [lines[0], *(_COMMA.sub(r"\1.\2", row) for row in rows)]
 
 
 def _bed_columns(path: Path, header: list[str]) -> int:
@@ -209,8 +259,8 @@ def _check_header(path: Path, header: list[str], keys: int) -> None:
     # Sample ids may be whole numbers, but a header of decimals is a row of data, unless its first
     # cell says that it is none.
     plain = keys == 1 and header[0].lower() not in _GENE_HEADERS
-    decimal = plain and any(_is_number(s) and not s.isdigit() for s in samples)
-    if samples and (decimal and all(_is_number(s) or s in _MISSING for s in samples)):
+    decimal = plain and any(is_number(s) and not s.isdigit() for s in samples)
+    if samples and (decimal and all(is_number(s) or s in MISSING for s in samples)):
         raise _no_header(path, f"numbers in all {len(samples)} sample columns of the first line")
     if keys == 1 and re.match(r"^ENS[A-Z]*G\d{11}", header[0]):
         raise _no_header(path, "a gene id at the start of the first line")
@@ -224,7 +274,7 @@ def _check_header(path: Path, header: list[str], keys: int) -> None:
         )
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
@@ -263,7 +313,7 @@ def _parse(path: Path, lines: list[str], sep: str, keys: int) -> pd.DataFrame:
             header=None,
             dtype=dict.fromkeys(range(keys), str),
             keep_default_na=False,
-            na_values={c: _MISSING for c in range(keys, width)},
+            na_values={c: MISSING for c in range(keys, width)},
             skip_blank_lines=False,
             skipinitialspace=True,
             low_memory=False,
@@ -297,19 +347,27 @@ def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataF
 def _spelled(path: Path, cells: pd.Series, column: int, first: int) -> pd.Series:
     """The numbers of a column of text, blanks round them removed; HowfarError for other text."""
     text = cells.astype(object).where(cells.notna(), "").astype(str).str.strip()
-    text = text.mask(text.isin(_MISSING))
-    bad = np.flatnonzero([isinstance(t, str) and not _is_number(t) for t in text])
+    text = text.mask(text.isin(MISSING))
+    bad = np.flatnonzero([isinstance(t, str) and not is_number(t) for t in text])
     if len(bad):
         raise HowfarError(
             f"{path}, line {first + 1 + bad[0]}, column {column}",
             found=f"{text.iloc[bad[0]]!r} ({len(bad)} such cells in the column)",
             expected="a number, or NA where missing",
-            do="Correct the cell; if the column is no sample, remove it.",
+            do=_advice(text.iloc[bad[0]]),
         )
     return text.astype(float)
 
 
-def _gene_ids(path: Path, names: pd.Series, gene_versions: str) -> pd.Index:
+def _advice(text: str) -> str:
+    if re.fullmatch(r"[+-]?\d+,\d+", text):
+        return "Write the numbers with decimal points, and nothing between thousands."
+    return "Correct the cell; if the column is no sample, remove it."
+
+
+def _gene_ids(
+    path: Path, names: pd.Series, gene_versions: str, where: str = "gene ids"
+) -> pd.Index:
     strip = gene_versions == "strip"
     genes = [strip_version(g) for g in names] if strip else list(names)
     index = pd.Index(genes, name="gene_id", dtype=object)
@@ -317,7 +375,7 @@ def _gene_ids(path: Path, names: pd.Series, gene_versions: str) -> pd.Index:
     if len(twice) or (index == "").any():
         stripped = strip and not names.duplicated().any()
         raise HowfarError(
-            f"{path}, gene ids",
+            f"{path}, {where}",
             found=f"{len(twice)} repeated (first: {twice[0] if len(twice) else 'an empty id'})"
             + (" once their versions are stripped" if stripped else ""),
             expected="each gene once",
@@ -381,9 +439,16 @@ def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Ser
 def read_rows(path: Path) -> tuple[list[list[str]], int]:
     """The cells of each line of a CSV or TSV file, and the 1-based number of its first line."""
     lines, first = _lines(path)
-    sep = _separator(path, lines[0])
+    sep = separator_of(lines[0])
+    if sep is None or (sep == " " and not _named_columns(cells_of(lines[0], " ", str(path)))):
+        sep = "\t"  # a list, whose names may have blanks
     rows = [cells_of(line, sep, f"{path}, line {first + i}") for i, line in enumerate(lines)]
     return rows, first
+
+
+def _named_columns(header: list[str]) -> bool:
+    known = {*_SAMPLE_HEADERS, *_POPULATION_HEADERS, "expression", "genotype"}
+    return bool(known & {cell.lower().lstrip("#") for cell in header})
 
 
 def _header_doubt(path: Path, line: int, found: str) -> HowfarError:
@@ -409,7 +474,7 @@ def _columns(rows, head: list[str], named: bool) -> tuple[list[str], list[str | 
     sample = head.index(next(c for c in _SAMPLE_HEADERS if c in head))
     population = next((i for i, c in enumerate(head) if c in _POPULATION_HEADERS), None)
     body = [r + [""] * (len(head) - len(r)) for r in rows[1:]]
-    groups = [None if population is None or r[population] in _MISSING else r[population]
+    groups = [None if population is None or r[population] in MISSING else r[population]
               for r in body]  # fmt: skip
     return [r[sample] for r in body], groups
 

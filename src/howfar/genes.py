@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from .errors import HowfarError
 from .intervals import Gene
-from .text_files import cells_of, lines_of, stem_of
+from .text_files import cells_of, lines_of, separator_of, stem_of
 
 COLUMNS = ("gene_id", "name", "chrom", "tss", "strand")
 TSS_RULES = ("gene", "canonical", "first")
@@ -26,13 +26,13 @@ _EXPECTED = f"a gene table: GTF, GFF3, BED, or CSV/TSV with the columns {', '.jo
 def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep") -> list[Gene]:
     """The genes of a GTF, GFF3, BED, CSV or TSV file (`.gz` too), told apart by their names.
 
-    CSV, TSV (.csv, .tsv, .txt): the columns gene_id, name, chrom, tss (1-based), strand; further
-    ones are ignored. BED: chrom, start (0-based), end, gene id, score, strand; the TSS is the first
-    base of the gene by its strand. GTF, GFF3 (.gtf, .gff, .gff3; GENCODE, Ensembl), 1-based:
-    tss 'gene' takes the first base of the gene's record by its strand, 'canonical' that of its
-    transcript tagged Ensembl_canonical, 'first' that of the first transcript the file lists. The
-    other formats state a TSS and allow 'gene' alone. gene_versions: 'keep', or 'strip'
-    (ENSG...1.5 becomes ENSG...1).
+    CSV, TSV (.csv, .tsv, .txt): the columns gene_id, name, chrom, tss (1-based), strand, with tabs,
+    commas, semicolons or blanks between; further ones are ignored. BED: chrom, start (0-based),
+    end, gene id, score, strand; the TSS is the first base of the gene by its strand. GTF, GFF3
+    (.gtf, .gff, .gff3; GENCODE, Ensembl), 1-based: tss 'gene' takes the first base of the gene's
+    record by its strand, 'canonical' that of its transcript tagged Ensembl_canonical, 'first' that
+    of the first transcript the file lists. The other formats state a TSS and allow 'gene' alone.
+    gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes ENSG...1).
 
     Raises HowfarError with the line for a missing column, a value that can't be, a gene id that
     occurs twice (stripped versions included), and a gene without the transcript asked for.
@@ -132,7 +132,7 @@ def _whole(where: str, what: str, text: str, expected: str) -> int:
 def _table(lines: Iterable[str], path: Path, _: str) -> Numbered:
     lines = iter(lines)
     first = next(lines, "")
-    sep = "\t" if "\t" in first else ","
+    sep = separator_of(first) or ","
     header = cells_of(first, sep, f"{path}, line 1")
     _check_header(path, header)
     for number, line in enumerate(lines, start=2):
@@ -151,7 +151,7 @@ def _check_header(path: Path, header: list[str]) -> None:
         raise _wrong(
             f"{path}, line 1",
             f"the columns {', '.join(header) or '(none)'}",
-            f"a header, separated by commas or tabs, with {', '.join(COLUMNS)}, each once",
+            f"a header with {', '.join(COLUMNS)}, each once, and tabs or commas between",
             f"Add or rename the column(s) {', '.join(missing) or 'that occur twice'}.",
         )
 

@@ -641,6 +641,16 @@ for _title, _name, _write in [
         lambda v: v.rename_axis("gene").to_csv(sep="\t").removeprefix("gene\t"),
     ),
     (
+        "semicolons and decimal commas, as R's write.csv2 writes them",
+        "e.csv",
+        lambda v: v.rename_axis("gene").to_csv(sep=";", decimal=","),
+    ),
+    (
+        "blanks between cells, names in quotation marks, as R's write.table writes them",
+        "e.txt",
+        lambda v: v.to_csv(sep=" ", quoting=2).removeprefix('"" '),
+    ),
+    (
         "a BED file named after something else, a note above it",
         "e.tsv",
         lambda v: "# TPM\n" + bed_text(v),
@@ -860,6 +870,20 @@ _AGES = "id\t" + "\t".join(Files.PEOPLE) + "\nage\t30\t40\t50\t35\t45\t55\n"
 _TURNED = "\n".join("\t".join(c) for c in zip(*map(str.split, _AGES.splitlines()), strict=True))
 
 for _title, _content in [("covariates in rows", _AGES), ("covariates in columns", _TURNED + "\n")]:
+    good("people", _title)(lambda f, c=_content: _covariates(f, c))
+
+
+@good("people", "covariates in words, as factors: sex M and F")
+def _(f: Files) -> Commands:
+    return _covariates(f, _AGES + "sex\tF\tM\tF\tM\tM\tF\n")
+
+
+_FAMILIES = "\n".join(f"F {row}" for row in _TURNED.replace("\t", " ").splitlines()[1:]) + "\n"
+
+for _title, _content in [
+    ("components of PLINK 2, `#FID IID PC1`", "#FID IID PC1\n" + _FAMILIES),
+    ("components of PLINK 1.9, without header", _FAMILIES),
+]:
     good("people", _title)(lambda f, c=_content: _covariates(f, c))
 
 

@@ -6,10 +6,19 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .errors import HowfarError
-from .expression import Expression, read_expression, read_rows
+from .expression import (
+    MISSING,
+    Expression,
+    is_number,
+    read_expression,
+    read_rows,
+    read_words,
+)
+from .text_files import cells_of, stem_of
 
 _EXPRESSION = ("expression", "expression_id", "expression_sample")
 _GENOTYPE = ("genotype", "genotype_id", "genotype_sample")
@@ -82,12 +91,65 @@ def read_covariates(
     """Covariates of `samples`, float64 frame sample x covariate in their order.
 
     The file (any format of `read_expression`) has covariates in rows and people in its header, as
-    FastQTL's, or people in rows: where the people are found decides. pairs: of `read_sample_map`,
-    with which people may go by their names in the expression file too. Raises HowfarError for
-    people without covariates, for people on both sides or none, for names that mean other people
-    in genotypes and expression, and for values that are missing or the same for all.
+    FastQTL's, or people in rows: where the people are found decides. PLINK's tables, whose first
+    columns are FID and IID, name people by the IID; `.eigenvec` files need no header. A covariate
+    in words is a factor, as in FastQTL and QTLtools: one column of 0 and 1 for each word but the
+    alphabetically first. pairs: of `read_sample_map`, with which people may go by their names in
+    the expression file too. Raises HowfarError for people without covariates, for people on both
+    sides or none, for names that mean other people in genotypes and expression, for values that
+    are missing, the same for all or numbers and words mixed, and for words that differ in all.
     """
-    values = read_expression(path).values
+    path = Path(path)
+    cells, first = _cells(path, {*samples, *(pairs or ())})
+    numbered = np.arange(cells.size).reshape(cells.shape)  # so that a cell's place stays known
+    places = _by_people(path, pd.DataFrame(numbered, cells.index, cells.columns), samples, pairs)
+    flat = cells.to_numpy(object).ravel()
+    columns = [
+        _coded(path, name, flat[at], at // cells.shape[1] + first + 1, at % cells.shape[1] + 2)
+        for name, at in zip(places.columns, places.to_numpy().T, strict=True)
+    ]
+    table = pd.DataFrame({n: v for column in columns for n, v in column.items()}, places.index)
+    table.index.name, table.columns.name = "sample", "covariate"
+    return _complete(path, table)
+
+
+def _cells(path: Path, people: set[str]) -> tuple[pd.DataFrame, int]:
+    """(the file's cells as text or numbers, 1-based line of its header)."""
+    if stem_of(path).endswith((".parquet", ".pq", ".gct", ".bed")):
+        return read_expression(path).values, 1
+    return read_words(path, lambda *given: _without_families(path, people, *given))
+
+
+def _without_families(
+    path: Path, people: set[str], lines: list[str], first: int, sep: str
+) -> tuple[list[str], int, str]:
+    """Lines, number of the first and separator of a table without PLINK's FID and SID columns.
+
+    Lines without a header, as PLINK 1.9 writes them, get one.
+    """
+    rows = [cells_of(line, sep, f"{path}, line {i}") for i, line in enumerate(lines, first)]
+    head = [cell.lower().lstrip("#") for cell in rows[0]]
+    if _headless(rows, people):
+        rows.insert(0, ["FID", "IID", *(f"PC{i + 1}" for i in range(len(head) - 2))])
+        head, first = ["fid", "iid"], first - 1
+    drop = [i for i, name in enumerate(head[:3]) if name in ("fid", "sid")]
+    if "iid" not in head[:2] or not drop:
+        return lines, first, sep
+    kept = [[cell for i, cell in enumerate(row) if i not in drop] for row in rows]
+    return ["\t".join(row) for row in kept], first, "\t"
+
+
+def _headless(rows: list[list[str]], people: set[str]) -> bool:
+    """Whether lines are family, person and numbers from the first on, as PLINK 1.9 writes them."""
+    rest = rows[0][2:]
+    named = sum(len(row) > 1 and row[1] in people for row in rows)
+    return bool(rest) and all(map(is_number, rest)) and named > len(people & set(rows[0][2:]))
+
+
+def _by_people(
+    path: Path, values: pd.DataFrame, samples: Sequence[str], pairs: dict[str, str] | None
+) -> pd.DataFrame:
+    """The table with `samples` in rows, in their order."""
     if pairs:
         values = _by_genotype(path, values, set(samples), pairs)
     wanted = set(samples)
@@ -99,9 +161,35 @@ def read_covariates(
             expected="every person once, all in the header or all in the first column",
             do="Add the people that lack; name them as the genotypes or the expression file do.",
         )
-    table = (values.T if across else values).loc[list(samples)]
-    table.index.name, table.columns.name = "sample", "covariate"
-    return _complete(path, table)
+    return (values.T if across else values).loc[list(samples)]
+
+
+def _coded(
+    path: Path, name: str, cells: np.ndarray, lines: np.ndarray, columns: np.ndarray
+) -> dict[str, np.ndarray]:
+    """float64 (P,) by name: a covariate's numbers, or 0 and 1 for each word but the first.
+
+    cells: (P,), of text or numbers. lines, columns: their places in the file, 1-based.
+    """
+    missing = np.array([cell is None or str(cell) in MISSING for cell in cells])
+    number = np.array([is_number(str(cell)) and np.isfinite(float(cell)) for cell in cells])
+    words = ~missing & ~number
+    if words.any() and (number.any() or len(set(cells)) == len(cells)):
+        bad = int(np.flatnonzero(words)[0])
+        mixed = "beside numbers" if number.any() else "and another word for everybody"
+        raise HowfarError(
+            f"{path}, line {lines[bad]}, column {columns[bad]}",
+            found=f"{str(cells[bad])!r} ({words.sum()} such cells of covariate {name}, {mixed})",
+            expected="numbers, or words that several people share",
+            do="Correct the cell, or leave the covariate out.",
+        )
+    if not words.any() or missing.any():
+        kept = np.where(missing | words, np.nan, np.where(number, cells, np.nan))
+        return {name: kept.astype(float)}
+    first, *others = sorted(set(cells))
+    if not others:
+        return {name: np.zeros(len(cells))}
+    return {f"{name}_{word}": (cells == word).astype(float) for word in others}
 
 
 def _by_genotype(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,8 +51,24 @@ def _trouble(error: Exception) -> str:
     return "no gzip-compressed data" if isinstance(error, gzip.BadGzipFile) else str(error)
 
 
+def separator_of(header: str) -> str | None:
+    """What stands between the cells of a header: a tab, ',', ';' or blanks (' '); None if none."""
+    if "\t" in header:
+        return "\t"
+    if ";" in header or "," in header:
+        return ";" if header.count(";") > header.count(",") else ","
+    return " " if re.search(r"\S\s+\S", header) else None
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line that have blanks between them, those in quotation marks as they are."""
+    return re.findall(r'"[^"]*"|\S+', line)
+
+
 def cells_of(line: str, sep: str, where: str) -> list[str]:
     """The cells of one line of a table, outer blanks removed; a quoted cell may hold `sep`."""
+    if sep == " ":
+        return [word.strip('"').strip() for word in words_of(line)]
     try:
         cells = next(csv.reader([line], delimiter=sep), []) or [""]  # none in an empty line
         return [cell.strip() for cell in cells]
