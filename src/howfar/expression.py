@@ -223,15 +223,16 @@ def _separated(path: Path, lines: list[str], first: int) -> tuple[list[str], str
 def _with_points(path: Path, lines: list[str], first: int) -> list[str]:
     """Lines separated by semicolons, their decimal commas as points.
 
-    A warning says so. HowfarError where the commas may stand for thousands: where each has just
-    three digits after it, or other cells have points.
+    A warning says so. HowfarError where the commas may stand for thousands: where all numbers that
+    have one look like such, as 1,250 does, or other cells have points.
     """
     rows = lines[1:]
     found = [(i, *m.groups()) for i, row in enumerate(rows) for m in _COMMA.finditer(row)]
     if not found:
         return lines
-    line, whole, digits = next((f for f in found if len(f[2]) != 3), found[0])
-    if all(len(f[2]) == 3 for f in found) or any(_POINT.search(row) for row in rows):
+    line, whole, digits = found[0]
+    thousands = all(len(d) == 3 and re.fullmatch(r"[+-]?[1-9]\d{0,2}", w) for _, w, d in found)
+    if thousands or any(_POINT.search(row) for row in rows):
         raise HowfarError(
             f"{path}, line {first + 1 + line}",
             found=f"'{whole},{digits}', whose comma may stand for thousands or for decimals",

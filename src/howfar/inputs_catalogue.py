@@ -643,7 +643,7 @@ for _title, _name, _write in [
     (
         "semicolons and decimal commas, as R's write.csv2 writes them",
         "e.csv",
-        lambda v: v.rename_axis("gene").to_csv(sep=";", decimal=","),
+        lambda v: v.round(2).rename_axis("gene").to_csv(sep=";", decimal=","),
     ),
     (
         "blanks between cells, names in quotation marks, as R's write.table writes them",
@@ -720,7 +720,9 @@ _text("expression", "e.csv", [
     ("a person twice", _ROW.replace("P2", "P1"), "1 repeated"),
     ("a gene twice", _ROW + _ROW.splitlines()[1] + "\n", "1 repeated"),
     ("people in rows and genes in columns", "person,G\nP1,1\nP2,2\n", "transposed"),
-    ("semicolons between cells", _ROW.replace(",", ";"), "0 samples"),
+    ("semicolons, and commas that may stand for thousands or for decimals",
+     "gene;P1;P2\nG;1,250;2,500\n", "'1,250', whose comma"),
+    ("tabs, and decimal commas", "gene\tP1\tP2\nG\t1,2\t2,5\n", "found '1,2'"),
     ("a quotation mark without its other half", _ROW.replace(",2,", ',"2,'), "e.csv"),
 ], _expression)  # fmt: skip
 _text("expression", "e.bed", [
