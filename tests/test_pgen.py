@@ -13,6 +13,7 @@ import pytest
 from howfar.errors import HowfarError
 from howfar.intervals import Interval
 from howfar.reference import Reference
+from howfar.variant_sources import variant_files
 from howfar.vcf import VariantFile
 from strategies import CONTIG, Record, World
 
@@ -84,6 +85,38 @@ def test_tables_may_have_blanks_between_their_cells_and_notes_above(made):
         path = Path(f"{prefix}.psam")
         path.write_text(path.read_text().replace("a ", "a b "))
         PgenFile(prefix)
+
+
+BIALLELIC = [RECORDS[0], Record(7, "GTA", ("G",), ("0|1", "0|0", "1|0", "1|1"))]
+
+
+def same_calls(file, expected, reference):
+    one, two = (f.read(WHOLE, reference, alleles="all") for f in (file, expected))
+    assert one.alleles == two.alleles and one.starts.tolist() == two.starts.tolist()
+    assert (one.calls == two.calls).all() and one.samples == two.samples
+
+
+@pytest.mark.parametrize("options", [(), ("vzs",)])
+def test_bim_and_fam_beside_a_pgen(made, options, tmp_path):
+    reference, vcf, prefix = made(BIALLELIC)
+    plink2("--pfile", prefix, "--make-bpgen", *options, "--out", tmp_path / "b")
+    with PgenFile(tmp_path / "b") as pgen:
+        same_calls(pgen, vcf, reference)
+    names = {"b.pgen", "b.bim.zst" if options else "b.bim", "b.fam"}
+    assert {file.name for file in variant_files(tmp_path / "b.pgen").values()} == names
+
+
+@pytest.mark.parametrize("columns", [6, 5])
+def test_tables_without_header_are_those_of_plink_1(made, tmp_path, columns):
+    reference, vcf, prefix = made(BIALLELIC)
+    plink2("--pfile", prefix, "--make-bpgen", "--out", tmp_path / "b")
+    rows = [line.split("\t") for line in (tmp_path / "b.bim").read_text().splitlines()]
+    kept = [row if columns == 6 else [*row[:2], *row[3:]] for row in rows]
+    Path(f"{prefix}.pvar").write_text("\n".join("\t".join(row) for row in kept) + "\n")
+    Path(f"{prefix}.psam").write_text((tmp_path / "b.fam").read_text())
+    plink2("--pfile", prefix, "--freq", "--out", f"{prefix}_read")  # PLINK reads them so too
+    with PgenFile(prefix) as pgen:
+        same_calls(pgen, vcf, reference)
 
 
 def test_unphased_heterozygotes_stop_unless_a_rule_is_chosen(made):

@@ -49,6 +49,17 @@ def _add() -> None:
         (f.folder / "p.pvar").unlink()
         return f.sequences(variants="p")
 
+    @good("genotypes", "PLINK 2, `.bim` and `.fam` beside the `.pgen`", "36 haplotype")
+    def _(f: Files) -> Commands:
+        _pgen(f)
+        rows = [line.split("\t") for line in (f.folder / "p.pvar").read_text().splitlines()[1:]]
+        bim = [f"{chrom}\t.\t0\t{pos}\t{alt}\t{ref}" for chrom, pos, _, ref, alt in rows]
+        f.put("p.bim", "\n".join(bim) + "\n")
+        f.put("p.fam", "".join(f"0\t{name}\t0\t0\t0\t-9\n" for name in Files.PEOPLE))
+        for end in ("pvar", "psam"):
+            (f.folder / f"p.{end}").unlink()
+        return f.sequences(variants="p.pgen")
+
     @good("genotypes", "PLINK 2 without phase, `unphased: dosage`", "unphased calls: ")
     def _(f: Files) -> Commands:
         return [[*_pgen(f, phased=False)[0], "--unphased", "dosage"]]

@@ -1,5 +1,7 @@
 """Genotypes of PLINK 2 files: `.pgen` (calls, phased or not), `.pvar` and `.psam`.
 
+`.bim` and `.fam` files may stand for the latter two, and both may lack their header, as in PLINK.
+
 Read through Pgenlib, an extra of the package (`pip install 'howfar[pgen]'`). REF is the file's;
 a call is phased where the file says so.
 """
@@ -23,7 +25,12 @@ from .reference import Reference
 from .variants import MISSING, RawCalls, kept_alleles
 
 _MAGIC = b"\x6c\x1b"
-_ENDS = (".pgen", ".pvar", ".psam")
+# The files of variants and of people beside a .pgen: the first that is there.
+_SITES = (".pvar", ".pvar.zst", ".bim", ".bim.zst")
+_PEOPLE = (".psam", ".fam")
+# Columns of tables without a header, which are those of .bim and .fam.
+_BIM = {6: ["#CHROM", "ID", "CM", "POS", "ALT", "REF"], 5: ["#CHROM", "ID", "POS", "ALT", "REF"]}
+_FAM = {6: ["#FID", "IID", "PAT", "MAT", "SEX", "PHENO1"]}
 _MAKE = "plink2 --make-pgen"
 _TOGETHER = f"Put the three files of one data set side by side, or make them with `{_MAKE}`."
 _HEAD = struct.Struct("<2sBII")  # magic, storage mode, variants, people
@@ -32,8 +39,8 @@ _HEAD = struct.Struct("<2sBII")  # magic, storage mode, variants, people
 class PgenFile(SiteSource):
     """PLINK 2 files. path: the `.pgen` file, or the three files' common prefix.
 
-    The variants may be compressed (`.pvar.zst`). Dosages are the file's own where it has them
-    beside the calls.
+    The variants may be compressed (`.pvar.zst`). REF is the second allele of a .bim. Dosages are
+    the file's own where it has them beside the calls.
     """
 
     ref_advice = (
@@ -44,7 +51,7 @@ class PgenFile(SiteSource):
 
     def __init__(self, path: str | Path) -> None:
         pgen, pvar, psam = pgen_files(path)
-        people = _read_table(psam, ("IID",), ("#IID", "#FID"))["IID"]
+        people = _read_table(psam, ("IID",), ("#IID", "#FID"), _FAM)["IID"]
         check_people(psam, people)
         table = _read_pvar(pvar)
         self._variants = len(table)
@@ -156,12 +163,17 @@ class PgenFile(SiteSource):
 
 
 def pgen_files(path: str | Path) -> tuple[Path, Path, Path]:
-    """The `.pgen`, `.pvar` (or `.pvar.zst`) and `.psam` file of a `.pgen` path or a prefix."""
-    text = str(path).removesuffix(".pgen")
-    ends = list(_ENDS)
-    if not Path(f"{text}.pvar").is_file() and Path(f"{text}.pvar.zst").is_file():
-        ends[1] = ".pvar.zst"
-    return together(path, tuple(ends), _MAKE)
+    """The `.pgen`, `.pvar` (or `.bim`, `.zst`) and `.psam` (or `.fam`) of a path or a prefix."""
+    prefix, *ends = pgen_names(path)
+    return together(prefix, tuple(f".{end}" for end in ends), _MAKE)
+
+
+def pgen_names(path: str | Path) -> tuple[str, str, str, str]:
+    """(prefix, then the endings, without dot) of the files that `path` means, there or not."""
+    prefix = str(path).removesuffix(".pgen")
+    ends = [next((e for e in some if Path(prefix + e).is_file()), some[0])
+            for some in (_SITES, _PEOPLE)]  # fmt: skip
+    return prefix, "pgen", *(end[1:] for end in ends)
 
 
 def _pgenlib(path: Path):
@@ -209,20 +221,23 @@ def _unreadable(path: Path) -> HowfarError:
 
 def _read_pvar(path: Path) -> pd.DataFrame:
     """Columns chrom, pos, ref, alts (comma between), one row a variant, in the file's order."""
-    table = _read_table(path, ("POS", "REF", "ALT"), ("#CHROM",))
+    table = _read_table(path, ("POS", "REF", "ALT"), ("#CHROM",), _BIM)
     skipped = table.attrs["skipped"]
     found = table[["#CHROM", "POS", "REF", "ALT"]].set_axis(["chrom", "pos", "ref", "alts"], axis=1)
+    found["alts"] = found["alts"].replace("0", ".")
     found["pos"] = check_positions(path, found, skipped)
     return found
 
 
-def _read_table(path: Path, needed: tuple[str, ...], first: tuple[str, ...]) -> pd.DataFrame:
+def _read_table(
+    path: Path, needed: tuple[str, ...], first: tuple[str, ...], plain: dict[int, list[str]]
+) -> pd.DataFrame:
     """A PLINK 2 table as text, with its header line's columns; attrs['skipped'] lines before.
 
     Tabs or blanks stand between the cells; notes above the header begin with '#'. needed: columns
     that must be there ('IID' may be the first, '#IID'). first: what the header may begin with.
+    plain: the columns of a table without header, by their number.
     """
-    expected = f"a header line that starts with {' or '.join(first)} and has {', '.join(needed)}"
     heads = tuple(name.encode() for name in first)
     with _text(path) as handle:
         skipped = 0
@@ -233,15 +248,25 @@ def _read_table(path: Path, needed: tuple[str, ...], first: tuple[str, ...]) -> 
         text = line.decode("utf-8", "replace").rstrip("\r\n") if skipped else ""
     tabs = "\t" in text
     header = text.split("\t" if tabs else None) or [""]
+    if header[0] not in (*first, *(name[1:] for name in first)) and len(header) in plain:
+        header, skipped = plain[len(header)], skipped - 1
     names = ["IID" if n == "#IID" else n for n in header]
     if header[0] not in first or not set(needed) <= set(names):
-        raise HowfarError(
-            f"{path}, line {skipped}",
-            found=f"{header[0]!r} at the start of the first line that is no note",
-            expected=expected,
-            do=f"Make the files anew with `{_MAKE}`.",
-        )
+        raise _no_header(f"{path}, line {skipped}", header, needed, first, plain)
     return _read_rows(path, names, skipped, "\t" if tabs else r"\s+")
+
+
+def _no_header(
+    where: str, header: list[str], needed: tuple, first: tuple, plain: dict[int, list[str]]
+) -> HowfarError:
+    return HowfarError(
+        where,
+        found=f"{header[0]!r} at the start of the first line that is no note, of {len(header)} "
+        "columns",
+        expected=f"a header line that starts with {' or '.join(first)} and has "
+        f"{', '.join(needed)}, or none and {' or '.join(map(str, plain))} columns",
+        do=f"Make the files anew with `{_MAKE}`.",
+    )
 
 
 def _read_rows(path: Path, names: list[str], skipped: int, sep: str) -> pd.DataFrame:

@@ -102,9 +102,9 @@ def _plink_names(text: str, kind: str) -> tuple[str, ...]:
     """(prefix, then the endings) of a set of PLINK files."""
     if kind == "plink1":
         return text.removesuffix(".bed"), "bed", "bim", "fam"
-    prefix = text.removesuffix(".pgen")
-    packed = Path(f"{prefix}.pvar.zst").is_file() and not Path(f"{prefix}.pvar").is_file()
-    return prefix, "pgen", "pvar.zst" if packed else "pvar", "psam"
+    from .pgen import pgen_names
+
+    return pgen_names(text)
 
 
 def split_files(path: str | Path) -> dict[str, Path]:
