@@ -44,6 +44,20 @@ def test_a_fitting_index_beside_the_file_is_used(world):
     assert indexed(world[1]) == world[1]
 
 
+def test_a_plain_file_may_have_a_byte_order_mark_and_empty_lines_at_its_end(world, tmp_path):
+    reference, vcf = world
+    text = vcf.with_suffix("").read_bytes()
+    for number, data in enumerate([b"\xef\xbb\xbf" + text, text + b"\n\n", text[:-1]]):
+        path = tmp_path / f"{number}.vcf"
+        path.write_bytes(data)
+        with pytest.warns(UserWarning, match="the index is not there"):
+            assert starts(path, reference) == [3, 9]
+        assert path.read_bytes() == data
+    pysam.tabix_compress(str(tmp_path / "0.vcf"), str(tmp_path / "0.vcf.gz"))
+    with pytest.raises(HowfarError, match=r"byte order mark.*`gunzip -c 0\.vcf\.gz \| tail -c \+4"):
+        VariantFile(tmp_path / "0.vcf.gz")
+
+
 @pytest.mark.parametrize("kind", ["none", "stale", "plain", "bcf"])
 def test_an_index_is_made_in_the_results_folder_with_a_message(world, results_folder, kind):
     reference, vcf = world

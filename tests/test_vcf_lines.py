@@ -1,5 +1,7 @@
 """Rows of a VCF that are no records are named by their line; what may stand there is let be."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,18 @@ def test_a_row_that_is_no_record_is_named(old, new, message, size):
         check(HEAD + ROW + ROW.replace(old, new), size)
 
 
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n\r\n", b"\n\n\n"])
+def test_empty_lines_and_a_byte_order_mark_in_a_file_that_is_copied(ends):
+    lines = LineCheck(Path("v.vcf"), copied=True)
+    lines.feed(b"\xef\xbb\xbf" + HEAD + ROW + ends)
+    lines.end()
+    with pytest.raises(HowfarError, match="v.vcf, line 4: found an empty line"):
+        check(HEAD + ROW + ends, 1_000)
+    with pytest.raises(HowfarError, match="v.vcf, line 4: found an empty line"):
+        lines.feed(ROW)
+        lines.end()
+
+
 @pytest.mark.parametrize(("old", "new", "message"), [
     (b"\tP\n", b"\tP\tQ\tP\n", "line 2: found one name in the columns 10 and 12; expected sample"),
     (b"\tREF\tALT", b"\tREF\tAL", "line 2: found the columns #CHROM POS ID REF AL QUAL"),
@@ -71,6 +85,16 @@ def test_a_row_that_is_no_record_is_named(old, new, message, size):
 def test_a_header_that_names_other_columns_is_refused(old, new, message):
     with pytest.raises(HowfarError, match=message):
         check(HEAD.replace(old, new), 1_000)
+
+
+def test_the_command_named_takes_leading_phase_marks_away():
+    marked = HEAD + ROW.replace(b"0|1", b"|0|1") + ROW.replace(b"0|1", b"/./1") + ROW
+    with pytest.raises(HowfarError) as error:
+        check(marked, 1_000)
+    program = re.search(r"`sed -E '(.+)'`", error.value.do)[1]
+    done = subprocess.run(["sed", "-E", program], input=marked, capture_output=True, check=True)
+    assert done.stdout == HEAD + ROW + ROW.replace(b"0|1", b"./1") + ROW
+    check(done.stdout, 1_000)
 
 
 def test_a_record_without_header_is_refused():

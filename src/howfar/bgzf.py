@@ -7,6 +7,7 @@ is used; one that was found whole is remembered by its size and date.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import os
@@ -87,7 +88,7 @@ def _read_through(path: Path) -> None:
 
 
 def _check_lines(path: Path) -> None:
-    lines = LineCheck(path)
+    lines = LineCheck(path, copied=True)
     with path.open("rb") as handle:
         while chunk := handle.read(_CHUNK):
             lines.feed(chunk)
@@ -157,9 +158,19 @@ def _check_kind(path: Path) -> None:
         )
     with (gzip.open if is_bgzf(path) else open)(path, "rb") as handle:
         try:
-            head = handle.read(16)
+            head = handle.read(19)
         except (OSError, zlib.error, EOFError) as error:
             raise _broken(path, "a broken first block") from error
+    if head.startswith(codecs.BOM_UTF8 + b"##fileformat=VCF"):
+        if not is_gzip(path):
+            return  # the copy that is made is without
+        raise HowfarError(
+            str(path),
+            found="a byte order mark (UTF-8 BOM) before its first line",
+            expected="##fileformat=VCFv4.x at its very start",
+            do=f"Run `gunzip -c {path.name} | tail -c +4 | bgzip > new.vcf.gz`.",
+        )
+    head = head[:16]
     plain_bcf = head.startswith(b"BCF") and not is_gzip(path)
     if plain_bcf or not head.startswith((b"##fileformat=VCF", b"BCF\2", b"\x1f\x8b")):
         raise HowfarError(
@@ -184,12 +195,31 @@ def _make(path: Path, made: Path, packed: bool) -> None:
         if packed:
             work.symlink_to(path.resolve())
         else:
-            pysam.tabix_compress(str(path), str(work))
+            pysam.tabix_compress(str(_readable(path, part)), str(work))
         _index(path, work)
         os.replace(work, made)
         os.replace(f"{work}.csi", f"{made}.csi")
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _readable(path: Path, part: Path) -> Path:
+    """A plain VCF that htslib can read: `path`, or a copy in `part` without a byte order mark and
+    the empty lines at the end."""
+    with path.open("rb") as handle:
+        start = len(codecs.BOM_UTF8) * handle.read(3).startswith(codecs.BOM_UTF8)
+        handle.seek(max(path.stat().st_size - _SMALL, 0))
+        tail = handle.read()
+        after = tail[len(tail.rstrip(b"\r\n")) :]
+        if not start and after.count(b"\n") < 2:
+            return path
+        copy, left = part / "readable.vcf", path.stat().st_size - len(after) - start
+        handle.seek(start)
+        with copy.open("wb") as out:
+            while chunk := handle.read(min(left, _CHUNK)):
+                left -= out.write(chunk)
+            out.write(b"\n")
+    return copy
 
 
 def _index(path: Path, work: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pysam
 
 from .inputs import Input
-from .inputs_cohort import Files, bed_text
+from .inputs_cohort import Files, bed_text, vcf_text
 
 INPUTS: list[Input] = []
 Commands = list[list[str]]
@@ -356,6 +356,13 @@ def _(f: Files) -> Commands:
     commands = plink_files(f)
     (f.folder / "p.bim").unlink()
     return commands
+
+
+@good("genotypes", "VCF as plain text, a byte order mark before and an empty line after it",
+      "36 haplotype")  # fmt: skip
+def _(f: Files) -> Commands:
+    f.put("v.vcf", "\ufeff" + vcf_text(f.sequence()) + "\n")
+    return f.sequences(variants="v.vcf")
 
 
 @good("genotypes", "VCF that is not compressed: copied and indexed", "36 haplotype")

@@ -6,6 +6,7 @@ and a call that is none, or a record out of order, is refused without its line.
 
 from __future__ import annotations
 
+import codecs
 import re
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from .errors import HowfarError
 
 _REPAIR = "Repair the line; the program that wrote the file may have been stopped."
 _SORT = "Run `bcftools sort` on the file."
-_LEADING = "Write the calls as VCF 4.3 has them, such as 0|1, 0/1 or 1."
+_LEADING = (
+    "Give the text without them, such as 0|1 for |0|1: what GNU "
+    r"`sed -E '/^#/!s#\t[|/]([0-9.])#\t\1#g'` prints."
+)
 _HEADER = "Write the header anew with `bcftools reheader`."
 _NAMES = b"#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
 _FIXED = len(_NAMES)
@@ -33,9 +37,11 @@ _PLAIN = bytes.maketrans(b"123456789./", b"0000000000|")
 class LineCheck:
     """Takes a VCF's bytes in chunks; HowfarError, naming the line, for one that is no record."""
 
-    def __init__(self, path: Path) -> None:
-        """path: the file, for messages."""
+    def __init__(self, path: Path, copied: bool = False) -> None:
+        """path: the file, for messages. copied: without a byte order mark at its start and the
+        empty lines at its end, which htslib can't read, so that they may be there."""
         self._path, self._rest, self._number, self._width = path, b"", 0, 0
+        self._copied, self._empty = copied, 0
         self._plain = b""
         self._chrom, self._pos, self._seen = b"", 0, set()
 
@@ -50,10 +56,20 @@ class LineCheck:
         if self._rest:
             self._line(self._rest)
         self._rest = b""
+        if self._empty and not self._copied:
+            raise self._blank()
 
     def _line(self, line: bytes) -> None:
         self._number += 1
         line = line.removesuffix(b"\r")
+        if not line:
+            self._empty += 1
+            return
+        if self._empty:
+            self._number -= 1
+            raise self._blank()
+        if self._number == 1 and self._copied:
+            line = line.removeprefix(codecs.BOM_UTF8)
         if line.startswith(b"#"):
             if self._width:
                 raise self._wrong("a header line below the header", "a record")
@@ -72,6 +88,10 @@ class LineCheck:
             raise self._wrong(*_what(line))
         self._order(start["chrom"], int(start["pos"]))
         self._calls(line)
+
+    def _blank(self) -> HowfarError:
+        self._number -= self._empty - 1
+        return self._wrong("an empty line", "a record", "Remove the line.")
 
     def _columns(self, names: list[bytes]) -> None:
         fixed = min(len(names), _FIXED)
