@@ -8,6 +8,7 @@ tests and not at run time.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,6 +47,11 @@ class Gene:
         given = np.column_stack(columns) if columns else None
         return eqtl.covariate_basis(given, len(self.expression))
 
+    @property
+    def varies(self) -> bool:
+        """Whether expression varies beyond what the covariates explain."""
+        return eqtl.varies(eqtl.residuals(self.expression, self.basis()), self.expression)
+
 
 @dataclass(frozen=True)
 class Beta:
@@ -66,8 +72,8 @@ class Beta:
     def nominal_threshold(self, p: float, df: int) -> float:
         """The nominal p (at `df`) that a variant needs for the gene's p to be `p`."""
         at = stats.beta.ppf(p, self.a, self.b)
-        t = stats.t.isf(at / 2, self.df)
-        return float(correlation_p(t / np.sqrt(self.df + t**2), df))
+        rest = special.betaincinv(self.df / 2, 0.5, at)  # 1 - r^2 of this p; 0 where p is 0
+        return max(float(special.betainc(df / 2, 0.5, rest)), np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,8 @@ class Lead:
     """A gene's lead variant (`index` in the gene) with its p over all variants of the gene.
 
     `p_permuted`: (1 + permutations with an |r| at least as large) / (1 + permutations).
-    `log10p_beta`: -log10 p of the beta approximation.
+    `log10p_beta`: -log10 p of the beta approximation; of `p_permuted` where |r| is 1 and
+    permutations reach it too.
     """
 
     index: int
@@ -107,7 +114,10 @@ def lead(
     r = float(scan.r[best])
     # as good as equal counts as equal, or rounding would decide
     passed = int((largest >= r * r * (1 - 1e-12)).sum())
-    return Lead(best, scan, beta, (1 + passed) / (1 + permutations), beta.log10p(r))
+    p = (1 + passed) / (1 + permutations)
+    # The fitted distribution has no r of exactly 1, which few people or many ties let chance reach.
+    reached = passed > 0 and r * r >= 1 - 1e-12
+    return Lead(best, scan, beta, p, float(-np.log10(p)) if reached else beta.log10p(r))
 
 
 def best_r2(gene: Gene, basis: np.ndarray, permutations: int, seed: int) -> np.ndarray:
@@ -126,7 +136,9 @@ def best_r2(gene: Gene, basis: np.ndarray, permutations: int, seed: int) -> np.n
     for start in range(0, permutations, _AT_ONCE):
         mixed = rest[order[:, start : start + _AT_ONCE]]
         length = rest @ rest - ((basis.T @ mixed) ** 2).sum(axis=0)
-        found.append(((unit.T @ mixed) ** 2).max(axis=0) / length)
+        # An order that the covariates explain whole leaves nothing to correlate with.
+        left = length > 1e-12 * (rest @ rest)
+        found.append(((unit.T @ mixed) ** 2).max(axis=0) * left / np.where(left, length, 1))
     return np.clip(np.concatenate(found), 0, 1)
 
 
@@ -158,6 +170,8 @@ def fit_beta(largest: np.ndarray, df: float) -> Beta:
     try:
         a, b, _, _ = stats.beta.fit(p, floc=0, fscale=1)
     except (RuntimeError, ValueError, stats.FitError):
+        a = b = np.nan
+    if not (a > 0 and b > 0):  # the search for the maximum can end outside the shapes' range
         a, b = _moments(p)
     return Beta(float(chosen), float(a), float(b))
 
@@ -170,26 +184,29 @@ def _smallest_p(largest: np.ndarray, df: float) -> np.ndarray:
 def _moments(p: np.ndarray) -> tuple[float, float]:
     """Shapes of the beta distribution with the mean and variance of `p`."""
     mean, variance = p.mean(), max(p.var(), np.finfo(float).tiny)
-    a = mean * (mean * (1 - mean) / variance - 1)
+    # Values of nothing but 0 and 1 leave rounding of this excess over the variance.
+    a = mean * max(mean * (1 - mean) / variance - 1, 1e-12)
     return float(a), float(a * (1 / mean - 1))
 
 
 def _degrees(largest: np.ndarray, df: float) -> float:
-    """Degrees of freedom at which the first shape, by moments, is nearest to 1."""
+    """Degrees of freedom, 1 or more, at which the first shape, by moments, is nearest to 1."""
 
     def excess(log_df: float) -> float:
         """Log of the first shape at these degrees of freedom, 0 where it is 1."""
-        a, _ = _moments(_smallest_p(largest, np.exp(log_df)))
+        a, _ = _moments(_smallest_p(largest, np.exp(max(log_df, 0.0))))
         return np.log(max(a, 1e-12))
 
     start = np.log(df)
-    root, how = optimize.newton(
-        excess, start, x1=start + 0.05, tol=1e-4, full_output=True, disp=False
-    )
-    if how.converged and abs(root - start) < 2:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a secant without slope: judged below
+        root, how = optimize.newton(
+            excess, start, x1=start + 0.05, tol=1e-4, full_output=True, disp=False
+        )
+    if how.converged and abs(root - start) < 2 and root >= 0 and abs(excess(root)) < 0.01:
         return float(np.exp(root))
     found = optimize.minimize_scalar(
-        lambda x: abs(excess(x)), bounds=(start - 2, start + 2), method="bounded"
+        lambda x: abs(excess(x)), bounds=(max(start - 2, 0), start + 2), method="bounded"
     )
     return float(np.exp(found.x))
 

@@ -261,7 +261,9 @@ def linear_approximation(
             continue
         copies, variants = cohort.dosages(genes[gene], 2 * reach[run])
         effect = part.set_index("variant")["effect"].astype(float)
-        effect = effect.reindex([str(v) for v in variants]).fillna(0).to_numpy()
+        names = pd.Index([str(v) for v in variants])
+        effect = effect.reindex(names).fillna(0).to_numpy()
+        effect = np.where(names.duplicated(), 0, effect)  # a record that stands twice counts once
         total = np.nan_to_num(copies.astype(float)) @ effect
         r, n = stats.pearson_rows(total, people[run].loc[gene, cohort.samples].to_numpy(float))
         low, high = stats.fisher_interval(r, n)

@@ -193,7 +193,8 @@ def _checked(dosages, variants, expression) -> np.ndarray:
 def column_means(genotype: np.ndarray) -> np.ndarray:
     """Mean dosage of each variant over the people with a call, 0 without any. (variants,)."""
     missing = np.isnan(genotype)
-    return np.where(missing, 0, genotype).sum(axis=0) / np.maximum((~missing).sum(axis=0), 1)
+    total = np.where(missing, 0, genotype).sum(axis=0, dtype=float)
+    return total / np.maximum((~missing).sum(axis=0), 1)
 
 
 def filled(genotype: np.ndarray) -> np.ndarray:
@@ -223,17 +224,21 @@ def residuals(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
     return rest - basis @ (basis.T @ rest)  # twice: rounding left by large means goes too
 
 
+def varies(rest: np.ndarray, y: np.ndarray) -> bool:
+    """Whether `rest`, what covariates leave of `y` (people,), is more than rounding."""
+    return float(rest @ rest) > 1e-24 * max(float(y @ y), 1e-300)
+
+
 def partial(genotype: np.ndarray, y: np.ndarray, basis: np.ndarray):
     """r and slope of `y` on each column with `basis` removed from both; NaN for flat columns."""
     g, e = residuals(genotype, basis), residuals(y, basis)
     gg, ee, ge = (g**2).sum(axis=0), float(e @ e), e @ g
     # What is left of a column that the covariates explain is rounding error.
-    varies = gg > 1e-12 * np.maximum((genotype**2).sum(axis=0), 1e-300)
-    if ee <= 1e-24 * max(float(y @ y), 1e-300):
-        varies = np.zeros_like(varies)
-    safe = np.where(varies, gg, 1)
-    r = np.where(varies, np.clip(ge / np.sqrt(safe * max(ee, 1e-300)), -1, 1), np.nan)
-    return r, np.where(varies, ge / safe, np.nan)
+    moves = gg > 1e-12 * np.maximum((genotype**2).sum(axis=0), 1e-300)
+    moves &= varies(e, y)
+    safe = np.where(moves, gg, 1)
+    r = np.where(moves, np.clip(ge / np.sqrt(safe * max(ee, 1e-300)), -1, 1), np.nan)
+    return r, np.where(moves, ge / safe, np.nan)
 
 
 def strongest(r: np.ndarray, distance: np.ndarray) -> int:

@@ -198,7 +198,8 @@ def map_gene(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, optio
     made, names, maf = found
     lead = cis_eqtl.lead(made, options.permutations, options.seed)
     if lead is None:
-        return None, {"gene_id": gene.gene_id, "status": "no_variants"} | counts
+        status = "no_variants" if made.varies else "constant_expression"
+        return None, {"gene_id": gene.gene_id, "status": status} | counts
     row = _rows(gene.gene_id, lead.scan, made, names, maf, lead.index) | counts
     row |= {
         "status": "mapped",

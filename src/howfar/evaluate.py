@@ -220,6 +220,8 @@ def _permuted(x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int) -> np
 def _correlated(run_id, genes, population, x, y, removed: int | np.ndarray = 0) -> pd.DataFrame:
     r, n = stats.pearson_rows(x, y)
     rho, _ = stats.spearman_rows(x, y)
+    few = n - removed < stats.MIN_PAIRS  # as good as two points, which always lie on a line
+    r, rho = np.where(few, np.nan, r), np.where(few, np.nan, rho)
     p = np.where(np.isnan(r), np.nan, stats.correlation_p(r, n - 2 - removed))
     low, high = stats.fisher_interval(r, n - removed)
     return pd.DataFrame(
@@ -285,16 +287,27 @@ def features_table(
     window // 2 bp of the TSS (all, if None). source: the study's name.
     """
     values = panel.expression
-    linear = values if not panel.log_scale else panel.log_base**values
-    mean = linear.mean(axis=1)
     rows = [
         _feature(values.index, "median_expression", values.median(axis=1)),
-        _feature(values.index, "cv_expression", linear.std(axis=1) / mean.where(mean > 0)),
+        _feature(values.index, "cv_expression", _variation(panel)),
     ]
     if panel.dosages is not None:
         rows.append(_lead_features(panel, min_maf, window))
     table = pd.concat(rows, ignore_index=True).assign(source=source)
     return tables.validate("features", table, "evaluation")
+
+
+def _variation(panel: Panel) -> pd.Series:
+    """SD / mean of each gene on the linear scale; missing where the mean is not above 0."""
+    values = panel.expression
+    # The ratio has no units: dividing by a gene's largest value first keeps powers in range.
+    if panel.log_scale:
+        linear = panel.log_base ** values.sub(values.max(axis=1), axis=0)
+    else:
+        largest = values.abs().max(axis=1)
+        linear = values.div(largest.where(largest > 0, 1.0), axis=0)
+    mean = linear.mean(axis=1)
+    return linear.std(axis=1) / mean.where(mean > 0)
 
 
 def _feature(genes, name: str, value) -> pd.DataFrame:
@@ -455,7 +468,7 @@ def binned_trend(
     without genes has missing values.
     """
     feature, r, blocks = np.asarray(feature, float), np.asarray(r, float), np.asarray(blocks)
-    kept = ~(np.isnan(feature) | np.isnan(r))
+    kept = np.isfinite(feature) & ~np.isnan(r)  # -log10 p of a perfect correlation is infinite
     feature, r, blocks = feature[kept], r[kept], blocks[kept]
     if isinstance(bins, int | np.integer) and feature.size:
         edges = np.unique(np.quantile(feature, np.linspace(0, 1, int(bins) + 1)))

@@ -22,6 +22,8 @@ from .expression import read_expression
 from .people import read_covariates
 
 _MILLION = 1e6
+#: Eigenvalues below this part of the largest are rounding.
+_NULL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -404,6 +406,14 @@ def components_of_product(product: np.ndarray, samples, count: int) -> pd.DataFr
         )
     size, vectors = np.linalg.eigh(product)
     first = np.argsort(-size, kind="stable")[:count]
+    there = int((size > max(size[-1], 0) * _NULL).sum())
+    if count > there:  # directions of rounding alone would pass as components
+        raise HowfarError(
+            "principal components",
+            found=f"{count} components asked for, of values that vary in {there} directions",
+            expected=f"{there} or fewer",
+            do="Ask for fewer, or give more genes or variants.",
+        )
     scores = vectors[:, first] * np.sqrt(np.maximum(size[first], 0))
     largest = np.abs(scores).argmax(axis=0)
     scores = scores * np.where(scores[largest, np.arange(count)] < 0, -1.0, 1.0)

@@ -342,19 +342,35 @@ def predictions(
 
 
 def moments(pairs: Pairs, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Per gene (genes, 7): n, sums of p, y, pp, yy, py, and of squared errors."""
+    """Per gene (genes, 7): n, sums of p, y, pp, yy, py, and of squared errors.
+
+    Both are centred over all pairs first. A prediction that varies 1e-13 times less than the truth
+    does is rounding, and so constant.
+    """
+    errors, truth = (predicted - truth) ** 2, stats.centred(truth)
+    predicted = stats.centred(predicted)
+    if np.abs(predicted).max() <= 1e-13 * np.abs(truth).max():
+        predicted = np.zeros_like(predicted)
     columns = [np.ones_like(truth), predicted, truth, predicted**2, truth**2, predicted * truth,
-               (predicted - truth) ** 2]  # fmt: skip
+               errors]  # fmt: skip
     count = len(pairs.gene_ids)
     return np.column_stack([np.bincount(pairs.gene, c, minlength=count) for c in columns])
 
 
 def of_moments(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson r, R2 and mean squared error over pairs (draws, 3), genes weighted (draws, genes)."""
+    """Pearson r, R2 and mean squared error over pairs (draws, 3), genes weighted (draws, genes).
+
+    r is missing for a constant prediction or truth, R2 for a constant truth.
+    """
     n, p, y, pp, yy, py, squares = (weights @ values).T
+    r = stats.r_of_moments(pp, yy, py, p / n, y / n, n)
     spread = yy - y**2 / n
-    both = np.maximum((pp - p**2 / n) * spread, 1e-300)
-    return np.column_stack([(py - p * y / n) / np.sqrt(both), 1 - squares / spread, squares / n])
+    spread = np.where(spread > 1e-13 * yy, spread, np.nan)
+    return np.column_stack([r, 1 - squares / spread, squares / n])
+
+
+def _varies(values: np.ndarray) -> bool:
+    return bool(np.ptp(values) > 1e-13 * np.abs(values).max())
 
 
 def r_people(
@@ -363,13 +379,14 @@ def r_people(
     """r across people of each gene (genes,), within folds, their mean weighted by people.
 
     Between folds both sides differ by their training part, which says nothing about people. A
-    constant prediction counts as 0; NaN for a gene without a fold of 3 people.
+    constant prediction counts as 0; folds of fewer than 3 people or of one truth are left out, and
+    a gene without any other has NaN.
     """
     found = np.full(len(pairs.gene_ids), np.nan)
     for code in range(len(found)):
         mine = np.flatnonzero(pairs.gene == code)
         parts = [mine[fold[mine] == k] for k in np.unique(fold[mine])]
-        parts = [part for part in parts if len(part) >= stats.MIN_PAIRS]
+        parts = [p for p in parts if len(p) >= stats.MIN_PAIRS and _varies(truth[p])]
         if parts:
             r = [stats.pearson_rows(predicted[p], truth[p])[0][0] for p in parts]
             found[code] = np.average(np.nan_to_num(r), weights=[len(p) for p in parts])
@@ -385,7 +402,7 @@ def summarise(
     """
     blocks, _ = evaluate.blocks_of(genes, pairs.gene_ids)
     sums, r = moments(pairs, truth, predicted), r_people(pairs, truth, predicted, fold)
-    value = [*of_moments(sums, np.ones((1, len(sums))))[0], np.nanmean(r)]
+    value = [*of_moments(sums, np.ones((1, len(sums))))[0], _mean_given(r)]
     low, high = stats.block_bootstrap(sums, blocks, of_moments, draws, seed, weighted=True)
     ends = stats.block_bootstrap(r, blocks, stats.weighted_mean, draws, seed, weighted=True)
     return pd.DataFrame(
@@ -397,6 +414,11 @@ def summarise(
             "ci_high": [*high, ends[1]],
         }
     )
+
+
+def _mean_given(values: np.ndarray) -> float:
+    given = values[~np.isnan(values)]
+    return float(given.mean()) if given.size else float("nan")
 
 
 def group_of(target: str, split: str, features: str) -> str:

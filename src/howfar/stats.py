@@ -313,14 +313,14 @@ _MOST_BLOCKS = 40
 
 def _pearson_of_blocks(pairs: np.ndarray, code: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """`weighted_pearson` (draws,) of rows in blocks `code`, each drawn `counts` (draws, blocks)."""
-    x, y = (_centred(column) for column in pairs.T)
+    x, y = (centred(column) for column in pairs.T)
     sums = [np.bincount(code, v, counts.shape[1]) for v in (x * x, y * y, x * y, x, y)]
     xx, yy, xy, sx, sy = (counts @ total for total in sums)
     n = counts @ np.bincount(code, minlength=counts.shape[1])
-    return _r_of_moments(xx, yy, xy, sx / n, sy / n, n)
+    return r_of_moments(xx, yy, xy, sx / n, sy / n, n)
 
 
-def _centred(values: np.ndarray) -> np.ndarray:
+def centred(values: np.ndarray) -> np.ndarray:
     """`values` less their mean, 0 where only rounding is left."""
     centred = values - values.mean()
     return (
@@ -328,8 +328,11 @@ def _centred(values: np.ndarray) -> np.ndarray:
     )
 
 
-def _r_of_moments(xx, yy, xy, mx, my, n) -> np.ndarray:
-    """r from sums of squares and products and from means; NaN where a side is constant."""
+def r_of_moments(xx, yy, xy, mx, my, n) -> np.ndarray:
+    """r from sums of squares and products and from means; NaN where a side is constant.
+
+    Centre both sides first, or large means leave nothing of the squares but rounding.
+    """
     a, b, c = xx - n * mx**2, yy - n * my**2, xy - n * mx * my
     flat = (a <= 1e-13 * xx) | (b <= 1e-13 * yy)
     return np.where(flat, np.nan, np.clip(c / np.sqrt(np.where(flat, 1, a * b)), -1, 1))
@@ -345,7 +348,7 @@ def _spearman_of_blocks(pairs: np.ndarray, code: np.ndarray, counts: np.ndarray)
     n = counts @ np.bincount(code, minlength=counts.shape[1])
     below = [_below(column, code, counts.shape[1]) for column in pairs.T]
     xx, yy, xy = (_cubic(below[i], below[j], code, counts) for i, j in ((0, 0), (1, 1), (0, 1)))
-    return _r_of_moments(xx, yy, xy, n / 2, n / 2, n)
+    return r_of_moments(xx, yy, xy, n / 2, n / 2, n)
 
 
 def _below(values: np.ndarray, code: np.ndarray, blocks: int) -> np.ndarray:

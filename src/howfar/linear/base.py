@@ -37,6 +37,8 @@ LABELS = {
 }
 
 MIN_PEOPLE = 10
+#: SD of dosages up to which a variant counts as one that doesn't vary.
+_FLAT = 1e-8
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def standardise(x: np.ndarray, y: np.ndarray) -> Standardised:
     """Genotypes (people, variants) and expression (people,) as `Standardised`."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     mean, sd = x.mean(axis=0), x.std(axis=0)
-    keep = sd > 1e-8
+    keep = sd > _FLAT
     z = np.asfortranarray((x[:, keep] - mean[keep]) / sd[keep])
     y_mean = float(y.mean())
     return Standardised(z, y - y_mean, keep, mean[keep], sd[keep], y_mean)
@@ -125,7 +127,7 @@ def obstacle(x: np.ndarray, y: np.ndarray, min_people: int = MIN_PEOPLE) -> str 
         return "too_few_people"
     if np.ptp(y) < 1e-12 * max(1.0, float(np.abs(y).max())):
         return "constant_expression"
-    return None if x.size and (np.ptp(x, axis=0) > 0).any() else "no_variants"
+    return None if x.size and (x.std(axis=0) > _FLAT).any() else "no_variants"
 
 
 _WHERE = {

@@ -39,6 +39,8 @@ def fit_blup(x: np.ndarray, y: np.ndarray, seed: int, max_p: float | None = None
         return null_fit(x, y, status)
     data = standardise(x, y)
     basis, found = reml.of_gene(data)
+    if found is None:
+        return null_fit(x, y, "no_heritability")
     details = {"h2": found.h2, "h2_se": found.se, "h2_p": found.p}
     if not found.h2 > 0 or (max_p is not None and not found.usable(max_p)):
         return null_fit(x, y, "no_heritability", **details)

@@ -46,6 +46,8 @@ def fit_bslmm(x: np.ndarray, y: np.ndarray, seed: int, max_p: float | None = Non
         return null_fit(x, y, status)
     data = standardise(x, y)
     basis, found = reml.of_gene(data)
+    if found is None:
+        return null_fit(x, y, "no_heritability")
     if max_p is not None and not found.usable(max_p):
         return null_fit(x, y, "no_heritability", h2=found.h2, h2_se=found.se)
     chains = sample(data, basis, found.clipped, seed)

@@ -66,7 +66,7 @@ def by_people(samples: Sequence[str], training: Sequence[str]) -> Split:
 
 def by_fraction(n: int, fraction: float, seed: int) -> Split:
     """A random part of the people, drawn once, trains; the others are predicted."""
-    count = round(fraction * n)
+    count = round(fraction * n) if 0 < fraction < 1 else 0
     if not 0 < count < n:
         raise HowfarError(
             "training fraction",
@@ -89,7 +89,8 @@ def by_population(
     groups, rng = np.asarray(populations), np.random.default_rng(seed)
     source = rng.permutation(np.flatnonzero(groups == training))
     target = groups == test
-    people = people or (len(source) // 2 if training == test else len(source))
+    if people is None:
+        people = len(source) // 2 if training == test else len(source)
     if not target.any() or people < 1 or people > len(source) - (training == test):
         raise HowfarError(
             f"split from population {training!r} to {test!r}",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special, stats
 
+from ..eqtl import varies
 from ..errors import HowfarError
 from .base import Standardised, obstacle, standardise
 
@@ -46,6 +47,12 @@ class Spectrum:
     def free(self) -> int:
         """Directions that the covariates leave free: people - c."""
         return len(self.basis) - self.basis.shape[1]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the kinship tells pairs of people apart; h2 can't be estimated if not."""
+        least = 0.0 if self.free > len(self.values) else self.values.min(initial=np.inf)
+        return bool(self.values.size and self.values.max() - least >= _NULL)
 
     def project(self, y: np.ndarray) -> tuple[np.ndarray, float]:
         """`y` (people,) along `vectors` (k,), and its sum of squares along eigenvalue 0."""
@@ -147,10 +154,13 @@ class _Squares:
         return float((self.squares / (1 + h2 * (self.d - 1))).sum() / self.count.sum())
 
 
-def of_gene(data: Standardised) -> tuple[Spectrum, Heritability]:
-    """Spectrum of a gene's kinship, and the heritability estimated on it."""
+def of_gene(data: Standardised) -> tuple[Spectrum, Heritability | None]:
+    """Spectrum of a gene's kinship, and the heritability estimated on it; None if not estimable.
+
+    That is where the kinship is the same for all pairs, as with one private variant a person.
+    """
     basis = spectrum(data.z)
-    return basis, estimate(basis, data.y)
+    return basis, estimate(basis, data.y) if basis.differs else None
 
 
 def estimate(basis: Spectrum, y: np.ndarray) -> Heritability:
@@ -180,12 +190,17 @@ def heritability(
 ) -> Heritability | None:
     """REML of one gene from dosages x (people, variants) and y (people,); None if not estimable.
 
-    That is where there are too few people, no variant that varies, or constant expression.
+    That is where there are too few people, no variant that varies, expression that is constant or
+    explained by the covariates, or a kinship that is the same for all pairs.
     """
     if obstacle(x, y):
         return None
     data = standardise(x, y)
-    return estimate(spectrum(data.z, covariates), data.y)
+    basis = spectrum(data.z, covariates)
+    rest = data.y - basis.basis @ (basis.basis.T @ data.y)
+    if not basis.differs or not varies(rest, np.asarray(y, float)):
+        return None
+    return estimate(basis, data.y)
 
 
 def _squares(basis: Spectrum, y: np.ndarray) -> _Squares:
@@ -194,7 +209,7 @@ def _squares(basis: Spectrum, y: np.ndarray) -> _Squares:
     others = basis.free - len(d)
     if others > 0:
         d, squares, count = np.append(d, 0.0), np.append(squares, rest), np.append(count, others)
-    if squares.sum() <= 0 or np.ptp(d) < _NULL:
+    if squares.sum() <= 0 or not basis.differs:
         raise HowfarError(
             "heritability",
             found="expression that never varies, or a kinship that says the same of all pairs",

@@ -93,17 +93,36 @@ def size_tasks(people: int, options: Options) -> list[Task]:
     tasks = []
     for draw in range(options.draws):
         order = np.random.default_rng((options.seed, draw)).permutation(people)
-        held, others = np.split(order, [round(options.held * people)])
+        held, others = np.split(order, [held_out(people, options)])
         counts = [max(2, round(share * len(others))) for share in options.sizes]
         tasks += [Task(str(n), others[:n], {"everybody": held}) for n in counts]
     return tasks
 
 
+def held_out(people: int, options: Options) -> int:
+    """How many of so many people are tested on; HowfarError for fewer than a correlation needs."""
+    held = round(options.held * people)
+    if held < stats.MIN_PAIRS:
+        raise HowfarError(
+            "people to train and test on",
+            found=f"{people}, of whom a share of {options.held:g}, that is {held}, to test on",
+            expected=f"{stats.MIN_PAIRS} or more, as correlations are taken across people",
+            do="Add people.",
+        )
+    return held
+
+
 def population_tasks(groups: np.ndarray, options: Options) -> list[Task]:
-    """Training in each population, tests in all, numbers matched to the smallest population."""
+    """Training in each population, tests in all, numbers matched to the smallest population.
+
+    Populations too small for 3 people to be tested on are left out.
+    """
     names, counts = np.unique(groups, return_counts=True)
-    held = round(options.held * counts.min())
-    train, tasks = counts.min() - held, []
+    large = np.round(options.held * counts) >= stats.MIN_PAIRS
+    names, counts = names[large], counts[large]
+    smallest = int(counts.min(initial=len(groups)))
+    held = round(options.held * smallest)
+    train, tasks = smallest - held, []
     for draw in range(options.draws if len(names) > 1 else 0):
         rng = np.random.default_rng((options.seed, draw, 1))
         order = {name: rng.permutation(np.flatnonzero(groups == name)) for name in names}
@@ -127,7 +146,8 @@ def outcomes(
 
     dosages: (people, variants), NaN where missing; y: (people,), NaN where missing. known: true
     genetic values (people,), SD of the noise, additive heritability; then the true value is judged
-    on the same people, and BLUP's expected r is given. A constant prediction has r = 0.
+    on the same people, and BLUP's expected r is given. A constant prediction has r = 0; among fewer
+    than 3 people, or people of one expression, r is missing.
     """
     found = []
     for task in tasks:
@@ -137,7 +157,7 @@ def outcomes(
         for name, test in task.tests.items():
             test = test[np.isfinite(y[test])]
             made = {model: _judged(p[test], y[test]) for model, p in given.items()}
-            if known is not None:
+            if known is not None and len(test) >= stats.MIN_PAIRS:
                 made["truth"] = _judged(known[0][test], y[test])
                 made["expected"] = (expected_r(x, *known, train, test),)
             found += [Outcome(gene, task.name, name, m, len(train), *v) for m, v in made.items()]
@@ -145,9 +165,13 @@ def outcomes(
 
 
 def _judged(p: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    if len(y) < stats.MIN_PAIRS or np.ptp(y) == 0:
+        return float("nan"), 0.0, 0.0
     r, _ = stats.pearson_rows(p, y)
+    if np.isnan(r[0]):  # a constant prediction: what centring leaves of it is rounding
+        return 0.0, 0.0, 0.0
     p = p - p.mean()
-    return float(np.nan_to_num(r[0])), float(p @ y), float(p @ p)
+    return float(r[0]), float(p @ y), float(p @ p)
 
 
 def expected_r(
@@ -182,7 +206,8 @@ def transfer(
     """Rows of table `summary`: sets TRAINING, CALIBRATION, and with populations TRANSFER, LOSS.
 
     Values are means over genes of r, averaged over draws of people; intervals by block bootstrap
-    over genes. LOSS: r of a model trained in the population tested less that of one
+    over genes; n: genes with an r. x: people trained on, the median over genes where some lack
+    expression. LOSS: r of a model trained in the population tested less that of one
     trained in the other, on the same people tested.
     CALIBRATION: slope of expression on prediction within genes, 1 for predictions that are right
     on average.
@@ -214,6 +239,13 @@ def _known(truth: Truth | None, gene: str, samples) -> tuple[np.ndarray, float, 
 def _chosen(panel: Panel, options: Options) -> list[str]:
     """Genes with variants to work on, a random part of them where `genes` is set."""
     given = [g for g in panel.expression.index if panel.dosages(g)[0].shape[1]]
+    if not given:
+        raise HowfarError(
+            "genes to train linear models on",
+            found=f"no variant in the window of any of {len(panel.expression)} genes",
+            expected="genes with variants",
+            do="Check contig names and positions, or enlarge `evaluation.cis_window`.",
+        )
     if not 0 < options.genes < len(given):
         return given
     picked = np.random.default_rng(options.seed).choice(len(given), options.genes, replace=False)
@@ -228,11 +260,14 @@ class _Means:
     seed: int
 
     def __call__(self, values: pd.Series) -> dict:
-        """values: by gene_id."""
+        """values: by gene_id; genes without a value are left out."""
+        values = values.dropna()
         return self.of(values.to_numpy(float), values.index, stats.weighted_mean)
 
     def of(self, values: np.ndarray, ids, statistic: Callable) -> dict:
         """Any weighted statistic of rows (genes, k)."""
+        if not len(values):
+            return {"value": np.nan, "n": 0, "ci_low": np.nan, "ci_high": np.nan}
         blocks, _ = evaluate.blocks_of(self.genes, ids)
         value = statistic(values, np.ones((1, len(values))))[0]
         ends = stats.block_bootstrap(values, blocks, statistic, seed=self.seed, weighted=True)
@@ -248,19 +283,31 @@ def _frame(rows: list[Outcome]) -> pd.DataFrame:
     return pd.DataFrame([vars(row) for row in rows])
 
 
+def _trained(part: pd.DataFrame) -> float:
+    """The median number of people that the fits with an r were trained on."""
+    given = part[part["r"].notna()]
+    return (part if given.empty else given)["trained"].median()
+
+
+def _by_size(table: pd.DataFrame):
+    """Groups of equal model and number of people asked to train."""
+    return table.assign(asked=table["task"].astype(int)).groupby(["model", "asked"])
+
+
 def _training_rows(rows: list[Outcome], mean: _Means) -> pd.DataFrame:
     found = []
-    for (model, n), part in _frame(rows).groupby(["model", "trained"]):
-        key = {"set": TRAINING, "method": label(model), "group": "people not trained on", "x": n}
+    for (model, _), part in _by_size(_frame(rows)):
+        key = {"set": TRAINING, "method": label(model), "group": "people not trained on"}
+        key["x"] = _trained(part)
         found.append(key | mean(part.groupby("gene")["r"].mean()))
     return pd.DataFrame(found).assign(units="mean r over genes; x in people")
 
 
 def _calibration_rows(rows: list[Outcome], mean: _Means) -> pd.DataFrame:
     found, table = [], _frame(rows)
-    for (model, n), part in table[~table["model"].isin(KNOWN)].groupby(["model", "trained"]):
+    for (model, _), part in _by_size(table[~table["model"].isin(KNOWN) & table["r"].notna()]):
         sums = part.groupby("gene")[["covariance", "variance"]].sum()
-        key = {"set": CALIBRATION, "method": label(model), "x": n}
+        key = {"set": CALIBRATION, "method": label(model), "x": _trained(part)}
         found.append(key | mean.of(sums.to_numpy(), sums.index, _slope))
     return pd.DataFrame(found).assign(group="people not trained on", units="slope; x in people")
 
@@ -274,7 +321,7 @@ def _transfer_rows(rows: list[Outcome], mean: _Means) -> pd.DataFrame:
     found = []
     for (model, source, target), part in _frame(rows).groupby(["model", "task", "tested"]):
         key = {"set": TRANSFER, "method": label(model), "group": f"{source} → {target}"}
-        n = {"x": part["trained"].iloc[0]}
+        n = {"x": _trained(part)}
         found.append(key | n | mean(part.groupby("gene")["r"].mean()))
     return pd.DataFrame(found).assign(units="mean r over genes; x in people")
 
@@ -289,7 +336,7 @@ def _loss_rows(rows: list[Outcome], mean: _Means) -> pd.DataFrame:
         if source != target:
             key = {"set": LOSS, "method": label(model), "group": f"{source} → {target}"}
             lost = r[model, target, target] - r[model, source, target]
-            found.append(key | {"x": part["trained"].iloc[0]} | mean(lost))
+            found.append(key | {"x": _trained(part)} | mean(lost))
     return pd.DataFrame(found).assign(units="difference of mean r; x in people")
 
 

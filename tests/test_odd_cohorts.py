@@ -1,0 +1,344 @@
+"""Cohorts that are odd but legal: no number where there is none, and the right one where there is.
+
+Expected values come from scipy, numpy and arithmetic on paper.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as reference
+
+from howfar import cis_eqtl, effects, eqtl, eqtl_map, evaluate, preprocess, stacking
+from howfar.errors import HowfarError
+from howfar.intervals import Gene, Variant
+from howfar.linear import folds, reml, transfer
+from howfar.linear.base import FITTERS, fitter
+from howfar.linear.cis import training
+from howfar.study import Eqtl
+
+PEOPLE = 40
+SITES = [Variant("1", 100 * i + 1, "A", "C") for i in range(5)]
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        yield
+
+
+def panel(expression, populations=None, dosages=None, **options):
+    values = pd.DataFrame(np.atleast_2d(expression))
+    values.index = [f"g{i}" for i in range(len(values))]
+    values.columns = [f"p{i}" for i in range(values.shape[1])]
+    places = {"name": values.index, "chrom": "1", "tss": 1, "strand": "+"}
+    genes = pd.DataFrame({"gene_id": values.index, **places})
+    groups = None if populations is None else pd.Series(list(populations), values.columns)
+    reader = None if dosages is None else lambda gene: (dosages, SITES[: dosages.shape[1]])
+    return evaluate.Panel(values, genes, groups, reader, **options)
+
+
+# --- evaluate ------------------------------------------------------------------------------------
+
+
+def centred_row(populations, seed=1):
+    rng = np.random.default_rng(seed)
+    people = len(populations)
+    made = panel(rng.normal(size=(1, people)), populations)
+    predicted = pd.DataFrame(rng.normal(size=(1, people)), ["g0"], made.expression.columns)
+    run = evaluate.Predictions("r", predicted, pd.Series(np.nan, ["g0"]))
+    table = evaluate.across_table(made, [run]).set_index("population")
+    return table.loc["centred"], predicted.to_numpy()[0], made.expression.to_numpy()[0]
+
+
+def test_two_people_beyond_their_means_have_no_correlation():
+    row, _, _ = centred_row("AABC")  # what is left lies on a line: r would be 1 or -1
+    assert row[["pearson", "spearman", "p", "ci_low"]].isna().all()
+    assert row["n"] == 4
+
+
+@pytest.mark.parametrize("populations", ["AABB", "AAABC", "AAAABBBC"])
+def test_centred_p_is_that_of_least_squares_with_populations(populations):
+    row, x, y = centred_row(populations)
+    groups = np.array(list(populations))
+    design = np.column_stack([x, *(groups == g for g in np.unique(groups))]).astype(float)
+    slope, rest, _, _ = np.linalg.lstsq(design, y)
+    df = len(y) - design.shape[1]
+    error = np.sqrt(float(rest[0]) / df * np.linalg.inv(design.T @ design)[0, 0])
+    p = 2 * reference.t.sf(abs(slope[0] / error), df)
+    assert row["p"] == pytest.approx(p, rel=1e-9)
+
+
+@pytest.mark.parametrize("log_scale", [True, False])
+def test_variation_of_huge_values_is_that_of_the_same_values_scaled(log_scale):
+    small = np.array([3.0, 1, 2, 5])
+    huge = small + 5_000 if log_scale else small * 1e300
+    made = panel([small, huge], log_scale=log_scale)
+    table = evaluate.features_table(made, "s")
+    found = table.loc[table["feature"] == "cv_expression", "value"].to_numpy(float)
+    linear = np.exp(small) if log_scale else small
+    np.testing.assert_allclose(found, linear.std(ddof=1) / linear.mean(), rtol=1e-12)
+
+
+def test_a_trend_leaves_out_what_has_no_place():
+    feature, r = np.r_[np.arange(11.0), np.inf], np.linspace(-1, 1, 12)
+    found = evaluate.binned_trend(feature, r, np.arange(12), bins=2, draws=50)
+    assert found["n_genes"].tolist() == [5, 6]
+    np.testing.assert_allclose(found["mean"], [r[:5].mean(), r[5:11].mean()])
+
+
+# --- cis-eQTLs -----------------------------------------------------------------------------------
+
+
+def only_one_person():
+    """Ten people, one of whom expresses the gene; each of six carries a variant of their own."""
+    genotype = np.eye(10)[:, :6]
+    return cis_eqtl.Gene(genotype, np.eye(10)[0], np.arange(6))
+
+
+def test_a_perfect_correlation_that_chance_reaches_is_not_significant():
+    found = cis_eqtl.lead(only_one_person(), permutations=2000)
+    assert abs(found.scan.r[found.index]) == pytest.approx(1)
+    # the one person who expresses it falls on a carrier in 6 of 10 orders
+    assert found.p_permuted == pytest.approx(0.6, abs=0.04)
+    assert found.p_beta == pytest.approx(found.p_permuted)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_gene_with_a_lead_has_a_p_and_a_threshold(seed):
+    rng = np.random.default_rng(seed)
+    people = int(rng.integers(10, 16))
+    genotype = rng.integers(0, 3, (people, int(rng.integers(1, 6)))).astype(float)
+    y = [rng.normal(size=people), rng.integers(0, 2, people), np.eye(people)[-1] * 5,
+         genotype[:, 0] * 2 + 1, np.r_[rng.normal(size=people - 1), 1e30]][seed % 5]  # fmt: skip
+    covariates = np.eye(people)[:, : int(rng.integers(0, people - 2))]
+    gene = cis_eqtl.Gene(genotype, np.asarray(y, float), np.arange(genotype.shape[1]), covariates)
+    found = cis_eqtl.lead(gene, permutations=100)
+    if found is None:
+        assert not gene.varies or np.ptp(genotype, axis=0).max() == 0
+        return
+    assert found.beta.a > 0
+    assert found.beta.b > 0
+    assert found.beta.df >= 1
+    assert 0 <= found.p_beta <= 1
+    assert 0 < found.beta.nominal_threshold(found.p_beta, found.scan.df) <= 1
+
+
+def test_an_order_that_covariates_explain_counts_as_no_correlation():
+    alone = np.eye(10)[:, :6]  # six people by themselves; residuals are those of the other four
+    rng = np.random.default_rng(0)
+    gene = cis_eqtl.Gene(rng.integers(0, 3, (10, 1)) * 1.0, rng.normal(size=10), np.zeros(1), alone)
+    found = cis_eqtl.best_r2(gene, gene.basis(), 500, 1)
+    orders = cis_eqtl.orders(10, 500, 1)
+    rest = np.r_[np.zeros(6), gene.expression[6:] - gene.expression[6:].mean()]
+    gone = (orders[6:] < 6).all(axis=0)  # all four stand where covariates explain them
+    assert gone.sum() > 10
+    assert (found[gone] == 0).all()
+    for i in np.flatnonzero(~gone)[:50]:
+        r = np.corrcoef(rest[orders[6:, i]], gene.genotype[6:, 0])[0, 1]
+        assert found[i] == pytest.approx(r**2, abs=1e-12)
+
+
+def test_the_threshold_of_a_p_too_small_for_a_double_is_the_smallest_double():
+    assert cis_eqtl.Beta(10, 1, 5).nominal_threshold(0.0, 10) == np.finfo(float).tiny
+
+
+@pytest.mark.parametrize("p", [1e-8, 0.01, 0.5])
+def test_thresholds_are_those_of_student_t(p):
+    beta = cis_eqtl.Beta(16.0, 1.02, 50.0)
+    t = reference.t.isf(reference.beta.ppf(p, 1.02, 50.0) / 2, 16.0)
+    r = t / np.sqrt(16.0 + t**2)
+    expected = 2 * reference.t.sf(r * np.sqrt(20 / (1 - r**2)), 20)
+    assert beta.nominal_threshold(p, 20) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("explained", [True, False])
+def test_expression_without_variation_of_its_own_is_said_to_be_constant(explained):
+    groups = np.repeat(["A", "B"], 10)
+    y = (groups == "B") * 1.7 if explained else 1e6 + np.tile([0, 1e-9], 10)
+    dosages = np.random.default_rng(0).integers(0, 3, (20, 5)).astype(np.float32)
+    made = panel(y, groups, dosages)
+    options = Eqtl(permutations=100)
+    covariates = eqtl_map.covariate_table(made, options)
+    gene = next(made.genes.itertuples(index=False))
+    _, row = eqtl_map.map_gene(made, gene, covariates, 0.05, options)
+    assert row["status"] == "constant_expression"
+
+
+def test_more_components_than_directions_are_refused():
+    values = pd.DataFrame(np.random.default_rng(0).normal(size=(8, 3)))
+    assert preprocess.components(values, 3).shape == (8, 3)
+    with pytest.raises(HowfarError, match="vary in 3 directions"):
+        preprocess.components(values, 4)
+    with pytest.raises(HowfarError, match="vary in 0 directions"):
+        preprocess.components(values.iloc[:, :0], 1)
+
+
+def test_constant_dosages_stay_constant_where_calls_are_missing():
+    dosages = np.full((20, 1), 0.3, np.float32)
+    dosages[3] = np.nan
+    assert np.ptp(eqtl.filled(dosages)) < 1e-15
+    x, _ = training(dosages, np.ones(20, bool), 0.05)
+    y = np.random.default_rng(0).normal(size=20)
+    assert {fitter(name)(x, y, 1).status for name in FITTERS} == {"no_variants"}
+
+
+# --- linear models -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["blup", "bslmm"])
+def test_private_variants_tell_nothing_of_heritability(model):
+    x, y = 2 * np.eye(20), np.random.default_rng(0).normal(size=20)
+    fit = fitter(model)(x, y, 1)
+    assert fit.status == "no_heritability"
+    np.testing.assert_allclose(fit.predict(x), y.mean())
+    assert reml.heritability(x, y) is None
+
+
+def test_expression_that_covariates_explain_has_no_heritability():
+    x = np.random.default_rng(0).integers(0, 3, (30, 4)).astype(float)
+    groups = np.repeat([0.0, 1.0], 15)
+    assert reml.heritability(x, 2 + 0.3 * groups, groups) is None
+    assert reml.heritability(x, 2 + 0.3 * groups) is not None
+
+
+@pytest.mark.parametrize("fraction", [float("inf"), float("nan"), -1.0, 0.0, 1.0])
+def test_fractions_that_are_none_are_refused(fraction):
+    with pytest.raises(HowfarError, match="training fraction"):
+        folds.by_fraction(10, fraction, 1)
+
+
+def test_no_training_people_are_not_all_of_them():
+    with pytest.raises(HowfarError, match="0 to train"):
+        folds.by_population(list("AAABBB"), "A", "B", 0, 1)
+
+
+OPTIONS = transfer.Options(models=("top1",), sizes=(1.0,), draws=1)
+
+
+def dosages_of(people, sites=5):
+    return np.random.default_rng(3).integers(0, 3, (people, sites)).astype(np.float32)
+
+
+def rows_of(table, name):
+    return table[table["set"] == name]
+
+
+def test_transfer_without_variants_or_people_to_test_says_so():
+    y = np.random.default_rng(0).normal(size=(2, PEOPLE))
+    with pytest.raises(HowfarError, match="no variant in the window of any of 2 genes"):
+        transfer.transfer(panel(y, None, dosages_of(PEOPLE, 0)), OPTIONS)
+    with pytest.raises(HowfarError, match="that is 1, to test on"):
+        transfer.transfer(panel(y[:, :3], None, dosages_of(3)), OPTIONS)
+
+
+def test_genes_without_a_correlation_are_no_zeros():
+    y = np.random.default_rng(0).normal(size=(4, PEOPLE))
+    y[1], y[2, 2:], y[3] = np.nan, np.nan, 0.1
+    found = transfer.transfer(panel(y, None, dosages_of(PEOPLE)), OPTIONS)
+    alone = transfer.transfer(panel(y[:1], None, dosages_of(PEOPLE)), OPTIONS)
+    for name in (transfer.TRAINING, transfer.CALIBRATION):
+        columns = ["value", "n", "x"]
+        pd.testing.assert_frame_equal(rows_of(found, name)[columns], rows_of(alone, name)[columns])
+    assert rows_of(found, transfer.TRAINING)["n"].tolist() == [1]
+    assert rows_of(found, transfer.TRAINING)["x"].tolist() == [24]
+
+
+def test_missing_expression_leaves_one_row_a_size():
+    y = np.random.default_rng(0).normal(size=(3, PEOPLE))
+    y[1, ::7], y[2, ::4] = np.nan, np.nan
+    found = rows_of(transfer.transfer(panel(y, None, dosages_of(PEOPLE)), OPTIONS), "calibration")
+    assert found["n"].tolist() == [3]
+    trained = transfer.size_tasks(PEOPLE, OPTIONS)[0].train
+    assert found["x"].tolist() == [np.median(np.isfinite(y[:, trained]).sum(axis=1))]
+
+
+def test_populations_too_small_to_test_on_are_left_out():
+    groups = np.array(["A"] * 20 + ["B"] * 20 + ["C"])
+    named = {task.name for task in transfer.population_tasks(groups, OPTIONS)}
+    assert named == {"A", "B"}
+    assert transfer.population_tasks(groups[20:], OPTIONS) == []
+
+
+# --- stacking ------------------------------------------------------------------------------------
+
+
+def pairs_of(y, genes=8):
+    people = len(y) // genes
+    gene, person = np.repeat(np.arange(genes), people), np.tile(np.arange(people), genes)
+    ids = [f"g{i}" for i in range(genes)]
+    return stacking.Pairs(np.zeros((len(y), 1)), y, gene, person, ids, np.arange(genes), ["x"])
+
+
+def measured(y, predicted, genes=8, fold=None):
+    pairs = pairs_of(y, genes)
+    table = pd.DataFrame({"gene_id": pairs.gene_ids, "chrom": pairs.gene_ids, "tss": 1})
+    fold = np.zeros(len(y), int) if fold is None else fold
+    found = stacking.summarise(pairs, table, y, predicted, fold, draws=50)
+    return found.set_index("set")
+
+
+def test_measures_of_high_levels_are_those_of_deviations():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=160)
+    predicted = y + rng.normal(size=160)
+    high = measured(1e8 + y, 1e8 + predicted)["value"].to_numpy(float)
+    expected = [reference.pearsonr(y, predicted)[0], 1 - ((y - predicted) ** 2).mean() / y.var(),
+                ((y - predicted) ** 2).mean()]  # fmt: skip
+    np.testing.assert_allclose(high[:3], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.0, 1e-17])
+def test_constant_predictions_of_pairs_have_no_correlation(level):
+    y = np.random.default_rng(0).normal(size=160)
+    noise = np.random.default_rng(1).choice([-1e-17, 0, 1e-17], 160) if level < 0.1 else 0
+    found = measured(y, np.full(160, level) + noise)
+    assert found.loc["stacking.pearson", ["value", "ci_low"]].isna().all()
+    assert found.loc["stacking.r_people", "value"] == pytest.approx(0, abs=0.2)
+    expected = 1 - ((y - level) ** 2).mean() / y.var()
+    assert found.loc["stacking.r2", "value"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_constant_truth_has_only_an_error():
+    found = measured(np.full(160, 0.1), np.random.default_rng(0).normal(size=160))
+    assert found.drop("stacking.mse")["value"].isna().all()
+    assert found.loc["stacking.mse", "value"] > 0
+    assert found.loc["stacking.r_people", "n"] == 0
+
+
+def test_folds_of_two_people_and_constant_genes_are_left_out():
+    rng = np.random.default_rng(0)
+    y, fold = rng.normal(size=24), np.tile([0, 0, 0, 0, 1, 1], 4)
+    y[:6] = 2.5
+    predicted = rng.normal(size=24)
+    found = measured(y, predicted, 4, fold).loc["stacking.r_people"]
+    r = [reference.pearsonr(y[i : i + 4], predicted[i : i + 4])[0] for i in (6, 12, 18)]
+    assert found["value"] == pytest.approx(np.mean(r))
+    assert found["n"] == 3
+
+
+# --- variant effects -----------------------------------------------------------------------------
+
+
+class Twice:
+    """A cohort whose first site stands in the file twice."""
+
+    samples = tuple(f"p{i}" for i in range(6))
+    genes = (Gene("g", "g", "1", 1, "+"),)
+    copies = np.random.default_rng(2).integers(0, 3, (6, 3)).astype(np.float32)
+
+    def dosages(self, gene, window):
+        return self.copies[:, [0, 0, 1, 2]], [SITES[0], SITES[0], SITES[1], SITES[2]]
+
+
+def test_a_record_that_stands_twice_adds_its_effect_once():
+    cohort, effect = Twice(), np.array([1.0, -0.4, 0.3])
+    total = pd.DataFrame([cohort.copies @ effect], ["g"], cohort.samples)
+    total += np.linspace(0, 0.5, 6)
+    names = [str(site) for site in SITES[:3]]
+    table = pd.DataFrame({"run_id": "r", "gene_id": "g", "variant": names, "effect": effect})
+    row = effects.linear_approximation(cohort, table, {"r": total}, {"r": 100}).iloc[0]
+    assert row["value"] == pytest.approx(np.corrcoef(cohort.copies @ effect, total.loc["g"])[0, 1])
+    assert row["n"] == 6
