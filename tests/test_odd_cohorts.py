@@ -7,11 +7,22 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pysam
 import pytest
 from scipy import stats as reference
 
-from howfar import cis_eqtl, effects, eqtl, eqtl_map, evaluate, preprocess, stacking
+from howfar import (
+    cis_eqtl,
+    effects,
+    eqtl,
+    eqtl_map,
+    evaluate,
+    inputs_cohort,
+    preprocess,
+    stacking,
+)
 from howfar.errors import HowfarError
+from howfar.inputs import command_line
 from howfar.intervals import Gene, Variant
 from howfar.linear import folds, reml, transfer
 from howfar.linear.base import FITTERS, fitter
@@ -342,3 +353,77 @@ def test_a_record_that_stands_twice_adds_its_effect_once():
     row = effects.linear_approximation(cohort, table, {"r": total}, {"r": 100}).iloc[0]
     assert row["value"] == pytest.approx(np.corrcoef(cohort.copies @ effect, total.loc["g"])[0, 1])
     assert row["n"] == 6
+
+
+# --- whole commands ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cohort(tmp_path, monkeypatch):
+    """`Files` of a made-up cohort of 30 people, and what runs a command on it."""
+    names = tuple(f"P{i}" for i in range(30))
+    monkeypatch.setattr(inputs_cohort.Files, "PEOPLE", names)
+    inputs_cohort.write_base(tmp_path)
+    files = inputs_cohort.Files(tmp_path)
+    values = np.random.default_rng(0).normal(5, 1, (len(files.GENES), len(names)))
+    frame = pd.DataFrame(values, [gene[0] for gene in files.GENES], names)
+    frame.to_csv(tmp_path / "table.csv")
+    files.put("samples.csv", "sample,population\n" + "".join(f"{name},X\n" for name in names))
+    files.settings(cohort__expression=tmp_path / "table.csv")
+    return files
+
+
+def command(files, *words):
+    words = [words[0], "--study", str(files.folder / "study.yaml"), *words[1:]]
+    return command_line(["--results", str(files.folder / "results"), *words])
+
+
+def copies(files):
+    """Copies of the alternative allele by (pos, ref, alt), as pysam reads them."""
+    with pysam.VariantFile(str(files.folder / "variants.vcf.gz")) as records:
+        return {
+            (r.pos, r.ref, r.alts[0]): np.array([sum(s["GT"]) for s in r.samples.values()])
+            for r in records
+        }
+
+
+def test_weights_from_records_that_stand_twice_apply_once(cohort):
+    cohort.records(lambda rows: [row for row in rows for _ in range(2)])
+    assert command(cohort, "baseline", "--models", "prs", "--folds", "2")[0] == 0
+    made = cohort.folder / "results" / "tiny" / "baseline"
+    weights = made / "prs.weights.parquet"
+    out = cohort.folder / "applied.csv"
+    status, _, said = command(cohort, "apply-weights", "--weights", str(weights), "--csv", str(out))
+    assert status == 0, said
+    table, there = pd.read_parquet(weights), copies(cohort)
+    level = pd.read_parquet(made / "prs.genes.parquet").set_index("gene_id")["intercept"]
+    for gene, row in pd.read_csv(out, index_col=0).iterrows():
+        mine = table[table["gene_id"] == gene]
+        parts = zip(mine["pos"], mine["ref"], mine["alt"], mine["weight"], strict=True)
+        expected = level[gene] + sum(there[p, r, a] * w for p, r, a, w in parts)
+        np.testing.assert_allclose(row, expected, rtol=1e-12)
+
+
+def test_an_eqtl_map_tries_a_record_that_stands_twice_once(cohort):
+    cohort.records(lambda rows: [row for row in rows for _ in range(2)])
+    assert command(cohort, "eqtl", "--permutations", "100")[0] == 0
+    nominal = pd.read_parquet(cohort.folder / "results" / "tiny" / "eqtl" / "nominal.parquet")
+    assert not nominal.duplicated(["gene_id", "variant"]).any()
+    assert len(nominal) == 80 * 3
+
+
+def test_variants_that_nobody_has_a_call_of_are_not_used(cohort):
+    assert command(cohort, "baseline", "--models", "prs", "--folds", "2")[0] == 0
+    weights = cohort.folder / "results" / "tiny" / "baseline" / "prs.weights.parquet"
+    cohort.records(lambda rows: [[*row[:9], *(["./."] * len(row[9:]))] for row in rows])
+    words = ["apply-weights", "--weights", str(weights), "--csv", str(cohort.folder / "a.csv")]
+    status, _, said = command(cohort, *words)
+    assert status == 2
+    assert "0 used" in said
+
+
+def test_people_counted_are_those_who_trained(cohort):
+    words = ["baseline", "--models", "top1", "--split", "fraction:0.5"]
+    assert command(cohort, *words)[0] == 0
+    folder = cohort.folder / "results" / "tiny" / "baseline"
+    assert pd.read_parquet(folder / "top1.genes.parquet")["n_people"].tolist() == [15] * 3

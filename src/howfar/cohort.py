@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .errors import HowfarError, about
 from .expression import Expression, common_samples, read_expression, read_samples
 from .genes import read_genes
 from .haplotypes import Windows, build_windows
-from .intervals import Gene, Interval
+from .intervals import Gene, Interval, Variant
 from .people import read_sample_map, renamed
 from .reference import Reference
 from .study import Cohort, Study, resolve
@@ -59,6 +60,15 @@ def require_inputs(study: Study) -> None:
                 do=make
                 or f"Correct cohort.{role.split()[0]} in the study file, or put the file there.",
             )
+
+
+def _each_once(dosages: np.ndarray, variants: list[Variant]) -> tuple[np.ndarray, list[Variant]]:
+    """Dosages (people, variants) and variants without those that stood there before."""
+    first = {variant: i for i, variant in reversed(list(enumerate(variants)))}
+    if len(first) == len(variants):
+        return dosages, variants
+    kept = sorted(first.values())
+    return dosages[:, kept], [variants[i] for i in kept]
 
 
 @dataclass
@@ -235,8 +245,9 @@ class OpenCohort:
     def dosages(self, gene: Gene, window: int):
         """Dosages of the alternative alleles in `window` bp centred on the TSS.
 
-        Returns float32 (people, variants), NaN where missing, and the list of Variants. What was
-        met is counted once, however often the gene is read.
+        Returns float32 (people, variants), NaN where missing, and the list of Variants, of records
+        that stand in the file twice the first. What was met is counted once, however often the
+        gene is read.
         """
         counts: Counter[str] = Counter()
         length = self.reference.length(gene.chrom)
@@ -251,7 +262,7 @@ class OpenCohort:
         )
         self._count_opening()
         self.count_gene(gene.gene_id, window, counts)
-        return found
+        return _each_once(*found)
 
     def count_gene(self, gene_id: str, window: int, counts: Mapping[str, int]) -> None:
         """Add what a gene's dosages were read with, once however often they are read."""

@@ -8,7 +8,7 @@ the alternative allele; weights of 0 left out) and
 intercept, h2, h2_se, seconds of CPU, details as JSON): a prediction is the
 intercept plus the sum of weight x dosage.
 The exported weights are of a fit on everybody who may train: all people with nested folds, the
-training people of a fixed split. Statuses are those of that fit.
+training people of a fixed split. Statuses and n_people are those of that fit.
 
 Each gene is finished by itself, in a folder named by all that defines the work, so that a killed
 run goes on where it stopped and a changed definition never meets old values.
@@ -142,9 +142,10 @@ def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> di
         fits.append(fit)
     exported = fit
     if len(split.parts) > 1:
-        exported, _, kept = _fitted(data, y, np.ones(len(y), bool), plan)
+        trains = np.ones(len(y), bool)
+        exported, _, kept = _fitted(data, y, trains, plan)
     row = _row(data.gene, exported, fits) | {
-        "n_people": int((~np.isnan(y)).sum()),
+        "n_people": int((trains & ~np.isnan(y)).sum()),
         "n_variants": len(kept),
         "seconds": time.process_time() - start,
     }

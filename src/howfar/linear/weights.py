@@ -257,14 +257,18 @@ def _spellings(ref: str, alt: str) -> dict[tuple[str, str], str]:
     return ways
 
 
-def match(rows: pd.DataFrame, variants: Sequence[Variant]) -> Match:
+def match(
+    rows: pd.DataFrame, variants: Sequence[Variant], called: np.ndarray | None = None
+) -> Match:
     """Which of a gene's weights (rows of `Weights.table`) the cohort has, and how written.
 
-    Contigs are compared without 'chr'. Exactly written variants win over other spellings.
+    Contigs are compared without 'chr'. Exactly written variants win over other spellings. called:
+    bool (variants,), False for a variant that nobody's call is known of: the cohort lacks it.
     """
     place: dict[tuple, int] = {}
     for column, v in enumerate(variants):
-        place.setdefault((_bare(v.chrom), v.pos, v.ref.upper(), v.alt.upper()), column)
+        if called is None or called[column]:
+            place.setdefault((_bare(v.chrom), v.pos, v.ref.upper(), v.alt.upper()), column)
     found = []
     for row, (_, chrom, pos, ref, alt, _) in enumerate(rows[list(COLUMNS)].itertuples(index=False)):
         for spelling, how in _spellings(ref, alt).items():
@@ -300,7 +304,7 @@ def apply(
     genes = [gene for gene in genes if gene in weights.intercepts.index]
     groups = dict(list(weights.table.groupby("gene_id", sort=False)))
     nothing = weights.table.iloc[:0]
-    matches = {gene: match(groups.get(gene, nothing), dosages(gene)[1]) for gene in genes}
+    matches = {gene: _matched(groups.get(gene, nothing), *dosages(gene)) for gene in genes}
     flipped = any(np.isin(m.how, [_FLIPPED, _BOTH]).any() for m in matches.values())
     counts = _counted(groups, matches, flipped)
     if counts["used"] < min_share * counts["weights"] or not genes:
@@ -317,6 +321,10 @@ def apply(
         for gene, m in matches.items()
     }
     return pd.DataFrame.from_dict(values, orient="index"), counts
+
+
+def _matched(rows: pd.DataFrame, dosages: np.ndarray, variants: Sequence[Variant]) -> Match:
+    return match(rows, variants, ~np.isnan(np.asarray(dosages, float)).all(axis=0))
 
 
 def _kept(found: Match, flipped: bool) -> np.ndarray:
