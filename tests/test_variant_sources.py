@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import warnings
@@ -38,6 +39,7 @@ PLINK2 = pytest.mark.skipif(shutil.which("plink2") is None, reason="plink2 is no
 def text_vcf(path: Path, formats: str, *lines: str, people=PEOPLE) -> Path:
     """A VCF that isn't compressed, with FORMAT fields `formats` ('DS' or 'GT') in its header."""
     kinds = {"DS": "Number=A,Type=Float", "GT": "Number=1,Type=String",
+             "HDS": "Number=2,Type=Float", "GP": "Number=G,Type=Float",
              "PS": "Number=1,Type=Integer"}  # fmt: skip
     head = ["##fileformat=VCFv4.2", f"##contig=<ID={CONTIG},length=40>"]
     head += [f'##FORMAT=<ID={f},{kinds[f]},Description="{f}">' for f in formats.split()]
@@ -144,6 +146,81 @@ def test_a_file_of_dosages_alone_gives_dosages_and_no_windows(tmp_path, referenc
             file.dosages(interval, reference)
         with pytest.raises(HowfarError, match=r"found dosages \(FORMAT field DS\) and no calls"):
             file.read(WHOLE, reference)
+
+
+STATED = {
+    "HDS": ["0.1,0.8 0,0 1,0.6", "0,0.3 . 1,1"],  # as Minimac4 writes them by default
+    "GP": ["0.2,0.7,0.1 1,0,0 0,0.5,0.5", "0.75,0.25,0 . 0,0,1"],
+}
+
+
+def stated_vcf(folder: Path, name: str, people=PEOPLE) -> Path:
+    first, second = STATED[name]
+    rows = [f"{CONTIG} 3 . G A . . . {name} {first}", f"{CONTIG} 5 . A C . . . {name} {second}"]
+    return text_vcf(folder / "stated.vcf", name, *rows, people=people)
+
+
+@PLINK2
+@pytest.mark.parametrize("name", STATED)
+def test_dosages_of_haplotypes_and_of_probabilities_are_those_of_plink(tmp_path, reference, name):
+    vcf = stated_vcf(tmp_path, name)
+    words = ["--vcf", vcf, f"dosage={name}", "--export", "vcf", "vcf-dosage=DS-force"]
+    subprocess.run(["plink2", *words, "--out", tmp_path / "p"], check=True, capture_output=True)
+    rows = [line.split("\t")[9:] for line in (tmp_path / "p.vcf").read_text().splitlines()
+            if line[0] != "#"]  # fmt: skip
+    theirs = [[float(cell.split(":")[1].replace(".", "nan", cell.endswith(":.")))
+               for cell in row] for row in rows]  # fmt: skip
+    with open_variants(vcf) as file:
+        values, variants = file.dosages(WHOLE, reference)
+        assert [str(v) for v in variants] == ["7:3:G:A", "7:5:A:C"]
+        np.testing.assert_allclose(values.T, theirs, atol=1e-4)
+        with pytest.raises(HowfarError, match=rf"found dosages \(FORMAT field {name}\) and no"):
+            file.read(WHOLE, reference)
+
+
+@PLINK2
+def test_the_command_named_for_minimac_writes_phased_calls(tmp_path, reference):
+    vcf = stated_vcf(tmp_path, "HDS")
+    with pytest.raises(HowfarError) as error, open_variants(vcf) as file:
+        file.read(WHOLE, reference)
+    words = re.search(r"`(plink2 .+?)`", error.value.do)[1].replace("FILE", str(vcf)).split()
+    subprocess.run([*words, "--out", tmp_path / "new"], check=True, capture_output=True)
+    with pytest.warns(UserWarning, match="the index is not there"):
+        calls = open_variants(tmp_path / "new.vcf.gz").read(WHOLE, reference).calls
+    assert calls[:, [0, 2]].tolist() == [[[0, 1], [1, 1]], [[0, 0], [1, 1]]]
+
+
+def test_haploid_dosages_count_twice_as_haploid_calls_do(tmp_path, reference):
+    alone = {"HDS": "0.4 0.5,0.5 1", "GP": "0.6,0.4 0,1,0 0,1"}
+    for name, cells in alone.items():
+        vcf = text_vcf(tmp_path / "one.vcf", name, f"{CONTIG} 3 . G A . . . {name} {cells}")
+        values, _ = open_variants(vcf).dosages(WHOLE, reference)
+        np.testing.assert_allclose(values[:, 0], [0.8, 1, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "alt", "cells", "message"), [
+    ("GP", "A", "0,30,40 1,0,0 1,0,0", "field GP: found 3 .* to 40, for 1 ALT"),  # of phred scale
+    ("GP", "A,C", "1,0,0,0,0,0 1,0,0,0,0,0 1,0,0,0,0,0", "found 6 .* for 2 ALT; expected one ALT"),
+    ("HDS", "A", "0,0,1 0,0,1 0,0,1", "field HDS: found 3"),
+])  # fmt: skip
+def test_stated_values_that_are_no_dosages(tmp_path, reference, name, alt, cells, message):
+    vcf = text_vcf(tmp_path / "x.vcf", name, f"{CONTIG} 3 . G {alt} . . . {name} {cells}")
+    with pytest.raises(HowfarError, match=message):
+        open_variants(vcf).dosages(WHOLE, reference)
+
+
+def test_provisional_ref_alleles_are_counted(tmp_path, reference):
+    sites = ("3 . G A . . PR", "5 . A C . . .", "7 . G A . . PR")
+    rows = [f"{CONTIG} {site} GT 0|1 1|1 0|0" for site in sites]
+    vcf = text_vcf(tmp_path / "pr.vcf", "GT", *rows)
+    plain = tmp_path / "pr.vcf"
+    line = '##INFO=<ID=PR,Number=0,Type=Flag,Description="Provisional reference allele">\n#CHROM'
+    plain.write_text(plain.read_text().replace("#CHROM", line))
+    pysam.tabix_compress(str(plain), str(vcf), force=True)
+    pysam.tabix_index(str(vcf), preset="vcf", force=True)
+    found = open_variants(vcf).read(WHOLE, reference)
+    assert found.counts["records whose REF is provisional (INFO field PR)"] == 2
+    assert len(found) == 3
 
 
 @pytest.mark.parametrize("stated", ["2.5 0 0", "-0.1 0 0", "0,1 0,1 0,1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -365,3 +366,26 @@ def test_alleles_of_iupac_codes_are_left_out_and_counted(tmp_path):
         read(tmp_path, Record(3, "G", ("X",), calls))
     assert found.counts["alleles of IUPAC codes"] == 2
     assert found.counts["symbolic alleles"] == 1
+
+
+@pytest.mark.skipif(shutil.which("bcftools") is None, reason="bcftools is not installed")
+def test_snvs_of_the_other_strand_come_with_the_command_that_turns_them(tmp_path):
+    calls = ("0|1", "1|1")
+    flipped = [Record(3, "C", ("T",), calls), Record(5, "T", ("G",), calls),
+               Record(8, "A", ("T",), calls)]  # fmt: skip
+    fasta, vcf = World("ACGTACGTAC" * 4, flipped).write(tmp_path)
+    with Reference(fasta) as reference:
+        with pytest.raises(HowfarError, match="letters of the other strand") as error:
+            VariantFile(vcf).read(Interval(CONTIG, 0, 40), reference)
+        names = {"FILE": vcf, "NEW.vcf.gz": tmp_path / "new.vcf.gz", "FASTA": fasta}
+        words = re.search("`(.+)`", error.value.do)[1].split()
+        words = [str(names.get(word, word)) for word in words]
+        subprocess.run(words, check=True, capture_output=True)
+        with pytest.warns(UserWarning, match="the index is not there"):
+            found = VariantFile(tmp_path / "new.vcf.gz").read(Interval(CONTIG, 0, 40), reference)
+        assert found.alleles == [(b"G", b"A"), (b"A", b"C")]
+        assert found.calls.tolist() == [[[0, 1], [1, 1]]] * 2
+        swapped = [Record(3, "A", ("G",), calls), Record(5, "C", ("A",), calls)]
+        _, vcf = World("ACGTACGTAC" * 4, swapped).write(tmp_path)
+        with pytest.raises(HowfarError, match=r"FASTA A; .*major and minor allele"):
+            VariantFile(vcf).read(Interval(CONTIG, 0, 40), reference)

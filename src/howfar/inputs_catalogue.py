@@ -272,6 +272,36 @@ def _(f: Files) -> Commands:
     return f.sequences()
 
 
+@good("genotypes", "HDS alone, as Minimac4 writes it, for eQTL", "eQTL|genes|lead")
+def _(f: Files) -> Commands:
+    _haplotype_dosages(f)
+    return f.eqtl()
+
+
+@bad(
+    "genotypes", "HDS alone, as Minimac4 writes it, for haplotypes", "plink2 --vcf FILE dosage=HDS"
+)
+def _(f: Files) -> Commands:
+    _haplotype_dosages(f)
+    return f.sequences()
+
+
+def _haplotype_dosages(f: Files) -> None:
+    field = '##FORMAT=<ID=HDS,Number=.,Type=Float,Description="Haploid dosages">'
+    f.vcf(
+        lambda text: (
+            re.sub(r"##FORMAT.*", field, text).replace("\tGT\t", "\tHDS\t").replace("|", ",")
+        )
+    )
+
+
+@bad("genotypes", "SNVs of the other strand, as some arrays have them", "bcftools .fixref")
+def _(f: Files) -> Commands:
+    other = {"A": ("T", "C"), "C": ("G", "A"), "G": ("C", "T"), "T": ("A", "G")}
+    f.records(lambda rows: [[*r[:3], *other[r[3]], *r[5:]] for r in rows])
+    return f.sequences()
+
+
 @bad("genotypes", "no FORMAT field GT or DS", "no genotypes")
 def _(f: Files) -> Commands:
     f.vcf(lambda text: text.replace("ID=GT", "ID=XX").replace("\tGT\t", "\tXX\t"))

@@ -6,6 +6,7 @@ What the calls mean, decided once:
   allele plus reference, counted; a haploid call goes to both haplotypes, counted;
 - ``*``, symbolic alleles (``<DEL>``, breakends) and those of IUPAC codes are
   never applied, and counted; records with nothing but such alleles are left out;
+- PLINK marks records whose REF may be no genome's (INFO field PR); they are used and counted;
 - calls phased in several phase sets (FORMAT field PS) are read as one, and the people counted;
 - a record whose REF is not what the FASTA has is left out and counted; above a given share of
   such records reading stops, as the files then belong to different genomes.
@@ -34,6 +35,11 @@ _IUPAC = {
     for pair, code in {"AG": "R", "CT": "Y", "CG": "S", "AT": "W", "GT": "K", "AC": "M"}.items()
 }
 _SYMBOLIC = re.compile(rb"^<.*>$|[\[\]]|^\.|\.$")  # named, breakends, missing
+_COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
+_FLIP = (
+    "Turn them round and leave out what can't be: `bcftools +fixref FILE -Oz -o NEW.vcf.gz -- "
+    "-f FASTA -m flip -d`."
+)
 _RESOLVED = re.compile(rb"[ACGTN]+")
 _NO_CHANGE = (b"*", b"<*>", b"<NON_REF>", b"<X>")  # '*', and "any other allele" of gVCF files
 # What may be an ALT: bases (IUPAC codes too, which are left out), '*', symbolic, a breakend.
@@ -427,13 +433,27 @@ def _matching_ref(
             f"{sequence[found.starts[v] - first : found.ends[v] - first].decode()[:20]}"
             for v in bad[:5]
         )
+        flipped = _on_the_other_strand(found, sequence, first, bad)
         raise HowfarError(
             f"{source.path} against {reference.path}",
-            found=f"{len(bad)} of {len(found)} records whose REF differs: {shown}",
+            found=f"{len(bad)} of {len(found)} records whose REF differs: {shown}"
+            + (", most of them the letters of the other strand" if flipped else ""),
             expected=f"at most a share of {limit} (max_ref_mismatch)",
-            do=source.ref_advice,
+            do=_FLIP if flipped else source.ref_advice,
         )
     return np.flatnonzero(same)
+
+
+def _on_the_other_strand(found: Genotypes, sequence: bytes, first: int, bad: np.ndarray) -> bool:
+    """Whether most of the SNVs `bad`, palindromic ones apart, fit the FASTA's other strand only."""
+    snvs = [(found.alleles[v], found.starts[v] - first) for v in bad]
+    snvs = [
+        (alleles, sequence[at : at + 1])
+        for alleles, at in snvs
+        if set(map(len, alleles)) == {1} and alleles[0].translate(_COMPLEMENT) not in alleles
+    ]
+    fitting = sum(a[0].translate(_COMPLEMENT) == base and base not in a for a, base in snvs)
+    return 2 * fitting > len(snvs)
 
 
 def _parse_unphased(unphased: str) -> tuple[str, int]:

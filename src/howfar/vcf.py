@@ -28,26 +28,23 @@ _BASES = frozenset((b"A", b"C", b"G", b"T"))
 class VariantFile(VariantSource):
     """A VCF or BCF file, read region by region through cyvcf2.
 
-    `indexed` says what happens without an index. A file with the FORMAT field DS and no GT gives
-    dosages alone. Not safe to share between threads.
+    `indexed` says what happens without an index. A file without the FORMAT field GT gives dosages
+    alone: DS, else the sum of HDS, else what GP makes one expect (the latter two of records of one
+    ALT). Not safe to share between threads.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._opened = indexed(self.path)
         self._all = self._open(None)
-        people, contigs, fields = _header(self._all, self.path)
+        people, contigs, fields, self._provisional = _header(self._all, self.path)
         super().__init__(self.path, people, contigs)
         self.counts["indexes of genotypes made anew"] += self._opened != self.path
         self._some: tuple[tuple[int, ...], VCF] | None = None
         self._has_calls, self._has_sets = "GT" in fields, "PS" in fields
-        if not self.samples or not fields & {"GT", "DS"}:
-            raise HowfarError(
-                str(self.path),
-                found="no genotypes (no sample column, or no FORMAT field GT or DS)",
-                expected="a VCF or BCF file with a call per person",
-                do="Use the file with genotypes, not the sites-only one.",
-            )
+        self._stating = [name for name in _STATING if name in fields]
+        if not self.samples or not (self._has_calls or self._stating):
+            raise _no_genotypes(self.path, len(self.samples), fields)
 
     def close(self) -> None:
         """Close the file."""
@@ -60,9 +57,10 @@ class VariantFile(VariantSource):
         if not self._has_calls:
             raise HowfarError(
                 str(self.path),
-                found="dosages (FORMAT field DS) and no calls (GT)",
+                found=f"dosages (FORMAT field {self._stating[0]}) and no calls (GT)",
                 expected="calls, as haplotypes are asked for",
-                do="Use the file with phased calls; this one serves baselines and eQTL mapping.",
+                do="Use the file with phased calls; this one serves baselines and eQTL mapping."
+                + (_FROM_HDS if "HDS" in self._stating else ""),
             )
         return super().read(interval, reference, **options)
 
@@ -144,6 +142,8 @@ class VariantFile(VariantSource):
             row = (self._calls_of(record, counts) if self._has_calls
                    else self._stated(record, people, len(names) - 1))  # fmt: skip
             if row is not None:
+                if self._provisional and record.INFO.get("PR"):
+                    counts["records whose REF is provisional (INFO field PR)"] += 1
                 starts.append(record.start)
                 kept.append(names)
                 rows.append(row if ordered else row[places])
@@ -179,30 +179,90 @@ class VariantFile(VariantSource):
         return wide
 
     def _stated(self, record, people: int, alts: int) -> np.ndarray:
-        """float32 (P, alts): the field DS of a record of so many people, NaN where missing."""
-        try:
-            found = record.format("DS")
-        except (KeyError, ValueError):
-            found = None
-        if found is None:
-            return np.full((people, alts), np.nan, np.float32)
-        if found.dtype.kind not in "fiu":
+        """float32 (P, alts): the dosages of a record of so many people, NaN where missing."""
+        for name in self._stating:
+            try:
+                values = record.format(name)
+            except (KeyError, ValueError):
+                values = None
+            if values is not None:
+                return self._copies(record, name, values, alts)
+        return np.full((people, alts), np.nan, np.float32)
+
+    def _copies(self, record, name: str, values: np.ndarray, alts: int) -> np.ndarray:
+        """float32 (P, alts): copies of the ALTs by the FORMAT field `name`, its `values` (P, n)."""
+        if values.dtype.kind not in "fiu":
             raise HowfarError(
-                f"{self.path}, header, FORMAT field DS",
+                f"{self.path}, header, FORMAT field {name}",
                 found="a field of text",
-                expected="numbers: Number=A, Type=Float",
-                do="Correct the line ##FORMAT=<ID=DS,...> with `bcftools reheader`.",
+                expected=f"numbers: Number={_STATING[name]}, Type=Float",
+                do=f"Correct the line ##FORMAT=<ID={name},...> with `bcftools reheader`.",
             )
-        good = found.shape[1] == alts and not ((found < 0) | (found > 2)).any()
+        top = 2 if name == "DS" else 1
+        found = _DOSAGES[name](values) if name == "DS" or alts == 1 else values[:, :0]
+        good = found.shape[1] == alts and not ((values < 0) | (values > top)).any()
         if not good:
             raise HowfarError(
-                f"{self.path}, record {record.CHROM}:{record.POS}, field DS",
-                found=f"{found.shape[1]} value(s) a person from {np.nanmin(found):.4g} to "
-                f"{np.nanmax(found):.4g}",
-                expected=f"{alts} value(s), one per ALT, from 0 to 2",
+                f"{self.path}, record {record.CHROM}:{record.POS}, field {name}",
+                found=f"{values.shape[1]} value(s) a person from {np.nanmin(values):.4g} to "
+                f"{np.nanmax(values):.4g}, for {alts} ALT",
+                expected=_EXPECTED[name] + f", from 0 to {top}",
                 do="Repair the record, or use the file with calls.",
             )
         return found
+
+
+def _no_genotypes(path: Path, people: int, fields: set[str]) -> HowfarError:
+    others = ", ".join(sorted(fields)[:6]) or "none"
+    return HowfarError(
+        str(path),
+        found="no genotypes: "
+        + (f"{people} people, FORMAT fields {others}" if people else "no sample column"),
+        expected="a VCF or BCF file with calls (GT) or dosages (DS, HDS or GP)",
+        do="Export the file again with GT or DS."
+        if people
+        else "Use the file with genotypes, not the sites-only one.",
+    )
+
+
+def _of_haplotypes(values: np.ndarray) -> np.ndarray:
+    """float32 (P, 1): copies by the dosages of one or two haplotypes, (P, 1 or 2).
+
+    One haplotype counts twice, as haploid calls do.
+    """
+    if values.shape[1] > 2:
+        return values[:, :0]
+    second = values[:, -1:] if values.shape[1] == 2 else values
+    alone = np.isnan(second) & ~np.isnan(values[:, :1])
+    return np.where(alone, 2 * values[:, :1], values[:, :1] + second).astype(np.float32)
+
+
+def _expected(values: np.ndarray) -> np.ndarray:
+    """float32 (P, 1): copies to expect by the probabilities of 0, 1 and 2, or of 0 and 1, copies.
+
+    (P, 2 or 3); those of a person have a sum of 1 but for rounding, else the copies are missing.
+    """
+    if values.shape[1] not in (2, 3):
+        return values[:, :0]
+    haploid = np.isnan(values[:, 2]) if values.shape[1] == 3 else np.ones(len(values), bool)
+    total = np.nansum(values, axis=1)
+    last = np.zeros(len(values)) if values.shape[1] == 2 else np.nan_to_num(values[:, 2])
+    copies = np.where(haploid, 2 * values[:, 1], values[:, 1] + 2 * last) / np.maximum(total, 0.5)
+    return np.where(np.abs(total - 1) < 0.05, copies, np.nan).astype(np.float32)[:, None]
+
+
+# Fields that state dosages, the best first: how many values the header says; what they amount to.
+_STATING = {"DS": "A", "HDS": "2", "GP": "G"}
+_DOSAGES = {"DS": np.asarray, "HDS": _of_haplotypes, "GP": _expected}
+_EXPECTED = {
+    "DS": "one value per ALT",
+    "HDS": "one ALT and one or two values",
+    "GP": "one ALT and the probabilities of its copies, two or three",
+}
+_FROM_HDS = (
+    " `plink2 --vcf FILE dosage=HDS --hard-call-threshold 0.499 --export vcf bgz` writes phased "
+    "calls from HDS."
+)
 
 
 def _phase_sets(record, people: int) -> np.ndarray:
@@ -231,11 +291,14 @@ def _bounds(interval: Interval) -> tuple[int, int]:
     return max(interval.start, 0), max(interval.end, 0)
 
 
-def _header(handle: VCF, path: Path) -> tuple[list[str], list[str], set[str]]:
-    """(people, contigs, ids of FORMAT fields) that a file's header names."""
+def _header(handle: VCF, path: Path) -> tuple[list[str], list[str], set[str], bool]:
+    """(people, contigs, ids of FORMAT fields) that a file's header names; if it has PLINK's PR."""
     try:
-        fields = {h["ID"] for h in handle.header_iter() if h["HeaderType"] == "FORMAT"}
-        return list(handle.samples), list(handle.seqnames), fields
+        kinds = ("FORMAT", "INFO")
+        named = {(h["HeaderType"], h["ID"]) for h in handle.header_iter() if h.type in kinds}
+        fields = {name for kind, name in named if kind == "FORMAT"}
+        provisional = ("INFO", "PR") in named
+        return list(handle.samples), list(handle.seqnames), fields, provisional
     except UnicodeDecodeError as error:
         raise HowfarError(
             f"{path}, header",
