@@ -193,7 +193,7 @@ DAMAGES = {
     "a reference with a stray letter":
         (lambda r: r.change(FASTA, r"^([ACGT]{60})", r"J\1"), FASTA, "."),
     "a reference named by accession":
-        (lambda r: r.change(FASTA, "^>.*", ">NC_000020.10"), FASTA, "found no such contig"),
+        (lambda r: r.change(FASTA, "^>.*", ">CM000682.1"), FASTA, "found no such contig"),
     "a reference that ends too soon":
         (_bytes(FASTA, lambda d: d[:50_000]), "", "a TSS at 20:|is not there|0 bp|on the contig"),
     "an empty reference":

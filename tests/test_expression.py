@@ -176,6 +176,41 @@ def test_blanks_between_cells(tmp_path, text):
     np.testing.assert_array_equal(found, [[1.5, 2], [3, 4]])
 
 
+P = "P1.bam\tP2.bam\n"
+PUBLISHED = {
+    "featureCounts": (
+        "f.txt",
+        '# Program:featureCounts v2.0.1; Command:"featureCounts" "-a" "x.gtf"\n'
+        f"Geneid\tChr\tStart\tEnd\tStrand\tLength\t{P}"
+        "G.1\t1;1\t5;9\t7;12\t+;+\t7\t1\t2\nH.1\t2\t5\t7\t-\t3\t3\t4\n",
+    ),
+    "GEUVADIS": (
+        "g.txt",
+        f"TargetID\tGene_Symbol\tChr\tCoord\t{P}G.1\tG.1\t5\t59\t1\t2\nH.1\tH.1\tX\t7\t3\t4\n",
+    ),
+    "nf-core": ("n.tsv", f"gene_id\tgene_name\t{P}G.1\tAB\t1\t2\nH.1\t7\t3\t4\n"),
+    "GTEx, one tissue": (
+        "t.gct",
+        f"#1.2\n2\t2\nid\tName\tDescription\t{P}0\tG.1\tAB\t1\t2\n1\tH.1\tCD\t3\t4\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PUBLISHED)
+def test_columns_that_published_tables_have_before_the_samples(tmp_path, kind):
+    found = read_expression(put(tmp_path, *PUBLISHED[kind]))
+    assert found.values.index.tolist() == ["G.1", "H.1"] and found.positions is None
+    assert found.values.columns.tolist() == ["P1.bam", "P2.bam"]
+    np.testing.assert_array_equal(found.values, [[1, 2], [3, 4]])
+
+
+def test_rows_of_htseq_that_are_no_genes_are_left_out(tmp_path):
+    text = "gene\tP1\tP2\nA\t1\t2\n__no_feature\t9\t9\n__ambiguous\t9\t9\n__mine\t5\t6\n"
+    with pytest.warns(UserWarning, match="2 rows of HTSeq are no genes"):
+        found = read_expression(put(tmp_path, "h.txt", text)).values
+    assert found.index.tolist() == ["A", "__mine"] and found["P2"].tolist() == [2, 6]
+
+
 def test_people_in_tables_with_semicolons_or_blanks(tmp_path):
     for sep in (";", " "):
         path = put(tmp_path, "s.txt", f"iid{sep}pop\nP1{sep}X\nP2{sep}Y\n")
@@ -185,6 +220,10 @@ def test_people_in_tables_with_semicolons_or_blanks(tmp_path):
 
 
 WRONG = {
+    "transcripts": (
+        "Name,P\nENST00000456328.2|ENSG00000223972.5|OTT|DDX11L1|,1\n",
+        "gene ids: found the transcript 'ENST00000456328.2.*tximport",
+    ),
     "thousands or decimals": ("gene;P\nA;1,234\nB;2,345\n", "line 2.*'1,234', whose comma may"),
     "commas and points": ("gene;P\nA;1.5\nB;2,3\n", "line 3.*'2,3', whose comma may"),
     "decimal commas": ("gene\tP\nA\t1,5\n", r"line 2, column 2.*'1,5'.*with decimal points"),

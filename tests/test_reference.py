@@ -89,6 +89,11 @@ def test_a_missing_contig_is_an_error_that_lists_the_contigs(tmp_path):
         ("chr20", ["2", "20"], "20"),
         ("chrM", ["MT"], "MT"),
         ("MT", ["chrM"], "chrM"),
+        ("NC_000020.11", ["2", "chr20"], "chr20"),
+        ("chr20", ["NC_000002.12", "NC_000020.11"], "NC_000020.11"),
+        ("NC_000023.10", ["23", "X"], "X"),
+        ("M", ["NC_000001.11", "NC_012920.1"], "NC_012920.1"),
+        ("NC_000020.11", ["20", "NC_000020.11"], "NC_000020.11"),
     ],
 )
 def test_contig_names_are_reconciled(name, have, expected):

@@ -372,7 +372,7 @@ def test_alleles_of_iupac_codes_are_left_out_and_counted(tmp_path):
 def test_snvs_of_the_other_strand_come_with_the_command_that_turns_them(tmp_path):
     calls = ("0|1", "1|1")
     flipped = [Record(3, "C", ("T",), calls), Record(5, "T", ("G",), calls),
-               Record(8, "A", ("T",), calls)]  # fmt: skip
+               Record(8, "A", ("T",), calls), Record(10, "G", ("A",), calls)]  # fmt: skip
     fasta, vcf = World("ACGTACGTAC" * 4, flipped).write(tmp_path)
     with Reference(fasta) as reference:
         with pytest.raises(HowfarError, match="letters of the other strand") as error:
@@ -383,8 +383,8 @@ def test_snvs_of_the_other_strand_come_with_the_command_that_turns_them(tmp_path
         subprocess.run(words, check=True, capture_output=True)
         with pytest.warns(UserWarning, match="the index is not there"):
             found = VariantFile(tmp_path / "new.vcf.gz").read(Interval(CONTIG, 0, 40), reference)
-        assert found.alleles == [(b"G", b"A"), (b"A", b"C")]
-        assert found.calls.tolist() == [[[0, 1], [1, 1]]] * 2
+        assert found.alleles == [(b"G", b"A"), (b"A", b"C"), (b"C", b"T")]
+        assert found.calls.tolist() == [[[0, 1], [1, 1]]] * 3
         swapped = [Record(3, "A", ("G",), calls), Record(5, "C", ("A",), calls)]
         _, vcf = World("ACGTACGTAC" * 4, swapped).write(tmp_path)
         with pytest.raises(HowfarError, match=r"FASTA A; .*major and minor allele"):

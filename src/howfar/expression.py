@@ -21,6 +21,19 @@ MISSING = ["", "NA", "NaN", "nan", "-nan", "N/A", "n/a", "na", "<NA>", "NULL", "
 _SAMPLE_HEADERS = ("sample", "samples", "sample_id", "sampleid", "iid", "individual", "id")
 _POPULATION_HEADERS = {"population", "pop"}
 _CHROMOSOME = ("chr", "chrom", "chromosome")
+# Columns before the samples in tables of featureCounts, GEUVADIS, nf-core and GTEx, ids first.
+_LAYOUTS = (
+    ("geneid", "chr", "start", "end", "strand", "length"),
+    ("targetid", "gene_symbol", "chr", "coord"),
+    ("gene_id", "gene_name"),
+    ("gene_id", "gene_symbol"),
+    ("name", "description"),
+)
+_GTEX_TISSUE = ["id", "name", "description"]  # a GCT 1.2 of GTEx with a column before the usual two
+# Rows of HTSeq below its genes.
+_NO_GENES = {"__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned",
+             "__alignment_not_unique"}  # fmt: skip
+_TRANSCRIPT = re.compile(r"ENS[A-Z]*T\d+[^|]*\|ENS[A-Z]*G\d")
 # Numbers of a table with semicolons, whose decimals have a comma or a point.
 _COMMA = re.compile(r"(?<=;)\s*([+-]?\d+),(\d+)(?=(?:[eE][+-]?\d+)?\s*(?:;|$))")
 _POINT = re.compile(r";\s*[+-]?\d*\.\d+(?:[eE][+-]?\d+)?\s*(?:;|$)")
@@ -48,10 +61,12 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     between (gene, strand) are recognised; its name ends in .bed, or its header shows it. GCT (1.2,
     1.3): the ids of the first column, metadata left out, the stated numbers of rows and columns
     checked. A matrix has gene ids in its first column and samples in its header, which may lack
-    the first cell, as R writes it. Tabs, commas, semicolons or blanks stand between the cells;
-    with semicolons decimals may have commas. Parquet holds either, as tensorQTL and pandas write
-    them, gene ids in the index or a column. `.gz` text is read too. gene_versions: 'keep', or
-    'strip' (ENSG...1.5 becomes ENSG...1). Raises HowfarError for a file without its header,
+    the first cell, as R writes it; columns between that featureCounts, GEUVADIS, nf-core and GTEx
+    have are left out, and so are HTSeq's rows that are no genes. Tabs, commas, semicolons or
+    blanks stand between the cells; with semicolons decimals may have commas. Parquet holds either,
+    as tensorQTL and pandas write them, gene ids in the index or a column. `.gz` text is read too.
+    gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes ENSG...1). Raises HowfarError for
+    transcripts with their gene between bars, as GENCODE's FASTA names them, a file without header,
     ragged rows, a cell that is no number (line and column), an infinite one, and genes or samples
     that occur twice.
     """
@@ -62,7 +77,10 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     header, table, keys, first = read(path, bed)
     bed = bed or _like_bed(header)
     values = _numbers(path, table, keys, first)
-    names = table.iloc[:, 3 if bed else 0].astype(str).str.strip()
+    place = 3 if bed else int(_lower(header[:3]) == _GTEX_TISSUE and keys == 3)
+    names = table.iloc[:, place].astype(str).str.strip()
+    kept = _genes_alone(path, names).to_numpy()
+    table, values, names = table[kept], values[kept], names[kept]
     genes = _gene_ids(path, names, gene_versions)
     values.index, values.columns = genes, pd.Index(header[keys:], name="sample")
     positions = _positions(path, table, genes, first) if bed else None
@@ -98,12 +116,30 @@ def _text(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
     bed = bed or (gct is None and _like_bed(header))
     if not (bed or gct):
         lines, header = _with_corner(path, lines, header, sep)
-    keys = gct[0] if gct else _bed_columns(path, header) if bed else 1
+    keys = gct[0] if gct else _bed_columns(path, header) if bed else _keys(header)
     _check_header(path, header, keys)
     _check_width(path, lines, sep, len(header), first)
     if gct and gct[1]:  # metadata of the samples: rows below the header
         lines, first = [lines[0], *lines[1 + gct[1] :]], first + gct[1]
     return header, _parse(path, lines, sep, keys), keys, first
+
+
+def _lower(cells: Sequence[str]) -> list[str]:
+    return [cell.lower() for cell in cells]
+
+
+def _keys(header: list[str]) -> int:
+    """Number of columns before the samples in a plain matrix."""
+    head = tuple(_lower(header))
+    return next((len(names) for names in _LAYOUTS if head[: len(names)] == names), 1)
+
+
+def _genes_alone(path: Path, names: pd.Series) -> pd.Series:
+    """Which rows are genes, and not HTSeq's counts of reads without one; a warning says so."""
+    others = names.isin(_NO_GENES)
+    if others.any():
+        warnings.warn(f"{path}: {others.sum()} rows of HTSeq are no genes", stacklevel=3)
+    return ~others
 
 
 def _like_bed(header: list[str]) -> bool:
@@ -138,7 +174,8 @@ def _gct(path: Path, lines: list[str], first: int) -> tuple[int, int]:
             expected="'#1.2' and 2 counts, or '#1.3' and 4 counts",
             do="Write the file again; a GCT file starts with its version and its size.",
         )
-    keys, meta = (2, 0) if version == "#1.2" else (1 + sizes[2], sizes[3])
+    tissue = _lower(lines[2].split("\t", 3)[:3]) == _GTEX_TISSUE if len(lines) > 2 else False
+    keys, meta = (2 + tissue, 0) if version == "#1.2" else (1 + sizes[2], sizes[3])
     width = lines[2].count("\t") + 1 if len(lines) > 2 else 0
     found = (len(lines) - 3 - meta, width - keys)
     if found != tuple(sizes[:2]):
@@ -155,7 +192,7 @@ def _parquet(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
     """As `_text`, from a Parquet file; rows count as lines from 2 on."""
     frame = _with_genes(_read_parquet(path))
     header = [str(c).strip() for c in frame.columns]
-    keys = _bed_columns(path, header) if bed or _like_bed(header) else 1
+    keys = _bed_columns(path, header) if bed or _like_bed(header) else _keys(header)
     _check_header(path, header, keys)
     frame.columns = range(frame.shape[1])
     if not len(frame):
@@ -370,6 +407,12 @@ def _gene_ids(
     path: Path, names: pd.Series, gene_versions: str, where: str = "gene ids"
 ) -> pd.Index:
     strip = gene_versions == "strip"
+    parts = next((name for name in names if _TRANSCRIPT.match(name)), None)
+    if parts:
+        raise HowfarError(
+            f"{path}, {where}", found=f"the transcript {parts[:50]!r}", expected="genes",
+            do="Sum the transcripts of each gene, such as with R's tximport.",
+        )  # fmt: skip
     genes = [strip_version(g) for g in names] if strip else list(names)
     index = pd.Index(genes, name="gene_id", dtype=object)
     twice = index[index.duplicated()].unique()

@@ -212,6 +212,12 @@ def _(f: Files) -> Commands:
 
 @bad("genotypes", "a contig under another name", "no such contig")
 def _(f: Files) -> Commands:
+    f.vcf(lambda text: text.replace("\n20\t", "\nCM000682.2\t").replace("ID=20", "ID=CM000682.2"))
+    return f.sequences()
+
+
+@good("genotypes", "contigs named by RefSeq accessions", "36 haplotype")
+def _(f: Files) -> Commands:
     f.vcf(
         lambda text: text.replace("\n20\t", "\nNC_000020.11\t").replace("ID=20", "ID=NC_000020.11")
     )
@@ -665,6 +671,11 @@ def _gct_13(values) -> str:
     return "\n".join(["#1.3", size, head, about, *rows]) + "\n"
 
 
+def _with_columns(values, columns: dict, genes: str = "Geneid") -> str:
+    """A matrix with further columns between its gene ids and its samples."""
+    return values.assign(**columns)[[*columns, *values]].rename_axis(genes).to_csv(sep="\t")
+
+
 for _title, _name, _write in [
     ("FastQTL BED", "e.bed", bed_text),
     ("FastQTL BED, compressed", "e.bed.gz", bed_text),
@@ -686,6 +697,16 @@ for _title, _name, _write in [
         "blanks between cells, names in quotation marks, as R's write.table writes them",
         "e.txt",
         lambda v: v.to_csv(sep=" ", quoting=2).removeprefix('"" '),
+    ),
+    (
+        "featureCounts",
+        "counts.txt",
+        lambda v: _with_columns(v, {"Chr": "20", "Start": 5, "End": 7, "Strand": "+", "Length": 3}),
+    ),
+    (
+        "GEUVADIS, as published",
+        "e.txt",
+        lambda v: _with_columns(v, {"Gene_Symbol": v.index, "Chr": "20", "Coord": 5}, "TargetID"),
     ),
     (
         "a BED file named after something else, a note above it",
@@ -759,6 +780,7 @@ _text("expression", "e.csv", [
     ("people in rows and genes in columns", "person,G\nP1,1\nP2,2\n", "transposed"),
     ("semicolons, and commas that may stand for thousands or for decimals",
      "gene;P1;P2\nG;1,250;2,500\n", "'1,250', whose comma"),
+    ("transcripts of GENCODE's FASTA", "Name,P1\nENST1.2|ENSG1.5|AB|,1\n", "R's tximport"),
     ("tabs, and decimal commas", "gene\tP1\tP2\nG\t1,2\t2,5\n", "found '1,2'"),
     ("a quotation mark without its other half", _ROW.replace(",2,", ',"2,'), "e.csv"),
 ], _expression)  # fmt: skip

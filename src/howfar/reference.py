@@ -42,18 +42,31 @@ def _cleaning_table() -> np.ndarray:
 _CLEAN = _cleaning_table()
 
 
-def match_contig(name: str, available: Iterable[str], where: str) -> str:
-    """The name under which contig `name` goes in `available`: itself, or with/without 'chr'.
+def _of_accession(name: str) -> str:
+    """The human chromosome that a RefSeq accession stands for; another name as it is."""
+    if re.fullmatch(r"NC_012920\.\d+", name):
+        return "MT"
+    match = re.fullmatch(r"NC_0000(0[1-9]|1\d|2[0-4])\.\d+", name)
+    number = int(match[1]) if match else 0
+    return {0: name, 23: "X", 24: "Y"}.get(number, str(number))
 
-    'chrM', 'chrMT', 'M' and 'MT' are one contig. Raises HowfarError listing the contigs.
+
+def match_contig(name: str, available: Iterable[str], where: str) -> str:
+    """The name of contig `name` in `available`: itself, with/without 'chr', or its accession.
+
+    'chrM', 'chrMT', 'M' and 'MT' are one contig, and so are a human chromosome and its RefSeq
+    accession ('NC_000001.11' is '1'). Raises HowfarError listing the contigs.
     """
     have = list(available)
-    bare = name[3:] if name.lower().startswith("chr") else name
+    bare = _of_accession(name[3:] if name.lower().startswith("chr") else name)
     names = [name, bare, f"chr{bare}"]
     if bare in ("M", "MT"):
         names += ["MT", "M", "chrM", "chrMT"]
     for candidate in names:
         if candidate in have:
+            return candidate
+    for candidate in have:
+        if candidate.startswith("NC_") and _of_accession(candidate) in names:
             return candidate
     listed = ", ".join(have[:30]) + (f" and {len(have) - 30} more" if len(have) > 30 else "")
     raise HowfarError(

@@ -36,10 +36,6 @@ _IUPAC = {
 }
 _SYMBOLIC = re.compile(rb"^<.*>$|[\[\]]|^\.|\.$")  # named, breakends, missing
 _COMPLEMENT = bytes.maketrans(b"ACGT", b"TGCA")
-_FLIP = (
-    "Turn them round and leave out what can't be: `bcftools +fixref FILE -Oz -o NEW.vcf.gz -- "
-    "-f FASTA -m flip -d`."
-)
 _RESOLVED = re.compile(rb"[ACGTN]+")
 _NO_CHANGE = (b"*", b"<*>", b"<NON_REF>", b"<X>")  # '*', and "any other allele" of gVCF files
 # What may be an ALT: bases (IUPAC codes too, which are left out), '*', symbolic, a breakend.
@@ -181,6 +177,7 @@ class VariantSource:
         "Use the FASTA of the VCF's genome build; files coded by major and minor allele "
         "need `bcftools norm --check-ref s`."
     )
+    flip_advice = ""  # for SNVs of the other strand, where a command turns them
     list_samples = "`bcftools query -l`"
 
     def __init__(self, path: Path, samples: Sequence[str], contigs: Sequence[str]) -> None:
@@ -433,19 +430,22 @@ def _matching_ref(
             f"{sequence[found.starts[v] - first : found.ends[v] - first].decode()[:20]}"
             for v in bad[:5]
         )
-        flipped = _on_the_other_strand(found, sequence, first, bad)
+        flipped = source.flip_advice and _on_the_other_strand(found, sequence, first, bad)
         raise HowfarError(
             f"{source.path} against {reference.path}",
             found=f"{len(bad)} of {len(found)} records whose REF differs: {shown}"
             + (", most of them the letters of the other strand" if flipped else ""),
             expected=f"at most a share of {limit} (max_ref_mismatch)",
-            do=_FLIP if flipped else source.ref_advice,
+            do=source.flip_advice if flipped else source.ref_advice,
         )
     return np.flatnonzero(same)
 
 
 def _on_the_other_strand(found: Genotypes, sequence: bytes, first: int, bad: np.ndarray) -> bool:
-    """Whether most of the SNVs `bad`, palindromic ones apart, fit the FASTA's other strand only."""
+    """Whether most of the SNVs `bad`, and 3 or more, fit the FASTA's other strand only.
+
+    Palindromic ones fit both and don't count.
+    """
     snvs = [(found.alleles[v], found.starts[v] - first) for v in bad]
     snvs = [
         (alleles, sequence[at : at + 1])
@@ -453,7 +453,7 @@ def _on_the_other_strand(found: Genotypes, sequence: bytes, first: int, bad: np.
         if set(map(len, alleles)) == {1} and alleles[0].translate(_COMPLEMENT) not in alleles
     ]
     fitting = sum(a[0].translate(_COMPLEMENT) == base and base not in a for a, base in snvs)
-    return 2 * fitting > len(snvs)
+    return fitting >= 3 and 2 * fitting > len(snvs)
 
 
 def _parse_unphased(unphased: str) -> tuple[str, int]:

@@ -33,6 +33,11 @@ class VariantFile(VariantSource):
     ALT). Not safe to share between threads.
     """
 
+    flip_advice = (
+        "Turn them round and leave out what can't be: `bcftools +fixref FILE -Oz -o NEW.vcf.gz -- "
+        "-f FASTA -m flip -d`."
+    )
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._opened = indexed(self.path)
