@@ -17,7 +17,9 @@ from howfar import (
     eqtl,
     eqtl_map,
     evaluate,
+    figures,
     inputs_cohort,
+    null,
     preprocess,
     stacking,
 )
@@ -98,6 +100,29 @@ def test_a_trend_leaves_out_what_has_no_place():
     found = evaluate.binned_trend(feature, r, np.arange(12), bins=2, draws=50)
     assert found["n_genes"].tolist() == [5, 6]
     np.testing.assert_allclose(found["mean"], [r[:5].mean(), r[5:11].mean()])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_null_of_one_variant_says_nothing(seed):
+    dosages = np.random.default_rng(0).integers(0, 3, (20, 1)).astype(np.float32)
+    made = panel(np.random.default_rng([1, seed]).normal(size=(1, 20)), None, dosages)
+    predicted = pd.DataFrame(0.1 + 0.7 * dosages.T, ["g0"], made.expression.columns)
+    run = evaluate.Predictions("r", predicted, pd.Series(np.nan, ["g0"]))
+    row = evaluate.across_table(made, [run], draws=500).set_index("population").loc["pooled"]
+    r = abs(reference.pearsonr(dosages[:, 0], made.expression.loc["g0"])[0])
+    assert row["null_mean"] == pytest.approx(r)
+    assert row["null_sd"] == 0
+    assert row["p_null"] == 1
+    p = null.as_published(row["pearson"], row["null_mean"], row["null_sd"])
+    assert p == 1 or np.isnan(p)
+
+
+def test_a_null_of_perfect_linkage_is_one_number():
+    one = np.random.default_rng(0).integers(0, 3, (10, 1)).astype(np.float32)
+    y = np.random.default_rng(1).normal(size=10)
+    found = null.gene_null(np.tile(one, 30), y, draws=200)  # more variants than people
+    assert np.ptp(found) == 0
+    assert found[0] == pytest.approx(abs(reference.pearsonr(one[:, 0], y)[0]), rel=1e-12)
 
 
 # --- cis-eQTLs -----------------------------------------------------------------------------------
@@ -373,6 +398,13 @@ def cohort(tmp_path, monkeypatch):
     return files
 
 
+@pytest.fixture
+def view(tmp_path):
+    """Opens the figures of the cohort's study."""
+    study = str(tmp_path / "study.yaml")
+    return lambda: figures.view(study, [], tmp_path / "results", tmp_path / "drawn")
+
+
 def command(files, *words):
     words = [words[0], "--study", str(files.folder / "study.yaml"), *words[1:]]
     return command_line(["--results", str(files.folder / "results"), *words])
@@ -427,3 +459,37 @@ def test_people_counted_are_those_who_trained(cohort):
     assert command(cohort, *words)[0] == 0
     folder = cohort.folder / "results" / "tiny" / "baseline"
     assert pd.read_parquet(folder / "top1.genes.parquet")["n_people"].tolist() == [15] * 3
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+DRAWN = ("bars", "scatter", "by_population", "centred_scatter", "flips", "volcano",
+         "training_people", "calibration", "rule_counts", "distribution", "ranked")  # fmt: skip
+LACKING = DRAWN[:8]
+
+
+@pytest.mark.parametrize(("level", "boxes"), [("constant", LACKING), ("one gene", LACKING[:5])])
+def test_figures_without_a_number_are_boxes(cohort, view, level, boxes):
+    table = pd.read_csv(cohort.folder / "table.csv", index_col=0)
+    table = table * 0 + 0.1 if level == "constant" else table.iloc[:1]
+    table.to_csv(cohort.folder / "table.csv")
+    halves = ("X" if i < 15 else "Y" for i in range(30))
+    people = (f"{name},{half}\n" for name, half in zip(cohort.PEOPLE, halves, strict=True))
+    cohort.put("samples.csv", "sample,population\n" + "".join(people))
+    for words in (["predict"], ["transfer", "--models", "top1"], ["evaluate"]):
+        status, _, said = command(cohort, *words)
+        assert status == 0, said
+    for name in DRAWN:
+        shown = getattr(figures, name)(view())
+        if name in boxes and not (level == "one gene" and name in ("centred_scatter", "flips")):
+            assert isinstance(shown, figures.Box), name
+
+
+def test_negative_means_are_within_the_figure(cohort, view):
+    for words in (["predict"], ["transfer", "--models", "top1,blup"], ["evaluate"]):
+        assert command(cohort, *words)[0] == 0
+    drawn, table, _ = figures.training_people.__wrapped__(view())
+    low, high = drawn.axes[0].get_ylim()
+    assert table["value"].min() < 0
+    assert low < table["value"].min()
+    assert high > table["value"].max()

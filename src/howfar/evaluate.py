@@ -250,7 +250,9 @@ def _with_null(panel: Panel, table: pd.DataFrame, draws: int, seed: int) -> pd.D
             at = pooled[rows]
             dosages, _ = panel.dosages(gene)
             r_k = null.gene_null(dosages, panel.expression.loc[gene].to_numpy(float), draws, seed)
-            found["null_mean"][at], found["null_sd"][at] = r_k.mean(), r_k.std()
+            # One variant, or perfect linkage: draws differ by rounding alone.
+            sd = r_k.std() if np.ptp(r_k) > 1e-12 else 0.0
+            found["null_mean"][at], found["null_sd"][at] = r_k.mean(), sd
             found["p_null"][at] = [null.calibrated(r, r_k) for r in pearson[at]]
     return table.assign(**found)
 

@@ -89,6 +89,8 @@ def _by_axes(genotype, expression, draws: int, rng) -> np.ndarray:
         return np.zeros(draws)
     kept = value > value[-1] * 1e-10
     along = (expression @ axis[:, kept]).astype(np.float32)
+    if along.size == 1:  # all variants in perfect linkage: every combination is the same one
+        return np.full(draws, min(float(abs(expression @ axis[:, -1])), 1.0))
     drawn = rng.standard_normal((draws, along.size), dtype=np.float32)
     drawn *= np.sqrt(value[kept]).astype(np.float32)
     return _ratio(drawn @ along, np.einsum("ij,ij->i", drawn, drawn)).astype(float)
@@ -125,11 +127,13 @@ def _upper_tail(r, mean, scale, draws: int) -> np.ndarray:
 def calibrated(r: float, null: np.ndarray) -> float:
     """p of |r| from the draws themselves: (1 + #{r_k >= |r|}) / (K + 1); NaN for NaN r.
 
-    Exact when the prediction is exchangeable with the draws (Phipson and Smyth 2010).
+    Exact when the prediction is exchangeable with the draws (Phipson and Smyth 2010). As good as
+    equal counts as equal: with one variant every r_k is that of any prediction, up to rounding,
+    and predictions are in single precision.
     """
     if np.isnan(r):
         return float("nan")
-    return float((1 + np.count_nonzero(null >= abs(r))) / (len(null) + 1))
+    return float((1 + np.count_nonzero(null >= abs(r) - 1e-6)) / (len(null) + 1))
 
 
 def calibrated_from_moments(r, mean, sd, draws: int = PUBLISHED_DRAWS) -> np.ndarray:

@@ -174,7 +174,7 @@ def method_colours(view: View, methods) -> dict[str, str]:
 @figure("training_people")
 def training_people(view: View):
     """Mean r against people trained on, beside what theory expects and the ceiling."""
-    table = _summary(view, transfer.TRAINING)
+    table = _summary(view, transfer.TRAINING).dropna(subset=["value"])
     if table.empty:
         return _NO_PEOPLE
     drawn, (axis,) = style.panels([4.0])
@@ -186,7 +186,9 @@ def training_people(view: View):
         if method not in (_CEILING, _EXPECTED):
             axis.fill_between(part["x"], part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
     most = table[table["x"] == table["x"].max()].set_index("method")["value"]
-    axis.set(ylim=(0, 1.12 * table["value"].max()), ylabel="mean r over genes")
+    least, highest = min(0.0, table["value"].min()), max(0.0, table["value"].max())
+    top = 1.12 * highest if highest > 0 else 0.1
+    axis.set(ylim=(1.12 * least, top), ylabel="mean r over genes")
     _people_axis(axis, sorted(table["x"].unique()))
     axis.set_title(_training_title(most, table["x"].max()), fontsize=10)
     drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
@@ -222,7 +224,7 @@ def _training_title(most: pd.Series, people: float) -> str:
 @figure("calibration")
 def calibration(view: View):
     """Slope of expression on prediction against people trained on."""
-    table = _summary(view, transfer.CALIBRATION)
+    table = _summary(view, transfer.CALIBRATION).dropna(subset=["value"])
     if table.empty:
         return _NO_PEOPLE
     drawn, (axis,) = style.panels([3.3])

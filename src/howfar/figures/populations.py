@@ -12,6 +12,7 @@ from .across import histogram, summaries
 from .view import View, figure
 
 _NONE = "People of only one population are public for this study; there is nothing to compare."
+_NO_R = "Too few genes have an r both over all people and with population means removed."
 _CENTRING = ["run_id", "gene_id", "pooled", "centred", "significant", "flips"]
 _NAMES = {"pooled": "all people", "centred": "population means removed"}
 
@@ -36,6 +37,7 @@ def centring(view: View) -> pd.DataFrame:
     index = ["run_id", "gene_id"]
     present = table[table["population"].isin(inner)].groupby(index).size()
     wide = table.pivot(index=index, columns="population", values="pearson")
+    wide = wide.reindex(columns=[*wide.columns.union(["pooled", "centred"])])
     q = table[table["population"] == "pooled"].set_index(index)["q"]
     wide = wide.assign(significant=q <= 0.05, populations=present)
     wide = wide[wide["populations"] > 1].dropna(subset=["pooled", "centred"]).reset_index()
@@ -92,6 +94,8 @@ def by_population(view: View):
     rows = summaries(view)
     rows = rows[rows["run_id"] == run].set_index("population")
     order = [name for name in order if name in rows.index]
+    if not order:
+        return _NO_R
     drawn, axes = style.panels([2.0] * len(order))
     for axis, name in zip(axes, order, strict=True):
         part = table[table["population"] == name]
@@ -111,7 +115,7 @@ def centred_scatter(view: View):
     """r with population means removed against r of all people, per gene."""
     table = centring(view)
     if table.empty:
-        return _NONE
+        return _NO_R if kinds(view) else _NONE
     shares = flip_shares(view)
     runs = _shown_runs(view, shares)
     drawn, axes = style.panels([3.1] * len(runs))
@@ -155,7 +159,7 @@ def flips(view: View):
     """Share of genes whose r changes sign when population means are removed, every run."""
     shares = flip_shares(view)
     if shares.empty:
-        return _NONE
+        return _NO_R if kinds(view) else _NONE
     drawn, (axis,) = style.panels([1.0 + 0.5 * len(shares)])
     for place, row in enumerate(shares.itertuples()):
         colour, weak = view.colours[row.run_id], row.genes == "significant"

@@ -14,6 +14,7 @@ _COLUMNS = [
 ]
 #: Genes outside the model's training; no run has this colour on pages of reference predictions.
 _TEST = "#E69F00"
+_FEW = "Fewer than 3 genes have both a reference prediction and mean expression that vary."
 _NONE = "No reference predictions beside mean expression are public for this study."
 
 
@@ -31,7 +32,7 @@ def across_genes(view: View) -> pd.DataFrame:
                 name: view.number(f"{run}.reference.{name}{suffix}")
                 for name in ("pearson", "spearman")
             }
-            if found["pearson"] is None:
+            if found["pearson"] is None or pd.isna(found["spearman"].value):
                 continue
             row = {"run_id": run, "label": label, "region": region, "n": found["pearson"].n}
             for name, number in found.items():
@@ -48,7 +49,9 @@ def scatter(view: View):
     if table.empty:
         return _NONE
     summary = across_genes(view)
-    runs = view.runs_in(summary["run_id"])
+    runs = view.runs_in(summary.loc[summary["region"] == "all", "run_id"])
+    if not runs:
+        return _FEW
     drawn, axes = style.panels([2.7] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
         row = summary[(summary["run_id"] == run) & (summary["region"] == "all")].iloc[0]
@@ -105,6 +108,8 @@ def bars(view: View):
     if view["reference"].dropna(subset=["prediction", "observed_mean"]).empty:
         return _NONE
     summary = across_genes(view)
+    if summary.empty:
+        return _FEW
     drawn, (axis,) = style.panels([0.9 + 0.42 * len(summary)])
     place, ticks, names = 0.0, [], []
     for run, part in summary.groupby("run_id", sort=False):
@@ -121,7 +126,8 @@ def bars(view: View):
     axis.set_yticks(ticks, names, fontsize=8.5)
     axis.invert_yaxis()
     axis.axvline(0, color=style.INK, lw=0.8)
-    axis.set_xlim(min(0, summary["spearman_low"].min() - 0.05), 1.45)  # room for the text
+    least = summary[["spearman", "spearman_low"]].min(axis=None)
+    axis.set_xlim(min(0, least - 0.05), 1.45)  # room for the text
     axis.set_xticks([t for t in np.arange(-1, 1.01, 0.25) if t >= axis.get_xlim()[0]])
     axis.set_xlabel("Spearman's ρ across genes, with 95 % interval")
     caption = (

@@ -21,6 +21,7 @@ _WORDS = {
     "passes.",
     "calibrated": "Asks how often a random weighting of the same variants does as well.",
 }
+_NO_R = "No gene has a correlation to judge: predictions or expression don't vary."
 _NONE = "No gene-specific null is known for this study (it needs genotypes)."
 
 
@@ -60,6 +61,8 @@ def volcano(view: View):
     rows = null_rows(view)
     if rows.empty:
         return _NONE
+    if rows["pearson"].isna().all():
+        return _NO_R
     long, run = rules(rows), rows["run_id"].iloc[0]
     drawn, axes = style.panels([2.4] * len(_RULES))
     for axis, (rule, title) in zip(axes, _RULES.items(), strict=True):
@@ -76,7 +79,7 @@ def volcano(view: View):
 
 def _volcano_panel(axis, part: pd.DataFrame, title: str, colour: str) -> None:
     height = -np.log10(part["p"].clip(lower=1e-300))
-    top = max(float(np.nanquantile(height, 0.995)) * 1.05, 3.0)
+    top = max(float(height.quantile(0.995)) * 1.05, 3.0) if height.notna().any() else 3.0
     found = part["q"] <= 0.05
     shown = height.clip(upper=top)
     dots = {"s": 8, "linewidths": 0, "rasterized": True}
