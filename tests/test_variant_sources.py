@@ -209,6 +209,16 @@ def test_stated_values_that_are_no_dosages(tmp_path, reference, name, alt, cells
         open_variants(vcf).dosages(WHOLE, reference)
 
 
+def test_records_that_fail_a_filter_are_used_and_counted(tmp_path, reference):
+    sites = ("3 . G A . q10 .", "5 . A C . PASS .", "7 . G A . . .", "9 . A T . q10;s50 .")
+    rows = [f"{CONTIG} {site} GT 0|1 1|1 0|0" for site in sites]
+    vcf = text_vcf(tmp_path / "f.vcf", "GT", *rows)
+    for interval, failed in ((WHOLE, 2), (Interval(CONTIG, 4, 7), 0)):
+        found = open_variants(vcf).read(interval, reference)
+        assert found.counts["records that do not pass FILTER, used"] == failed
+    assert open_variants(vcf).dosages(WHOLE, reference)[0].shape == (3, 4)
+
+
 def test_provisional_ref_alleles_are_counted(tmp_path, reference):
     sites = ("3 . G A . . PR", "5 . A C . . .", "7 . G A . . PR")
     rows = [f"{CONTIG} {site} GT 0|1 1|1 0|0" for site in sites]

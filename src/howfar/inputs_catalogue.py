@@ -93,6 +93,13 @@ def _(f: Files) -> Commands:
     return f.sequences()
 
 
+@good("genotypes", "records that FILTER marks as failed", "do not pass FILTER, used: ")
+def _(f: Files) -> Commands:
+    f.records(lambda rows: [[*r[:6], "PASS" if i % 5 else "LowQual", *r[7:]]
+                            for i, r in enumerate(rows)])  # fmt: skip
+    return f.sequences()
+
+
 @good("genotypes", "two records at one position", "duplicate positions: ")
 def _(f: Files) -> Commands:
     f.records(lambda rows: [row for r in rows for row in (r, r)])

@@ -6,7 +6,8 @@ What the calls mean, decided once:
   allele plus reference, counted; a haploid call goes to both haplotypes, counted;
 - ``*``, symbolic alleles (``<DEL>``, breakends) and those of IUPAC codes are
   never applied, and counted; records with nothing but such alleles are left out;
-- PLINK marks records whose REF may be no genome's (INFO field PR); they are used and counted;
+- records whose FILTER is neither PASS nor missing, and those whose REF PLINK marks as provisional
+  (INFO field PR), are used and counted;
 - calls phased in several phase sets (FORMAT field PS) are read as one, and the people counted;
 - a record whose REF is not what the FASTA has is left out and counted; above a given share of
   such records reading stops, as the files then belong to different genomes.

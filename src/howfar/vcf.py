@@ -147,8 +147,7 @@ class VariantFile(VariantSource):
             row = (self._calls_of(record, counts) if self._has_calls
                    else self._stated(record, people, len(names) - 1))  # fmt: skip
             if row is not None:
-                if self._provisional and record.INFO.get("PR"):
-                    counts["records whose REF is provisional (INFO field PR)"] += 1
+                self._count_marks(record, counts)
                 starts.append(record.start)
                 kept.append(names)
                 rows.append(row if ordered else row[places])
@@ -160,6 +159,13 @@ class VariantFile(VariantSource):
             return RawCalls(starts, kept, np.zeros((len(rows), len(columns), 3), np.int16), rows)
         empty = np.zeros((0, len(columns), 3), np.int16)
         return RawCalls(starts, kept, np.stack(rows) if rows else empty)
+
+    def _count_marks(self, record, counts: Counter[str]) -> None:
+        """Count what a record that is used says against itself."""
+        if self._provisional and record.INFO.get("PR"):
+            counts["records whose REF is provisional (INFO field PR)"] += 1
+        if record.FILTER is not None:  # neither PASS nor '.'
+            counts["records that do not pass FILTER, used"] += 1
 
     def _calls_of(self, record, counts: Counter[str]) -> np.ndarray | None:
         """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
