@@ -54,6 +54,8 @@ def edger_factors(counts: np.ndarray, trim_m=0.3, trim_a=0.05) -> np.ndarray:
     library = counts.sum(axis=0)
     upper = [np.quantile(c, 0.75) / n for c, n in zip(counts.T, library, strict=True)]
     ref = int(np.argmin(np.abs(upper - np.mean(upper))))
+    if np.median(upper) < 1e-20:
+        ref = int(np.argmax(np.sqrt(counts).sum(axis=0)))
     factors = []
     for k in range(counts.shape[1]):
         ratio, mean, variance = [], [], []
@@ -67,7 +69,7 @@ def edger_factors(counts: np.ndarray, trim_m=0.3, trim_a=0.05) -> np.ndarray:
                 (library[k] - x) / library[k] / x + (library[ref] - y) / library[ref] / y
             )
         ratio, mean, weight = np.array(ratio), np.array(mean), 1 / np.array(variance)
-        if np.abs(ratio).max() < 1e-6:
+        if np.abs(ratio).max(initial=0) < 1e-6:
             factors.append(1.0)
             continue
         n = len(ratio)
@@ -78,6 +80,42 @@ def edger_factors(counts: np.ndarray, trim_m=0.3, trim_a=0.05) -> np.ndarray:
         factors.append(2 ** np.average(ratio[kept], weights=weight[kept]))
     factors = np.array(factors)
     return factors / np.exp(np.log(factors).mean())
+
+
+def sparse_counts(kind: str) -> np.ndarray:
+    rng = np.random.default_rng(7)
+    counts = rng.poisson(rng.gamma(1, 40, (120, 1)), (120, 8))
+    if kind == "one sample nearly empty":
+        counts[20:, 0] = 0
+    elif kind == "upper quartiles of 0":
+        counts[rng.random((120, 8)) < 0.85] = 0
+    else:
+        counts[:60, 1:], counts[60:, 0] = 0, 0
+    return counts
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize(
+    "kind", ["one sample nearly empty", "upper quartiles of 0", "no gene in common"]
+)
+def test_factors_of_sparse_samples_are_edgers(kind):
+    counts = sparse_counts(kind)
+    found = preprocess.tmm_factors(pd.DataFrame(counts))
+    np.testing.assert_allclose(found, edger_factors(counts.astype(float)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("recipe", ["gtex", "sasse2023", "sagenet2024", "rastogi2024"])
+def test_nothing_left_to_prepare_is_said(recipe):
+    same = pd.DataFrame(np.tile(np.arange(1, 41)[:, None] * 10, (1, 12)))
+    with pytest.raises(HowfarError, match="none left"):
+        preprocess.RECIPES[recipe](same)
+
+
+def test_removing_all_components_is_refused():
+    rpkm = pd.DataFrame(np.random.default_rng(0).gamma(2, 5, (30, 6)))
+    assert np.ptp(preprocess.rastogi2024(rpkm, pcs=4).values, axis=1).min() > 0.01
+    with pytest.raises(HowfarError, match="leave nothing"):
+        preprocess.rastogi2024(rpkm, pcs=5)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -288,8 +288,17 @@ def _joined(tables: list[pd.DataFrame | None], samples: list[str]) -> pd.DataFra
 
 
 def _not_constant(values: pd.DataFrame) -> pd.Index:
+    """The genes that vary; HowfarError where none does."""
     matrix = values.to_numpy(float)
-    return values.index[np.ptp(matrix, axis=1) > 1e-12 * np.abs(matrix).max(axis=1)]
+    varies = np.ptp(matrix, axis=1) > 1e-12 * np.abs(matrix).max(axis=1)
+    if not varies.any():
+        raise HowfarError(
+            "genes to prepare",
+            found=f"none left: {len(values)} expressed in enough samples, none of which varies",
+            expected="genes whose expression differs between samples",
+            do="Check that the matrix has the values of each sample, before any transform.",
+        )
+    return values.index[varies]
 
 
 # --- steps -----------------------------------------------------------------------------------
@@ -304,13 +313,32 @@ def tmm_factors(counts: pd.DataFrame) -> pd.Series:
     """TMM normalisation factors by sample, with a product of 1 (Robinson and Oshlack 2010).
 
     The reference is the sample whose upper quartile is nearest to the mean; 30 % of log ratios
-    and 5 % of mean intensities trimmed, as edgeR does.
+    and 5 % of mean intensities trimmed, as edgeR does. Its rules for sparse samples too: where
+    most upper quartiles are 0 the reference has the largest sum of square roots, and a sample
+    that shares no gene with the reference has the factor 1.
     """
+    expressed = counts[(counts > 0).any(axis=1)]  # edgeR takes quartiles without empty genes
+    with np.errstate(divide="ignore", invalid="ignore"):  # samples without a gene in common
+        factors = _tmm().fit(expressed.T).get_norm_factors(expressed.T)
+    return pd.Series(np.asarray(factors, float), index=counts.columns)
+
+
+def _tmm():
+    """rnanorm's TMM with edgeR's rules for sparse samples, which it lacks."""
     from rnanorm import TMM
 
-    expressed = counts[(counts > 0).any(axis=1)]  # edgeR takes quartiles without empty genes
-    factors = TMM().fit(expressed.T).get_norm_factors(expressed.T)
-    return pd.Series(np.asarray(factors, float), index=counts.columns)
+    class SparseTMM(TMM):
+        def _get_ref(self, X):
+            upper = np.percentile(X, 75, axis=1) / X.sum(axis=1)
+            if np.median(upper) < 1e-20:
+                return X[np.argmax(np.sqrt(X).sum(axis=1))]
+            return X[np.argmin(np.abs(upper - upper.mean()))]
+
+        def _get_norm_factors(self, X):
+            factors = super()._get_norm_factors(X)
+            return np.where(np.isfinite(factors), factors, 1.0)
+
+    return SparseTMM()
 
 
 def log2_cpm(counts: pd.DataFrame, library: pd.Series) -> pd.DataFrame:
@@ -425,6 +453,13 @@ def without_components(values: pd.DataFrame, count: int) -> pd.DataFrame:
     scores = components(values.T, count).to_numpy()
     basis = scores / np.maximum(np.linalg.norm(scores, axis=0), np.finfo(float).tiny)
     rest = values.to_numpy(float) @ (np.eye(values.shape[1]) - basis @ basis.T)
+    if np.abs(rest).max() <= 1e-9 * np.abs(values.to_numpy(float)).max():
+        raise HowfarError(
+            "components of expression to remove",
+            found=f"{count}, which leave nothing of {len(values)} genes",
+            expected="fewer components than directions in which expression varies",
+            do="Ask for fewer.",
+        )
     return pd.DataFrame(rest, index=values.index, columns=values.columns)
 
 
