@@ -211,12 +211,39 @@ def test_rows_of_htseq_that_are_no_genes_are_left_out(tmp_path):
     assert found.index.tolist() == ["A", "__mine"] and found["P2"].tolist() == [2, 6]
 
 
+@pytest.mark.parametrize("text", [
+    "Sample name\tSex\tPopulation code\tPopulation name\nP1\tmale\tX\tNorth\nP2\tmale\tY\tSouth\n",
+    "sample\tpop\tsuper_pop\tgender\t\t\nP1\tX\tE\tmale\nP2\tY\tE\tmale\n",
+    "Family ID\tIndividual ID\tPopulation\nF\tP1\tX\nF\tP2\tY\n",
+    "FamilyID SampleID FatherID MotherID Sex Population\nF P1 0 0 1 X\nF P2 0 0 1 Y\n",
+    "#FID\tIID\tSEX\tPopulation\nF\tP1\t1\tX\nF\tP2\t1\tY\n",
+])  # fmt: skip
+def test_sample_tables_of_1000_genomes_and_plink(tmp_path, text):
+    found = read_samples(put(tmp_path, "s.txt", text), ["P1", "P2"])
+    assert found.to_dict() == {"P1": "X", "P2": "Y"}
+
+
+@pytest.mark.parametrize(
+    "text", ["F P1\nF P3\n", "P1\tP1\nP3\tP3\n", "F P1 0 0 1 -9\nF P3 0 0 2 -9"]
+)
+def test_lists_of_plink_have_a_family_before_each_person(tmp_path, text):
+    found = read_samples(put(tmp_path, "keep.txt", text), ["P1", "P2", "P3"])
+    assert found.index.tolist() == ["P1", "P3"] and found.isna().all()
+    with pytest.raises(HowfarError, match="1 repeated"):
+        read_samples(put(tmp_path, "keep.txt", text.replace("P3", "P1")), ["P1", "P2"])
+    with pytest.raises(HowfarError, match="a first line that is no genotyped sample"):
+        read_samples(put(tmp_path, "keep.txt", text.replace("P1", "person")), ["P1", "P3"])
+    with pytest.raises(HowfarError, match="3 columns and no column named 'sample'"):
+        read_samples(put(tmp_path, "table.txt", "1\tP1\tX\n2\tP3\tY\n"), ["P1", "P3"])
+
+
 def test_people_in_tables_with_semicolons_or_blanks(tmp_path):
     for sep in (";", " "):
         path = put(tmp_path, "s.txt", f"iid{sep}pop\nP1{sep}X\nP2{sep}Y\n")
         assert read_samples(path).to_dict() == {"P1": "X", "P2": "Y"}
     names = put(tmp_path, "l.txt", "P 1\nP 2\n")
-    assert read_samples(names).index.tolist() == ["P 1", "P 2"]
+    for known in (None, ["P 1", "1", "P 2"]):
+        assert read_samples(names, known).index.tolist() == ["P 1", "P 2"]
 
 
 WRONG = {

@@ -18,8 +18,9 @@ from .text_files import cells_of, lines_of, separator_of, stem_of, words_of
 
 MISSING = ["", "NA", "NaN", "nan", "-nan", "N/A", "n/a", "na", "<NA>", "NULL", "null", "."]
 # The first of these that a header has is the column of people; `id` may number the rows.
-_SAMPLE_HEADERS = ("sample", "samples", "sample_id", "sampleid", "iid", "individual", "id")
-_POPULATION_HEADERS = {"population", "pop"}
+_SAMPLE_HEADERS = ("sample", "samples", "sample_id", "sampleid", "sample name", "iid",
+                   "individual", "individual id", "individual_id", "id")  # fmt: skip
+_POPULATION_HEADERS = {"population", "pop", "population code"}
 _CHROMOSOME = ("chr", "chrom", "chromosome")
 # Columns before the samples in tables of featureCounts, GEUVADIS, nf-core and GTEx, ids first.
 _LAYOUTS = (
@@ -453,9 +454,10 @@ def _positions(path: Path, table: pd.DataFrame, genes: pd.Index, first: int) -> 
 def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Series:
     """Populations by sample: from a table with a header, or a list with one sample a line.
 
-    A table (CSV or TSV) has the columns `sample` and, optionally, `population` (NA or nothing where
-    unknown); others are ignored. A list has no header and no populations. known: samples of the
-    genotypes, if at hand, to tell a header from a person. Returns strings named `population`,
+    A table (CSV or TSV; the 1000 Genomes Project's and PLINK's too) has the columns `sample` and,
+    optionally, `population` (NA or nothing where unknown); others are ignored. A list has no header
+    and no populations; PLINK's have a family before each person. known: samples of the genotypes,
+    if at hand, to tell a header from a person. Returns strings named `population`,
     <NA> where unknown. Raises HowfarError for a table without header (its first person would
     vanish), a header in a list, and samples that occur twice.
     """
@@ -463,9 +465,11 @@ def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Ser
     rows, first = read_rows(path)
     head = [c.lower().lstrip("#") for c in rows[0]]
     named = head[0] in _SAMPLE_HEADERS or any(c in _SAMPLE_HEADERS for c in head)
+    if not named and known is not None:
+        rows = _second_words(rows, set(known))
     if named and known is not None and rows[0][0] in set(known):
         raise _header_doubt(path, first, "a column name that is also a genotyped sample")
-    if not named and len(head) > 1:
+    if not named and len(rows[0]) > 1:
         raise _header_doubt(path, first, f"{len(head)} columns and no column named 'sample'")
     if not named:
         _check_list(path, [r[0] for r in rows], known, first)
@@ -488,6 +492,14 @@ def read_rows(path: Path) -> tuple[list[list[str]], int]:
         sep = "\t"  # a list, whose names may have blanks
     rows = [cells_of(line, sep, f"{path}, line {first + i}") for i, line in enumerate(lines)]
     return rows, first
+
+
+def _second_words(rows: list[list[str]], known: set[str]) -> list[list[str]]:
+    """The people of PLINK's lists and .fam files: family, person and what follows; else `rows`."""
+    words = [row if len(row) > 1 else row[0].split() for row in rows]
+    whole = any(len(row) == 1 and row[0] in known for row in rows)  # names that have blanks
+    plink = all(len(w) in (2, 6) for w in words) and any(w[1] in known for w in words)
+    return [[w[1]] for w in words] if plink and not whole else rows
 
 
 def _named_columns(header: list[str]) -> bool:
@@ -554,7 +566,8 @@ def common_samples(
             "samples",
             found=", ".join(f"{v} {k.replace('_', ' ')}" for k, v in report.items()),
             expected="people that occur in all inputs",
-            do="Compare the spelling of the samples in the files; is the matrix transposed?",
+            do="Compare the names of the samples in the files, or join them by a "
+            "cohort.sample_map; is the matrix transposed?",
         )
     inputs = [genotype_samples, expression_samples, *([] if wanted is None else [wanted])]
     lost = [len(i) == len(common) + 1 and i[0] not in set(common) for i in inputs]

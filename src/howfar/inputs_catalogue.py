@@ -941,6 +941,12 @@ for _title, _content in [("covariates in rows", _AGES), ("covariates in columns"
     good("people", _title)(lambda f, c=_content: _covariates(f, c))
 
 
+@good("people", "a list of PLINK, family and person in each line", "letters: 3 genes x 4 people")
+def _(f: Files) -> Commands:
+    f.put("samples.csv", "F P1\nF P2\nG P5\nG P6\n")
+    return f.predict()
+
+
 @good("people", "covariates in words, as factors: sex M and F")
 def _(f: Files) -> Commands:
     return _covariates(f, _AGES + "sex\tF\tM\tF\tM\tM\tF\n")
