@@ -22,6 +22,8 @@ from howfar import (
     null,
     preprocess,
     stacking,
+    study_numbers,
+    tables,
 )
 from howfar.errors import HowfarError
 from howfar.inputs import command_line
@@ -93,6 +95,21 @@ def test_variation_of_huge_values_is_that_of_the_same_values_scaled(log_scale):
     found = table.loc[table["feature"] == "cv_expression", "value"].to_numpy(float)
     linear = np.exp(small) if log_scale else small
     np.testing.assert_allclose(found, linear.std(ddof=1) / linear.mean(), rtol=1e-12)
+
+
+def test_a_share_of_genes_all_of_one_sign_has_no_interval():
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=(8, 30))
+    made = panel(y)
+    predicted = made.expression + 0.1 * rng.normal(size=(8, 30))
+    run = evaluate.Predictions("m", predicted, pd.Series(np.nan, predicted.index))
+    result = {name: tables.empty(name) for name in tables.SCHEMAS}
+    result |= {"across": evaluate.across_table(made, [run]), "genes": made.genes}
+    found = study_numbers.numbers_table(tables.Tables("s", result)).set_index("id")
+    share, mean = (found.loc[f"s.m.across.pooled.{w}"] for w in ("share_negative", "mean_r"))
+    assert share["value"] == 0
+    assert np.isnan(share["ci_low"])
+    assert mean["ci_low"] < mean["value"] < mean["ci_high"]
 
 
 def test_a_trend_leaves_out_what_has_no_place():
@@ -289,6 +306,17 @@ def test_missing_expression_leaves_one_row_a_size():
     assert found["n"].tolist() == [3]
     trained = transfer.size_tasks(PEOPLE, OPTIONS)[0].train
     assert found["x"].tolist() == [np.median(np.isfinite(y[:, trained]).sum(axis=1))]
+
+
+def test_fits_on_too_few_people_are_no_zeros():
+    y = np.random.default_rng(0).normal(size=(2, PEOPLE))
+    options = transfer.Options(models=("top1",), sizes=(0.25, 1.0), draws=1)
+    found = rows_of(
+        transfer.transfer(panel(y, None, dosages_of(PEOPLE)), options), "training_people"
+    )
+    assert found["x"].tolist() == [6, 24]
+    assert found["n"].tolist() == [0, 2]
+    assert found["value"].isna().tolist() == [True, False]
 
 
 def test_populations_too_small_to_test_on_are_left_out():

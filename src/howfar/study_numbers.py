@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from . import agreement, evaluate, null, stats, tables
-from .number_rows import Rows
+from .number_rows import NOWHERE, Rows
 
 _TREND_SOURCE = "across.parquet, features.parquet"
 
@@ -75,6 +75,11 @@ def _averages(r: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.column_stack([mean, stats.weighted_median(r, weights), size, negative])
 
 
+def _ends(low: float, high: float) -> tuple[float, float]:
+    """An interval; none where all draws are equal, as for the share of genes all of one sign."""
+    return (low, high) if low < high else NOWHERE
+
+
 def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> None:
     key, source = f"{run_id}.across.{population}", "across.parquet"
     people = _ACROSS.get(population, f"people of {population}")
@@ -100,7 +105,7 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
     for i, (what, words) in enumerate(names.items()):
         numbers.add(f"{key}.{what}", _estimate(_averages, r)[i], len(rows),
                     f"{words} of prediction and expression over {people}; interval by bootstrap "
-                    f"over {unit}.", source, (low[i], high[i]))  # fmt: skip
+                    f"over {unit}.", source, _ends(low[i], high[i]))  # fmt: skip
     for what, value in (("min_r", r.min()), ("max_r", r.max())):
         numbers.add(f"{key}.{what}", value, len(rows),
                     f"{'Lowest' if what == 'min_r' else 'Highest'} Pearson r of a gene over "
@@ -183,7 +188,7 @@ def _agreement_numbers(numbers, result, draws, seed) -> None:
             numbers.add(f"{run}.agreement.{other}.{what}", _estimate(_averages, r)[i], len(r),
                         f"{name} over genes of Pearson r over people of the two runs' "
                         f"predictions; interval by bootstrap over {unit}.", "agreement.parquet",
-                        (ci[0][i], ci[1][i]))  # fmt: skip
+                        _ends(ci[0][i], ci[1][i]))  # fmt: skip
     for each in agreement.comparisons(result):
         blocks, unit = each.blocks or evaluate.blocks_of(result["genes"], each.both["gene_id"])
         pairs = each.both[["first", "second"]].to_numpy(float)

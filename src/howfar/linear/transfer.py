@@ -20,7 +20,7 @@ from ..cohort import OpenCohort
 from ..errors import HowfarError
 from ..evaluate import Panel
 from ..study import Study, resolve
-from .base import LABELS, fitter
+from .base import LABELS, Fit, fitter
 from .cis import training
 
 #: Sets of table `summary` that this module writes. x: people trained on.
@@ -147,21 +147,27 @@ def outcomes(
     dosages: (people, variants), NaN where missing; y: (people,), NaN where missing. known: true
     genetic values (people,), SD of the noise, additive heritability; then the true value is judged
     on the same people, and BLUP's expected r is given. A constant prediction has r = 0; among fewer
-    than 3 people, or people of one expression, r is missing.
+    than 3 people, people of one expression, or by a fit on too few, r is missing.
     """
     found = []
     for task in tasks:
         train = task.train[np.isfinite(y[task.train])]
         x, _ = training(dosages, train, options.min_maf)
-        given = {m: fitter(m)(x[train], y[train], options.seed).predict(x) for m in options.models}
+        fits = {m: fitter(m)(x[train], y[train], options.seed) for m in options.models}
         for name, test in task.tests.items():
             test = test[np.isfinite(y[test])]
-            made = {model: _judged(p[test], y[test]) for model, p in given.items()}
+            made = {model: _of_fit(fit, x[test], y[test]) for model, fit in fits.items()}
             if known is not None and len(test) >= stats.MIN_PAIRS:
                 made["truth"] = _judged(known[0][test], y[test])
                 made["expected"] = (expected_r(x, *known, train, test),)
             found += [Outcome(gene, task.name, name, m, len(train), *v) for m, v in made.items()]
     return found
+
+
+def _of_fit(fit: Fit, x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    if fit.status == "too_few_people":
+        return float("nan"), 0.0, 0.0
+    return _judged(fit.predict(x), y)
 
 
 def _judged(p: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
