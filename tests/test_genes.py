@@ -159,10 +159,10 @@ def test_versions_of_every_release_are_stripped(given, stripped):
     assert strip_version(given) == stripped
 
 
-def test_transcripts_without_genes_are_told(tmp_path):
+def test_exons_alone_are_no_genes(tmp_path):
     path = tmp_path / "g.gtf"
-    path.write_text(GTF.replace("\tgene\t", "\texon\t"))
-    with pytest.raises(HowfarError, match="found no gene; .*records of the feature gene"):
+    path.write_text(GTF.replace("\tgene\t", "\texon\t").replace("\ttranscript\t", "\texon\t"))
+    with pytest.raises(HowfarError, match="found no gene; .*records of the feature gene or"):
         read_genes(path)
 
 
@@ -182,3 +182,31 @@ def test_a_wrong_line_of_an_annotation_is_named(tmp_path, name, old, new, messag
     path.write_text(text.replace(old, new))
     with pytest.raises(HowfarError, match=message):
         read_genes(path)
+
+
+@pytest.mark.parametrize(("rule", "starts"), [
+    ("gene", [100, 2500]), ("first", [150, 2500]), ("canonical", [100, 2500])])  # fmt: skip
+def test_a_gtf_of_transcripts_alone_has_genes_that_span_them(tmp_path, rule, starts):
+    path = tmp_path / "g.gtf"
+    path.write_text("".join(x for x in GTF.splitlines(keepends=True) if "\tgene\t" not in x))
+    with pytest.warns(UserWarning, match="genes span their transcripts"):
+        found = read_genes(path, rule)
+    assert [(g.gene_id, g.chrom, g.tss, g.strand) for g in found] == [
+        ("ENSG00000000001.4", "chr20", starts[0], "+"),
+        ("ENSG00000000002.1", "chr20", starts[1], "-"),
+    ]
+
+
+@pytest.mark.parametrize(("more", "rule", "message"), [
+    (annotated("transcript", 5, 9, "+", 'gene_id "G";', "Y"), "gene", "line 2.*which line 1 has"),
+    (annotated("transcript", 5, 9, "-", 'gene_id "G";'), "gene", "line 2.*which line 1 has"),
+    (annotated("transcript", 5, 9, ".", 'gene_id "H";'), "gene", r"line 2.*strand '\.'"),
+    (annotated("transcript", 5, 9, "+", 'transcript_id "H";'), "gene", "line 2.*without gene_id"),
+    ("", "canonical", "line 1: found gene G without a transcript tagged"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*genes span")
+def test_transcripts_that_make_no_gene_are_named(tmp_path, more, rule, message):
+    path = tmp_path / "g.gtf"
+    path.write_text(annotated("transcript", 5, 9, "+", 'gene_id "G";') + more)
+    with pytest.raises(HowfarError, match=message):
+        read_genes(path, rule)

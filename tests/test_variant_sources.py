@@ -209,6 +209,21 @@ def test_stated_values_that_are_no_dosages(tmp_path, reference, name, alt, cells
         open_variants(vcf).dosages(WHOLE, reference)
 
 
+def test_a_header_without_format_lines_is_read_as_htslib_reads_it(tmp_path, reference):
+    rows = [
+        f"{CONTIG} 3 . G A . . . GT 0|1 1|1 .|0",
+        f"{CONTIG} 5 . A C . . . DP:GT 3:0|1 1:1|0 .:.",
+    ]
+    with open_variants(text_vcf(tmp_path / "bare.vcf", "", *rows)) as file:
+        found = file.read(WHOLE, reference)
+    assert found.calls.tolist()[0] == [[0, 1], [1, 1], [-1, 0]]
+    assert found.calls.tolist()[1] == [[0, 1], [1, 0], [-1, -1]]
+    rows = [f"{CONTIG} 3 . G A . . . DP 1 2 3"]
+    with open_variants(text_vcf(tmp_path / "none.vcf", "", *rows)) as file:
+        found = file.read(WHOLE, reference)
+    assert not len(found) and found.counts["records without genotypes"] == 1
+
+
 def test_records_that_fail_a_filter_are_used_and_counted(tmp_path, reference):
     sites = ("3 . G A . q10 .", "5 . A C . PASS .", "7 . G A . . .", "9 . A T . q10;s50 .")
     rows = [f"{CONTIG} {site} GT 0|1 1|1 0|0" for site in sites]

@@ -87,6 +87,16 @@ def test_a_header_that_names_other_columns_is_refused(old, new, message):
         check(HEAD.replace(old, new), 1_000)
 
 
+def test_the_command_named_puts_tabs_between_columns():
+    with pytest.raises(HowfarError, match="line 2: found columns without tabs") as error:
+        check((HEAD + ROW).replace(b"\t", b" "), 1_000)
+    program = re.search(r"`sed -E '(.+)'`", error.value.do)[1]
+    given = HEAD.replace(b"\n#C", b"\n##a b\n#C") + ROW
+    blanks = given.replace(b"\t", b"  ")
+    done = subprocess.run(["sed", "-E", program], input=blanks, capture_output=True, check=True)
+    assert done.stdout == given
+
+
 def test_the_command_named_takes_leading_phase_marks_away():
     marked = HEAD + ROW.replace(b"0|1", b"|0|1") + ROW.replace(b"0|1", b"/./1") + ROW
     with pytest.raises(HowfarError) as error:

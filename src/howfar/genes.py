@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
     end, gene id, score, strand; the TSS is the first base of the gene by its strand. GTF, GFF3
     (.gtf, .gff, .gff3; GENCODE, Ensembl), 1-based: tss 'gene' takes the first base of the gene's
     record by its strand, 'canonical' that of its transcript tagged Ensembl_canonical, 'first' that
-    of the first transcript the file lists. The other formats state a TSS and allow 'gene' alone.
+    of the first transcript the file lists; a GTF without records of genes has the span of their
+    transcripts instead. The other formats state a TSS and allow 'gene' alone.
     gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes ENSG...1).
 
     Raises HowfarError with the line for a missing column, a value that can't be, a gene id that
@@ -48,7 +50,7 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
     if not genes:
         raise _wrong(str(path), "no gene", "at least one row of a gene",
                      "Check that the file is complete; a GTF or GFF3 file needs records of the "
-                     "feature gene, beside those of transcripts.")  # fmt: skip
+                     "feature gene or, in a GTF, transcript.")  # fmt: skip
     return genes
 
 
@@ -214,19 +216,49 @@ def _annotation(lines: Iterable[str], path: Path, rule: str) -> Numbered:
     gff3 = not stem_of(path).endswith(".gtf")
     genes: dict[str, _Found] = {}  # by the id that transcripts refer to
     again: list[_Found] = []  # ids that occur twice: the caller names both lines
+    alone: list[tuple[int, list[str]]] = []  # transcripts, as long as there is no gene
     for number, cells in _features(lines, path):
         where = f"{path}, line {number}"
         if cells[2] == "gene" or (gff3 and _other_gene(cells)):
             key, gene = _gene_record(where, number, cells, gff3, rule)
             (again.append(gene) if key in genes else genes.__setitem__(key, gene))
-        elif rule != "gene":
+        elif rule != "gene" and genes:
             _transcript(where, cells, gff3, rule, genes)
+        elif cells[2] == "transcript" and not gff3 and not genes:
+            alone.append((number, cells))
+    if alone and not genes:
+        warnings.warn(f"{path}: no record of a gene; genes span their transcripts", stacklevel=3)
+        again = list(_spans(alone, path, rule))
     for gene in [*genes.values(), *again]:
         where = f"{path}, line {gene.line}"
         if gene.tss is None and gene not in again:
             raise _no_transcript(where, gene, rule)
         tss = gene.tss or 1
         yield gene.line, _made(where, gene.gene_id, gene.name, gene.chrom, tss, gene.strand)
+
+
+def _spans(transcripts: list[tuple[int, list[str]]], path: Path, rule: str) -> Iterator[_Found]:
+    """The genes of a GTF that has transcripts alone; one at two places is given twice."""
+    genes: dict[tuple[str, str, str], _Found] = {}
+    for number, cells in transcripts:
+        where, given = f"{path}, line {number}", attributes(cells[8], gff3=False)
+        gene_id = given.get("gene_id", [""])[0]
+        if not gene_id:
+            found = "a transcript without gene_id"
+            raise _wrong(where, found, 'gene_id "..."', "Correct the line.")
+        site = _start_site(where, cells)
+        name = (given.get("gene_name") or given.get("ref_gene_name") or [gene_id])[0]
+        new = _Found(number, gene_id, name, cells[0], cells[6], None)
+        gene = genes.setdefault((gene_id, cells[0], cells[6]), new)
+        if rule == "gene":
+            outer = min if cells[6] == "+" else max
+            gene.tss = site if gene.tss is None else outer(gene.tss, site)
+        elif gene.tss is None and (rule == "first" or _CANONICAL in given.get("tag", [])):
+            gene.tss = site
+    for gene in genes.values():
+        if gene.tss is None:
+            raise _no_transcript(f"{path}, line {gene.line}", gene, rule)
+        yield gene
 
 
 def _features(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:

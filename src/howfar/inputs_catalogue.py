@@ -561,6 +561,7 @@ def _bed_genes() -> str:
 for _title, _name, _content in [
     ("GTF", "genes.gtf", _gtf()),
     ("GTF, compressed", "genes.gtf.gz", _gtf()),
+    ("GTF of transcripts alone", "genes.gtf", _gtf(kind="exon")),
     ("GFF3", "genes.gff3", _gff3()),
     ("BED with strands", "genes.bed", _bed_genes()),
     ("TSV", "genes.tsv", "chrom\tgene_id\tname\tstrand\ttss\nchr20\tG\t\t-\t700\n"),
@@ -622,7 +623,8 @@ _text("genes", "genes.bed", [
 ], lambda f, name: f.sequences(genes=name))  # fmt: skip
 _text("genes", "genes.gtf", [
     ("GTF with a row cut short", _gtf("20\tmade\tgene\t1"), "line 8: found 4 columns"),
-    ("GTF without gene records", _gtf(kind="exon"), "no gene"),
+    ("GTF without records of genes or transcripts",
+     _gtf(kind="exon").replace("\ttranscript\t", "\texon\t"), "no gene"),
     ("GTF with a gene without an id", _gtf("20\tm\tgene\t1\t9\t.\t+\t.\tID=G"), "line 8"),
 ], lambda f, name: f.sequences(genes=name))  # fmt: skip
 _text("genes", "genes.gtf.gz", [

@@ -46,7 +46,8 @@ class VariantFile(VariantSource):
         super().__init__(self.path, people, contigs)
         self.counts["indexes of genotypes made anew"] += self._opened != self.path
         self._some: tuple[tuple[int, ...], VCF] | None = None
-        self._has_calls, self._has_sets = "GT" in fields, "PS" in fields
+        self._has_calls = "GT" in fields or not fields  # a bare header leaves out what htslib knows
+        self._has_sets = "PS" in fields
         self._stating = [name for name in _STATING if name in fields]
         if not self.samples or not (self._has_calls or self._stating):
             raise _no_genotypes(self.path, len(self.samples), fields)
@@ -224,12 +225,12 @@ class VariantFile(VariantSource):
 
 
 def _no_genotypes(path: Path, people: int, fields: set[str]) -> HowfarError:
-    others = ", ".join(sorted(fields)[:6]) or "none"
+    others = ", ".join(sorted(fields)[:6])
     return HowfarError(
         str(path),
         found="no genotypes: "
         + (f"{people} people, FORMAT fields {others}" if people else "no sample column"),
-        expected="a VCF or BCF file with calls (GT) or dosages (DS, HDS or GP)",
+        expected="a VCF or BCF file whose header names calls (GT) or dosages (DS, HDS or GP)",
         do="Export the file again with GT or DS."
         if people
         else "Use the file with genotypes, not the sites-only one.",

@@ -19,6 +19,7 @@ _LEADING = (
     r"`sed -E '/^#/!s#\t[|/]([0-9.])#\t\1#g'` prints."
 )
 _HEADER = "Write the header anew with `bcftools reheader`."
+_TABS = r"Put tabs in place of the blanks: what GNU `sed -E '/^##/!s# +#\t#g'` prints."
 _NAMES = b"#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
 _FIXED = len(_NAMES)
 _BASES = rb"[ACGTNRYSWKMBDHVUacgtnryswkmbdhvu]+"
@@ -74,6 +75,8 @@ class LineCheck:
             if self._width:
                 raise self._wrong("a header line below the header", "a record")
             if line.startswith(b"#CHROM"):
+                if b"\t" not in line:
+                    raise self._wrong("columns without tabs between", "tabs", _TABS)
                 self._columns(line.split(b"\t"))
             return
         if not self._width:
