@@ -112,6 +112,23 @@ def test_a_share_of_genes_all_of_one_sign_has_no_interval():
     assert mean["ci_low"] < mean["value"] < mean["ci_high"]
 
 
+def test_noise_with_population_means_removed_has_no_true_spread():
+    rng, groups = np.random.default_rng(0), "AAABBBCCCDDD"
+    made = panel(rng.normal(size=(400, 12)), groups)
+    predicted = pd.DataFrame(
+        rng.normal(size=(400, 12)), made.expression.index, made.expression.columns
+    )
+    run = evaluate.Predictions("m", predicted, pd.Series(np.nan, predicted.index))
+    result = {name: tables.empty(name) for name in tables.SCHEMAS}
+    result |= {"across": evaluate.across_table(made, [run]), "genes": made.genes}
+    found = study_numbers.numbers_table(tables.Tables("s", result), draws=100).set_index("id")
+    value = found["value"].to_dict()
+    # r of n people less k means has the variance 1 / (n - k) around 0: here 12 - 4
+    assert value["s.m.across.centred.sampling_sd"] == pytest.approx(8**-0.5, abs=0.005)
+    assert value["s.m.across.centred.true_sd"] < 0.1
+    assert value["s.m.across.centred.median_people"] == 12
+
+
 def test_a_trend_leaves_out_what_has_no_place():
     feature, r = np.r_[np.arange(11.0), np.inf], np.linspace(-1, 1, 12)
     found = evaluate.binned_trend(feature, r, np.arange(12), bins=2, draws=50)

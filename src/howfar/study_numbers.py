@@ -25,7 +25,9 @@ def _all_numbers(result: tables.Tables, draws: int, seed: int) -> pd.DataFrame:
     numbers = Rows(study=result.study)
     for run_id, rows in result["reference"].groupby("run_id"):
         _reference_numbers(numbers, run_id, rows, result["genes"], draws, seed)
-    for (run_id, population), rows in result["across"].groupby(["run_id", "population"]):
+    for (run_id, population), rows in _with_free(result["across"]).groupby(
+        ["run_id", "population"]
+    ):
         _across_numbers(numbers, run_id, population, rows, result["genes"], draws, seed)
     for run_id, rows in result["within"].groupby("run_id"):
         _within_numbers(numbers, run_id, rows)
@@ -75,6 +77,16 @@ def _averages(r: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.column_stack([mean, stats.weighted_median(r, weights), size, negative])
 
 
+def _with_free(across: pd.DataFrame) -> pd.DataFrame:
+    """`across` with `free`: n, for 'centred' less the population means removed but one."""
+    index = ["run_id", "gene_id"]
+    inner = across[~across["population"].isin(evaluate.RESERVED) & (across["n"] > 0)]
+    removed = inner.groupby(index).size().sub(1).rename("removed")
+    removed = across[index].join(removed, on=index)["removed"].fillna(0).astype(float)
+    n = across["n"].astype(float)
+    return across.assign(free=n.where(across["population"] != "centred", n - removed))
+
+
 def _ends(low: float, high: float) -> tuple[float, float]:
     """An interval; none where all draws are equal, as for the share of genes all of one sign."""
     return (low, high) if low < high else NOWHERE
@@ -114,10 +126,10 @@ def _across_numbers(numbers, run_id, population, rows, genes, draws, seed) -> No
 
 
 def _spread_numbers(numbers, key, rows, blocks, people, unit, draws, seed) -> None:
-    found = stats.spread(rows["pearson"], rows["n"], blocks, draws, seed)
+    found = stats.spread(rows["pearson"], rows["free"], blocks, draws, seed)
     if not found.genes:  # a published table that doesn't say how many people there were
         return
-    typical = float(rows["n"].median())
+    typical = float(rows["free"].median())
     source, nowhere = "across.parquet", (np.nan, np.nan)
     for what, value, ci, words in (
         ("observed_sd", found.observed_sd, nowhere, "SD over genes of Pearson r"),
