@@ -530,6 +530,16 @@ def test_figures_without_a_number_are_boxes(cohort, view, level, boxes):
             assert isinstance(shown, figures.Box), name
 
 
+def test_all_studies_without_a_number_are_a_box(cohort):
+    table = pd.read_csv(cohort.folder / "table.csv", index_col=0)
+    (table * 0 + 0.1).to_csv(cohort.folder / "table.csv")
+    for words in (["predict"], ["evaluate"]):
+        assert command(cohort, *words)[0] == 0
+    folder = cohort.folder
+    shown = figures.synthesis([str(folder / "study.yaml")], folder / "results", folder / "drawn")
+    assert isinstance(shown, figures.Box)
+
+
 def test_negative_means_are_within_the_figure(cohort, view):
     for words in (["predict"], ["transfer", "--models", "top1,blup"], ["evaluate"]):
         assert command(cohort, *words)[0] == 0

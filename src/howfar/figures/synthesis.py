@@ -79,7 +79,8 @@ def _people(view: View, run: str):
 def _ceilings(view: View):
     """Mean sqrt(h2) per source of heritability estimates, over the genes that have one."""
     table = view.tables["features"]
-    for source, part in table[table["feature"] == "h2"].groupby("source"):
+    given = table[(table["feature"] == "h2") & table["value"].notna()]
+    for source, part in given.groupby("source"):
         root = np.sqrt(part["value"].clip(lower=0)).to_numpy(float)
         blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
         low, high = stats.block_bootstrap(root, blocks, stats.weighted_mean, weighted=True)
@@ -99,6 +100,9 @@ def synthesis(
     if not views:
         return Box("No figure yet", ("No study has been run or fetched. Run: make book",))
     parts = [rows_of(v).assign(colour=lambda t, v=v: t["run_id"].map(v.colours)) for v in views]
+    parts = [part.dropna(subset=["value"]) for part in parts]
+    if not any(len(part) for part in parts):
+        return Box("No figure yet", ("No run of these studies has a correlation over genes.",))
     table = pd.concat([p for p in parts if len(p)], ignore_index=True)
     with style.look():
         drawn = _draw(table)
