@@ -102,9 +102,9 @@ def test_wrong_input_is_named(weights, model, windows, tmp_path):
         "one of basenji2, beluga, borzoi, demo-enformer": lambda: load_model("enformr", weights),
         "no `weights`": lambda: load_model("demo-enformer"),
         r"config\.json: found no such file": lambda: load_model("demo-enformer", tmp_path),
-        "weights of the architecture": lambda: load_model("demo-enformer", wider),
+        "tensors that don't fit": lambda: load_model("demo-enformer", wider),
         "found no tracks": lambda: load_model("demo-enformer", keyless),
-        "found other weights": lambda: load_model("demo-enformer", short),
+        "a file that can't be read": lambda: load_model("demo-enformer", short),
         "options that this model takes": lambda: load_model("demo-enformer", weights, depth=3),
         "device 'cuda:99'": lambda: load_model("demo-enformer", weights, "cuda:99"),
         "device 'abacus'": lambda: load_model("demo-enformer", weights, "abacus"),
@@ -115,16 +115,39 @@ def test_wrong_input_is_named(weights, model, windows, tmp_path):
             call()
 
 
-def test_a_users_own_model_is_loaded_by_its_path(tmp_path, monkeypatch):
-    (tmp_path / "my_models.py").write_text(
-        "def load(weights, device, **options):\n    return options\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    assert load_model("my_models:load", batch_size=4) == {"batch_size": 4}
-    with pytest.raises(HowfarError, match="has no attribute 'lod'"):
-        load_model("my_models:lod")
-    with pytest.raises(HowfarError, match="No module named 'my_model'"):
-        load_model("my_model:load")
+@pytest.mark.parametrize(
+    ("found", "key", "value"),
+    [
+        ("`bin_size` 64 for 5 halvings", "bin_size", 64),
+        ("`bin_size` 32.0 for 5", "bin_size", 32.0),
+        ("`context` 8191", "context", 8191),
+        ("`context` '8192'", "context", "8192"),
+        ("`context` 0", "context", 0),
+        ("`tracks` that aren't the names", "tracks", ["one"]),
+        ("`tracks` that aren't the names", "tracks", None),
+        ("`units` or `regions`", "regions", ["g1"]),
+        ("`hparams` of no network", "hparams", None),
+    ],
+)
+def test_lengths_and_tracks_that_do_not_fit_the_network_are_named(
+    weights, tmp_path, found, key, value
+):
+    """The tensors fit all the same: values would be those of other bases, or of other tracks."""
+    odd = _broken(weights, tmp_path / "odd", lambda c: c.update({key: value}))
+    with pytest.raises(HowfarError, match=f"config.json: found {found}"):
+        load_model("demo-enformer", odd, "cpu")
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "8", True, None])
+def test_a_batch_size_that_is_no_number_of_windows_is_refused(weights, size):
+    with pytest.raises(HowfarError, match="model demo-enformer, batch_size: found"):
+        load_model("demo-enformer", weights, "cpu", batch_size=size)
+
+
+@pytest.mark.parametrize("device", [None, 0, "meta", "mps", "cuda:²", "CPU"])
+def test_a_device_that_is_not_there_is_named(weights, device):
+    with pytest.raises(HowfarError, match=f"device '{device}': found"):
+        load_model("demo-enformer", weights, device)
 
 
 def test_every_entry_says_what_a_user_must_know():

@@ -9,6 +9,7 @@ from howfar.models import Layout
 from howfar.models.averaging import (
     check_n_value,
     check_shifts,
+    check_switch,
     mean_of_views,
     middle,
     shifted,
@@ -106,3 +107,17 @@ def test_the_bins_kept_lie_in_the_middle():
     for wrong in (3, 10, 0, -2, 2.0, "4"):
         with pytest.raises(HowfarError, match="8 bins or fewer, by an even number"):
             middle("m", whole, wrong, {})
+
+
+@pytest.mark.parametrize("given", ["no", "false", 0, 1, None])
+def test_a_word_or_number_for_a_switch_is_refused(given):
+    """As a condition the word "no" would be true."""
+    with pytest.raises(HowfarError, match="model enformer, option rc: found"):
+        check_switch("enformer", "rc", given)
+    assert check_switch("enformer", "rc", True) and not check_switch("enformer", "rc", False)
+
+
+@pytest.mark.parametrize("given", [True, "0.25", float("nan"), -0.1, None])
+def test_n_is_a_number_from_zero_to_one(given):
+    with pytest.raises(HowfarError, match="option n_value: found"):
+        check_n_value("enformer", given)

@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_named(tensors, tmp_path):
     lacking = {n: t for n, t in tensors.items() if n != "both.0.weight"}
     for message, given, width in [
         (
-            r"x\.bin: found 6 tensors of.*both\.0\.weight is of shape \(3, 2\); .*\(4, 2\)",
+            r"x\.bin: found 6 tensors that.*both\.0\.weight is of shape \(3, 2\); .*\(4, 2\)",
             tensors,
             4,
         ),
@@ -70,6 +70,11 @@ def test_what_does_not_fit_is_named(tensors, tmp_path):
         ),
         (r"extra is of shape \(1,\); expected extra absent", tensors | {"extra": torch.ones(1)}, 3),
         (r"first\.bias is two different copies", two, 3),
+        (r"both\.1\.bias is not finite", tensors | {"both.1.bias": torch.ones(3) / 0}, 3),
+        (r"6 tensors.*of torch\.int32", {n: t.int() for n, t in tensors.items()}, 3),
+        (r"of torch\.complex64", {n: t.to(torch.complex64) for n, t in tensors.items()}, 3),
+        (r"torch\.sparse_coo", {n: t.to_sparse() for n, t in tensors.items()}, 3),
+        (r"on meta", {n: t.to("meta") for n, t in tensors.items()}, 3),
     ]:
         with pytest.raises(HowfarError, match=message):
             place(Net(width), given, file)
@@ -86,6 +91,12 @@ def test_files_that_cannot_be_read_are_named(tensors, tmp_path):
             (tmp_path / f"cut_{name}").write_bytes(whole[:length])
             with pytest.raises(HowfarError, match=f"cut_{name}: found a file that can't be read"):
                 read_tensors(tmp_path / f"cut_{name}")
+    changed = bytearray((tmp_path / "b.bin").read_bytes())
+    changed[changed.index(tensors["both.0.bias"].numpy().tobytes())] ^= 1
+    (tmp_path / "changed.bin").write_bytes(changed)
+    torch.load(tmp_path / "changed.bin", weights_only=True)  # PyTorch sees nothing
+    with pytest.raises(HowfarError, match="changed.bin: found other bytes than were written"):
+        read_tensors(tmp_path / "changed.bin")
     torch.save([1], tmp_path / "list.bin")
     with pytest.raises(HowfarError, match="something else than named tensors"):
         read_tensors(tmp_path / "list.bin")

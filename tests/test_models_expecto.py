@@ -246,6 +246,30 @@ class Trap:
         return Path.touch, (Path(self.path),)
 
 
+@pytest.mark.parametrize(
+    "change", [torch.Tensor.int, torch.Tensor.bool, torch.Tensor.to_sparse, lambda t: t.to("meta")]
+)
+def test_tensors_that_are_no_plain_numbers_are_refused(tmp_path, state, change):
+    torch.save({name: change(tensor) for name, tensor in state.items()}, tmp_path / "w.pth")
+    with pytest.raises(HowfarError, match="w.pth: found tensors that aren't plain real numbers"):
+        BelugaModel(tmp_path / "w.pth", device="cpu")
+
+
+def test_a_changed_byte_is_not_taken_for_a_weight(tmp_path, state):
+    torch.save(state, tmp_path / "w.pth")
+    content = bytearray((tmp_path / "w.pth").read_bytes())
+    content[content.index(state["model.1.4.1.weight"].numpy().tobytes()[:64]) + 2] ^= 1
+    (tmp_path / "w.pth").write_bytes(content)
+    with pytest.raises(HowfarError, match="w.pth: found other bytes than were written"):
+        BelugaModel(tmp_path / "w.pth", device="cpu")
+
+
+@pytest.mark.parametrize("windows", [0, -3, 2.5, "x", True, 1001])
+def test_a_number_of_windows_is_one(folder, windows):
+    with pytest.raises(HowfarError, match="option `windows`: found"):
+        BelugaModel(folder / "beluga.pth", device="cpu", windows=windows)
+
+
 def test_nothing_in_a_weights_file_is_executed(tmp_path, state):
     torch.save({**state, "more": Trap(tmp_path / "sprung")}, tmp_path / "w.pth")
     with pytest.raises(HowfarError, match="truncated or other file"):

@@ -129,6 +129,13 @@ def test_the_base_score_goes_with_dumps_only(read, tmp_path):
         gblinear.read(tmp_path / "absent.save")
 
 
+@pytest.mark.parametrize("base_score", ["x", True, [1.0]])
+def test_a_base_score_that_is_no_number_is_refused(tmp_path, base_score):
+    (tmp_path / "m.dump").write_text("booster[0]:\nbias:\n1\nweight:\n2\n")
+    with pytest.raises(HowfarError, match="option `base_score`: found"):
+        gblinear.read(tmp_path / "m.dump", base_score)
+
+
 def test_both_layouts_give_the_same_blocks(read):
     wanted = np.arange(1, 31).reshape(10, 3)
     padded = np.concatenate([np.zeros((10, 1)), wanted], axis=1)

@@ -324,9 +324,10 @@ def predict_genes(
             yield from _predicted(run, model, definition, waiting)
             waiting = []
         if len(built) + 1 > room:
-            blocks = [
-                _values(model, definition, gene, w) for w in _blocks(model, gene, built, room)
-            ]
+            with about(run.place):
+                blocks = [
+                    _values(model, definition, gene, w) for w in _blocks(model, gene, built, room)
+                ]
             yield gene, _finite(np.concatenate(blocks), run, gene), index
         else:
             waiting.append((gene, next(_blocks(model, gene, built, room)), index))
@@ -353,7 +354,8 @@ def _predicted(
     values: dict[str, Iterator[np.ndarray]] = {}
     for one in {gene.strand: gene for gene, _, _ in waiting}.values():
         parts = [windows for gene, windows, _ in waiting if gene.strand == one.strand]
-        joined = _values(model, definition, one, np.concatenate(parts))
+        with about(run.place):
+            joined = _values(model, definition, one, np.concatenate(parts))
         ends = np.cumsum([len(part) for part in parts])
         values[one.strand] = iter(np.split(joined, ends[:-1]))
     for gene, _, index in waiting:

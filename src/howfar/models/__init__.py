@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -136,20 +135,15 @@ MODELS: dict[str, Entry] = {
 }
 
 
-def _loader_of(name: str) -> Callable[..., SequenceModel]:
-    """The loader that ``package.module:name`` points to: a model of the user's own."""
-    module, _, attribute = name.partition(":")
-    try:
-        if attribute:
-            return getattr(import_module(module), attribute)
-        found = "no model of that name"
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        found = str(error)
+def _check_batch_size(name: str, size: Any) -> None:
+    """HowfarError unless `size` is a number of windows: others hang a network or skip windows."""
+    if type(size) is int and size >= 1:
+        return
     raise HowfarError(
-        f"model {name!r}",
-        found=found,
-        expected=f"one of {', '.join(sorted(MODELS))}, or package.module:loader of your own",
-        do="Correct the run's `model` in the study file.",
+        f"model {name}, batch_size",
+        found=repr(size),
+        expected="a whole number of windows, 1 or more",
+        do="Correct `batch_size`.",
     )
 
 
@@ -162,11 +156,31 @@ def load_model(
     as loader(weights, device, **options) and returns a `SequenceModel`.
     weights: the model's file or folder of weights. device: 'cpu', 'cuda', 'cuda:1', or 'auto'
     (CUDA where there is one). options: passed to the model. Raises HowfarError for an unknown
-    name or option, an absent device, and missing or unsuitable weights.
+    name or option, an absent device, missing or unsuitable weights, and a model of your own that
+    doesn't keep to `SequenceModel`.
     """
-    loader = MODELS[name].load if name in MODELS else _loader_of(name)
+    if "batch_size" in options:
+        _check_batch_size(name, options["batch_size"])
+    path = None if weights is None else Path(weights)
+    if name in MODELS:
+        return _built_in(name, path, device, options)
+    if ":" in name:
+        from .own import load_own
+
+        return load_own(name, path, device, options)
+    raise HowfarError(
+        f"model {name!r}",
+        found="no model of that name",
+        expected=f"one of {', '.join(sorted(MODELS))}, or package.module:loader of your own",
+        do="Correct the run's `model` in the study file.",
+    )
+
+
+def _built_in(
+    name: str, weights: Path | None, device: str, options: dict[str, Any]
+) -> SequenceModel:
     try:
-        return loader(None if weights is None else Path(weights), device, **options)
+        return MODELS[name].load(weights, device, **options)
     except TypeError as error:
         if not options:
             raise

@@ -77,13 +77,27 @@ def check_shifts(name: str, shifts: Iterable[int], context: int) -> tuple[int, .
 
 def check_n_value(name: str, n_value: float) -> float:
     """The option `n_value` of model `name`, N in each channel; HowfarError outside 0 to 1."""
-    if isinstance(n_value, (int, float)) and 0 <= n_value <= 1:
+    if type(n_value) in (int, float) and 0 <= n_value <= 1:
         return float(n_value)
     raise HowfarError(
         f"model {name}, option n_value",
         found=f"{n_value!r}",
         expected="a number from 0 to 1, such as 0.25 (equal shares) or 0 (nothing)",
         do="Correct `n_value` in the run's `options` of the study file.",
+    )
+
+
+def check_switch(name: str, option: str, given: bool) -> bool:
+    """`given`, the option of model `name`; HowfarError for a word such as "no", which would count
+    as true.
+    """
+    if isinstance(given, bool):
+        return given
+    raise HowfarError(
+        f"model {name}, option {option}",
+        found=f"{given!r}",
+        expected="true or false",
+        do=f"Correct `{option}` in the run's `options` of the study file.",
     )
 
 
@@ -129,7 +143,8 @@ class AveragingModel(NetworkModel):
 
     def _average(self, rc: bool, shifts: Iterable[int], n_value: float) -> str:
         """Take the options of the average; says in words what a value is the mean of."""
-        self._rc, self._fill = bool(rc), check_n_value(self.name, n_value)
+        self._rc = check_switch(self.name, "rc", rc)
+        self._fill = check_n_value(self.name, n_value)
         self._shifts = check_shifts(self.name, shifts, self.layout.context)
         strands = "both strands" if rc else "the forward strand"
         moved = ", ".join(map(str, self._shifts))

@@ -51,6 +51,7 @@ PUBLISHED: dict[str, Any] = {
     ],
     "head_human": {"name": "dense", "units": HUMAN_TRACKS, "activation": "softplus"},
 }  # fmt: skip
+MOST_BLOCKS = 40  # of a kind: a rate or a width that grows over more is no number any more
 #: Of these any value will do; every other one must be as published.
 _SIZES = {"seq_length", "target_length", "filters", "filters_init", "filters_mult", "kernel_size",
           "rate_mult", "repeat", "cropping", "units"}  # fmt: skip
@@ -118,6 +119,11 @@ def architecture_of(model: Mapping[str, Any], where: str = "params") -> Architec
     """
     _compare(where, model, PUBLISHED)
     stem, tower, dilated, crop, last = model["trunk"]
+    for part, block in (("trunk[1]", tower), ("trunk[2]", dilated)):
+        if block["repeat"] > MOST_BLOCKS:
+            raise _misfit(
+                f"{where}, {part}, repeat", f"{block['repeat']:,}", f"at most {MOST_BLOCKS}"
+            )
     filters = [tower["filters_init"] * tower["filters_mult"] ** k for k in range(tower["repeat"])]
     kernels = (tower["kernel_size"],) * tower["repeat"]
     found = Architecture(
@@ -176,10 +182,10 @@ def _compare(where: str, given: Any, known: Any) -> None:
 
 
 def _check_size(where: str, given: Any, known: int | float) -> None:
-    kinds = (int, float) if isinstance(known, float) else (int,)
+    kinds, most = ((int, float), 100) if isinstance(known, float) else ((int,), 10**9)
     least = 0 if where.endswith("cropping") else 1
     odd = type(given) is int and given % 2 == 1  # 'same' padding is symmetric
-    if type(given) not in kinds or not least <= given < 10**9:
+    if type(given) not in kinds or not least <= given < most:
         raise _misfit(where, f"{given!r}", f"a number such as {known}")
     if where.endswith("kernel_size") and not odd:
         raise _misfit(where, f"{given!r}", f"an odd number such as {known}")

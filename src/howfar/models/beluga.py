@@ -22,9 +22,11 @@ import pandas as pd
 from ..errors import HowfarError
 from ..provenance import sha256_of
 from .base import Layout
+from .checkpoint import check_sums, is_plain
 from .network import NetworkModel
 
 WINDOW, STEP = 2000, 200  # bp
+MOST_WINDOWS = 1000  # of one sequence; ExPecto has 200
 _CONVOLUTIONS = tuple(f"model.0.{i}" for i in (0, 2, 6, 8, 12, 14))
 _DENSE = ("model.1.2.1", "model.1.4.1")
 _PARTS = ("weight", "bias")
@@ -60,6 +62,13 @@ class BelugaModel(NetworkModel):
         """Load and check; HowfarError for unusable weights, device, or option."""
         self._turns = choice("strands", strands, _STRANDS)
         self._letters = choice("iupac", iupac, LETTERS)
+        if type(windows) is not int or not 1 <= windows <= MOST_WINDOWS:
+            raise HowfarError(
+                "option `windows`",
+                found=repr(windows),
+                expected=f"a number of windows from 1 to {MOST_WINDOWS}",
+                do="Correct the model's options.",
+            )
         self.name, self.windows = "beluga", windows
         self.layout = Layout(WINDOW + STEP * (windows - 1), STEP, windows)
         state = read_weights(weights)
@@ -89,7 +98,7 @@ class BelugaModel(NetworkModel):
 
 def choice(option: str, given: str, choices: dict[str, Any]) -> Any:
     """What `given` stands for; HowfarError where it is none of the choices."""
-    if given in choices:
+    if isinstance(given, str) and given in choices:
         return choices[given]
     raise HowfarError(
         f"option `{option}`",
@@ -172,12 +181,17 @@ def read_weights(path: Path) -> OrderedDict:
     import torch
 
     try:
+        check_sums(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except HowfarError:
+        raise
     except Exception as error:  # a damaged pickle may raise anything
         raise _unusable(path, "a truncated or other file") from error
     names = [f"{layer}.{part}" for layer in (*_CONVOLUTIONS, *_DENSE) for part in _PARTS]
     if not isinstance(state, dict) or not all(torch.is_tensor(t) for t in state.values()):
         raise _unusable(path, "something else than named tensors")
+    if not all(map(is_plain, state.values())):
+        raise _unusable(path, "tensors that aren't plain real numbers")
     if set(state) != set(names):
         odd = sorted(set(state) ^ set(names), key=str)
         raise _unusable(path, f"tensors of other names ({odd[0]!r}, {len(odd)} in all)")

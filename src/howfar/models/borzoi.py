@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import HowfarError
 from ..provenance import sha256_of
-from .averaging import AveragingModel, check_context, middle
+from .averaging import AveragingModel, check_context, check_switch, middle
 from .base import Layout
 from .checkpoint import assemble, first_line, locate, read_config
 from .network import affordable, pick_device, softplus_head
@@ -65,7 +65,7 @@ class BorzoiModel(AveragingModel):
         self._head = head_of(network, species)
         self.tracks = tracks_of(species, self._head.out_channels, targets)
         self._check_table({"rc": rc, "unsquash": unsquash})
-        self._unsquash = bool(unsquash)
+        self._unsquash = check_switch(self.name, "unsquash", unsquash)
         self.units = LINEAR if unsquash else SQUASHED
         self.weights_sha256 = sha256_of(file)
         self.notes = (f"Values are {self.units}.", views)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,6 +123,7 @@ def read_tensors(file: Path) -> dict[str, Any]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
+        check_sums(file)
         kept = torch.load(file, map_location="cpu", weights_only=True)
         if not isinstance(kept, dict) or not all(map(torch.is_tensor, kept.values())):
             raise ValueError("something else than named tensors")
@@ -130,8 +133,36 @@ def read_tensors(file: Path) -> dict[str, Any]:
             str(file),
             found=f"a file that can't be read ({first_line(error)})",
             expected="a whole .safetensors file, or a PyTorch file of named tensors",
-            do="Fetch it again; it may have been cut off.",
+            do="Fetch or make it again; it may have been cut off.",
         ) from error
+
+
+def check_sums(file: Path) -> None:
+    """HowfarError where a part of a PyTorch file (a zip archive) isn't as it was written.
+
+    PyTorch itself doesn't look at these checksums: a changed byte would be a changed weight.
+    """
+    if not zipfile.is_zipfile(file):
+        return  # the older format, which has none
+    with zipfile.ZipFile(file) as archive:
+        try:
+            damaged = archive.testzip()
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+            damaged = first_line(error)
+    if damaged:
+        raise HowfarError(
+            str(file),
+            found=f"other bytes than were written ({damaged})",
+            expected="a part whose checksum fits",
+            do="Fetch it again, or restore it from where it was made.",
+        )
+
+
+def is_plain(tensor: Any) -> bool:
+    """Whether a tensor holds floating-point numbers in the usual way."""
+    import torch
+
+    return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def assemble(make: Callable[[], Any], file: Path) -> Any:
@@ -171,6 +202,10 @@ def place(network: Any, tensors: dict[str, Any], file: Path) -> None:
         value = tensors[given] if given else _counter(names[0])
         if value is None or value.shape != needed.shape:
             problems.append((given or names[0], value, needed))
+        elif needed.is_floating_point() and not is_plain(value):
+            problems.append((given, f"of {value.dtype}, {value.layout}, on {value.device}", needed))
+        elif needed.is_floating_point() and not torch.isfinite(value).all():
+            problems.append((given, "not finite throughout", needed))
         elif any(n in tensors and not torch.equal(tensors[n], value) for n in names):
             problems.append((given, "two different copies", needed))
         else:
@@ -205,7 +240,7 @@ def _misfit(file: Path, problems: list[tuple[str, Any, Any]]) -> HowfarError:
     name, value, needed = problems[0]
     return HowfarError(
         str(file),
-        found=f"{len(problems)} tensors of another architecture; {name} is {_words(value)}",
+        found=f"{len(problems)} tensors that don't fit; {name} is {_words(value)}",
         expected=f"{name} {_words(needed)}",
         do="Give weights of this model, with the config.json that belongs to them if they have "
         "other sizes.",

@@ -19,6 +19,7 @@ from ..provenance import sha256_of
 from .attention import Transformer
 from .base import Layout
 from .blocks import halo_of
+from .checkpoint import assemble
 from .shared import Parts, SharedNetwork
 
 
@@ -50,7 +51,8 @@ class EnformerModel(SharedNetwork):
         file = weights / "weights.safetensors"
         self.weights_sha256 = sha256_of(file)
         self._regions = config["regions"]
-        self._ready(_network(config["hparams"], file), device, batch_size)
+        network = assemble(lambda: build_network(config["hparams"]), file)
+        self._ready(network, device, batch_size)
         self._share(parts_of(self._network, self._head), engine)
 
     def region_of(self, gene_id: str) -> str | None:
@@ -97,37 +99,38 @@ def _config(name: str, weights: Path | None) -> dict:
         missing = {"hparams", "context", "bin_size", "tracks", "units", "regions"} - set(config)
     except (ValueError, TypeError) as error:
         config, missing = {}, {f"readable JSON ({error})"}
-    if missing:
+    found = f"no {', '.join(sorted(missing))}" if missing else _unfit(config)
+    if found:
         raise HowfarError(
             str(weights / "config.json"),
-            found=f"no {', '.join(sorted(missing))}",
+            found=found,
             expected="the file that the training writes",
             do="Train the model again.",
         )
     return config
 
 
-def _network(hparams: dict, file: Path):
-    """The network with the weights of `file`; HowfarError where they do not fit."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _unfit(config: dict) -> str:
+    """What doesn't fit the network in config.json, in words; '' where all does.
 
-    network = build_network(hparams)
-    try:
-        kept = load_file(file)
-        # enformer_pytorch lists the trunk's modules twice; the file holds them once.
-        names = [n for n in network.state_dict() if n.removeprefix("_trunk.") == n]
-        if set(names) != set(kept):
-            raise RuntimeError(f"{len(kept)} tensors of other names than the {len(names)} needed")
-        network.load_state_dict(kept, strict=False)
-    except (RuntimeError, SafetensorError) as error:
-        raise HowfarError(
-            str(file),
-            found=f"other weights ({str(error).splitlines()[0]})",
-            expected="weights of the architecture in config.json",
-            do="Train the model again, or restore the two files that belong together.",
-        ) from error
-    return network
+    Its tensors fit whatever the lengths of window, bin and list of tracks are.
+    """
+    hparams, tracks = config["hparams"], config["tracks"]
+    if not isinstance(hparams, dict) or hparams.get("use_tf_gamma"):
+        return "`hparams` of no network for any length"
+    halvings, heads = hparams.get("num_downsamples"), hparams.get("output_heads")
+    size = config["bin_size"]
+    whole = type(halvings) is int and type(size) is int
+    if not whole or not 1 <= halvings <= 20 or size != 2**halvings:
+        return f"`bin_size` {size!r} for {halvings!r} halvings of the window"
+    context = config["context"]
+    if type(context) is not int or context < 1 or context % size:
+        return f"`context` {context!r}, not a number of whole bins"
+    named = isinstance(tracks, list) and all(isinstance(t, str) and t.strip() for t in tracks)
+    if not named or not isinstance(heads, dict) or heads.get("human") != len(tracks):
+        return "`tracks` that aren't the names of the network's outputs"
+    good = isinstance(config["units"], str) and isinstance(config["regions"], dict)
+    return "" if good else "`units` or `regions` of another kind"
 
 
 def tower(network: Any, one_hot: Any) -> Any:

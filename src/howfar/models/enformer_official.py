@@ -22,7 +22,7 @@ from ..errors import HowfarError
 from ..project import results_root
 from ..provenance import sha256_of
 from . import MODELS
-from .averaging import AveragingModel, check_context, middle
+from .averaging import AveragingModel, check_context, check_switch, middle
 from .base import Layout
 from .checkpoint import assemble, locate, read_config
 from .enformer import build_network, embeddings, parts_of
@@ -84,6 +84,7 @@ class OfficialEnformer(SharedNetwork, AveragingModel):
         network = assemble(lambda: build_network(sizes), file)
         self._linear = network.heads[species][0]
         self.weights_sha256 = sha256_of(file)
+        tf_gamma = check_switch(self.name, "tf_gamma", tf_gamma)
         self.notes = (self._set_gamma(network, tf_gamma), views)
         # The widest layers, at full length, need about four copies of their output.
         window_bytes = int(4.5 * 4 * context * sizes["dim"] / 2)

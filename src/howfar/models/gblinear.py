@@ -82,6 +82,13 @@ def read(path: str | Path, base_score: float | None = None) -> LinearModel:
     path = Path(path)
     if not path.is_file():
         raise _wrong(path, "no such file", "a linear model of xgboost")
+    if base_score is not None and type(base_score) not in (int, float):
+        raise HowfarError(
+            "option `base_score`",
+            found=repr(base_score),
+            expected="a number",
+            do="Correct the model's options.",
+        )
     data = path.read_bytes()
     if data.startswith(b"booster["):
         return _checked(path, *_parse_dump(path, data, base_score))

@@ -165,13 +165,14 @@ def pick_device(wanted: str) -> str:
     """'auto' resolved; HowfarError where the device asked for is absent."""
     import torch
 
+    wanted = str(wanted)
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cpu":
         return wanted
     if wanted.split(":")[0] == "cuda" and torch.cuda.is_available():
         index = wanted.partition(":")[2] or "0"
-        if index.isdigit() and int(index) < torch.cuda.device_count():
+        if index.isdecimal() and int(index) < torch.cuda.device_count():
             return wanted
     raise HowfarError(
         f"device {wanted!r}",
