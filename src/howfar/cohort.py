@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -180,6 +180,33 @@ class OpenCohort:
             )
         self._check_on_contigs(chosen)
         return chosen
+
+    def measured(self, genes: Sequence[Gene], purpose: str) -> list[Gene]:
+        """Those of `genes` that have expression; the others are counted.
+
+        purpose: what expression is for, for the message where the study has none; HowfarError too
+        where it has none of the genes'.
+        """
+        if self.expression is None:
+            raise HowfarError(
+                f"{self.study.place}, key cohort.expression",
+                found="nothing",
+                expected=f"an expression file, {purpose}",
+                do="Name one in the study file; `howfar predict` works without.",
+            )
+        rows = self.expression.values.index
+        found = [gene for gene in genes if gene.gene_id in rows]
+        self.warnings["genes without expression"] += len(genes) - len(found)
+        if not found:
+            files = input_files(self.study)
+            raise HowfarError(
+                f"{files['genes']} against {files['expression']}",
+                found=f"no gene id in common between {len(genes)} genes and {len(rows)} rows of "
+                "expression",
+                expected="the same gene ids in both files",
+                do="Compare the ids; `gene_versions: strip` removes version numbers.",
+            )
+        return found
 
     def _check_on_contigs(self, genes: list[Gene]) -> None:
         """Before any is predicted: every TSS lies on a contig of the reference."""

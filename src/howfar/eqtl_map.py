@@ -52,7 +52,7 @@ LEAD = (
 )
 CONDITIONAL = NOMINAL | {"rank": int, "log10p_beta": float}
 _COUNTS = {"gene_id": str, "counts": str}  # what each gene was read with, as JSON
-_VERSION = 1  # of these definitions; a new one makes old results out of date
+_VERSION = 2  # of these definitions; a new one makes old results out of date
 _EVERY = 5.0  # seconds between writes of finished genes
 _FEW = 10  # people; fewer are not mapped
 _SPACING = 2_000  # bp between variants from which genotype components are made

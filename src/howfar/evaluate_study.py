@@ -151,28 +151,10 @@ def _effects(
 
 def make_panel(cohort: OpenCohort) -> Panel:
     """Expression, genes, populations and dosages of the people and genes in all inputs."""
-    if cohort.expression is None:
-        raise HowfarError(
-            f"{cohort.study.place}, key cohort.expression",
-            found="nothing",
-            expected="an expression file, to evaluate predictions against",
-            do="Name one in the study file; `howfar predict` works without.",
-        )
+    genes = cohort.measured(cohort.genes, "to evaluate predictions against")
     values = cohort.expression.values
-    genes = [g for g in cohort.genes if g.gene_id in values.index]
-    cohort.warnings["genes without expression"] += len(cohort.genes) - len(genes)
-    cohort.warnings["genes of the expression file that the gene table lacks"] += len(values) - len(
-        genes
-    )
-    if not genes:
-        files = input_files(cohort.study)
-        raise HowfarError(
-            f"{files['genes']} against {files['expression']}",
-            found=f"no gene id in common between {len(cohort.genes)} genes and {len(values)} rows "
-            "of expression",
-            expected="the same gene ids in both files",
-            do="Compare the ids; `gene_versions: strip` removes version numbers.",
-        )
+    strangers = len(values) - len(genes)
+    cohort.warnings["genes of the expression file that the gene table lacks"] += strangers
     _check_values(cohort, values.loc[[g.gene_id for g in genes], cohort.samples])
     columns = ("gene_id", "name", "chrom", "tss", "strand")
     table = pd.DataFrame([{c: getattr(g, c) for c in columns} for g in genes])

@@ -46,7 +46,7 @@ from . import folds
 from .base import LABELS, Fit, fitter, null_fit
 from .cis import CisData, CisOptions, cis_data, training
 
-VERSION = 1
+VERSION = 2
 _ARRAYS = ("predicted", "fold", "weights", "kept")
 
 
@@ -202,26 +202,7 @@ def folder_of(results: str | Path, study: str) -> Path:
 
 def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Gene]:
     """The genes with expression; of models that `baselines.genes` restricts, so many, drawn."""
-    if cohort.expression is None:
-        raise HowfarError(
-            f"{cohort.study.place}, key cohort.expression",
-            found="nothing",
-            expected="an expression file, to train linear models on",
-            do="Name one in the study file.",
-        )
-    measured = set(cohort.expression.values.index)
-    asked = cohort.genes_to_run(gene)
-    genes = [g for g in asked if g.gene_id in measured]
-    cohort.warnings["genes without expression"] += len(asked) - len(genes)
-    if not genes:
-        files = input_files(cohort.study)
-        raise HowfarError(
-            f"{files['genes']} against {files['expression']}",
-            found=f"no gene id in common between {len(asked)} genes and {len(measured)} rows of "
-            "expression",
-            expected="genes with expression, by the same ids in both files",
-            do="Compare the ids; `gene_versions: strip` removes version numbers.",
-        )
+    genes = cohort.measured(cohort.genes_to_run(gene), "to train linear models on")
     count = cohort.study.baselines.genes.get(model)
     if gene or count is None or count >= len(genes):
         return genes
