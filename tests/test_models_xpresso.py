@@ -7,6 +7,7 @@ import pandas as pd
 import pysam
 import pytest
 
+from howfar import sources
 from howfar.errors import HowfarError
 from howfar.haplotypes import build_windows
 from howfar.intervals import Gene
@@ -135,7 +136,18 @@ def test_wrong_options_and_weights_are_named(weights, windows, tmp_path):
         load_model("xpresso", write_keras(tmp_path / "short.h5", short), "cpu")
 
 
-def test_the_track_says_whose_it_is(weights, results_folder):
+def test_fetched_weights_that_changed_are_refused(weights, results_folder):
+    """Their shapes fit: what they predict would be taken for the published model's values."""
+    fetched = results_folder / "sources" / "models" / xpresso.CELLS["GM12878"][0]
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(weights.read_bytes())
+    with pytest.raises(HowfarError, match="another content than was fetched.*howfar fetch xpresso"):
+        load_model("xpresso", None, "cpu")
+
+
+def test_the_track_says_whose_it_is(weights, results_folder, monkeypatch):
+    monkeypatch.setattr(sources, "checksum", lambda *_: "")  # the files are made up
+
     def track(where, **options):
         return load_model("xpresso", where, "cpu", **options).tracks["description"].tolist()
 

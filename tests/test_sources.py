@@ -219,6 +219,12 @@ def test_an_unknown_name_is_refused(word):
         sources.select([word])
 
 
+@pytest.mark.parametrize("word", ["borzoi", "demo-enformer"])
+def test_a_model_of_which_nothing_is_fetched_is_not_called_unknown(word):
+    with pytest.raises(HowfarError, match=f"{word}: found a model of which nothing is fetched"):
+        sources.select([word])
+
+
 # --- fetching --------------------------------------------------------------------------------
 
 
@@ -268,7 +274,16 @@ def test_a_folder_that_cannot_be_written_is_reported(tmp_path, catalogue, server
     catalogue(source("a", b"x", server.url("a", send(b"x"))))
     (tmp_path / "toy").write_text("a file where a folder must be")
     report = sources.fetch(["toy"], tmp_path)
-    assert "FileExistsError" in str(report.failed["toy/a"])
+    assert "toy: found a file where a folder should be" in str(report.failed["toy/a"])
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path, catalogue, server):
+    """No later attempt would mend that, so none is advised."""
+    catalogue(source("a", b"x", server.url("a", send(b"x"))))
+    (tmp_path / "toy" / "a").mkdir(parents=True)
+    error = sources.fetch(["toy"], tmp_path).failed["toy/a"]
+    assert error.where == str(tmp_path / "toy" / "a") and error.found == "is a directory"
+    assert error.do == "Correct the path or its permissions."
 
 
 @pytest.mark.parametrize(

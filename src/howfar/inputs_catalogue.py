@@ -1073,7 +1073,7 @@ def _weights(f: Files, fitting: bool = False) -> None:
 
     hparams = {"dim": 24, "depth": 1, "heads": 2, "target_length": 2, "num_downsamples": 3,
                "dim_divisible_by": 2, "output_heads": {"human": 2}}  # fmt: skip
-    config = {"hparams": hparams, "context": 256, "bin_size": 128, "units": "made up",
+    config = {"hparams": hparams, "context": 256, "bin_size": 8, "units": "made up",
               "tracks": ["A", "B"], "regions": {}}  # fmt: skip
     f.put("weights/config.json", json.dumps(config))
     tensors = {"another.weight": torch.zeros(2, 2)}

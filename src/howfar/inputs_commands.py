@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import sqlite3
 import tarfile
 from collections.abc import Callable
@@ -195,6 +196,43 @@ for _title, _content, _says in [
     ("a study file with tabs", "cohort:\n\treference: x\n", "line 2: found text that is not YAML"),
 ]:
     bad("study", _title, _says)(lambda f, c=_content: (f.put("study.yaml", c), f.predict())[1])
+
+
+# --- models ----------------------------------------------------------------------------------
+
+
+def _demo(f: Files, edit: Callable[[dict], None]) -> Commands:
+    """A run of the small Enformer whose config.json `edit` changes; its tensors fit."""
+    from .inputs_catalogue import _weights
+
+    _weights(f, fitting=True)
+    path = f.folder / "weights" / "config.json"
+    config = json.loads(path.read_text())
+    edit(config)
+    path.write_text(json.dumps(config))
+    keys = {"model": "demo-enformer", "weights": f.folder / "weights", "tracks": [0]}
+    f.settings(**{f"runs__{key}": value for key, value in keys.items()})
+    return f.predict()
+
+
+for _title, _edit, _says in [
+    ("weights with bins of another size", {"bin_size": 16}, "`bin_size` 16 for 3 halvings"),
+    ("weights with a window of no whole bins", {"context": 250}, "`context` 250"),
+    ("weights with the names of fewer tracks", {"tracks": ["A"]}, "the names of the network's"),
+]:
+    bad("model", _title, _says)(lambda f, e=_edit: _demo(f, lambda config: config.update(e)))
+
+
+@bad("model", "a model by the name of something else", "which can't be called")
+def _(f: Files) -> Commands:
+    f.change("study.yaml", "inputs_cohort:letter_counts", "inputs_cohort:_LENGTH")
+    return f.predict()
+
+
+@bad("model", "a loader that takes no options", "doesn't take what it is given")
+def _(f: Files) -> Commands:
+    f.change("study.yaml", "inputs_cohort:letter_counts", "inputs_cohort:LetterCounts")
+    return f.predict()
 
 
 # --- sequences and results -------------------------------------------------------------------

@@ -36,7 +36,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from .download import download, extract, forget
-from .errors import HowfarError
+from .errors import HowfarError, no_room, of_file_system
 from .models import MODELS
 from .project import project_root
 from .provenance import sha256_of
@@ -198,9 +198,12 @@ def select(words: Iterable[str]) -> list[Source]:
         ids += [i for i in (*_needs(word), *_of_model(word)) if i not in ids]
         unknown = [i for i in ids if i not in known]
         if unknown or not ids:
+            found = f"no file {unknown[0]!r}" if unknown else "a name that is not listed"
+            if word in MODELS and not ids:
+                found = "a model of which nothing is fetched; `howfar models` says what it needs"
             raise HowfarError(
                 f"fetch {word}",
-                found=f"no file {unknown[0]!r}" if unknown else "a name that is not listed",
+                found=found,
                 expected=f"an id of data/sources.csv or one of {', '.join(_studies(known))}",
                 do="Correct the name; `howfar doctor` lists what each study needs.",
             )
@@ -435,6 +438,8 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> Non
         (folder / source.id).parent.mkdir(parents=True, exist_ok=True)
         shelf.fetch(source.id, downloader=downloader)
     except OSError as error:
+        if _is_local(error):
+            raise of_file_system(error) from error
         raise HowfarError(
             source.url,
             found=f"no complete file after {RETRIES + 1} attempts ({_first_line(error)})",
@@ -442,6 +447,12 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> Non
             do="Run `howfar fetch` again later: files that are there are not fetched twice, and "
             "half a file is gone on with.",
         ) from error
+
+
+def _is_local(error: OSError) -> bool:
+    """Whether it is this machine's file system that refused, which no later attempt mends."""
+    kinds = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
+    return no_room(error) or isinstance(error, kinds)
 
 
 def _first_line(error: Exception) -> str:

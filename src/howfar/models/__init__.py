@@ -176,9 +176,29 @@ def load_model(
     )
 
 
+def _check_fetched(name: str) -> None:
+    """HowfarError where a fetched file of the model, if it is there, isn't as it was published."""
+    from ..project import results_root
+    from ..provenance import sha256_of
+    from ..sources import checksum
+
+    folder = results_root() / "sources"
+    for source in MODELS[name].sources:
+        file, known = folder / source, checksum(source, folder)
+        if known and file.is_file() and (found := sha256_of(file)) != known:
+            raise HowfarError(
+                str(file),
+                found=f"another content than was fetched (SHA-256 {found})",
+                expected=f"SHA-256 {known}",
+                do=f"Run `howfar fetch {name}` again, or name a file of your own in `weights`.",
+            )
+
+
 def _built_in(
     name: str, weights: Path | None, device: str, options: dict[str, Any]
 ) -> SequenceModel:
+    if weights is None and not options.get("pretrained"):
+        _check_fetched(name)
     try:
         return MODELS[name].load(weights, device, **options)
     except TypeError as error:

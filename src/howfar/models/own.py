@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import HowfarError
+from ..errors import HowfarError, refused_option
 from ..provenance import sha256_of
 from .base import Layout, SequenceModel
 
@@ -41,7 +41,7 @@ def load_own(path: str, weights: Path | None, device: str, options: dict[str, An
     except (HowfarError, OSError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
-        raise _failed(path, error) from error
+        raise _not_taken(path, error) or _failed(path, error) from error
     return OwnModel(path, model, weights)
 
 
@@ -53,7 +53,8 @@ def _loader(path: str) -> Any:
             return found
         words = f"{attribute}, a {type(found).__name__}, which can't be called"
     except (Exception, SystemExit) as error:  # whatever the user's module does when imported
-        words = str(error) if isinstance(error, (ImportError, AttributeError)) else _said(error)
+        plain = isinstance(error, (ImportError, AttributeError)) or module[:1] in ("", ".")
+        words = str(error) if plain else _said(error)
     raise HowfarError(
         f"model {path!r}",
         found=words,
@@ -77,6 +78,18 @@ def _check_signature(
         ) from error
     except ValueError:
         pass  # a function without a signature that can be looked at
+
+
+def _not_taken(path: str, error: BaseException) -> HowfarError | None:
+    """The error for an option that the loader hands on and the model itself doesn't take."""
+    if not isinstance(error, TypeError) or "unexpected keyword argument" not in str(error):
+        return None
+    return HowfarError(
+        f"model {path!r}, options",
+        found=refused_option(error),
+        expected="options that this model takes",
+        do="Correct the run's `options` in the study file.",
+    )
 
 
 def _bad(path: str, found: str, expected: str, do: str = "Correct the model.") -> HowfarError:
