@@ -127,6 +127,7 @@ def test_wrong_input_is_named(weights, model, windows, tmp_path):
         ("`tracks` that aren't the names", "tracks", None),
         ("`units` or `regions`", "regions", ["g1"]),
         ("`hparams` of no network", "hparams", None),
+        ("`depth` 100000", "hparams", train.HPARAMS | {"depth": 100_000}),
     ],
 )
 def test_lengths_and_tracks_that_do_not_fit_the_network_are_named(
@@ -136,6 +137,21 @@ def test_lengths_and_tracks_that_do_not_fit_the_network_are_named(
     odd = _broken(weights, tmp_path / "odd", lambda c: c.update({key: value}))
     with pytest.raises(HowfarError, match=f"config.json: found {found}"):
         load_model("demo-enformer", odd, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("track", "found"),
+    [
+        ({"index": train.TRACKS[0], "description": train.TRACKS[1]}, "the description"),
+        ([1], r"found \[1\]"),
+        (True, "found True"),
+    ],
+)
+def test_a_track_is_named_once_and_rightly(model, track, found):
+    with pytest.raises(HowfarError, match=found):
+        model.track_indices([track])
+    first = train.TRACKS[0]
+    assert model.track_indices([{"index": first, "description": first}]) == [0]
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, "8", True, None])

@@ -309,7 +309,7 @@ def test_weights_that_do_not_fit_are_refused(folder, table, tmp_path):
         "found the model type 'borzoi'; expected 'enformer'": other,
         "found 5,313 tracks; expected 5,000": fewer,
         r"stem\.0\.bias is two different copies": two,
-        r"i/config\.json: found sizes of no network": sizes,
+        r"i/config\.json, dim: found 'wide'": sizes,
         r"_heads\.human\.0\.bias is of shape \(5000,\); expected .*\(5313,\)": short,
         "a file that can't be read": cut / "model.safetensors",
         r"pytorch_model\.bin: found a file that can't be read": cut / "pytorch_model.bin",
@@ -351,3 +351,22 @@ def test_wrong_options_are_named(folder, table, offline):
             _model(folder, table, **options)
     with pytest.raises(HowfarError, match="'EleutherAI/none'.*or a network that reaches it"):
         _model(None, table, pretrained="EleutherAI/none")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("depth", 100_000),
+        ("num_downsamples", 10**9),
+        ("num_downsamples", "7"),
+        ("dim", 0),
+        ("output_heads", [3]),
+        ("human", "3"),
+        ("human", -3),
+    ],
+)
+def test_sizes_that_are_none_are_named_before_anything_is_made(tmp_path, key, value):
+    sizes = {"output_heads": {key: value}} if key == "human" else {key: value}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "enformer"} | sizes))
+    with pytest.raises(HowfarError, match=f"config.json, {key}: found"):
+        enformer_official.sizes_of(tmp_path / "model.safetensors")

@@ -129,7 +129,14 @@ class SequenceModel(ABC):
                     expected="exactly one",
                     do="Name the track by its full description or by {index, description}.",
                 )
-            return int(hits[0])
+            index = int(hits[0])
+        elif type(index) is bool or not isinstance(index, (int, float, np.integer, type(None))):
+            raise HowfarError(
+                f"model {self.name}, tracks",
+                found=repr(index),
+                expected="a track's number or its description",
+                do="Correct the run's `tracks` in the study file.",
+            )
         self._check_track(index, description)
         return int(index)
 

@@ -123,6 +123,8 @@ def _unfit(config: dict) -> str:
     whole = type(halvings) is int and type(size) is int
     if not whole or not 1 <= halvings <= 20 or size != 2**halvings:
         return f"`bin_size` {size!r} for {halvings!r} halvings of the window"
+    if type(hparams.get("depth")) is not int or not 1 <= hparams["depth"] <= 100:
+        return f"`depth` {hparams.get('depth')!r}"
     context = config["context"]
     if type(context) is not int or context < 1 or context % size:
         return f"`context` {context!r}, not a number of whole bins"

@@ -75,7 +75,7 @@ class OfficialEnformer(SharedNetwork, AveragingModel):
     ) -> None:
         """Load and check; the options are those of `load`."""
         file = locate(self.name, weights, pretrained, MODELS[self.name].sources[0])
-        sizes = SIZES | {k: v for k, v in read_config(file, "enformer").items() if k in SIZES}
+        sizes = sizes_of(file)
         self.layout = layout_of(2 ** sizes["num_downsamples"], context, crop)
         self.tracks = tracks_of(species, sizes["output_heads"], targets)
         self.units = f"training-data coverage per {self.layout.bin_size}-bp bin, linear"
@@ -158,6 +158,25 @@ def layout_of(bin_size: int, context: int, crop: int | None) -> Layout:
     check_context("enformer", context, bin_size, CONTEXT, remark)
     whole = Layout(context, bin_size, context // bin_size)
     return middle("enformer", whole, crop, {BINS: KEPT})
+
+
+def sizes_of(file: Path) -> dict[str, Any]:
+    """The network's sizes: those of config.json beside `file`, else the published ones."""
+    given = {k: v for k, v in read_config(file, "enformer").items() if k in SIZES}
+    sizes = SIZES | given
+    heads = sizes["output_heads"]
+    numbers = {k: v for k, v in sizes.items() if k != "output_heads"}
+    numbers |= heads if isinstance(heads, dict) else {"output_heads": heads}
+    most = {"depth": 100, "num_downsamples": 17}
+    for key, value in numbers.items():
+        if type(value) is not int or not 1 <= value <= most.get(key, 10**6):
+            raise HowfarError(
+                f"{file.parent / 'config.json'}, {key}",
+                found=repr(value),
+                expected=f"a whole number from 1 to {most.get(key, 10**6):,}",
+                do="Give the weights with the config.json that belongs to them.",
+            )
+    return sizes
 
 
 def tracks_of(species: str, heads: dict[str, int], targets: str | Path | None) -> pd.DataFrame:
