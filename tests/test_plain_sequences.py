@@ -134,6 +134,21 @@ def test_what_the_model_refuses_is_named_by_the_sequence(run, tmp_path):
     assert {p.name for p in tmp_path.iterdir() if p.is_file()} == {"s.fa"}
 
 
+def test_values_that_are_not_finite_are_named_by_the_sequence(run, tmp_path, monkeypatch):
+    plain = Count.predict
+
+    def infinite(self, windows, *where):
+        """Infinite for windows of G alone."""
+        only = (windows == ord("G")).all(axis=1)[:, None, None]
+        return np.where(only, np.float32(np.inf), plain(self, windows, *where))
+
+    monkeypatch.setattr(Count, "predict", infinite)
+    message = r"sequence 's21' \(model count\): found \d+ values that are not finite"
+    with pytest.raises(HowfarError, match=message):
+        run(SEQUENCES | {"s21": "G" * CONTEXT})
+    assert {p.name for p in tmp_path.iterdir() if p.is_file()} == {"s.fa"}
+
+
 @pytest.mark.parametrize("content", [b"", b"no fasta at all", b"@r\nACGT\n+\nIIII\n", b"\xff\xfe>"])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "s.fa").write_bytes(content)

@@ -240,6 +240,8 @@ def test_a_mirror_takes_the_place_of_the_network(tmp_path, catalogue, monkeypatc
     report = sources.fetch(["toy"], out)
     assert report.ok and report.fetched == ["toy/a.csv", "toy/deep/b.csv"]
     assert sources.path("toy/deep/b.csv", out).read_bytes() == b"beta"
+    folder, file = (path.stat().st_mode & 0o666 for path in (out / "toy", out / "toy" / "a.csv"))
+    assert file == folder  # who may read the folder may read the file
     again = sources.fetch(["toy"], out)
     assert again.fetched == [] and len(again.present) == 2
     assert files_in(out) == {"toy/a.csv", "toy/deep/b.csv"}  # no temporary file stays

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -277,15 +276,10 @@ def apply_weights(study: Study, weights: Path, csv: Path, *, window: int, min_sh
         input_files(study) | files_of(weights),
         warnings=met,
     )
-    _write_json(block, csv.with_name(f"{csv.name}.json"))
+    provenance.write(csv.with_name(f"{csv.name}.json"), block)
     _write_csv(values, csv)
     print(f"{len(values)} genes x {len(cohort.samples)} people in {csv.name}")
     print(describe_warnings(met), end="")
-
-
-def _write_json(block: dict, path: Path) -> None:
-    with whole(path) as part:
-        part.write_text(json.dumps(block, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def describe_warnings(counts) -> str:

@@ -251,6 +251,14 @@ def _batches(fasta: Path) -> Iterator[tuple[list[str], np.ndarray]]:
         yield [name for name, _ in batch], np.stack(windows)
 
 
+def _finite(model: SequenceModel, values: np.ndarray) -> np.ndarray:
+    odd = int((~np.isfinite(values)).sum())
+    if odd:
+        raise _bad(f"model {model.name}", f"{odd} values that are not finite", "finite values",
+                   "Check the weights; with reduced precision, try precision=float32.")  # fmt: skip
+    return values
+
+
 def _predict(
     model: SequenceModel,
     fasta: Path,
@@ -261,7 +269,7 @@ def _predict(
 ) -> np.ndarray:
     """The model's values; what it refuses is named by the sequence, not by its place in a batch."""
     try:
-        return model.predict(windows, bins, tracks)
+        return _finite(model, model.predict(windows, bins, tracks))
     except HowfarError as error:
         if len(names) == 1:
             where = f"{fasta}, sequence {names[0]!r} ({error.where})"

@@ -282,8 +282,7 @@ def _note_provenance(store: Store, study: Study, model: SequenceModel, counts: C
         precision=model.precision,
         warnings=counts,
     )
-    with whole(store.provenance_path) as part:
-        part.write_text(json.dumps(block, indent=1, sort_keys=True))
+    provenance.write(store.provenance_path, block)
 
 
 def _restrict(cohort: OpenCohort, sample: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .project import project_root
+from .whole_files import whole
 
 _PACKAGES = ("howfar", "numpy", "pandas", "scipy", "torch", "cyvcf2", "pyfaidx", "msprime")
 
@@ -65,3 +67,9 @@ def block(
         **({} if warnings is None else {"warnings": met}),
         **extra,
     }
+
+
+def write(path: str | Path, block: dict) -> None:
+    """Write a provenance block as JSON, whole or not at all."""
+    with whole(path) as part:
+        part.write_text(json.dumps(block, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -26,7 +26,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -437,6 +437,7 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> Non
         # pooch makes this folder too, but two of its threads may collide over it.
         (folder / source.id).parent.mkdir(parents=True, exist_ok=True)
         shelf.fetch(source.id, downloader=downloader)
+        _share(folder / source.id)
     except OSError as error:
         if _is_local(error):
             raise of_file_system(error) from error
@@ -447,6 +448,12 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> Non
             do="Run `howfar fetch` again later: files that are there are not fetched twice, and "
             "half a file is gone on with.",
         ) from error
+
+
+def _share(file: Path) -> None:
+    """Let those read a file who may read its folder: pooch makes it for its maker alone."""
+    with suppress(PermissionError):  # another user's, who fetched it
+        file.chmod(file.parent.stat().st_mode & 0o666)
 
 
 def _is_local(error: OSError) -> bool:
