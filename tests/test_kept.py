@@ -108,7 +108,7 @@ def test_a_stack_is_made_again_where_options_or_runs_differ(study, model, tmp_pa
 
 def test_the_evaluation_leaves_out_what_is_out_of_date_and_counts_it(study, model, tmp_path):
     predict.predict(study, study.runs[0], tmp_path)
-    transfer.run(study, tmp_path, SMALL)
+    transfer.run(study, tmp_path, replace(SMALL, held=0.75))  # 3 of 4 people are tested on
     frames, counts = evaluate_study.frames_of(study, tmp_path)
     name = "comparisons out of date (`howfar transfer`, `howfar stack`)"
     assert transfer.TRAINING in set(frames["summary"]["set"]) and not counts[name]
