@@ -107,7 +107,7 @@ def held_out(people: int, options: Options) -> int:
             "people to train and test on",
             found=f"{people}, of whom a share of {options.held:g}, that is {held}, to test on",
             expected=f"{stats.MIN_PAIRS} or more, as correlations are taken across people",
-            do="Add people.",
+            do="Add people, or leave `linear_baselines` out of the study's `notebooks`.",
         )
     return held
 
