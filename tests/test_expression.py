@@ -1,4 +1,4 @@
-"""Reading expression and samples: what is right is read, what is wrong is named."""
+"""Reading expression: what is right is read, what is wrong is named."""
 
 import gzip
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from howfar.errors import HowfarError
-from howfar.expression import common_samples, read_expression, read_samples
+from howfar.expression import read_expression
 
 # warnings of this module are errors; sockets that another test left open are not its concern
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -211,41 +211,6 @@ def test_rows_of_htseq_that_are_no_genes_are_left_out(tmp_path):
     assert found.index.tolist() == ["A", "__mine"] and found["P2"].tolist() == [2, 6]
 
 
-@pytest.mark.parametrize("text", [
-    "Sample name\tSex\tPopulation code\tPopulation name\nP1\tmale\tX\tNorth\nP2\tmale\tY\tSouth\n",
-    "sample\tpop\tsuper_pop\tgender\t\t\nP1\tX\tE\tmale\nP2\tY\tE\tmale\n",
-    "Family ID\tIndividual ID\tPopulation\nF\tP1\tX\nF\tP2\tY\n",
-    "FamilyID SampleID FatherID MotherID Sex Population\nF P1 0 0 1 X\nF P2 0 0 1 Y\n",
-    "#FID\tIID\tSEX\tPopulation\nF\tP1\t1\tX\nF\tP2\t1\tY\n",
-])  # fmt: skip
-def test_sample_tables_of_1000_genomes_and_plink(tmp_path, text):
-    found = read_samples(put(tmp_path, "s.txt", text), ["P1", "P2"])
-    assert found.to_dict() == {"P1": "X", "P2": "Y"}
-
-
-@pytest.mark.parametrize(
-    "text", ["F P1\nF P3\n", "P1\tP1\nP3\tP3\n", "F P1 0 0 1 -9\nF P3 0 0 2 -9"]
-)
-def test_lists_of_plink_have_a_family_before_each_person(tmp_path, text):
-    found = read_samples(put(tmp_path, "keep.txt", text), ["P1", "P2", "P3"])
-    assert found.index.tolist() == ["P1", "P3"] and found.isna().all()
-    with pytest.raises(HowfarError, match="1 repeated"):
-        read_samples(put(tmp_path, "keep.txt", text.replace("P3", "P1")), ["P1", "P2"])
-    with pytest.raises(HowfarError, match="a first line that is no genotyped sample"):
-        read_samples(put(tmp_path, "keep.txt", text.replace("P1", "person")), ["P1", "P3"])
-    with pytest.raises(HowfarError, match="3 columns and no column named 'sample'"):
-        read_samples(put(tmp_path, "table.txt", "1\tP1\tX\n2\tP3\tY\n"), ["P1", "P3"])
-
-
-def test_people_in_tables_with_semicolons_or_blanks(tmp_path):
-    for sep in (";", " "):
-        path = put(tmp_path, "s.txt", f"iid{sep}pop\nP1{sep}X\nP2{sep}Y\n")
-        assert read_samples(path).to_dict() == {"P1": "X", "P2": "Y"}
-    names = put(tmp_path, "l.txt", "P 1\nP 2\n")
-    for known in (None, ["P 1", "1", "P 2"]):
-        assert read_samples(names, known).index.tolist() == ["P 1", "P 2"]
-
-
 WRONG = {
     "transcripts": (
         "Name,P\nENST00000456328.2|ENSG00000223972.5|OTT|DDX11L1|,1\n",
@@ -316,62 +281,6 @@ def test_errors_name_no_sample(tmp_path):
     with pytest.raises(HowfarError) as caught:
         read_expression(put(tmp_path, "e.csv", text))
     assert "NA12878" not in str(caught.value)
-
-
-# --- people ----------------------------------------------------------------------------------
-
-
-def test_sample_tables_and_lists(tmp_path):
-    table = read_samples(put(tmp_path, "s.csv", "sample,population\nP1,EUR\nP2,AFR\nP3,\n"))
-    assert table.index.tolist() == ["P1", "P2", "P3"]
-    assert table.tolist()[:2] == ["EUR", "AFR"] and table.isna().tolist() == [False, False, True]
-    other = read_samples(put(tmp_path, "s.tsv", "age\tSample_ID\tpop\n3\tP1\tEUR\n"))
-    assert other.to_dict() == {"P1": "EUR"}
-    plain = read_samples(put(tmp_path, "s.txt", "P1\nP2\nP3\n"))
-    assert plain.index.tolist() == ["P1", "P2", "P3"] and plain.isna().all()
-
-
-def test_the_column_sample_is_taken_before_one_of_numbers_and_na_is_no_population(tmp_path):
-    text = "id,sample,population\n1,2,X\n2,1,NA\n3,NA,Y\n"
-    found = read_samples(put(tmp_path, "s.csv", text), ["1", "2", "NA"])
-    assert found.fillna("?").to_dict() == {"2": "X", "1": "?", "NA": "Y"}
-
-
-def test_a_list_keeps_its_first_person_and_a_header_is_no_person(tmp_path):
-    people = [f"P{i}" for i in range(421)]
-    path = put(tmp_path, "s.txt", "\n".join(people) + "\n")
-    assert len(read_samples(path, known=people)) == 421
-    with pytest.raises(HowfarError, match="no genotyped sample, while all others are"):
-        read_samples(put(tmp_path, "h.txt", "donor\n" + "\n".join(people)), known=people)
-    with pytest.raises(HowfarError, match="no column named 'sample'"):
-        read_samples(put(tmp_path, "n.csv", "P1,EUR\nP2,AFR\n"))
-    with pytest.raises(HowfarError, match="also a genotyped sample"):
-        read_samples(put(tmp_path, "i.txt", "id\nP2\n"), known=["id", "P2"])
-    with pytest.raises(HowfarError, match="1 repeated"):
-        read_samples(put(tmp_path, "t.txt", "P1\nP1\n"))
-
-
-def test_common_samples_keep_the_order_of_the_genotypes():
-    common, report = common_samples(list("ABCDE"), list("EDCXY"), list("CDEZ"))
-    assert common == ["C", "D", "E"]
-    assert report == {
-        "genotypes": 5, "expression": 5, "wanted": 4, "common": 3, "without_expression": 2,
-        "without_genotypes": 2, "wanted_but_absent": 1, "only_first_missing": 0,
-    }  # fmt: skip
-
-
-def test_a_first_person_lost_to_a_header_is_reported():
-    people = [f"P{i}" for i in range(421)]
-    assert common_samples(people, people[1:])[1]["only_first_missing"] == 1
-    assert common_samples(people, people, people[1:])[1]["only_first_missing"] == 1
-    assert common_samples(people, people)[1]["only_first_missing"] == 0
-    assert common_samples(people, people[:-1])[1]["only_first_missing"] == 0
-
-
-def test_no_overlap_stops_with_counts_and_without_names():
-    with pytest.raises(HowfarError, match="2 genotypes, 1 expression, 0 common") as caught:
-        common_samples(["NA1", "NA2"], ["HG3"])
-    assert not {"NA1", "NA2", "HG3"} & set(str(caught.value).replace(",", " ").split())
 
 
 # --- other formats ---------------------------------------------------------------------------

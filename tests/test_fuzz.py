@@ -20,11 +20,12 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from howfar.errors import HowfarError
-from howfar.expression import read_expression, read_samples
+from howfar.expression import read_expression
 from howfar.genes import read_genes
 from howfar.inputs_catalogue import _gct, _gff3, _gtf
 from howfar.inputs_cohort import bed_text, expression_values
 from howfar.intervals import Interval
+from howfar.people import read_samples
 from howfar.reference import Reference
 from howfar.variants import is_resolved
 from howfar.vcf import VariantFile

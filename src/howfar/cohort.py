@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from .errors import HowfarError, about
-from .expression import Expression, common_samples, read_expression, read_samples
+from .expression import Expression, read_expression
 from .genes import read_genes
 from .haplotypes import Windows, build_windows
 from .intervals import Gene, Interval, Variant
-from .people import read_sample_map, renamed
+from .people import common_samples, read_sample_map, read_samples, renamed
 from .reference import Reference
 from .study import Cohort, Study, resolve
 from .variant_sources import default_unphased, open_variants, variant_files

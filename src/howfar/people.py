@@ -1,4 +1,4 @@
-"""Tables about people: which expression sample is whose, and covariates."""
+"""Tables about people: who they are, which expression sample is whose, and covariates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,141 @@ from .expression import (
     Expression,
     is_number,
     read_expression,
-    read_rows,
     read_words,
+    table_lines,
 )
-from .text_files import cells_of, stem_of
+from .text_files import cells_of, separator_of, stem_of
 
+# The first of these that a header has is the column of people; `id` may number the rows.
+_SAMPLE_HEADERS = ("sample", "samples", "sample_id", "sampleid", "sample name", "iid",
+                   "individual", "individual id", "individual_id", "id")  # fmt: skip
+_POPULATION_HEADERS = {"population", "pop", "population code"}
 _EXPRESSION = ("expression", "expression_id", "expression_sample")
 _GENOTYPE = ("genotype", "genotype_id", "genotype_sample")
+
+
+def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Series:
+    """Populations by sample: from a table with a header, or a list with one sample a line.
+
+    A table (CSV or TSV; the 1000 Genomes Project's and PLINK's too) has the columns `sample` and,
+    optionally, `population` (NA or nothing where unknown); others are ignored. A list has no header
+    and no populations; PLINK's have a family before each person. known: samples of the genotypes,
+    if at hand, to tell a header from a person. Returns strings named `population`,
+    <NA> where unknown. Raises HowfarError for a table without header (its first person would
+    vanish), a header in a list, and samples that occur twice.
+    """
+    path = Path(path)
+    rows, first = read_rows(path)
+    head = [c.lower().lstrip("#") for c in rows[0]]
+    named = any(c in _SAMPLE_HEADERS for c in head)
+    if not named and known is not None:
+        rows = _second_words(rows, set(known))
+    if named and known is not None and rows[0][0] in set(known):
+        raise _header_doubt(path, first, "a column name that is also a genotyped sample")
+    if not named and len(rows[0]) > 1:
+        raise _header_doubt(path, first, f"{len(head)} columns and no column named 'sample'")
+    if not named:
+        _check_list(path, [r[0] for r in rows], known, first)
+    samples, populations = _columns(rows, head, named)
+    repeats = len(samples) - len(set(samples))
+    if repeats or "" in samples:
+        raise HowfarError(
+            str(path), found=f"{repeats} repeated and {samples.count('')} empty samples",
+            expected="each sample once", do="Remove the repeats.",
+        )  # fmt: skip
+    index = pd.Index(samples, name="sample", dtype=object)
+    return pd.Series(populations, index=index, name="population", dtype="string")
+
+
+def read_rows(path: Path) -> tuple[list[list[str]], int]:
+    """The cells of each line of a CSV or TSV file, and the 1-based number of its first line."""
+    lines, first = table_lines(path)
+    sep = separator_of(lines[0])
+    if sep is None or (sep == " " and not _named_columns(cells_of(lines[0], " ", str(path)))):
+        sep = "\t"  # a list, whose names may have blanks
+    rows = [cells_of(line, sep, f"{path}, line {first + i}") for i, line in enumerate(lines)]
+    return rows, first
+
+
+def _second_words(rows: list[list[str]], known: set[str]) -> list[list[str]]:
+    """The people of PLINK's lists and .fam files: family, person and what follows; else `rows`."""
+    words = [row if len(row) > 1 else row[0].split() for row in rows]
+    whole = any(len(row) == 1 and row[0] in known for row in rows)  # names that have blanks
+    plink = all(len(w) in (2, 6) for w in words) and any(w[1] in known for w in words)
+    return [[w[1]] for w in words] if plink and not whole else rows
+
+
+def _named_columns(header: list[str]) -> bool:
+    known = {*_SAMPLE_HEADERS, *_POPULATION_HEADERS, "expression", "genotype"}
+    return bool(known & {cell.lower().lstrip("#") for cell in header})
+
+
+def _header_doubt(path: Path, line: int, found: str) -> HowfarError:
+    return HowfarError(
+        f"{path}, line {line}",
+        found=found,
+        expected="a header 'sample,population', or a plain list with one sample a line",
+        do="Add the header line (the first person must not be taken for one), or remove it.",
+    )
+
+
+def _check_list(path: Path, samples: list[str], known: Sequence[str] | None, first: int) -> None:
+    rest = sum(s in set(known) for s in samples[1:]) if known is not None else 0
+    if rest and samples[0] not in set(known or ()) and rest == len(samples) - 1:
+        raise _header_doubt(
+            path, first, "a first line that is no genotyped sample, while all others are"
+        )
+
+
+def _columns(rows, head: list[str], named: bool) -> tuple[list[str], list[str | None]]:
+    if not named:
+        return [r[0] for r in rows], [None] * len(rows)
+    sample = head.index(next(c for c in _SAMPLE_HEADERS if c in head))
+    population = next((i for i, c in enumerate(head) if c in _POPULATION_HEADERS), None)
+    body = [r + [""] * (len(head) - len(r)) for r in rows[1:]]
+    groups = [None if population is None or r[population] in MISSING else r[population]
+              for r in body]  # fmt: skip
+    return [r[sample] for r in body], groups
+
+
+def common_samples(
+    genotype_samples: Sequence[str],
+    expression_samples: Sequence[str],
+    wanted: Sequence[str] | None = None,
+) -> tuple[list[str], dict[str, int]]:
+    """The people in all inputs, in the genotypes' order, and how many each input has.
+
+    wanted: a sample list, or None for everybody. The report counts `genotypes`, `expression`,
+    `wanted` (if given), `common`, and the people left out for the lack of each.
+    `only_first_missing` is 1 where nobody but the first person of some input is left out: the
+    mark of a list elsewhere that lost its first line to a header (420 people instead of 421).
+    Raises HowfarError, with counts and no identifier, for no overlap.
+    """
+    expressed = set(expression_samples)
+    chosen = set(genotype_samples) | expressed if wanted is None else set(wanted)
+    common = [s for s in genotype_samples if s in expressed and s in chosen]
+    report = {
+        "genotypes": len(genotype_samples),
+        "expression": len(expression_samples),
+        **({} if wanted is None else {"wanted": len(wanted)}),
+        "common": len(common),
+        "without_expression": sum(s not in expressed for s in genotype_samples),
+        "without_genotypes": len(expressed - set(genotype_samples)),
+    }
+    if wanted is not None:
+        report["wanted_but_absent"] = len(chosen - set(common))
+    if not common:
+        raise HowfarError(
+            "samples",
+            found=", ".join(f"{v} {k.replace('_', ' ')}" for k, v in report.items()),
+            expected="people that occur in all inputs",
+            do="Compare the names of the samples in the files, or join them by a "
+            "cohort.sample_map; is the matrix transposed?",
+        )
+    inputs = [genotype_samples, expression_samples, *([] if wanted is None else [wanted])]
+    lost = [len(i) == len(common) + 1 and i[0] not in set(common) for i in inputs]
+    report["only_first_missing"] = int(any(lost))
+    return common, report
 
 
 def read_sample_map(path: str | Path) -> dict[str, str]:

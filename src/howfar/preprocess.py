@@ -324,10 +324,12 @@ def tmm_factors(counts: pd.DataFrame) -> pd.Series:
 
 
 def _tmm():
-    """rnanorm's TMM with edgeR's rules for sparse samples, which it lacks."""
+    """rnanorm's TMM with the rules for sparse samples, which it lacks."""
     from rnanorm import TMM
 
     class SparseTMM(TMM):
+        """TMM with edgeR's choice of the reference, and 1 for samples that share nothing with it."""
+
         def _get_ref(self, X):
             upper = np.percentile(X, 75, axis=1) / X.sum(axis=1)
             if np.median(upper) < 1e-20:
