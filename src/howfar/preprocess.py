@@ -328,7 +328,7 @@ def _tmm():
     from rnanorm import TMM
 
     class SparseTMM(TMM):
-        """TMM with edgeR's choice of the reference, and 1 for samples that share nothing with it."""
+        """TMM with edgeR's choice of the reference; 1 for samples that share nothing with it."""
 
         def _get_ref(self, X):
             upper = np.percentile(X, 75, axis=1) / X.sum(axis=1)

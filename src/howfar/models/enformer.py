@@ -190,6 +190,8 @@ def _pair_pool(pool):
     import torch
 
     class PairPool(torch.nn.Module):
+        """Attention pooling over pairs of positions."""
+
         def __init__(self) -> None:
             super().__init__()
             self.to_attn_logits = pool.to_attn_logits
