@@ -23,6 +23,7 @@ from cyvcf2.cyvcf2 import set_htslib_log_level
 from .errors import HowfarError
 from .index_check import index_belongs
 from .project import results_root
+from .text_files import is_gzip
 from .vcf_lines import LineCheck
 
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -33,12 +34,6 @@ _SMALL = 1 << 18  # files below are read through each time, as that takes no tim
 pysam.set_verbosity(0)
 if "CYVCF2_HTSLIB_LOG_LEVEL" not in os.environ:
     set_htslib_log_level(0)
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether the file starts as gzip does; bgzip is a kind of gzip."""
-    with path.open("rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
 
 
 def is_bgzf(path: Path) -> bool:

@@ -184,13 +184,6 @@ def eqtl(study: Study, results: Path, options: Eqtl) -> None:
     from . import eqtl_map
     from .evaluate_study import make_panel
 
-    if study.cohort is None:
-        raise HowfarError(
-            study.place,
-            found="published tables, without genotypes",
-            expected="a study with a `cohort`, to map eQTLs in",
-            do="Name a study that is computed, such as demo.",
-        )
     cohort = OpenCohort(study)
     panel = make_panel(cohort)
     found = eqtl_map.compute(study, cohort, panel, results, options)

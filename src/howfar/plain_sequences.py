@@ -19,11 +19,12 @@ import numpy as np
 import pysam
 import yaml
 
-from .bgzf import check_whole, is_bgzf, is_gzip
+from .bgzf import check_whole, is_bgzf
 from .errors import HowfarError, about
 from .models import MODELS, load_model
 from .models.base import SequenceModel, parse_bins
 from .progress import track
+from .text_files import is_gzip
 from .whole_files import whole
 
 PLAIN, IUPAC = "ACGTN", "ACGTNRYSWKMBDHV"

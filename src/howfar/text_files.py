@@ -25,7 +25,7 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
             do="Correct the path in the study file or the command.",
         )  # fmt: skip
     try:
-        opener = gzip.open if path.suffix == ".gz" or _is_gzip(path) else open
+        opener = gzip.open if path.suffix == ".gz" or is_gzip(path) else open
         with opener(path, "rt", encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):
                 _no_zero_byte(path, line, number)
@@ -38,7 +38,8 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
         ) from error  # fmt: skip
 
 
-def _is_gzip(path: Path) -> bool:
+def is_gzip(path: Path) -> bool:
+    """Whether the file starts as gzip does; bgzip is a kind of gzip."""
     with path.open("rb") as handle:
         return handle.read(2) == b"\x1f\x8b"
 
