@@ -1,10 +1,12 @@
 """The shared tower equals the plain one, whatever the blocks, the people and the memory."""
 
+import copy
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from rounding import assert_as_exact_as
 
 from howfar.bench_inference import lively
 from howfar.errors import HowfarError
@@ -69,6 +71,19 @@ def plain(tower, windows) -> torch.Tensor:
         return torch.cat([tower(encode(torch.from_numpy(w[None]))) for w in windows])
 
 
+@pytest.fixture(scope="module")
+def in_float64(network):
+    """Features of windows by the plain tower in float64."""
+    double = copy.deepcopy(network).double()
+
+    def exact(windows):
+        with torch.inference_mode():
+            encoded = [encode(torch.from_numpy(w[None])).double() for w in windows]
+            return torch.cat([enformer.tower(double, each) for each in encoded])
+
+    return exact
+
+
 def worst(found: torch.Tensor, wanted: torch.Tensor) -> float:
     """Largest error as a share of the spread between haplotypes, the worst bin and channel."""
     spread = wanted.std(dim=0).mean()
@@ -82,15 +97,12 @@ def test_equal_to_the_plain_tower_with_blocks_of_any_length(tower, block):
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_one_person_all_equal_and_all_different(tower, n):
+def test_one_person_all_equal_and_all_different(tower, in_float64, n):
     same = np.tile(people(1, 8, 0), (n, 1))
-    torch.testing.assert_close(
-        features(shared(tower, 8), same), plain(tower, same), rtol=1e-4, atol=1e-5
-    )
+    assert_as_exact_as(features(shared(tower, 8), same), plain(tower, same), in_float64(same))
     different = np.stack([people(1, 8, 0, seed)[0] for seed in range(n)])
-    torch.testing.assert_close(
-        features(shared(tower, 8), different), plain(tower, different), rtol=1e-4, atol=1e-5
-    )
+    found = features(shared(tower, 8), different)
+    assert_as_exact_as(found, plain(tower, different), in_float64(different))
 
 
 def test_runs_of_n_at_the_ends_and_inside(tower):
@@ -123,13 +135,12 @@ def test_an_engine_that_misses_one_variant_is_seen(tower, monkeypatch):
     assert worst(features(engine, windows), plain(tower, windows)) > 1e-3
 
 
-def test_ends_are_not_taken_for_inner_blocks(tower):
+def test_ends_are_not_taken_for_inner_blocks(tower, in_float64):
     """The same bases at the start, inside and at the end of the window."""
     unit = people(1, 4, 0)[0]
     windows = np.tile(unit, 4)[None]
-    torch.testing.assert_close(
-        features(shared(tower, 16, block=4), windows), plain(tower, windows), rtol=1e-4, atol=1e-5
-    )
+    found = features(shared(tower, 16, block=4), windows)
+    assert_as_exact_as(found, plain(tower, windows), in_float64(windows))
 
 
 def test_work_is_done_once_for_each_content(tower):
