@@ -10,7 +10,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from test_workflow import content, run_killed
+from helpers.workflows import content, run_killed
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 import yaml
 
-from howfar.project import project_root
+from howfar.core.project import project_root
 
 ROOT = project_root()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

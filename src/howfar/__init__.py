@@ -7,16 +7,16 @@ names are the ones most used.
 from importlib import import_module
 
 _WHERE = {
-    "Gene": "intervals",
-    "Interval": "intervals",
-    "Variant": "intervals",
-    "Reference": "reference",
-    "VariantFile": "variants",
-    "open_variants": "variant_sources",
-    "build_windows": "haplotypes",
-    "personalize": "haplotypes",
-    "load_study": "study",
-    "HowfarError": "errors",
+    "Gene": "genome.intervals",
+    "Interval": "genome.intervals",
+    "Variant": "genome.intervals",
+    "Reference": "genome.reference",
+    "VariantFile": "genome.genotypes.vcf",
+    "open_variants": "genome.genotypes.open",
+    "build_windows": "genome.windows",
+    "personalize": "genome.windows",
+    "load_study": "study.reading",
+    "HowfarError": "core.errors",
 }
 
 __all__ = sorted(_WHERE)

@@ -1,5 +1,5 @@
 """``python -m howfar``: the command line."""
 
-from .cli import main
+from howfar.cli import main
 
 main()

@@ -5,16 +5,16 @@ function per figure. Statistics come from the tables and from `howfar.stats`; no
 computes an estimate of its own.
 """
 
-from .across import central, controls, distribution, ranked
-from .agreement import (
+from howfar.figures.across import central, controls, distribution, ranked
+from howfar.figures.agreement import (
     agreement_failures,
     agreement_genes,
     agreement_matrix,
     agreement_reference,
     variant_effects,
 )
-from .attribution import attribution_profile, driver_motifs, driver_sequences
-from .baselines import (
+from howfar.figures.attribution import attribution_profile, driver_motifs, driver_sequences
+from howfar.figures.baselines import (
     calibration,
     linear_distribution,
     linear_wins,
@@ -22,7 +22,7 @@ from .baselines import (
     population_transfer,
     training_people,
 )
-from .causal import (
+from howfar.figures.causal import (
     auroc,
     dnase,
     drivers_per_method,
@@ -30,19 +30,21 @@ from .causal import (
     sign_concordance,
     unseen_alleles,
 )
-from .ceiling import (
-    heritability_attained,
-    heritability_classes,
-    heritability_scatter,
+from howfar.figures.ceiling import heritability_attained, heritability_classes, heritability_scatter
+from howfar.figures.distance import trends
+from howfar.figures.drivers import driver_counts, driver_distance, driver_support, fine_mapped
+from howfar.figures.eqtl import eqtl_genes, eqtl_lead_only, eqtl_overlap, eqtl_signs
+from howfar.figures.features import lead_eqtls
+from howfar.figures.locus import (
+    locus_agreement,
+    locus_facts,
+    locus_overlap_curves,
+    locus_overlaps,
+    locus_plot,
 )
-from .distance import trends
-from .drivers import driver_counts, driver_distance, driver_support, fine_mapped
-from .eqtl import eqtl_genes, eqtl_lead_only, eqtl_overlap, eqtl_signs
-from .features import lead_eqtls
-from .locus import locus_agreement, locus_facts, locus_overlap_curves, locus_overlaps, locus_plot
-from .paired import paired_density, paired_networks, paired_scatter
-from .people import scatters
-from .performance import (
+from howfar.figures.paired import paired_density, paired_networks, paired_scatter
+from howfar.figures.people import scatters
+from howfar.figures.performance import (
     linear_against_network,
     method_performance,
     method_performance_abs,
@@ -52,14 +54,14 @@ from .performance import (
     rare_variants,
     training_size,
 )
-from .populations import by_population, centred_scatter, flips
-from .reference import bars, scatter
-from .significance import rule_counts, rule_error, volcano
-from .stacking import stacking_people, stacking_splits
-from .style import Shown
-from .synthesis import synthesis
-from .view import Box, View, missing, view
-from .world import ceiling, false_positives, recovered, signs
+from howfar.figures.populations import by_population, centred_scatter, flips
+from howfar.figures.reference import bars, scatter
+from howfar.figures.significance import rule_counts, rule_error, volcano
+from howfar.figures.stacking import stacking_people, stacking_splits
+from howfar.figures.style import Shown
+from howfar.figures.synthesis import synthesis
+from howfar.figures.view import Box, View, missing, view
+from howfar.figures.world import ceiling, false_positives, recovered, signs
 
 __all__ = [
     "Box",

@@ -7,9 +7,9 @@ import pandas as pd
 import seaborn as sns
 from scipy import special
 
-from . import style
-from .reference import across_genes
-from .view import View, figure
+from howfar.figures import style
+from howfar.figures.reference import across_genes
+from howfar.figures.view import View, figure
 
 _COLUMNS = [
     *("run_id", "label", "population", "genes", "people_low", "people_high"),

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import agreement
-from . import style
-from .view import View, figure
+from howfar.evaluation import model_agreement as agreement
+from howfar.figures import style
+from howfar.figures.view import View, figure
 
 _PAIR = ["run_id", "other_id"]
 _NO_PEOPLE = "Two models' predictions for the same people are not public for this study."

@@ -8,10 +8,10 @@ from matplotlib.patches import PathPatch
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
-from .. import comparisons
-from . import style
-from .drivers import TYPES, first_run, mains, of_run
-from .view import View, figure
+from howfar.evaluation.run_comparison import driver_types, share_interval
+from howfar.figures import style
+from howfar.figures.drivers import TYPES, first_run, mains, of_run
+from howfar.figures.view import View, figure
 
 #: Okabe and Ito's green, blue, orange and vermilion.
 LETTERS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
@@ -75,14 +75,14 @@ def _shares(view: View) -> pd.DataFrame:
     size = view["features"]
     size = size[size["feature"] == _SIZE].set_index("gene_id")["value"]
     drivers = mains(of_run(view, "drivers", run)) if run else pd.DataFrame({"gene_id": []})
-    types = comparisons.driver_types(drivers) if run else pd.Series(dtype=str)
+    types = driver_types(drivers) if run else pd.Series(dtype=str)
     rows = []
     for kind in TYPES:
         ids = drivers["gene_id"][types == kind]
         ids = ids[ids.isin(size.index)]
         for level in _LEVELS if len(ids) else ():
             hits = size[ids].ge(level).astype(float)
-            ends = comparisons.share_interval(hits, ids, view.tables["genes"])
+            ends = share_interval(hits, ids, view.tables["genes"])
             rows.append((kind, level, hits.mean(), len(ids), *ends))
     found = pd.DataFrame(rows, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
     return found.assign(set="driver_size_reached")

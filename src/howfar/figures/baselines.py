@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats
-from ..linear import LABELS, transfer
-from . import style
-from .paired import NO_RUNS, against_networks, compared, drawn_pairs, judged
-from .view import View, figure
+from howfar import stats
+from howfar.evaluation import transfer
+from howfar.figures import style
+from howfar.figures.paired import NO_RUNS, against_networks, compared, drawn_pairs, judged
+from howfar.figures.view import View, figure
+from howfar.linear import LABELS
+from howfar.stats.blocks import blocks_of
 
 _NO_PEOPLE = (
     "Linear models have not been trained on fewer people for this study; run `howfar transfer` and "
@@ -133,7 +135,7 @@ def _distribution(axis, view: View, place: int, part: pd.DataFrame, colour: str)
     axis.barh(place, third - first, left=first, height=0.34, color=colour)
     axis.plot([middle, middle], [place - 0.17, place + 0.17], color="white", lw=1.6)
     axis.plot(r.mean(), place, "D", ms=5, mfc="white", mec=style.INK)
-    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
     ends = stats.block_bootstrap(r, blocks, stats.weighted_mean, weighted=True, seed=1)
     text = f"mean {style.signed(r.mean())} {style.interval(*ends)}"
     style.words(axis, min(low, 0.0), place - 0.36, text, 8)

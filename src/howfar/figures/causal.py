@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from . import style
-from .performance import HEADINGS, stated, summary
-from .view import View, figure
+from howfar.figures import style
+from howfar.figures.performance import HEADINGS, stated, summary
+from howfar.figures.view import View, figure
 
 #: Drivers per gene shown one by one; the last stands for this many and more.
 _MOST = 5
@@ -188,7 +188,7 @@ def auroc(view: View):
 
 
 def _weighted_runs(view: View, numbers: dict) -> dict[str, str]:
-    from ..published.rastogi2024_methods import BY_RUN
+    from howfar.published.rastogi2024_methods import BY_RUN
 
     keys = {run: f"R.mage.auroc.{BY_RUN[run].weights}" for run in view.labels if run in BY_RUN}
     return {run: key for run, key in keys.items() if key in numbers}

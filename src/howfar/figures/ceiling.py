@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, heritability, stats
-from . import style
-from .performance import HEADINGS, compared
-from .view import View, figure
+from howfar import stats
+from howfar.evaluation import heritability
+from howfar.figures import style
+from howfar.figures.performance import HEADINGS, compared
+from howfar.figures.view import View, figure
+from howfar.stats.blocks import blocks_of
 
 _NONE = "No heritability per gene is known for this study."
 _NO_R = "This study has no correlation across people for the genes with a heritability."
@@ -145,7 +147,7 @@ def _gene_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
     axis.axhline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-0.02, 1.03), ylim=(-0.85, 1.35), ylabel="r across people")
     axis.set_yticks([-0.5, 0, 0.5, 1])
-    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
     pairs = np.column_stack([x, y])
     rho = stats.weighted_spearman(pairs, np.ones((1, len(pairs))))[0]
     low, high = stats.block_bootstrap(pairs, blocks, stats.weighted_spearman, weighted=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import evaluate
-from . import style
-from .view import View, figure
+from howfar.evaluation.trends import TREND_BINS, binned_trend, with_feature
+from howfar.figures import style
+from howfar.figures.view import View, figure
+from howfar.stats.blocks import blocks_of
 
 #: feature: (axis label, logarithmic axis).
 PANELS = {
@@ -16,7 +17,7 @@ PANELS = {
     "median_expression": ("median expression", False),
     "cv_expression": ("coefficient of variation of expression", True),
 }
-_BINS = evaluate.TREND_BINS
+_BINS = TREND_BINS
 
 
 def binned(view: View) -> pd.DataFrame:
@@ -27,10 +28,10 @@ def binned(view: View) -> pd.DataFrame:
     """
     parts = []
     for run, label, feature, rows in _pairs(view):
-        blocks, _ = evaluate.blocks_of(view.tables["genes"], rows["gene_id"])
+        blocks, _ = blocks_of(view.tables["genes"], rows["gene_id"])
         ends = _intervals(view, run, feature)
         # Ties can leave fewer bins; then, too, `numbers` has one interval for each.
-        trend = evaluate.binned_trend(
+        trend = binned_trend(
             rows[feature], rows["pearson"], blocks, _BINS, draws=2 if ends else 1000
         )
         if ends:
@@ -59,7 +60,7 @@ def _pairs(view: View):
 
 def _with_feature(view: View, run: str, feature: str) -> pd.DataFrame:
     if run != "lead_eqtl":
-        return evaluate.with_feature(view.tables, run, feature)
+        return with_feature(view.tables, run, feature)
     features = view["features"].drop_duplicates(["gene_id", "feature"])
     wide = features.pivot(index="gene_id", columns="feature", values="value").reset_index()
     if not {feature, "lead_eqtl_r"} <= set(wide.columns):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import comparisons
-from . import style
-from .view import View, figure
+from howfar.evaluation import run_comparison
+from howfar.evaluation.run_comparison import compare_sides, share_interval
+from howfar.figures import style
+from howfar.figures.view import View, figure
 
 #: Agreement with what was measured keeps its two colours on every page.
 AGREES, DISAGREES = "#1B7837", "#762A83"
@@ -37,7 +38,7 @@ def mains(drivers: pd.DataFrame) -> pd.DataFrame:
 
 def supported(view: View, run: str) -> pd.DataFrame:
     """`comparisons.support` of a run."""
-    return comparisons.support(
+    return run_comparison.support(
         of_run(view, "drivers", run), of_run(view, "across", run), view["features"]
     )
 
@@ -47,10 +48,10 @@ def driver_support(view: View):
     """Share of a gene's drivers with the eQTL's sign, genes of positive and of negative r."""
     run = first_run(view)
     table = supported(view, run) if run else pd.DataFrame()
-    chosen = comparisons.trusted(table) if len(table) else table
+    chosen = run_comparison.trusted(table) if len(table) else table
     if not len(chosen) or chosen["side"].nunique() < 2:
         return _NONE if run is None else "Too few genes with drivers and |r| above 0.2."
-    sides = comparisons.compare_sides(chosen, view.tables["genes"])
+    sides = compare_sides(chosen, view.tables["genes"])
     drawn, axes = style.panels([2.5, 1.9])
     _support_histogram(axes[0], chosen, view)
     _main_support(axes[1], table, view)
@@ -73,7 +74,7 @@ def _support_histogram(axis, chosen: pd.DataFrame, view: View) -> None:
         part = chosen[chosen["side"] == side]
         means.append(style.signed(part["supported"].mean(), 2))
         share = 100 * np.histogram(part["supported"], edges)[0] / len(part)
-        ends = comparisons.share_interval(part["supported"], part["gene_id"], view.tables["genes"])
+        ends = share_interval(part["supported"], part["gene_id"], view.tables["genes"])
         label = f"{side} r: n = {len(part)} genes, mean {means[-1]} {style.interval(*ends, 2)}"
         axis.bar(middle + (place - 0.5) * width, share, width, color=colour, label=label)
     axis.set(xlim=(0, 1), ylim=(0, 145), yticks=range(0, 101, 25), ylabel="% of genes")
@@ -87,7 +88,7 @@ def _main_support(axis, table: pd.DataFrame, view: View) -> None:
     for place, (side, colour) in enumerate(SIDES.items()):
         part = table[table["side"] == side]
         hits = part["main"].eq("supported").astype(float)
-        ends = comparisons.share_interval(hits, part["gene_id"], view.tables["genes"])
+        ends = share_interval(hits, part["gene_id"], view.tables["genes"])
         axis.barh(place, 100 * hits.mean(), color=colour, height=0.45)
         if 0 < hits.mean() < 1:
             axis.plot([100 * e for e in ends], [place] * 2, color=style.INK, lw=1.4)
@@ -135,7 +136,7 @@ def driver_distance(view: View):
 def _distance_line(axis, rows: pd.DataFrame, name: str, mark: str, view: View, colour: str):
     far = np.sort(rows["distance"].abs().clip(lower=1).to_numpy(float))
     near = (rows["distance"].abs() < NEAR).astype(float)
-    low, high = comparisons.share_interval(near, rows["gene_id"], view.tables["genes"])
+    low, high = share_interval(near, rows["gene_id"], view.tables["genes"])
     label = (
         f"{name}, n = {len(rows)}: median {rows['distance'].abs().median():,.0f} bp,\n"
         f"{100 * near.mean():.1f} % [{100 * low:.0f}, {100 * high:.0f}] within {NEAR:,} bp"
@@ -217,7 +218,7 @@ def fine_mapped(view: View):
 
 def _fine_mapped_panel(axis, part: pd.DataFrame, name: str, view: View, colour: str) -> None:
     below = (part["pearson"] < 0).astype(float)
-    low, high = comparisons.share_interval(below, part["gene_id"], view.tables["genes"])
+    low, high = share_interval(below, part["gene_id"], view.tables["genes"])
     axis.hist(part["pearson"], np.linspace(-1, 1, 61), density=True, color=colour, alpha=0.75)
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set(xlim=(-1, 1), ylabel="density")

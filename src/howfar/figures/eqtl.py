@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import eqtl_agreement, evaluate, stats
-from . import style
-from .features import values_of
-from .view import View, figure
+from howfar import stats
+from howfar.eqtl import network_agreement
+from howfar.eqtl.network_agreement import GROUPS
+from howfar.figures import style
+from howfar.figures.features import values_of
+from howfar.figures.view import View, figure
+from howfar.stats.blocks import blocks_of
 
 _NONE = "Variant effects beside a cis-eQTL map are not there for this study: see `howfar eqtl`."
 _FDR = 0.05
@@ -25,7 +28,7 @@ def rows_of(view: View, what: str) -> pd.DataFrame:
     table = view.tables["summary"]
     table = table[(table["set"] == what) & table["method"].isin(list(view.labels))]
     if table.empty and len(view["effects"]):
-        make = {"eqtl_sign": eqtl_agreement.signs, "eqtl_overlap": eqtl_agreement.overlaps}
+        make = {"eqtl_sign": network_agreement.signs, "eqtl_overlap": network_agreement.overlaps}
         if what in make:
             seed = view.study.evaluation.seed
             table = make[what](view["effects"], view.tables["genes"], seed=seed)
@@ -99,7 +102,7 @@ def eqtl_signs(view: View):
     if table.empty:
         return _NONE
     what = table["group"].str.split(": ").str[0]
-    kinds = [kind for kind in eqtl_agreement.GROUPS if (what == kind).any()]
+    kinds = [kind for kind in GROUPS if (what == kind).any()]
     runs = view.runs_in(table["method"])
     heights = [0.75 + 0.27 * len(runs) * table.loc[what == k, "x"].nunique() for k in kinds]
     drawn, axes = style.panels(heights)
@@ -269,7 +272,7 @@ def _ends(values: pd.Series) -> tuple[float, float]:
 
 
 def _lead_title(view: View, part: pd.DataFrame, label: str) -> str:
-    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
     seed = view.study.evaluation.seed
     lines = [f"{label}: right sign of the lead in {(part['lead_only'] > 0).sum()} of {len(part)}"]
     for column, words in (("pearson", "whole"), ("lead_only", "lead alone")):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats
-from . import style
-from .view import View, figure
+from howfar import stats
+from howfar.figures import style
+from howfar.figures.view import View, figure
+from howfar.stats.blocks import blocks_of
 
 #: feature: (axis label, logarithmic axis, unit of the median in the title).
 PANELS = {
@@ -54,7 +55,7 @@ def lead_summary(view: View) -> pd.DataFrame:
 
 def _estimate(view: View, part: pd.DataFrame, what: str, values, statistic) -> tuple:
     values = np.asarray(values, float)
-    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
     ends = stats.block_bootstrap(values, blocks, statistic, weighted=True, seed=1)
     return what, statistic(values, np.ones((1, len(values))))[0], *ends, len(values)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import effects, overlap
-from . import style
-from .view import Box, View, figure
+from howfar.attribution.variant_effects import SOURCE
+from howfar.figures import style
+from howfar.figures.view import Box, View, figure
+from howfar.stats import top_overlap
+from howfar.stats.top_overlap import BLOCK, rank_agreement
 
 #: Size of the lists of top variants that are marked and compared; of fewer than 100, a fifth.
 TOP = 50
@@ -97,22 +99,22 @@ def _place(distance: float) -> str:
 
 
 def _scan_panel(axis, scan: pd.DataFrame, limit: float, source: str, length: float) -> None:
-    best = overlap.top(scan["log10p"], _size(scan))
+    best = top_overlap.top(scan["log10p"], _size(scan))
     _points(axis, scan["distance"] / length, scan["log10p"], best, "#9a9a9a")
     axis.axhline(limit, color=style.INK, ls="--", lw=1)
     axis.set(ylabel="−log10 p", ylim=(0, max(limit, scan["log10p"].max()) * 1.25))
     above = int((scan["log10p"] > limit).sum())
     axis.set_title(f"eQTL scan: {above} of {len(scan)} variants pass Bonferroni", fontsize=9.5)
-    if source != effects.SOURCE:  # else the scan is the study's own map
+    if source != SOURCE:  # else the scan is the study's own map
         style.note(axis, style.wrapped(source, 60))
 
 
 def _effect_panel(axis, part: pd.DataFrame, scan, view: View, run: str, length: float) -> None:
     size = _size(scan)
-    best = set(scan.loc[overlap.top(scan["log10p"], size), "variant"])
+    best = set(scan.loc[top_overlap.top(scan["log10p"], size), "variant"])
     marked = part["variant"].isin(best).to_numpy()
     _points(axis, part["distance"] / length, part["size"], marked, view.colours[run])
-    mine = overlap.top(part["size"], size)
+    mine = top_overlap.top(part["size"], size)
     axis.set(ylabel="|score|", ylim=(0, part["size"].max() * 1.25))
     axis.set_title(f"{view.labels[run]}: |score|", fontsize=9.5)
     style.note(axis, f"{int((mine & marked).sum())} of the {size} largest are among the {size} "
@@ -133,7 +135,7 @@ def locus_agreement(view: View):
     rows = locus_rows(view)
     if rows.empty:
         return _NONE
-    summary = overlap.rank_agreement(rows, view.study.evaluation.seed)
+    summary = rank_agreement(rows, view.study.evaluation.seed)
     drawn, axes = style.panels([2.5] * len(summary))
     for axis, row in zip(axes, summary.itertuples(), strict=True):
         part = rows[rows["run_id"] == row.run_id].dropna(subset=["p"])
@@ -146,7 +148,7 @@ def locus_agreement(view: View):
     axes[-1].set_xlabel("|score| of the variant")
     caption = (
         f"{gene_name(view, rows)}: does a larger score go with a lower p? ρ is Spearman's, with a "
-        f"95 % interval by bootstrap over blocks of {overlap.BLOCK // 1000} kb, as neighbouring "
+        f"95 % interval by bootstrap over blocks of {BLOCK // 1000} kb, as neighbouring "
         "variants aren't independent."
     )
     return drawn, summary, caption
@@ -160,7 +162,7 @@ def curves(view: View) -> pd.DataFrame:
     if len(table) or rows.empty:
         return table.reset_index(drop=True)
     columns = view.tables["effects"].columns
-    return overlap.curves(rows[columns], seed=view.study.evaluation.seed)
+    return top_overlap.curves(rows[columns], seed=view.study.evaluation.seed)
 
 
 @figure("locus_overlaps")

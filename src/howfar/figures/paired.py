@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import comparisons
-from . import style
-from .view import View, figure
+from howfar.evaluation import run_comparison
+from howfar.evaluation.run_comparison import summarise_pair
+from howfar.figures import style
+from howfar.figures.view import View, figure
 
 #: Most linear runs drawn beside the network.
 MOST = 4
@@ -61,9 +62,9 @@ def compared(view: View, couples: list[tuple[str, str]]) -> list[tuple]:
     """(first, second, rows, summary) of couples with at least two genes in common."""
     found = []
     for first, second in couples:
-        rows = comparisons.paired(view["across"], first, second)
+        rows = run_comparison.paired(view["across"], first, second)
         if len(rows) > 1:
-            summary = comparisons.summarise_pair(rows, view.tables["genes"])
+            summary = summarise_pair(rows, view.tables["genes"])
             found.append((first, second, rows, summary))
     return found
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .. import stats, tables
-from ..errors import HowfarError
-from . import style
-from .across import main_rows
-from .view import View, figure
+from howfar import stats
+from howfar.core.errors import HowfarError
+from howfar.figures import style
+from howfar.figures.across import main_rows
+from howfar.figures.view import View, figure
+from howfar.results import tables
 
 
 def individuals(view: View) -> pd.DataFrame:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import book_stated, evaluate, stats
-from ..published.rastogi2024_methods import BY_RUN, CLASSES
-from . import style
-from .view import View, figure
+from howfar import stats
+from howfar.figures import style
+from howfar.figures.view import View, figure
+from howfar.published import stated as book_stated
+from howfar.published.rastogi2024_methods import BY_RUN, CLASSES
+from howfar.stats.blocks import blocks_of
 
 _NONE = "No averages over classes of genes are public for this study."
 #: Headings of the classes of genes.
@@ -384,7 +386,7 @@ def _pair_panel(axis, part: pd.DataFrame, runs: tuple[str, str], view: View) -> 
     style.cross(axis)
     axis.set(xlim=(-0.55, 0.95), ylim=(-0.8, 0.95), ylabel=f"r, {view.labels[runs[1]]}")
     (r,), _ = stats.pearson_rows(x, y)
-    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
     pairs = np.column_stack([x, y])
     low, high = stats.block_bootstrap(pairs, blocks, stats.weighted_pearson, weighted=True)
     style.note(

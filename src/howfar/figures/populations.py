@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats as scipy_stats
 
-from .. import evaluate, stats
-from . import style
-from .across import histogram, summaries
-from .view import View, figure
+from howfar import stats
+from howfar.figures import style
+from howfar.figures.across import histogram, summaries
+from howfar.figures.view import View, figure
+from howfar.stats.blocks import blocks_of
 
 _NONE = "People of only one population are public for this study; there is nothing to compare."
 _NO_R = "Too few genes have an r both over all people and with population means removed."
@@ -72,7 +73,7 @@ def _share_interval(view: View, part: pd.DataFrame) -> tuple[float, float]:
     if count in (0, n):
         exact = scipy_stats.binomtest(count, n).proportion_ci(0.95)
         return float(exact.low), float(exact.high)
-    blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
     ends = stats.block_bootstrap(part["flips"], blocks, stats.weighted_mean, weighted=True, seed=1)
     return float(ends[0]), float(ends[1])
 

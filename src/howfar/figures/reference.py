@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from . import style
-from .view import View, figure
+from howfar.figures import style
+from howfar.figures.view import View, figure
 
 _COLUMNS = [
     *("run_id", "label", "region", "n", "pearson", "pearson_low", "pearson_high"),

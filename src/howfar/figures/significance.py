@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import comparisons, stats
-from . import style
-from .view import View, figure
+from howfar import stats
+from howfar.evaluation.run_comparison import false_positive_rate, null_p
+from howfar.figures import style
+from howfar.figures.view import View, figure
 
 _RULES = {
     "as_published": "as published, (|r| − m) / sqrt(s / 50)",
@@ -45,7 +46,7 @@ def rules(part: pd.DataFrame) -> pd.DataFrame:
         by = rule
         if rule == "calibrated" and part["p_null"].isna().all():
             by = "calibrated_from_moments"
-        p = comparisons.null_p(part, by)
+        p = null_p(part, by)
         q = stats.benjamini_hochberg(p.fillna(1))
         frames.append(
             pd.DataFrame(
@@ -161,8 +162,8 @@ def rule_error(view: View):
     lines = []
     for rule, mark in zip(("as_published", "standard_error", "calibrated_from_moments"),
                           ("-", "--", ":"), strict=True):  # fmt: skip
-        share = comparisons.false_positive_rate(sd, rule)
-        at = comparisons.false_positive_rate(middle, rule)
+        share = false_positive_rate(sd, rule)
+        at = false_positive_rate(middle, rule)
         name = rule.split("_from")[0].replace("_", " ")
         axis.plot(sd, 100 * share, mark, color=style.INK, label=f"{name}: {100 * at:.0f} %")
         lines.append(pd.DataFrame({"null_sd": sd, "rule": name, "share": share}))

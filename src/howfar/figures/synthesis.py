@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.transforms import blended_transform_factory
 
-from .. import evaluate, stats
-from . import style
-from .view import Box, View, from_project, view
+from howfar import stats
+from howfar.figures import style
+from howfar.figures.view import Box, View, from_project, view
+from howfar.stats.blocks import blocks_of
 
 _COLUMNS = [
     *("study", "title", "run_id", "label", "kind", "quantity", "value", "ci_low", "ci_high"),
@@ -82,7 +83,7 @@ def _ceilings(view: View):
     given = table[(table["feature"] == "h2") & table["value"].notna()]
     for source, part in given.groupby("source"):
         root = np.sqrt(part["value"].clip(lower=0)).to_numpy(float)
-        blocks, _ = evaluate.blocks_of(view.tables["genes"], part["gene_id"])
+        blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
         low, high = stats.block_bootstrap(root, blocks, stats.weighted_mean, weighted=True)
         yield {
             **{"study": view.study.name, "title": view.study.title, "run_id": f"h2.{source}"},

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import study_numbers, tables
-from ..errors import HowfarError
-from ..project import project_root
-from ..study import Study, load_study
-from . import style
+from howfar.core.errors import HowfarError
+from howfar.core.project import project_root
+from howfar.evaluation.numbers import numbers_table
+from howfar.figures import style
+from howfar.results import tables
+from howfar.study.reading import load_study
+from howfar.study.schema import Study
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         """Table `numbers` by id; computed by `howfar.evaluate` where the study has none yet."""
         table = self.tables["numbers"]
         if table.empty:
-            table = study_numbers.numbers_table(self.tables)
+            table = numbers_table(self.tables)
         return {row.id: row for row in table.itertuples()}
 
     def all_numbers(self) -> list[tuple]:

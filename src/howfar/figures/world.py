@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from .. import tables, truth
-from . import style
-from .across import people, pooled
-from .view import View, figure
+from howfar.evaluation import known_truth
+from howfar.evaluation.known_truth import LEVEL, false_positive_rates, null_p_values, sign_errors
+from howfar.figures import style
+from howfar.figures.across import people, pooled
+from howfar.figures.view import View, figure
+from howfar.results import tables
 
 
 @figure("world_ceiling")
@@ -39,9 +41,9 @@ def signs(view: View):
     """Share of causal variants whose sign a run has wrong, by class of variant."""
     if (absent := _without_truth(view)) is not None:
         return absent
-    effects = truth.signs(view.study, view.results)
+    effects = known_truth.signs(view.study, view.results)
     effects = effects[effects["run_id"].isin(view.colours)]
-    table = truth.sign_errors(effects, view.tables["genes"])
+    table = sign_errors(effects, view.tables["genes"])
     drawn, (axis,) = style.panels([1.0 + 0.42 * len(table)])
     table = table.assign(label=table["run_id"].map(view.labels))
     for place, row in enumerate(table.itertuples()):
@@ -92,14 +94,14 @@ def false_positives(view: View):
     run = next((r for r in view.labels if view.kinds[r] == "network"), None)
     if run is None:
         return "This study has no run of a network."
-    rates = truth.false_positive_rates(truth.null_p_values(view.study, view.results, run))
+    rates = false_positive_rates(null_p_values(view.study, view.results, run))
     drawn, (axis,) = style.panels([1.0 + 0.5 * len(rates)])
     for place, row in enumerate(rates.itertuples()):
         axis.barh(place, row.rate, color=view.colours[run], alpha=0.8, height=0.5)
         axis.plot([row.ci_low, row.ci_high], [place, place], color=style.INK, lw=1.4)
         text = f" {100 * row.rate:.1f} %, n = {row.n} genes"
         style.words(axis, row.ci_high + 0.01, place, text)
-    axis.axvline(truth.LEVEL, color=style.INK, ls="--", lw=1)
+    axis.axvline(LEVEL, color=style.INK, ls="--", lw=1)
     style.rows(axis, [RULES[r] for r in rates["rule"]], 8.5, top=-0.7)
     axis.set_xlim(0, min(1.6 * rates["ci_high"].max() + 0.1, 1.4))
     axis.set_xlabel("share of genes with p ≤ 0.05")
@@ -115,7 +117,7 @@ def recovered(view: View):
     """Estimates of this book's estimators beside the values the simulation knows."""
     if (absent := _without_truth(view)) is not None:
         return absent
-    table = truth.recovered(view.study, view.tables)
+    table = known_truth.recovered(view.study, view.tables)
     drawn, (axis,) = style.panels([0.9 + 0.7 * len(table)])
     for place, row in enumerate(table.itertuples()):
         axis.plot([row.ci_low, row.ci_high], [place, place], color=style.INK, lw=2)

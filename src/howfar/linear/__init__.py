@@ -5,6 +5,6 @@ gene; `folds` who trains and who is predicted; `baseline` all genes of a study; 
 exchange with other cohorts and with published weights.
 """
 
-from .base import FITTERS, LABELS, STATUSES, Fit, Fitter, fitter
+from howfar.linear.base import FITTERS, LABELS, STATUSES, Fit, Fitter, fitter
 
 __all__ = ["FITTERS", "LABELS", "STATUSES", "Fit", "Fitter", "fitter"]

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import HowfarError
+from howfar.core.errors import HowfarError
 
 #: What can become of a gene. Only "fitted" has weights that may differ from zero.
 STATUSES = (
@@ -132,8 +132,8 @@ def obstacle(x: np.ndarray, y: np.ndarray, min_people: int = MIN_PEOPLE) -> str 
 
 _WHERE = {
     "top1": ("top", "fit_top1"),
-    "lasso": ("path", "fit_lasso"),
-    "enet": ("path", "fit_enet"),
+    "lasso": ("elastic_net", "fit_lasso"),
+    "enet": ("elastic_net", "fit_enet"),
     "blup": ("blup", "fit_blup"),
     "bslmm": ("bslmm", "fit_bslmm"),
     "prs": ("prs", "fit_prs"),

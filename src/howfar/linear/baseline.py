@@ -32,19 +32,22 @@ import pandas as pd
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from .. import provenance, tables
-from ..cohort import OpenCohort, input_files
-from ..errors import HowfarError
-from ..evaluate import Predictions, one_thread
-from ..intervals import Gene
-from ..kept import digest as file_digest
-from ..progress import track
-from ..provenance import sha256_of
-from ..study import Study
-from ..whole_files import file_name, whole
-from . import folds
-from .base import LABELS, Fit, fitter, null_fit
-from .cis import CisData, CisOptions, cis_data, training
+from howfar.cohort.files import input_files
+from howfar.cohort.opened import OpenCohort
+from howfar.core import provenance
+from howfar.core.atomic import file_name, whole
+from howfar.core.errors import HowfarError
+from howfar.core.progress import track
+from howfar.core.provenance import digest as file_digest
+from howfar.core.provenance import sha256_of
+from howfar.core.threads import one_thread
+from howfar.genome.intervals import Gene
+from howfar.linear import folds
+from howfar.linear.base import LABELS, Fit, fitter, null_fit
+from howfar.linear.cis import CisData, CisOptions, cis_data, training
+from howfar.results import tables
+from howfar.results.predictions import Predictions
+from howfar.study.schema import Study
 
 VERSION = 2
 _ARRAYS = ("predicted", "fold", "weights", "kept")

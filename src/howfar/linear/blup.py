@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import reml
-from .base import Fit, null_fit, obstacle, standardise
+from howfar.linear import reml
+from howfar.linear.base import Fit, null_fit, obstacle, standardise
 
 #: Above this h2 the penalty stays as it is here (GEMMA bounds the variance ratio likewise).
 _LARGEST = 1 - 1e-5

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import reml
-from .base import Fit, Standardised, null_fit, obstacle, standardise
+from howfar.linear import reml
+from howfar.linear.base import Fit, Standardised, null_fit, obstacle, standardise
 
 #: Most variants with a sparse effect (GEMMA's -smax).
 MOST_INCLUDED = 300
@@ -65,7 +65,7 @@ class Chain:
     """
 
     def __init__(self, data: Standardised, basis: reml.Spectrum, h: float, seed: list[int]) -> None:
-        from . import bslmm_chain
+        from howfar.linear import bslmm_chain
 
         self._run, self._z = bslmm_chain.run, data.z
         self._rng = np.random.default_rng(seed)
@@ -129,7 +129,7 @@ def _enough(found: dict[str, float]) -> bool:
 
 
 def _diagnostics(chains: list[Chain]) -> dict[str, float]:
-    from .bslmm_chain import RECORD
+    from howfar.linear.bslmm_chain import RECORD
 
     explained = np.array([chain.record[:, RECORD.index("pve")] for chain in chains])
     first, *others = (chain.fitted for chain in chains)
@@ -142,7 +142,7 @@ def _diagnostics(chains: list[Chain]) -> dict[str, float]:
 
 
 def _summary(chains: list[Chain]) -> dict[str, float]:
-    from .bslmm_chain import RECORD
+    from howfar.linear.bslmm_chain import RECORD
 
     every = np.vstack([chain.record for chain in chains])
     mean = dict(zip(RECORD, every.mean(axis=0).tolist(), strict=True))

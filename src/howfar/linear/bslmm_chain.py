@@ -15,7 +15,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from .compiled import compiled
+from howfar.linear.compiled import compiled
 
 Data = namedtuple("Data", "x d y rest free most")
 State = namedtuple("State", "effects residual hyper scalars")

@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ..cohort import OpenCohort
-from ..eqtl import column_means, minor_frequency
-from ..intervals import Gene, Variant
+from howfar.cohort.opened import OpenCohort
+from howfar.eqtl.lead import column_means, minor_frequency
+from howfar.genome.intervals import Gene, Variant
 
 
 @dataclass(frozen=True)

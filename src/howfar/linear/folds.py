@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import HowfarError
+from howfar.core.errors import HowfarError
 
 
 def fold_of(n: int, folds: int, seed: int) -> np.ndarray:

@@ -17,9 +17,11 @@ from itertools import product
 
 import numpy as np
 
-from .. import eqtl, stats
-from ..errors import HowfarError
-from .base import Fit, null_fit, obstacle
+from howfar import stats
+from howfar.core.errors import HowfarError
+from howfar.eqtl import lead
+from howfar.eqtl.lead import covariate_basis
+from howfar.linear.base import Fit, null_fit, obstacle
 
 #: Digits to which r is compared: variants in perfect linkage differ by rounding alone.
 _DIGITS = 10
@@ -50,7 +52,7 @@ class Marginal:
 
 def marginal(x: np.ndarray, y: np.ndarray) -> Marginal:
     """Ordinary least squares of y (people,) on each column of x (people, variants)."""
-    r, slope = eqtl.partial(x, y, eqtl.covariate_basis(None, len(y)))
+    r, slope = lead.partial(x, y, covariate_basis(None, len(y)))
     p = stats.correlation_p(r, len(y) - 2)
     size = np.round(np.nan_to_num(np.abs(r)), _DIGITS)
     return Marginal(np.nan_to_num(slope), size, np.nan_to_num(p, nan=1.0))

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special, stats
 
-from ..eqtl import varies
-from ..errors import HowfarError
-from .base import Standardised, obstacle, standardise
+from howfar.core.errors import HowfarError
+from howfar.eqtl.lead import varies
+from howfar.linear.base import Standardised, obstacle, standardise
 
 #: FUSION's rule (Gusev et al. 2016, Nat Genet 48:245): no weights above this p or below h2 = 0.
 FUSION_P = 0.01

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Fit, null_fit, obstacle, standardise
+from howfar.linear.base import Fit, null_fit, obstacle, standardise
 
 
 def fit_top1(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Fit:

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import HowfarError
-from ..intervals import Variant
+from howfar.core.errors import HowfarError
+from howfar.genome.intervals import Variant
 
 _NUMBERS, _LONGEST = ("pos", "weight"), 2**31 - 1  # longest contig that VCF can hold
 COLUMNS = ("gene_id", "chrom", "pos", "ref", "alt", "weight")
@@ -345,7 +345,7 @@ def _counted(groups: dict, matches: dict[str, Match], flipped: bool) -> Counter:
 
 
 def _predicted(rows: pd.DataFrame, found: Match, dosages: np.ndarray, flipped: bool) -> np.ndarray:
-    from ..eqtl import filled
+    from howfar.eqtl.lead import filled
 
     kept = _kept(found, flipped)
     x = filled(np.asarray(dosages, float)[:, found.column[kept]])

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..errors import HowfarError
+from howfar.core.errors import HowfarError
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import provenance, sources, tables
-from ..agreement import of_individuals
-from ..errors import HowfarError
-from ..evaluate import one_thread
-from ..study import Study
-from . import capstone2025, geuvadis_public, huang2023, rastogi2024, sagenet2024, sasse2023
-from .files import Files
+from howfar.core import provenance
+from howfar.core.errors import HowfarError
+from howfar.core.threads import one_thread
+from howfar.evaluation.model_agreement import of_individuals
+from howfar.fetch.catalogue import FOLDER
+from howfar.published import (
+    capstone2025,
+    geuvadis_public,
+    huang2023,
+    rastogi2024,
+    sagenet2024,
+    sasse2023,
+)
+from howfar.published.files import Files
+from howfar.results import tables
+from howfar.study.schema import Study
 
 LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
     "capstone2025": capstone2025.load,
@@ -30,7 +39,7 @@ LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
 
 
 def load_published(
-    study: Study, sources_folder: str | Path = sources.FOLDER, verify: bool = True
+    study: Study, sources_folder: str | Path = FOLDER, verify: bool = True
 ) -> dict[str, pd.DataFrame]:
     """The result tables of a published study by name, in the schemas of `howfar.tables`.
 

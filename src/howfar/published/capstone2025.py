@@ -11,10 +11,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import overlap
-from ..number_rows import Rows
-from ..study import Study
-from .files import Files
+from howfar.published.files import Files
+from howfar.results.number_rows import Rows
+from howfar.stats import top_overlap
+from howfar.stats.top_overlap import BLOCK, rank_agreement, shuffled_p
+from howfar.study.schema import Study
 
 EQTL = "capstone2025/eQTL_APOE_result.csv"
 RESULTS = {
@@ -45,7 +46,7 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     genes = pd.DataFrame(
         [{"gene_id": GENE, "name": "APOE", "chrom": "19", "tss": APOE_START, "strand": "+"}]
     )
-    curves = overlap.curves(effects, seed=study.evaluation.seed)
+    curves = top_overlap.curves(effects, seed=study.evaluation.seed)
     return {
         "runs": model_runs(study.name),
         "genes": genes,
@@ -168,11 +169,11 @@ def numbers(
 def _lists(snps: pd.DataFrame) -> dict[str, np.ndarray]:
     """Membership in the top 50 by p, by each run alone, and by each run's combined score."""
     log10p = -np.log10(snps["p"].to_numpy(float))
-    found = {"eqtl": overlap.top(log10p, TOP)}
+    found = {"eqtl": top_overlap.top(log10p, TOP)}
     for run in RESULTS:
         effect = snps[run].abs().to_numpy(float)
-        found[run] = overlap.top(effect, TOP)
-        found[f"{run}.score"] = overlap.top(overlap.combined(effect, log10p), TOP)
+        found[run] = top_overlap.top(effect, TOP)
+        found[f"{run}.score"] = top_overlap.top(top_overlap.combined(effect, log10p), TOP)
     return found
 
 
@@ -217,7 +218,7 @@ def _control_numbers(rows: Rows, curves: pd.DataFrame) -> None:
 def _shuffled_numbers(rows: Rows, snps: pd.DataFrame, seed: int) -> None:
     log10p = -np.log10(snps["p"].to_numpy(float))
     for run, name in RESULTS.items():
-        p = overlap.shuffled_p(snps[run].to_numpy(float), log10p, TOP, _DRAWS, seed)
+        p = shuffled_p(snps[run].to_numpy(float), log10p, TOP, _DRAWS, seed)
         rows.add(
             f"capstone2025.overlap_shuffled_p.{run}", p, len(snps),
             f"Share of {_DRAWS:,} random exchanges of scores between SNPs whose combined score "
@@ -228,11 +229,11 @@ def _shuffled_numbers(rows: Rows, snps: pd.DataFrame, seed: int) -> None:
 
 
 def _rank_numbers(rows: Rows, effects: pd.DataFrame, seed: int) -> None:
-    for row in overlap.rank_agreement(effects, seed).itertuples():
+    for row in rank_agreement(effects, seed).itertuples():
         rows.add(
             f"C.rho.{row.run_id}", row.rho, row.n,
             f"Spearman rho of |score| and -log10 P over SNPs with P, {LABELS[row.run_id]}; "
-            f"interval by bootstrap over blocks of {overlap.BLOCK:,} bp.",
+            f"interval by bootstrap over blocks of {BLOCK:,} bp.",
             ", ".join([EQTL, RESULTS[row.run_id]]), (row.ci_low, row.ci_high),
         )  # fmt: skip
 

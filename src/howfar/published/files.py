@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import sources
-from ..errors import HowfarError
-from ..provenance import sha256_of
+from howfar.core.errors import HowfarError
+from howfar.core.provenance import sha256_of
+from howfar.fetch import catalogue
 
 
 class Files:
@@ -18,7 +18,7 @@ class Files:
 
     def __init__(self, needs: Sequence[str], study: str, folder: Path, verify: bool = True):
         self.study, self.folder, self._verify = study, folder, verify
-        self._sources = {s.id: s for s in sources.select(needs)} if verify else {}
+        self._sources = {s.id: s for s in catalogue.select(needs)} if verify else {}
 
     def path(self, name: str) -> Path:
         """Where the file lies. Raises HowfarError if it is missing or its content differs."""

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .. import evaluate
-from ..study import Study
-from . import huang2023
-from .files import Files, gene_rows, long_features
+from howfar.cohort.panel import Panel
+from howfar.evaluation.across import across_table
+from howfar.evaluation.features import features_table
+from howfar.evaluation.individuals import individuals_table
+from howfar.evaluation.within import within_table
+from howfar.published import huang2023
+from howfar.published.files import Files, gene_rows, long_features
+from howfar.results.predictions import Predictions
+from howfar.study.schema import Study
 
 ENFORMER = huang2023.ENFORMER_PEOPLE
 SAMPLES = "rastogi2024/samples.csv"
@@ -37,7 +42,7 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     """
     genes = huang2023.gene_list(files)
     observed = huang2023.observed_expression(files, genes)
-    panel = evaluate.Panel(
+    panel = Panel(
         observed,
         genes.drop(columns="key"),
         _populations(files, list(observed.columns)),
@@ -47,20 +52,20 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     level = reference[reference["run_id"] == "enformer"].set_index("gene_id")["prediction"]
     runs = [
         # Linear models learn each gene's level from people and predict none from a reference.
-        evaluate.Predictions(
+        Predictions(
             run, people, (level if run == "enformer" else level * float("nan"))[people.index]
         )
         for run, people in _predictions(files, genes, observed)
     ]
-    across = evaluate.across_table(panel, runs, seed=study.evaluation.seed)
-    individuals = evaluate.individuals_table(panel, runs)
+    across = across_table(panel, runs, seed=study.evaluation.seed)
+    individuals = individuals_table(panel, runs)
     return {
         "runs": _runs(study.name),
         "genes": panel.genes,
         "features": _features(files, genes, panel, set(runs[-1].people.index)),
         "reference": reference,
         "across": across[across["n"] > 0],
-        "within": evaluate.within_table(panel, runs),
+        "within": within_table(panel, runs),
         "individuals": individuals.dropna(subset=["predicted", "observed"]),
     }
 
@@ -96,13 +101,11 @@ def _predictions(files: Files, genes: pd.DataFrame, observed: pd.DataFrame):
     yield from linear.items()
 
 
-def _features(
-    files: Files, genes: pd.DataFrame, panel: evaluate.Panel, tested: set[str]
-) -> pd.DataFrame:
+def _features(files: Files, genes: pd.DataFrame, panel: Panel, tested: set[str]) -> pd.DataFrame:
     return pd.concat(
         [
             huang2023.lead_eqtls(files, genes),
-            evaluate.features_table(panel, huang2023.OBSERVED),
+            features_table(panel, huang2023.OBSERVED),
             _heritability(files, genes, tested),
         ],
         ignore_index=True,

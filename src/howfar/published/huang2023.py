@@ -11,10 +11,13 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats, tables
-from ..number_rows import Rows
-from ..study import Study
-from .files import Files, gene_rows, long_features
+from howfar import stats
+from howfar.cohort.panel import Panel
+from howfar.evaluation.features import features_table
+from howfar.published.files import Files, gene_rows, long_features
+from howfar.results import tables
+from howfar.results.number_rows import Rows
+from howfar.study.schema import Study
 
 GENES = "huang2023/gene_list.csv"
 PREDICTIONS = "huang2023/all_models_ref_preds.csv"
@@ -41,8 +44,8 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     """Tables runs, genes, features, reference and numbers; `across` is empty."""
     genes = gene_list(files)
     observed = observed_expression(files, genes)
-    panel = evaluate.Panel(observed, genes.drop(columns="key"), units="ln TPM")
-    expression = evaluate.features_table(panel, OBSERVED)
+    panel = Panel(observed, genes.drop(columns="key"), units="ln TPM")
+    expression = features_table(panel, OBSERVED)
     frames = {
         "runs": model_runs(study.name),
         "genes": panel.genes,

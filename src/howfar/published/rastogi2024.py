@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..number_rows import Rows
-from ..study import Study
-from . import huang2023, rastogi2024_causal, rastogi2024_individuals, rastogi2024_variants
-from . import rastogi2024_performance as performance
-from .files import Files
-from .rastogi2024_methods import TESTED, runs
+from howfar.published import (
+    huang2023,
+    rastogi2024_causal,
+    rastogi2024_individuals,
+    rastogi2024_variants,
+)
+from howfar.published import rastogi2024_performance as performance
+from howfar.published.files import Files
+from howfar.published.rastogi2024_methods import TESTED, runs
+from howfar.results.number_rows import Rows
+from howfar.study.schema import Study
 
 
 def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:

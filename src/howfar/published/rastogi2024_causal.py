@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from .. import evaluate, stats
-from ..number_rows import Rows
-from .files import Files
-from .rastogi2024_methods import METHODS, WEIGHTED, Method
+from howfar import stats
+from howfar.published.files import Files
+from howfar.published.rastogi2024_methods import METHODS, WEIGHTED, Method
+from howfar.results.number_rows import Rows
+from howfar.stats.blocks import blocks_of
 
 WEIGHTS = "rastogi2024/WEIGHTS.tar.gz"
 MAGE = "rastogi2024/eQTL_finemapping.significantAssociations.trainingVariants.MAGE.v1.0.hg19.txt"
@@ -238,7 +239,7 @@ def _means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _blocks(pairs: pd.DataFrame, genes: pd.DataFrame) -> np.ndarray:
-    return evaluate.blocks_of(genes, _ids(pairs, genes))[0]
+    return blocks_of(genes, _ids(pairs, genes))[0]
 
 
 def _ids(pairs: pd.DataFrame, genes: pd.DataFrame) -> pd.Series:

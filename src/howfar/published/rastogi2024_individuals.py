@@ -9,12 +9,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats
-from ..number_rows import Rows
-from . import huang2023
-from .files import Files, gene_rows, long_features
-from .rastogi2024_methods import BY_RUN, CLASSES, TESTED
-from .rastogi2024_performance import FRACTIONS
+from howfar import stats
+from howfar.cohort.panel import Panel
+from howfar.evaluation.across import across_table
+from howfar.published import huang2023
+from howfar.published.files import Files, gene_rows, long_features
+from howfar.published.rastogi2024_methods import BY_RUN, CLASSES, TESTED
+from howfar.published.rastogi2024_performance import FRACTIONS
+from howfar.results.number_rows import Rows
+from howfar.results.predictions import Predictions
+from howfar.stats.blocks import blocks_of
 
 CLASS_FILE = "rastogi2024/gene_class.csv"
 SAMPLES = "rastogi2024/samples.csv"
@@ -77,13 +81,13 @@ def across(
     parts = []
     for gene_class in CLASSES:
         rows = classes.index[classes == gene_class]
-        panel = evaluate.Panel(observed.loc[rows], listed, units="ln TPM")
+        panel = Panel(observed.loc[rows], listed, units="ln TPM")
         runs = [
-            evaluate.Predictions(run, frame.loc[rows], pd.Series(dtype=float))
+            Predictions(run, frame.loc[rows], pd.Series(dtype=float))
             for run, frame in predicted.items()
             if rows.isin(frame.index).all()
         ]
-        table = evaluate.across_table(panel, runs, seed=seed)
+        table = across_table(panel, runs, seed=seed)
         parts.append(table[table["population"] == "pooled"].assign(population=gene_class))
     return pd.concat(parts, ignore_index=True)
 
@@ -114,7 +118,7 @@ def means(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
     rows = []
     for (run, gene_class), part in table.groupby(["run_id", "population"], sort=False):
         values = part["pearson"].fillna(0).to_numpy(float)
-        blocks, _ = evaluate.blocks_of(genes, part["gene_id"])
+        blocks, _ = blocks_of(genes, part["gene_id"])
         low, high = stats.block_bootstrap(
             values, blocks, stats.weighted_mean, seed=seed, weighted=True
         )

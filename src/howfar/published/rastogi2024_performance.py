@@ -11,9 +11,9 @@ import re
 import numpy as np
 import pandas as pd
 
-from ..number_rows import Rows
-from .files import Files
-from .rastogi2024_methods import BY_RUN, BY_SUMMARY, CLASSES, METHODS, Method
+from howfar.published.files import Files
+from howfar.published.rastogi2024_methods import BY_RUN, BY_SUMMARY, CLASSES, METHODS, Method
+from howfar.results.number_rows import Rows
 
 SUMMARIES = {
     "": "rastogi2024/98d74e9/perf_summary.csv",

@@ -7,11 +7,12 @@ import re
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, stats
-from ..number_rows import Rows
-from . import huang2023
-from .files import Files, gene_rows
-from .rastogi2024_methods import BY_DRIVER, METHODS, TESTED
+from howfar import stats
+from howfar.published import huang2023
+from howfar.published.files import Files, gene_rows
+from howfar.published.rastogi2024_methods import BY_DRIVER, METHODS, TESTED
+from howfar.results.number_rows import Rows
+from howfar.stats.blocks import blocks_of
 
 DRIVERS = "rastogi2024/drivers.csv"
 DNASE = "rastogi2024/dnase1_enrichment.csv"
@@ -158,7 +159,7 @@ def unseen_shares(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for gene_class in TESTED:
         values = table.loc[table["class"] == gene_class, _TEST_ONLY]
-        blocks, _ = evaluate.blocks_of(genes, values.index)
+        blocks, _ = blocks_of(genes, values.index)
         low, high = stats.block_bootstrap(values, blocks, stats.weighted_mean, weighted=True)
         rows.append((gene_class, values.mean(), len(values), low, high))
     found = pd.DataFrame(rows, columns=["group", "value", "n", "ci_low", "ci_high"])

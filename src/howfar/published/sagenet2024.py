@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .. import stats
-from ..number_rows import Rows
-from ..study import Study
-from .files import Files
+from howfar import stats
+from howfar.published.files import Files
+from howfar.results.number_rows import Rows
+from howfar.study.schema import Study
 
 ROSMAP = "sagenet2024/rosmap_pearson_corr.csv"
 GTEX = "sagenet2024/gtex_pearson_corr.csv"

@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import comparisons, null, stats
-from ..study import Study
-from . import sasse2023_attribution as attribution
-from .files import Files, long_features
-from .sasse2023_numbers import numbers
+from howfar import stats
+from howfar.evaluation.run_comparison import driver_types
+from howfar.published import sasse2023_attribution as attribution
+from howfar.published.files import Files, long_features
+from howfar.published.sasse2023_numbers import numbers
+from howfar.stats import null
+from howfar.study.schema import Study
 
 STATISTICS = "sasse2023/SupplementaryTable1.tsv"
 DRIVERS = "sasse2023/SupplementaryTable2.tsv"
@@ -233,9 +235,7 @@ def _summary(
     """Attribution around the main drivers, and groups of alike driver windows."""
     found = attribution.contributions(files)
     mains = drivers[drivers["is_main"]]
-    mains = mains.assign(
-        position=mains["variant"].str.split(":").str[1], type=comparisons.driver_types(mains)
-    )
+    mains = mains.assign(position=mains["variant"].str.split(":").str[1], type=driver_types(mains))
     keys = [(s, g, p) for s in ("reference", "variant") for g, p in
             zip(mains["gene_id"], mains["position"], strict=True)]  # fmt: skip
     lacking = sum(key not in found for key in keys)

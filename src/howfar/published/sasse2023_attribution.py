@@ -14,8 +14,10 @@ import zipfile
 import numpy as np
 import pandas as pd
 
-from .. import evaluate, motifs, stats
-from .files import Files
+from howfar import stats
+from howfar.attribution import motifs
+from howfar.published.files import Files
+from howfar.stats.blocks import blocks_of
 
 PROFILES = "sasse2023/maindrivernpz.tar"
 RELATIVE = "sasse2023/SupplementaryTable3.txt"
@@ -85,7 +87,7 @@ def profiles(
         keys = zip(rows["gene_id"], rows["position"], strict=True)
         values = np.abs([found[side, gene, at].sum(axis=1) for gene, at in keys])
         values /= largest[rows["gene_id"]].to_numpy(float)[:, None]
-        blocks, _ = evaluate.blocks_of(genes, rows["gene_id"])
+        blocks, _ = blocks_of(genes, rows["gene_id"])
         low, high = stats.block_bootstrap(values, blocks, _column_means, seed=1, weighted=True)
         part = pd.DataFrame({"x": np.arange(_POSITIONS) - _POSITIONS // 2})
         part = part.assign(value=values.mean(axis=0), ci_low=low, ci_high=high, n=len(rows))

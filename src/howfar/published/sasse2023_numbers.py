@@ -8,8 +8,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .. import comparisons, stats
-from ..number_rows import Rows
+from howfar import stats
+from howfar.evaluation import run_comparison
+from howfar.evaluation.run_comparison import (
+    STRONG,
+    beyond_null,
+    compare_sides,
+    driver_types,
+    null_p,
+)
+from howfar.results.number_rows import Rows
 
 _STATISTICS, _DRIVERS = "SupplementaryTable1.tsv", "SupplementaryTable2.tsv"
 _REFERENCE = "MeanGeXPredFineTuned.txt"
@@ -61,10 +69,10 @@ def _significance(rows: Rows, network: pd.DataFrame) -> None:
     ):
         rows.over_genes(f"S.2A.{key}", given["pearson"], given["gene_id"], statistic,
                         f"{words} over genes of r across people, CAGE track", source)  # fmt: skip
-    p = comparisons.null_p(network)
-    found = comparisons.beyond_null(network)
+    p = null_p(network)
+    found = beyond_null(network)
     strict = found & (p < p[found].max())
-    strong = found & (r.abs() > comparisons.STRONG)
+    strong = found & (r.abs() > STRONG)
     null = "beyond the gene-specific null at a false discovery rate of 5 %, T = (|r| - m) / "
     null += "sqrt(s / 50), one-sided t with 49 df, p = 1 where T < 0 or r is missing"
     for key, chosen, words in (
@@ -86,7 +94,7 @@ def _significance(rows: Rows, network: pd.DataFrame) -> None:
 
 
 def _pairs(rows: Rows, across: pd.DataFrame) -> None:
-    both = comparisons.paired(across, "enformer", "predixcan")
+    both = run_comparison.paired(across, "enformer", "predixcan")
     network, linear = both["first"], both["second"]
     common = "over genes with both Enformer's and PrediXcan's r"
     rows.add("S.2C.n", len(both), len(both), "Genes with both Enformer's (CAGE track) and "
@@ -106,12 +114,12 @@ def _pairs(rows: Rows, across: pd.DataFrame) -> None:
     for key, chosen, words in (
         ("pxWins", linear > network, "PrediXcan's r exceeds Enformer's"),
         ("pxWinsAbs", linear > network.abs(), "PrediXcan's r exceeds Enformer's |r|"),
-        ("enfAbove", network > comparisons.STRONG, "Enformer's r exceeds 0.2"),
-        ("pxAbove", linear > comparisons.STRONG, "PrediXcan's r exceeds 0.2"),
+        ("enfAbove", network > STRONG, "Enformer's r exceeds 0.2"),
+        ("pxAbove", linear > STRONG, "PrediXcan's r exceeds 0.2"),
     ):
         rows.add(f"S.2C.{key}", chosen.sum(), len(both), f"Genes with both where {words}.",
                  _STATISTICS)  # fmt: skip
-    tuned = comparisons.paired(across, "enformer_finetuned", "enformer")
+    tuned = run_comparison.paired(across, "enformer_finetuned", "enformer")
     rows.over_genes("S.S5.R", tuned[["first", "second"]], tuned["gene_id"], stats.weighted_pearson,
                     "Pearson r over genes of the fine-tuned model's r across people with the CAGE "
                     "track's", _STATISTICS)  # fmt: skip
@@ -150,8 +158,8 @@ def _drivers(rows: Rows, drivers: pd.DataFrame) -> None:
 def _support(rows: Rows, frames: dict[str, pd.DataFrame]) -> None:
     source = f"{_STATISTICS}, {_DRIVERS}"
     network = frames["across"][frames["across"]["run_id"] == "enformer"]
-    table = comparisons.support(frames["drivers"], network, frames["features"])
-    chosen = comparisons.trusted(table)
+    table = run_comparison.support(frames["drivers"], network, frames["features"])
+    chosen = run_comparison.trusted(table)
     for key, side, sign in (("pos", "positive", "r > 0.2"), ("neg", "negative", "r < -0.2")):
         part, mains = chosen[chosen["side"] == side], table[table["side"] == side]
         words = f"genes with {sign}, r of the sum of ISM with the prediction above 0.2, and drivers"
@@ -163,7 +171,7 @@ def _support(rows: Rows, frames: dict[str, pd.DataFrame]) -> None:
         rows.over_genes(f"S.2E.{key}.mainSupported", mains["main"].eq("supported").astype(float),
                         mains["gene_id"], stats.weighted_mean, f"Share of genes with {sign} whose "
                         "main driver's ISM and eQTL slope have the same sign", source)  # fmt: skip
-    sides = comparisons.compare_sides(chosen, frames["genes"])
+    sides = compare_sides(chosen, frames["genes"])
     rows.add("S.2E.difference", sides.difference, len(chosen), "Mean share of supported drivers, "
              "genes of positive r less genes of negative r; interval by bootstrap over "
              f"{sides.unit}.", source, sides.ci)  # fmt: skip
@@ -177,7 +185,7 @@ def _attribution(rows: Rows, frames: dict[str, pd.DataFrame], windows: int) -> N
     size = size[size["feature"] == "main_driver_relative_size"].set_index("gene_id")["value"]
     drivers = frames["drivers"]
     mains = drivers[drivers["is_main"].fillna(False).astype(bool)]
-    types = comparisons.driver_types(mains)
+    types = driver_types(mains)
     for kind in ("supported", "unsupported"):
         ids = mains["gene_id"][types == kind]
         words = f"main drivers that are {kind} by the eQTL's sign"

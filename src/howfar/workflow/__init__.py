@@ -15,76 +15,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import sources
-from ..cohort import input_files
-from ..errors import HowfarError
-from ..project import project_root
-from ..study import Study, load_study, study_file
+from howfar.cohort.files import input_files
+from howfar.core.errors import HowfarError
+from howfar.core.project import project_root
+from howfar.fetch import catalogue
+from howfar.study.reading import load_study
+from howfar.study.schema import Study, study_file
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
-_STATISTICS = (
-    "evaluate.py",
-    "number_rows.py",
-    "study_numbers.py",
-    "agreement.py",
-    "comparisons.py",
-    "eqtl.py",
-    "heritability.py",
-    "motifs.py",
-    "null.py",
-    "overlap.py",
-    "stats.py",
-    "tables.py",
-    "pipeline.py",
-)
-_COHORT = (
-    "bgzf.py",
-    "cohort.py",
-    "expression.py",
-    "genes.py",
-    "haplotypes.py",
-    "index_check.py",
-    "people.py",
-    "pgen.py",
-    "plink.py",
-    "reference.py",
-    "text_files.py",
-    "variant_sources.py",
-    "variants.py",
-    "vcf.py",
-    "vcf_lines.py",
-)
-#: Files of the package that each step's result depends on (a change makes the step run again).
+#: The packages whose modules each step's result depends on (a change makes the step run again).
 CODE = {
-    "simulate": [
-        "demo/genome.py",
-        "demo/grammar.py",
-        "demo/people.py",
-        "demo/world.py",
-        "region.py",
-    ],
-    "train": ["demo/train.py", "models/enformer.py"],
-    "predict": ["predict.py", "effects.py", "models/*.py", *_COHORT],
-    "baseline": ["linear/*.py", *_COHORT],
-    "transfer": ["kept.py", "linear/*.py", *_COHORT],
-    "stack": ["kept.py", "stacking.py", "linear/*.py", *_COHORT],
-    "evaluate": [
-        "evaluate_study.py",
-        "cis_eqtl.py",
-        "effects.py",
-        "eqtl_agreement.py",
-        "eqtl_map.py",
-        "kept.py",
-        "linear/*.py",
-        "stacking.py",
-        *_COHORT,
-        *_STATISTICS,
-    ],
-    "publish": ["published/*.py", *_STATISTICS],
-    "notebook": ["figures/*.py", "truth.py", "comparisons.py", "overlap.py"],
-    "inputs": ["inputs*.py", "cli.py", "study.py", "predict.py", *_COHORT],
-    "verify": ["verify.py", "verified.py", "models/*.py"],
-    "book": ["book*.py"],
+    "simulate": ["simulate"],
+    "train": ["simulate", "models"],
+    "predict": ["genome", "cohort", "models", "prediction", "attribution"],
+    "baseline": ["genome", "cohort", "linear"],
+    "transfer": ["genome", "cohort", "linear", "evaluation"],
+    "stack": ["genome", "cohort", "linear", "stacking"],
+    "evaluate": ["genome", "cohort", "eqtl", "linear", "evaluation"],
+    "publish": ["stats", "evaluation", "published"],
+    "notebook": ["figures"],
+    "inputs": ["inputs", "cli", "genome", "cohort"],
+    "verify": ["doctor", "models"],
+    "book": ["book"],
 }
 TARGETS = ("tables", "notebooks", "book")
 #: What the steps are told: threads that wait sleep, as steps share the cores.
@@ -97,7 +49,7 @@ ENVIRONMENT = {
 def code(step: str) -> list[str]:
     """The package files that `step` depends on, as paths."""
     package = Path(__file__).resolve().parents[1]
-    return sorted(str(p) for pattern in CODE[step] for p in package.glob(pattern))
+    return sorted(str(p) for name in CODE[step] for p in (package / name).rglob("*.py"))
 
 
 @dataclass(frozen=True)
@@ -127,8 +79,8 @@ class Plan:
     def source_files(self) -> list[str]:
         """Fetched files the study needs; empty unless all of them are here."""
         folder = self.results / "sources"
-        complete = all(sources.available(self.study.needs, folder=folder).values())
-        return [str(sources.path(n, folder=folder)) for n in self.study.needs if complete]
+        complete = all(catalogue.available(self.study.needs, folder=folder).values())
+        return [str(catalogue.path(n, folder=folder)) for n in self.study.needs if complete]
 
     @property
     def inputs(self) -> list[str]:

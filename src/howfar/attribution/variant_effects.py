@@ -1,0 +1,299 @@
+"""What each variant of a cohort does to a model's prediction: the variant-level view of a gene.
+
+The effect of an alternative allele is the prediction from the reference with this allele alone put
+in, less the prediction from the reference. Windows are those of `haplotypes`, made for people of
+whom each carries one allele and no other, so that the rules (anchor on the TSS, sides filled
+from the haplotype) are the same as for real people. Values come from `predict.predict_genes`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from howfar import stats
+from howfar.cohort.files import input_files
+from howfar.cohort.opened import OpenCohort
+from howfar.core import provenance
+from howfar.core.errors import HowfarError
+from howfar.core.progress import track
+from howfar.genome.genotypes.base import Genotypes, is_resolved
+from howfar.genome.genotypes.vcf import VariantFile
+from howfar.genome.intervals import Gene, Interval, Variant
+from howfar.genome.reference import Reference
+from howfar.genome.windows import Windows, build_windows
+from howfar.models.base import SequenceModel
+from howfar.prediction import transform
+from howfar.prediction.run import open_model, predict_genes
+from howfar.prediction.store import open_store
+from howfar.results import tables
+from howfar.study.schema import Run, Study
+
+#: Name of these effects in the column `source` of table `effects`.
+SOURCE = "model"
+# Phase plays no part in what a single allele does; any rule but 'error' reads unphased calls.
+_ANY_PHASE = "random(0)"
+
+
+@dataclass
+class OneAlleleEach:
+    """A `VariantFile` in appearance: each of its people carries one allele of the real file.
+
+    file, samples: the real variants, and whose alleles are meant. An allele that none of them
+    carries is left out. `frequencies`: of each allele among their calls, by its name, filled by
+    `read`.
+    """
+
+    file: VariantFile
+    samples: Sequence[str]
+    frequencies: dict[str, float] = field(default_factory=dict)
+
+    def cluster_start(self, chrom: str, position: int) -> int:
+        """As `VariantFile.cluster_start`: a record is read whole or not at all."""
+        return self.file.cluster_start(chrom, position)
+
+    def read(self, interval: Interval, reference: Reference, **options) -> Genotypes:
+        """One person per allele carried in `interval`; `options` as for `VariantFile.read`."""
+        options |= {"samples": self.samples, "unphased": _ANY_PHASE}
+        return self._one_each(self.file.read(interval, reference, **options))
+
+    def _one_each(self, real: Genotypes) -> Genotypes:
+        places: dict[Variant, tuple[int, int]] = {}
+        for v, k, share in _carried(real):
+            names = real.alleles[v]
+            position = int(real.starts[v]) + 1
+            variant = Variant(real.chrom, position, names[0].decode(), names[k].decode())
+            if variant not in places:  # a record that stands in the file twice counts once
+                places[variant] = v, k
+                self.frequencies[str(variant)] = share
+        calls = np.zeros((len(real), len(places), 2), np.int8)
+        for person, (v, k) in enumerate(places.values()):
+            calls[v, person] = k
+        return Genotypes(
+            real.chrom, real.starts, real.ends, real.alleles, calls,
+            tuple(str(variant) for variant in places), real.counts,
+        )  # fmt: skip
+
+
+def _carried(real: Genotypes) -> Iterator[tuple[int, int, float]]:
+    """(record, allele, frequency) of each sequence-resolved alternative allele that is carried."""
+    for v, alleles in enumerate(real.alleles):
+        called = max(int((real.calls[v] >= 0).sum()), 1)
+        for k in range(1, len(alleles)):
+            copies = int((real.calls[v] == k).sum())
+            if copies and is_resolved(alleles[k]):
+                yield v, k, copies / called
+
+
+@dataclass
+class SingleAlleles:
+    """A cohort in appearance: its windows carry one allele each (see `OneAlleleEach`).
+
+    The last gene's windows are kept in `built`, with the frequencies of their alleles.
+    """
+
+    cohort: OpenCohort
+    built: Windows | None = None
+    frequencies: dict[str, float] = field(default_factory=dict)
+
+    def windows(self, gene: Gene, length: int, tss_offset: int, alleles: str | None) -> Windows:
+        """Windows of `length` bp around the gene's TSS, one per allele; `samples` names them."""
+        people = OneAlleleEach(self.cohort.variants, self.cohort.samples)
+        settings = self.cohort.settings
+        self.built = build_windows(
+            self.cohort.reference,
+            people,
+            gene,
+            length,
+            tss_offset=tss_offset,
+            alleles=alleles or settings.alleles,
+            max_ref_mismatch=settings.max_ref_mismatch,
+        )
+        self.frequencies = people.frequencies
+        return self.built
+
+
+def gene_effects(
+    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, gene: Gene
+) -> pd.DataFrame:
+    """Rows of table `effects` of one gene: each allele whose REF reaches into its window.
+
+    effect: in the units of the run's prediction, transformed on one haplotype. maf: the lower of
+    the allele's frequency and the rest, among the cohort's people. distance: position - TSS in bp,
+    not signed by strand. definition: of the run's store (bins by strand, tracks).
+    """
+    found, values, rows = _single_values(cohort, run, model, definition, gene)
+    on_one = transform.transform(values[:, None], run.transform)
+    found["effect"] = on_one[rows] - on_one[0]
+    return found.assign(run_id=run.id, gene_id=gene.gene_id, source=SOURCE)
+
+
+#: How the differences of several tracks become one score of a variant.
+SCORES = {
+    "mean": lambda difference: difference.mean(axis=1),
+    "abs": lambda difference: np.abs(difference).mean(axis=1),
+}
+
+
+def track_scores(
+    cohort: OpenCohort,
+    run: Run,
+    model: SequenceModel,
+    definition: dict,
+    gene: Gene,
+    wanted: str,
+    score: str,
+) -> pd.DataFrame:
+    """One score per variant of a gene's window over many tracks.
+
+    wanted: 'all', or a regular expression that a track's description must contain. score: 'mean',
+    the mean over tracks of alternative less reference, each the mean over the run's bins on the
+    linear scale; 'abs', the mean of the size. Columns variant, maf, distance (position - TSS, bp),
+    score, tracks (how many), top_track (description of the one that changes most).
+    """
+    tracks = _matching(model, wanted)
+    if score not in SCORES:
+        raise HowfarError(
+            "--score",
+            found=f"{score!r}",
+            expected=" or ".join(SCORES),
+            do="Correct --score.",
+        )
+    several = definition | {"tracks": tracks}
+    found, values, rows = _single_values(cohort, run, model, several, gene)
+    of_bins = values.mean(axis=1, dtype=np.float64)
+    difference = of_bins[rows] - of_bins[0]
+    top = np.asarray(tracks)[np.abs(difference).argmax(axis=1)]
+    found["score"] = SCORES[score](difference)
+    found["tracks"] = len(tracks)
+    return found.assign(top_track=model.tracks["description"].loc[top].to_numpy())
+
+
+def _matching(model: SequenceModel, wanted: str) -> list[int]:
+    """Numbers of the tracks that `wanted` asks for."""
+    descriptions = model.tracks["description"].astype(str)
+    found = f"no track of {len(descriptions):,} that it fits"
+    try:
+        fits = re.compile("" if wanted == "all" else wanted).search
+        chosen = np.array([fits(text) is not None for text in descriptions])
+    except re.error as error:
+        chosen, found = np.zeros(1, bool), f"no regular expression ({error})"
+    if not chosen.any():
+        raise HowfarError(
+            f"--tracks {wanted!r}",
+            found=f"model {model.name}: {found}",
+            expected="'all', or a regular expression found in descriptions of tracks",
+            do="Correct --tracks.",
+        )
+    return [int(number) for number in model.tracks.index[chosen]]
+
+
+def _single_values(
+    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, gene: Gene
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """(variant, maf, distance of each allele that reaches into the window; raw values; its row).
+
+    Row 0 of the values (windows, bins, tracks) is the reference's.
+    """
+    single = SingleAlleles(cohort)
+    ((_, values, index),) = predict_genes(single, run, model, definition, [gene])
+    rows = [_row(name, single.frequencies[name], gene) for name in single.built.samples]
+    found = pd.DataFrame(rows, columns=["variant", "maf", "distance", "start0", "end0"])
+    window = gene.window(model.layout.context, model.tss_offset(gene.strand))
+    inside = (found["start0"] < window.end) & (found["end0"] > window.start)
+    kept = found[inside].drop(columns=["start0", "end0"])
+    return kept, values, index[inside.to_numpy(), 0]
+
+
+def _row(name: str, frequency: float, gene: Gene) -> tuple[str, float, int, int, int]:
+    chrom, position, ref, alt = name.rsplit(":", 3)
+    variant = Variant(chrom, int(position), ref, alt)
+    minor = min(frequency, 1 - frequency)
+    return name, minor, variant.start0 - gene.start0, variant.start0, variant.end0
+
+
+def path_of(results: str | Path, study: str, run: str) -> Path:
+    """Where a run's variant effects lie."""
+    return Path(results) / study / "effects" / f"{run}.parquet"
+
+
+def compute(
+    study: Study, run: Run, results: str | Path, genes: Sequence[str] | None = None
+) -> tuple[pd.DataFrame, Counter]:
+    """Write the variant effects of a run for `genes` (ids or names; None: all of the gene table).
+
+    Finished genes are kept; the file is written whole after each gene, and begun anew where
+    anything that defines the effects has changed. Returns the table and what was counted.
+    """
+    cohort, model = OpenCohort(study), open_model(run)
+    definition = definition_of(study, run, model, cohort, results)
+    named = cohort.genes if genes is None else [g for n in genes for g in cohort.genes_to_run(n)]
+    chosen = list({g.gene_id: g for g in named}.values())  # named twice, or by id and by name
+    path = path_of(results, study.name, run.id)
+    found = read(path, definition)
+    todo = [g for g in chosen if g.gene_id not in set(found["gene_id"])]
+    made = ((g, gene_effects(cohort, run, model, definition, g)) for g in todo)
+    block = provenance.block({"definition": _text(definition)}, input_files(study))
+    for _, rows in track(made, len(chosen), f"{run.id}: effects", done=len(chosen) - len(todo)):
+        found = rows if found.empty else pd.concat([found, rows], ignore_index=True)
+        tables.write(path, "effects", found, block)
+    return found, cohort.warnings
+
+
+def linear_approximation(
+    cohort: OpenCohort,
+    effects: pd.DataFrame,
+    people: dict[str, pd.DataFrame],
+    reach: dict[str, int],
+) -> pd.DataFrame:
+    """Does the sum of a person's variant effects give the person's prediction? Table `summary`.
+
+    effects: table `effects`. people: run_id to predictions (gene_id x sample). reach: run_id to the
+    model's context in bp. One row per run (`method`) and gene (`group`) of the set
+    'linear_approximation': Pearson r over people of the sum of effects times copies with the
+    prediction, with Fisher's interval. Missing calls count as reference, as in the windows.
+    """
+    rows = []
+    genes = {gene.gene_id: gene for gene in cohort.genes}
+    for (run, gene), part in effects.groupby(["run_id", "gene_id"]):
+        if gene not in people[run].index:
+            continue
+        copies, variants = cohort.dosages(genes[gene], 2 * reach[run])
+        effect = part.set_index("variant")["effect"].astype(float)
+        names = pd.Index([str(v) for v in variants])
+        effect = effect.reindex(names).fillna(0).to_numpy()
+        effect = np.where(names.duplicated(), 0, effect)  # a record that stands twice counts once
+        total = np.nan_to_num(copies.astype(float)) @ effect
+        r, n = stats.pearson_rows(total, people[run].loc[gene, cohort.samples].to_numpy(float))
+        low, high = stats.fisher_interval(r, n)
+        rows.append(("linear_approximation", run, gene, r[0], n[0], low[0], high[0]))
+    columns = ["set", "method", "group", "value", "n", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns).assign(units="Pearson r")
+
+
+def definition_of(
+    study: Study, run: Run, model: SequenceModel, cohort: OpenCohort, results: str | Path
+) -> dict:
+    """All that the effects depend on: what the run's raw values do, and its transform."""
+    store = open_store(study, run, model, cohort.samples, results)
+    return store.definition | {"transform": list(run.transform)}
+
+
+def read(path: Path, definition: dict) -> pd.DataFrame:
+    """The effects in `path` if they are of this definition; an empty table if not, or none."""
+    if path.is_file():
+        parameters = tables.read_provenance(path).get("parameters", {})
+        if parameters.get("definition") == _text(definition):
+            return tables.read(path, "effects")
+    return tables.empty("effects")
+
+
+def _text(definition: dict) -> str:
+    return json.dumps(definition, sort_keys=True)

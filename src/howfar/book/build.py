@@ -1,0 +1,33 @@
+"""Build the book."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from howfar.core.errors import HowfarError
+from howfar.core.project import project_root
+
+
+def build_book(results: Path) -> None:
+    """Write the generated pages and build the HTML book, warnings being errors."""
+    from howfar.book import pages as book
+
+    root = project_root()
+    book.prepare(results)
+    shutil.rmtree(root / "book" / "_build", ignore_errors=True)  # or stale pages stay
+    command = ["build", "book", "--config", "_config.yml", "--path-output", "book"]
+    flags = ["-W", "-n", "--keep-going", "--quiet"]
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    done = subprocess.run(
+        [jupyter_book, *command, *flags], cwd=root, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise HowfarError(
+            str(root / "book"),
+            found=f"a failed build:\n{done.stdout[-4000:]}{done.stderr[-4000:]}",
+            expected="a build without warnings",
+            do="Correct the page named above.",
+        )

@@ -1,0 +1,48 @@
+"""A study's input files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from howfar.core.errors import HowfarError
+from howfar.core.project import resolve
+from howfar.genome.genotypes.open import default_unphased, variant_files
+from howfar.study.schema import Study
+
+INPUTS = ("reference", "variants", "genes", "expression", "samples", "sample_map")
+
+
+def input_files(study: Study) -> dict[str, Path]:
+    """The cohort's input files by role; empty for a study of published tables.
+
+    Genotypes in several files have roles that begin with 'variants ' (see `variant_files`).
+    """
+    given = {role: getattr(study.cohort, role) for role in INPUTS} if study.cohort else {}
+    files = {role: resolve(path) for role, path in given.items() if path is not None}
+    return files | (variant_files(files["variants"]) if files else {})
+
+
+def unphased_rule(study: Study) -> str:
+    """What is done with unphased calls: as the study says, else as befits its files."""
+    return study.cohort.unphased or default_unphased(resolve(study.cohort.variants))
+
+
+def require_inputs(study: Study) -> None:
+    """Raise HowfarError for a study without a cohort, and the first file that isn't there."""
+    if study.cohort is None:
+        raise HowfarError(
+            study.place,
+            found="published tables, without a cohort",
+            expected="a study with a `cohort`",
+            do="Name a study that is computed, such as demo.",
+        )
+    for role, path in input_files(study).items():
+        if not path.is_file():
+            make = f"Run `howfar simulate --study {study.handle}`." if study.simulate else ""
+            raise HowfarError(
+                str(path),
+                found="no such file",
+                expected=f"the {role} file of study {study.name}",
+                do=make
+                or f"Correct cohort.{role.split()[0]} in the study file, or put the file there.",
+            )

@@ -1,0 +1,19 @@
+"""True genetic values of simulated cohorts."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from howfar.core.project import resolve
+from howfar.study.schema import Study
+
+
+def true_values(study: Study) -> pd.DataFrame | None:
+    """Gene x sample true genetic values of a simulated study (cell type A), or None."""
+    if not study.simulate:
+        return None
+    path = resolve(study.cohort.reference).parent / "truth_values.parquet"
+    if not path.is_file():
+        return None
+    long = pd.read_parquet(path, columns=["gene_id", "sample", "value_a"])
+    return long.pivot(index="gene_id", columns="sample", values="value_a")

@@ -1,0 +1,265 @@
+"""A study's cohort, opened: reference, variants, genes, expression, and the people in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from howfar.cohort.expression import Expression, read_expression
+from howfar.cohort.files import input_files, require_inputs, unphased_rule
+from howfar.cohort.people import common_samples, read_sample_map, read_samples, renamed
+from howfar.core.errors import HowfarError, about
+from howfar.core.project import resolve
+from howfar.genome.genes import read_genes
+from howfar.genome.genotypes.base import VariantSource
+from howfar.genome.genotypes.open import open_variants
+from howfar.genome.intervals import Gene, Interval, Variant
+from howfar.genome.reference import Reference
+from howfar.genome.windows import Windows, build_windows
+from howfar.study.schema import Cohort, Study
+
+
+def _each_once(dosages: np.ndarray, variants: list[Variant]) -> tuple[np.ndarray, list[Variant]]:
+    """Dosages (people, variants) and variants without those that stood there before."""
+    first = {variant: i for i, variant in reversed(list(enumerate(variants)))}
+    if len(first) == len(variants):
+        return dosages, variants
+    kept = sorted(first.values())
+    return dosages[:, kept], [variants[i] for i in kept]
+
+
+@dataclass
+class OpenCohort:
+    """Files of a cohort, opened once; `warnings` counts what was left out or assumed."""
+
+    study: Study
+    warnings: Counter = field(default_factory=Counter)
+    _counted: dict[tuple[str, int], Counter] = field(default_factory=dict, repr=False)
+    _opening: Counter = field(default_factory=Counter, repr=False)
+
+    def __post_init__(self) -> None:
+        require_inputs(self.study)
+
+    @property
+    def settings(self) -> Cohort:
+        """The `cohort` block of the study file."""
+        return self.study.cohort
+
+    @cached_property
+    def unphased(self) -> str:
+        """What is done with unphased calls (see `unphased_rule`)."""
+        return unphased_rule(self.study)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The reference genome."""
+        opened = Reference(resolve(self.settings.reference))
+        self.warnings.update(opened.counts)
+        return opened
+
+    @cached_property
+    def variants(self) -> VariantSource:
+        """The people's genotypes."""
+        return open_variants(resolve(self.settings.variants))
+
+    @cached_property
+    def genes(self) -> list[Gene]:
+        """The genes of the gene table, in its order."""
+        given = self.settings
+        return read_genes(resolve(given.genes), given.tss, given.gene_versions)
+
+    @cached_property
+    def expression(self) -> Expression | None:
+        """The expression matrix, its samples named as in the genotypes; None without one."""
+        path, pairs = self.settings.expression, self.settings.sample_map
+        if path is None:
+            return None
+        found = read_expression(resolve(path), self.settings.gene_versions)
+        if pairs is not None:
+            where = str(resolve(pairs))
+            found, counts = renamed(found, read_sample_map(where), where)
+            self.warnings.update(counts)
+        self.warnings["missing values of expression"] += found.missing
+        return found
+
+    @cached_property
+    def populations(self) -> pd.Series | None:
+        """Population by sample, or None where the study has no sample table."""
+        found = self._sample_table
+        return None if found is None or found.isna().all() else found
+
+    @cached_property
+    def _sample_table(self) -> pd.Series | None:
+        path = self.settings.samples
+        return None if path is None else read_samples(resolve(path), self.variants.samples)
+
+    @cached_property
+    def samples(self) -> list[str]:
+        """The people in every input, in the order of the variant file."""
+        everybody = self.variants.samples
+        measured = everybody if self.expression is None else list(self.expression.values.columns)
+        listed = None if self._sample_table is None else list(self._sample_table.index)
+        with about(self._files_of_people()):
+            kept, report = common_samples(everybody, measured, listed)
+        if report["only_first_missing"]:
+            raise HowfarError(
+                self._files_of_people(),
+                found="one person too few: the first of a list is the only one missing elsewhere",
+                expected="the same people in all of these files",
+                do="Look for a file without its header, whose first person was taken for one.",
+            )
+        self._count_opening()
+        left_out = ("without_expression", "without_genotypes", "wanted_but_absent")
+        self.warnings.update({f"people {k.replace('_', ' ')}": report.get(k, 0) for k in left_out})
+        return kept
+
+    def _files_of_people(self) -> str:
+        """The files whose people are compared, for messages."""
+        roles = ("variants", "expression", "samples", "sample_map")
+        given = [getattr(self.settings, role) for role in roles]
+        return " against ".join(str(resolve(path)) for path in given if path is not None)
+
+    def genes_to_run(self, gene: str | None = None, chrom: str | None = None) -> list[Gene]:
+        """All genes, or the one named (id or name), or those of one contig."""
+        chosen = [
+            g
+            for g in self.genes
+            if (gene is None or gene in (g.gene_id, g.name)) and (chrom is None or g.chrom == chrom)
+        ]
+        if not chosen:
+            named = "" if gene is None else f" {gene!r}"
+            there = "" if chrom is None else f" on contig {chrom!r}"
+            raise HowfarError(
+                str(resolve(self.settings.genes)),
+                found=f"no gene{named}{there} among {len(self.genes)}",
+                expected="a gene id, gene name or contig of the gene table",
+                do="Correct --gene or --chrom.",
+            )
+        self._check_on_contigs(chosen)
+        return chosen
+
+    def measured(self, genes: Sequence[Gene], purpose: str) -> list[Gene]:
+        """Those of `genes` that have expression; the others are counted.
+
+        purpose: what expression is for, for the message where the study has none; HowfarError too
+        where it has none of the genes'.
+        """
+        if self.expression is None:
+            raise HowfarError(
+                f"{self.study.place}, key cohort.expression",
+                found="nothing",
+                expected=f"an expression file, {purpose}",
+                do="Name one in the study file; `howfar predict` works without.",
+            )
+        rows = self.expression.values.index
+        found = [gene for gene in genes if gene.gene_id in rows]
+        self.warnings["genes without expression"] += len(genes) - len(found)
+        if not found:
+            files = input_files(self.study)
+            raise HowfarError(
+                f"{files['genes']} against {files['expression']}",
+                found=f"no gene id in common between {len(genes)} genes and {len(rows)} rows of "
+                "expression",
+                expected="the same gene ids in both files",
+                do="Compare the ids; `gene_versions: strip` removes version numbers.",
+            )
+        return found
+
+    def _check_on_contigs(self, genes: list[Gene]) -> None:
+        """Before any is predicted: every TSS lies on a contig of the reference."""
+        off = [g for g in genes if g.tss > self.reference.length(g.chrom)]
+        if off:
+            raise HowfarError(
+                f"{resolve(self.settings.genes)}, gene {off[0].gene_id}",
+                found=f"a TSS at {off[0].chrom}:{off[0].tss:,}, beyond the contig's end "
+                f"({len(off)} such gene(s))",
+                expected=f"at most {self.reference.length(off[0].chrom):,}, the contig's length in "
+                f"{self.reference.path.name}",
+                do="Use the gene table of the reference's genome build.",
+            )
+
+    def windows(self, gene: Gene, length: int, tss_offset: int, alleles: str | None) -> Windows:
+        """Both haplotypes of everyone around a gene's TSS (see `build_windows`)."""
+        with about(resolve(self.settings.genes)):
+            built = build_windows(
+                self.reference,
+                self.variants,
+                gene,
+                length,
+                tss_offset=tss_offset,
+                samples=self.samples,
+                alleles=alleles or self.settings.alleles,
+                unphased=self.unphased,
+                max_ref_mismatch=self.settings.max_ref_mismatch,
+            )
+        mixed = int(self.unphased == "dosage" and built.counts["unphased calls"] > 0)
+        built.counts["genes with unphased dosage, not the mean of two haplotypes"] = mixed
+        ambiguous = self.reference.ambiguous(gene.window(length, tss_offset))
+        built.counts["ambiguous bases of the reference read as N"] = ambiguous
+        self.warnings.update(built.counts)
+        self._count_opening()
+        self._check_n(gene, built)
+        return built
+
+    def _count_opening(self) -> None:
+        """Count what was met in opening variant files, as one per contig may come late."""
+        self.warnings.update(self.variants.counts - self._opening)
+        self._opening = Counter(self.variants.counts)
+
+    @contextmanager
+    def counted(self) -> Iterator[Counter]:
+        """What is counted inside, by itself; it is added to `warnings` at the end."""
+        outer, self.warnings = self.warnings, Counter()
+        try:
+            yield self.warnings
+        finally:
+            outer.update(self.warnings)
+            self.warnings = outer
+
+    def _check_n(self, gene: Gene, built: Windows) -> None:
+        share = float((built.reference == ord("N")).mean())
+        if share > self.settings.max_n:
+            raise HowfarError(
+                f"{self.reference.path}, window of gene {gene.gene_id}",
+                found=f"a share of {share:.2f} of N among its {len(built.reference):,} bases",
+                expected=f"at most {self.settings.max_n:g} (max_n)",
+                do="Leave the gene out, use a reference without the gap, or raise cohort.max_n.",
+            )
+
+    def dosages(self, gene: Gene, window: int):
+        """Dosages of the alternative alleles in `window` bp centred on the TSS.
+
+        Returns float32 (people, variants), NaN where missing, and the list of Variants, of records
+        that stand in the file twice the first. What was met is counted once, however often the
+        gene is read.
+        """
+        counts: Counter[str] = Counter()
+        length = self.reference.length(gene.chrom)
+        around = gene.window(window)
+        inside = Interval(gene.chrom, max(0, around.start), min(length, around.end))
+        found = self.variants.dosages(
+            inside,
+            self.reference,
+            samples=self.samples,
+            max_ref_mismatch=self.settings.max_ref_mismatch,
+            counts=counts,
+        )
+        self._count_opening()
+        self.count_gene(gene.gene_id, window, counts)
+        return _each_once(*found)
+
+    def count_gene(self, gene_id: str, window: int, counts: Mapping[str, int]) -> None:
+        """Add what a gene's dosages were read with, once however often they are read."""
+        if (gene_id, window) not in self._counted:
+            self._counted[gene_id, window] = Counter(counts)
+            self.warnings.update(counts)
+
+    def counts_of(self, gene_id: str, window: int) -> Counter:
+        """What a gene's dosages were read with; empty where they were not read."""
+        return self._counted.get((gene_id, window), Counter())

@@ -1,0 +1,86 @@
+"""Where a result came from: enough, beside the file itself, to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from howfar.core.atomic import whole
+from howfar.core.project import project_root
+
+_PACKAGES = ("howfar", "numpy", "pandas", "scipy", "torch", "cyvcf2", "pyfaidx", "msprime")
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hex SHA-256 of a file."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file, read once a process while its size and time stay as they are."""
+    about = Path(path).stat()
+    return _digest_of(str(path), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest_of(path: str, size: int, changed: int) -> str:
+    return sha256_of(path)
+
+
+@cache
+def commit() -> str:
+    """The git commit of the project, with '+' when the tree differs from it; '' outside git."""
+
+    def git(*words: str) -> str:
+        """What git prints; '' where it fails."""
+        done = subprocess.run(
+            ["git", *words], cwd=project_root(), capture_output=True, text=True, check=False
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    head = git("rev-parse", "HEAD")
+    return head + "+" if head and git("status", "--porcelain", "-uno") else head
+
+
+def block(
+    parameters: dict,
+    inputs: dict[str, str | Path] | None = None,
+    warnings: Mapping[str, int] | None = None,
+    **extra,
+) -> dict:
+    """The provenance block of a result.
+
+    `parameters` are the call's; `inputs` maps a role to a file, which is recorded by SHA-256;
+    `warnings` counts what was met on the way, by its name; `extra` takes seed, device, precision.
+    """
+    # What was never met is left out: a run that was cut off doesn't ask for all of it again.
+    met = {name: count for name, count in sorted((warnings or {}).items()) if count}
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "python": sys.version.split()[0],
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": {name: version(name) for name in _PACKAGES},
+        "parameters": parameters,
+        "inputs": {
+            role: {"file": Path(path).name, "sha256": sha256_of(path)}
+            for role, path in (inputs or {}).items()
+        },
+        **({} if warnings is None else {"warnings": met}),
+        **extra,
+    }
+
+
+def write(path: str | Path, block: dict) -> None:
+    """Write a provenance block as JSON, whole or not at all."""
+    with whole(path) as part:
+        part.write_text(json.dumps(block, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -1,0 +1,93 @@
+"""Reading text that may be gzip-compressed, with every trouble as one clear message."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from howfar.core.errors import HowfarError
+
+
+def lines_of(path: str | Path, expected: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, which may be gzip-compressed, without their line ends.
+
+    expected: what the file should be, for messages. Raises HowfarError for a file that isn't
+    there, that is cut short, or that is no text.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise HowfarError(
+            str(path), found="no such file", expected=expected,
+            do="Correct the path in the study file or the command.",
+        )  # fmt: skip
+    try:
+        opener = gzip.open if path.suffix == ".gz" or is_gzip(path) else open
+        with opener(path, "rt", encoding="utf-8-sig") as handle:
+            for number, line in enumerate(handle, start=1):
+                _no_zero_byte(path, line, number)
+                yield line.rstrip("\n")
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        raise HowfarError(
+            str(path), found=f"an unreadable file ({_trouble(error)})",
+            expected=f"{expected}: UTF-8 text, plain or gzip-compressed",
+            do="Check that the file is whole and named after what it is.",
+        ) from error  # fmt: skip
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the file starts as gzip does; bgzip is a kind of gzip."""
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+def _trouble(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "bytes that are no UTF-8 text"
+    if isinstance(error, EOFError):
+        return "its end is missing"
+    return "no gzip-compressed data" if isinstance(error, gzip.BadGzipFile) else str(error)
+
+
+def separator_of(header: str) -> str | None:
+    """What stands between the cells of a header: a tab, ',', ';' or blanks (' '); None if none."""
+    if "\t" in header:
+        return "\t"
+    if ";" in header or "," in header:
+        return ";" if header.count(";") > header.count(",") else ","
+    return " " if re.search(r"\S\s+\S", header) else None
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a line that have blanks between them, those in quotation marks as they are."""
+    return re.findall(r'"[^"]*"|\S+', line)
+
+
+def cells_of(line: str, sep: str, where: str) -> list[str]:
+    """The cells of one line of a table, outer blanks removed; a quoted cell may hold `sep`."""
+    if sep == " ":
+        return [word.strip('"').strip() for word in words_of(line)]
+    try:
+        cells = next(csv.reader([line], delimiter=sep), []) or [""]  # none in an empty line
+        return [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise HowfarError(
+            where, found=f"a line that can't be split ({error})", expected="a row of a table",
+            do="Correct the line; the separator may be another one.",
+        ) from error  # fmt: skip
+
+
+def stem_of(path: Path) -> str:
+    """The file's name in lower case without a final .gz or .bgz, for telling formats apart."""
+    return path.name.lower().removesuffix(".gz").removesuffix(".bgz")
+
+
+def _no_zero_byte(path: Path, line: str, number: int) -> None:
+    if "\0" in line:
+        raise HowfarError(
+            f"{path}, line {number}", found="a byte of value 0", expected="text",
+            do="Check that the file is whole, and no binary or UTF-16 file.",
+        )  # fmt: skip

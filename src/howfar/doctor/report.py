@@ -1,0 +1,114 @@
+"""What is here and what is missing, in words a user can act on."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from howfar.cohort.files import input_files
+from howfar.core.project import resolve
+from howfar.doctor.verdicts import keep, models_table
+from howfar.fetch import catalogue
+from howfar.study.reading import load_study
+from howfar.study.schema import Study, study_names
+
+_PACKAGES = ("torch", "enformer-pytorch", "cyvcf2", "pyfaidx", "papermill", "jupyter-book",
+             "snakemake", "pandas", "seaborn", "statsmodels")  # fmt: skip
+_PROGRAMS = {
+    "bcftools": "property tests and `howfar bench haplotypes`",
+    "samtools": "`howfar bench haplotypes`",
+    "chromium": "the browser check of the book",
+}
+
+
+def report(study: str | None, results: Path) -> str:
+    """The report for one study, or for all that the project has."""
+    parts = [_software(), _device(), _models(results)]
+    parts += [_study(load_study(name), results) for name in ([study] if study else study_names())]
+    return "\n".join(parts)
+
+
+def verified(model: str, weights: Path | None, device: str, results: Path) -> tuple[str, bool]:
+    """(the report of `verify.verify`, whether a candidate fits); the outcome is recorded.
+
+    What other weights than the fetched ones give is reported and not recorded.
+    """
+    from howfar.doctor.reproduce import verify
+
+    found = verify(model, weights, folder=results / "sources", device=device)
+    text = found.summary()
+    if weights is None:
+        text += f"recorded in {keep(model, found.outcome(), results)}\n"
+    return text, found.verified
+
+
+def _software() -> str:
+    lines = ["Software"]
+    for name in _PACKAGES:
+        try:
+            lines.append(f"  {name} {version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"  {name}: MISSING. Run `make setup`.")
+    for name, use in _PROGRAMS.items():
+        state = "found" if shutil.which(name) else "not found (optional)"
+        lines.append(f"  {name}: {state}; for {use}")
+    return "\n".join(lines) + "\n"
+
+
+def _device() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"Device\n  cpu, {torch.get_num_threads()} threads; no GPU is seen\n"
+    found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    lines = [f"  {p.name}, {p.total_memory / 2**30:.0f} GiB" for p in found]
+    return "\n".join(["Device", *lines]) + "\n"
+
+
+def _models(results: Path) -> str:
+    lines = ["Models (`model` of a run; `howfar models` says more)"]
+    for row in models_table(results):
+        here = {"yes": "weights here", "no": "weights MISSING"}.get(row["present"], "")
+        parts = [part for part in (here, row["verified"]) if part]
+        parts += [row["needs"]] if row["present"] != "yes" else []
+        lines.append(f"  {row['name']}: {'; '.join(parts)}")
+    return "\n".join([*lines, "  or package.module:loader, for one of your own\n"])
+
+
+def _study(study: Study, results: Path) -> str:
+    lines = [f"Study {study.name}: {study.title}", *_inputs(study), *_sources(study, results)]
+    for run in study.runs:
+        if run.weights:
+            lines.append(_present(f"weights of {run.id}", resolve(run.weights), study))
+    made = results / study.name / "tables" / "runs.parquet"
+    lines.append(f"  result tables: {'made' if made.is_file() else 'not made yet'}")
+    lacking = any("MISSING" in line for line in lines)
+    lines.append(f"  {_advice(study, lacking, made.is_file())}")
+    return "\n".join(lines) + "\n"
+
+
+def _present(what: str, path: Path, study: Study) -> str:
+    made_here = " (the workflow makes it)" if study.simulate else ""
+    state = "here" if path.exists() else f"MISSING{made_here}: {path}"
+    return f"  {what}: {state}"
+
+
+def _inputs(study: Study) -> list[str]:
+    return [_present(role, path, study) for role, path in input_files(study).items()]
+
+
+def _sources(study: Study, results: Path) -> list[str]:
+    have = catalogue.available(study.needs, folder=results / "sources")
+    return [f"  {need}: {'here' if here else 'MISSING'}" for need, here in have.items()]
+
+
+def _advice(study: Study, lacking: bool, made: bool) -> str:
+    if made and not lacking:
+        return "nothing is lacking"
+    if lacking and study.needs:
+        names = " ".join(study.fetch_names)
+        return f"run `howfar fetch {names}`, then `howfar run --study {study.handle}`"
+    if lacking and not study.simulate:
+        return "put the missing files in place, or correct the paths in the study file"
+    return f"run `howfar run --study {study.handle}`"

@@ -1,0 +1,205 @@
+"""Does a network's effect of a variant agree with the variant's eQTL slope?
+
+Everything is a row of the table `summary`, worked out from the table `effects`, whose `effect` is
+the network's and whose `slope`, `slope_se` and `p` are those of the cis-eQTL map.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from howfar import stats
+from howfar.stats import top_overlap
+from howfar.stats.blocks import blocks_of
+
+#: What variants are grouped by: column, lower edges of the groups, and how an edge is written.
+GROUPS: dict[str, tuple[str, tuple[float, ...], str]] = {
+    "PIP": ("pip", (0, 0.1, 0.5, 0.9), "{:g}"),
+    "|z|": ("z", (0, 2, 4, 8), "{:g}"),
+    "distance": ("away", (0, 500, 2_000, 10_000, 50_000), "{:,.0f} bp"),
+    "MAF": ("maf", (0, 0.05, 0.1, 0.2, 0.35), "{:g}"),
+}
+#: Features of a gene that the map gives.
+FEATURES = (
+    "lead_eqtl_distance",
+    "lead_eqtl_log10p",
+    "lead_eqtl_log10p_beta",
+    "lead_eqtl_q",
+    "lead_eqtl_r",
+    "lead_eqtl_maf",
+    "eqtl_signals",
+)
+#: Sizes k of the lists of top variants of one gene.
+SIZES = (1, 2, 3, 5, 10, 20, 50)
+_DRAWS = 1000
+
+
+def with_slopes(effects: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Table `effects` with slope, slope_se and p of the map's `pairs` (rows of `nominal`).
+
+    A variant that the map lacks (too rare, outside its window) has none.
+    """
+    columns = ["slope", "slope_se", "p"]
+    keys = ["gene_id", "variant"]
+    plain = effects.drop(columns=columns).astype(dict.fromkeys(keys, object))
+    found = pairs[keys + columns].astype(dict.fromkeys(keys, object))
+    found = found.drop_duplicates(keys)  # a record may stand in a VCF twice
+    return plain.merge(found, on=keys, how="left", validate="many_to_one")
+
+
+def compared(effects: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `effects` with an effect and a slope other than 0.
+
+    Adds `z` (size of slope / SE), `same` (equal signs) and `away` (unsigned distance).
+    """
+    rows = effects.dropna(subset=["effect", "slope"])
+    rows = rows[(rows["effect"] != 0) & (rows["slope"] != 0)]
+    same = np.sign(rows["effect"]) == np.sign(rows["slope"])
+    z = (rows["slope"] / rows["slope_se"]).abs()
+    return rows.assign(z=z, same=same, away=rows["distance"].abs())
+
+
+def signs(effects: pd.DataFrame, genes: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
+    """Rows of `summary`, set 'eqtl_sign': share of variants whose effect has the slope's sign.
+
+    method: the run. group: 'all', with a 95 % interval by bootstrap over blocks of genes (table
+    `genes`), or '<what>: <range>' of `GROUPS` with Wilson's, which takes variants as independent.
+    x: the range's place. value, n (variants).
+    """
+    parts = []
+    for run, rows in compared(effects).groupby("run_id", sort=True):
+        parts.append(_all_signs(rows, genes, seed).assign(method=run))
+        parts += [_sign_groups(rows, what).assign(method=run) for what in GROUPS]
+    if not parts:
+        return pd.DataFrame()
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(set="eqtl_sign", replicate=0, units="share of variants with equal signs")
+
+
+def _all_signs(rows: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
+    same = rows["same"].to_numpy(float)
+    blocks, _ = blocks_of(genes, rows["gene_id"])
+    low, high = stats.block_bootstrap(same, blocks, stats.weighted_mean, seed=seed, weighted=True)
+    row = {"group": "all", "x": 0, "value": same.mean(), "n": len(same)}
+    return pd.DataFrame([row | {"ci_low": low, "ci_high": high}])
+
+
+def _sign_groups(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    from statsmodels.stats.proportion import proportion_confint  # slow to import
+
+    column, edges, form = GROUPS[what]
+    given = rows.dropna(subset=[column])
+    place = np.searchsorted(edges, given[column], side="right") - 1
+    found = []
+    for i, name in enumerate(_ranges(edges, form)):
+        same = given.loc[place == i, "same"]
+        if same.empty:
+            continue
+        low, high = proportion_confint(int(same.sum()), len(same), method="wilson")
+        found.append((f"{what}: {name}", i, same.mean(), len(same), low, high))
+    return pd.DataFrame(found, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
+
+
+def _ranges(edges: Sequence[float], form: str) -> list[str]:
+    """'below 2', '2 to 4', ..., 'from 8'."""
+    said = [form.format(edge) for edge in edges]
+    middle = [f"{a.removesuffix(' bp')} to {b}" for a, b in itertools.pairwise(said[1:])]
+    return [f"below {said[1]}", *middle, f"from {said[-1]}"]
+
+
+def overlaps(
+    effects: pd.DataFrame, genes: pd.DataFrame, sizes: Sequence[int] = SIZES, seed: int = 1
+) -> pd.DataFrame:
+    """Rows of `summary`, set 'eqtl_overlap': what a gene's top k by |effect| and by p share.
+
+    method: the run; x: k. group 'observed': share of k over the genes with 2k compared variants
+    or more, with a 95 % interval by bootstrap over blocks of genes; 'chance': mean and 95 % range
+    with each gene's effects turned along its variants at random (neighbours stay neighbours).
+    n: genes.
+    """
+    parts = []
+    for run, rows in compared(effects).groupby("run_id", sort=True):
+        parts += [_overlap(rows, genes, k, seed).assign(method=run) for k in sizes]
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return pd.DataFrame()
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(set="eqtl_overlap", replicate=0, units="share of the k variants")
+
+
+def _overlap(rows: pd.DataFrame, genes: pd.DataFrame, k: int, seed: int) -> pd.DataFrame:
+    rng, seen, chance, names = np.random.default_rng([seed, k]), [], [], []
+    for gene, part in rows.groupby("gene_id", sort=True):
+        if len(part) < 2 * k:
+            continue
+        ordered = part.sort_values("distance", kind="stable")  # of position, as turns need
+        size, z = ordered["effect"].abs().to_numpy(float), ordered["z"].to_numpy(float)
+        own = top_overlap.shared(size, z, [k])
+        turned = np.concatenate([own, top_overlap.rotated(size, z, [k])[:, 0]])
+        names.append(gene)
+        seen.append(own[0] / k)
+        chance.append(rng.choice(turned, _DRAWS) / k)
+    if not names:
+        return pd.DataFrame()
+    return _overlap_rows(np.array(seen), np.array(chance).mean(axis=0), genes, names, k, seed)
+
+
+def _overlap_rows(seen, chance, genes: pd.DataFrame, names, k: int, seed: int) -> pd.DataFrame:
+    blocks, _ = blocks_of(genes, names)
+    ends = stats.block_bootstrap(seen, blocks, stats.weighted_mean, seed=seed, weighted=True)
+    by_chance = (chance.mean(), *np.quantile(chance, [0.025, 0.975]))
+    rows = [("observed", seen.mean(), *ends), ("chance", *by_chance)]
+    found = pd.DataFrame(rows, columns=["group", "value", "ci_low", "ci_high"])
+    return found.assign(x=k, n=len(names))
+
+
+def lead_only(effects: pd.DataFrame, lead: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `summary`, set 'eqtl_lead_only': the reference with only the lead variant put in.
+
+    With one variant a network's prediction is reference + effect x copies, so that its r over
+    people is the lead variant's r, with the sign of the network's effect turned against the
+    slope's. method: the run; group: the gene; value: this r (covariates of the map removed) with
+    Fisher's interval; n: people less covariates. A lead variant to which the network gives no
+    effect, or that is outside its window, has no row.
+    """
+    leads = lead.dropna(subset=["r"])[["gene_id", "variant", "r", "df"]]
+    found = effects.astype({"gene_id": object, "variant": object})
+    found = found.merge(leads, on=["gene_id", "variant"])
+    found = found[found["effect"].notna() & (found["effect"] != 0)]
+    if found.empty:
+        return pd.DataFrame()
+    r = (np.sign(found["effect"]) * found["r"]).to_numpy(float)
+    n = found["df"].to_numpy() + 2
+    low, high = stats.fisher_interval(r, n)
+    rows = {"method": found["run_id"], "group": found["gene_id"], "value": r, "n": n}
+    rows = pd.DataFrame(rows).assign(ci_low=low, ci_high=high)
+    return rows.assign(set="eqtl_lead_only", x=0, replicate=0, units="Pearson r")
+
+
+def signals(lead: pd.DataFrame, conditional: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `summary`, set 'eqtl_signals': genes (value) by their number of signals (x).
+
+    n: genes mapped.
+    """
+    mapped = lead.loc[lead["status"] == "mapped", "gene_id"]
+    each = conditional.groupby("gene_id").size().reindex(mapped, fill_value=0)
+    counts = each.value_counts().sort_index()
+    rows = pd.DataFrame({"x": counts.index.astype(float), "value": counts.to_numpy(float)})
+    rows = rows.assign(set="eqtl_signals", method="forward and backward", group="all")
+    return rows.assign(replicate=0, n=len(mapped), units="genes")
+
+
+def features(lead: pd.DataFrame, conditional: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Rows of table `features`: each mapped gene's lead variant, its p over variants, signals."""
+    mapped = lead[lead["status"] == "mapped"].set_index("gene_id")
+    count = conditional.groupby("gene_id").size().reindex(mapped.index, fill_value=0)
+    columns = [mapped["distance"].abs()]
+    columns += [mapped[name] for name in ("log10p", "log10p_beta", "q", "r", "maf")]
+    columns = dict(zip(FEATURES, [*columns, count], strict=True))
+    wide = pd.DataFrame(columns).rename_axis("gene_id").reset_index()
+    rows = wide.melt("gene_id", var_name="feature", value_name="value")
+    return rows.assign(source=source, se=np.nan)

@@ -1,0 +1,66 @@
+"""Table `features`: what is known of each gene without a model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from howfar.cohort.panel import Panel
+from howfar.eqtl.lead import lead_eqtl
+from howfar.evaluation.lead_snp import _near
+from howfar.results import tables
+
+
+def features_table(
+    panel: Panel, source: str, min_maf: float = 0.05, window: int | None = None
+) -> pd.DataFrame:
+    """Table `features`: median and coefficient of variation of expression, and the lead cis-eQTL.
+
+    The coefficient of variation is SD / mean on the linear scale: logarithms are raised back to
+    `panel.log_base`. Lead eQTL: populations as covariates; variants of `panel.dosages` within
+    window // 2 bp of the TSS (all, if None). source: the study's name.
+    """
+    values = panel.expression
+    rows = [
+        _feature(values.index, "median_expression", values.median(axis=1)),
+        _feature(values.index, "cv_expression", _variation(panel)),
+    ]
+    if panel.dosages is not None:
+        rows.append(_lead_features(panel, min_maf, window))
+    table = pd.concat(rows, ignore_index=True).assign(source=source)
+    return tables.validate("features", table, "evaluation")
+
+
+def _variation(panel: Panel) -> pd.Series:
+    """SD / mean of each gene on the linear scale; missing where the mean is not above 0."""
+    values = panel.expression
+    # The ratio has no units: dividing by a gene's largest value first keeps powers in range.
+    if panel.log_scale:
+        linear = panel.log_base ** values.sub(values.max(axis=1), axis=0)
+    else:
+        largest = values.abs().max(axis=1)
+        linear = values.div(largest.where(largest > 0, 1.0), axis=0)
+    mean = linear.mean(axis=1)
+    return linear.std(axis=1) / mean.where(mean > 0)
+
+
+def _feature(genes, name: str, value) -> pd.DataFrame:
+    return pd.DataFrame({"gene_id": genes, "feature": name, "value": np.asarray(value, float)})
+
+
+def _lead_features(panel: Panel, min_maf: float, window: int | None) -> pd.DataFrame:
+    tss = panel.genes.set_index("gene_id")["tss"]
+    covariates, found = panel.covariates(), []
+    for gene in panel.expression.index:
+        dosages, variants = panel.dosages(gene)
+        dosages, variants = _near(dosages, variants, int(tss[gene]), window)
+        lead = lead_eqtl(
+            dosages, variants, int(tss[gene]), panel.expression.loc[gene].to_numpy(float), min_maf,
+            covariates,
+        )  # fmt: skip
+        if lead is None:
+            continue
+        values = (lead.distance, lead.log10p, lead.r, lead.maf)
+        names = ("distance", "log10p", "r", "maf")
+        found += [(gene, f"lead_eqtl_{n}", float(v)) for n, v in zip(names, values, strict=True)]
+    return pd.DataFrame(found, columns=["gene_id", "feature", "value"])

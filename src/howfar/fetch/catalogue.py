@@ -1,0 +1,257 @@
+"""Fetching public files: what is needed, from where, checked byte for byte.
+
+``data/sources.csv`` lists every file with its address, size, SHA-256, licence and citation. The
+files belong to their authors; the project names, checks and fetches them and redistributes none.
+An address may end in ``!member``: the one file of an archive that is wanted.
+
+Where the authors publish no SHA-256 the column is empty, and the size, if given, is what others
+report. The first file that comes is then trusted: its SHA-256 goes into ``checksums.json`` in the
+folder of sources, and another content later is an error.
+
+With ``HOWFAR_MIRROR=<folder>`` the file ``<folder>/<owner>/<repository>/<commit>/<path>`` is read
+in the place of ``https://raw.githubusercontent.com/<owner>/<repository>/<commit>/<path>``, and
+``<folder>/<host>/<path>`` in the place of an address elsewhere.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from howfar.core.errors import HowfarError
+from howfar.core.project import project_root
+from howfar.core.provenance import sha256_of
+from howfar.models.registry import MODELS
+from howfar.study.reading import load_study
+from howfar.study.schema import study_file
+
+if TYPE_CHECKING:
+    pass
+
+
+HOST = "https://raw.githubusercontent.com/"
+
+
+FOLDER = Path("results") / "sources"
+
+
+LARGE = 50_000_000  # bytes, from which on sizes and licences are said before a fetch
+
+
+CHECKSUMS = "checksums.json"  # SHA-256 recorded on first use, in the folder of sources
+
+
+_RECORDING = threading.Lock()
+
+
+_COLUMNS = ["id", "study", "url", "bytes", "sha256", "licence", "citation", "description"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One public file: a row of ``data/sources.csv``."""
+
+    id: str  # `<study>/<file>`, also the file's place below the folder of sources
+    study: str
+    url: str  # may end in !member, a file of the archive
+    bytes: int  # 0: not known; without a SHA-256: as others report it
+    sha256: str  # '': the authors publish none
+    licence: str
+    citation: str
+    description: str
+
+    @property
+    def address(self) -> str:
+        """What is fetched: the file, or the archive that it is in."""
+        return self.url.partition("!")[0]
+
+    @property
+    def member(self) -> str:
+        """The file's name in the archive; '' where the address is the file."""
+        return self.url.partition("!")[2]
+
+    @property
+    def repository(self) -> str:
+        """``<owner>/<repository>``, or the host for an address elsewhere."""
+        parts = self.mirrored.split("/")
+        return "/".join(parts[:2]) if self.url.startswith(HOST) else parts[0]
+
+    @property
+    def mirrored(self) -> str:
+        """The place of `address` in a mirror, as this module's documentation says."""
+        if self.url.startswith(HOST):
+            return self.address.removeprefix(HOST)
+        parts = urlsplit(self.address)
+        return parts.netloc + parts.path
+
+    @property
+    def size(self) -> str:
+        """Its size in words."""
+        if not self.bytes:
+            return "of unpublished size"
+        large = self.bytes >= 100_000
+        return f"{self.bytes / 1e6:,.1f} MB" if large else f"{self.bytes / 1e3:,.1f} kB"
+
+
+def sources() -> dict[str, Source]:
+    """All rows of ``data/sources.csv`` by id. Raises HowfarError naming the line that is wrong."""
+    path = project_root() / "data" / "sources.csv"
+    found: dict[str, Source] = {}
+    with open(path, newline="") as handle:
+        reader = csv.DictReader(handle)
+        if reader.fieldnames != _COLUMNS:
+            raise _bad_row(path, 1, f"the columns {reader.fieldnames}")
+        for row in reader:
+            source = _source(path, reader.line_num, row)
+            if source.id in found:
+                raise _bad_row(path, reader.line_num, f"id {source.id!r} a second time")
+            found[source.id] = source
+    return found
+
+
+def _source(path: Path, line: int, row: dict[str, str]) -> Source:
+    """One checked row: an https address, a size, a SHA-256, a place inside the folder."""
+    if None in row or None in row.values():
+        raise _bad_row(path, line, "a row of another length than the header")
+    inside = ".." not in Path(row["id"]).parts and not Path(row["id"]).is_absolute()
+    hexadecimal = len(row["sha256"]) == 64 and set(row["sha256"]) <= set("0123456789abcdef")
+    published = hexadecimal and row["bytes"].isdigit()
+    unknown = not row["sha256"] and (row["bytes"].isdigit() or not row["bytes"])
+    if not (inside and (published or unknown) and row["url"].startswith("https://")):
+        raise _bad_row(path, line, f"id {row['id']!r}, {row['bytes']!r} bytes, {row['url']!r}")
+    return Source(**(row | {"bytes": int(row["bytes"] or 0)}))
+
+
+def _bad_row(path: Path, line: int, found: str) -> HowfarError:
+    return HowfarError(
+        f"{path}, line {line}",
+        found=found,
+        expected=f"columns {','.join(_COLUMNS)}, unique ids, https addresses, and a size for "
+        "each SHA-256",
+        do="Restore the file from the project's repository, or correct the line.",
+    )
+
+
+def select(words: Iterable[str]) -> list[Source]:
+    """The files that `words` ask for: ids, studies of ``sources.csv``, study files, or models.
+
+    A study file adds the files it needs (`Study.needs`), a model those that its entry of
+    the registry names. Raises HowfarError for a word that is none of these.
+    """
+    known = sources()
+    chosen: dict[str, Source] = {}
+    for word in words:
+        ids = [word] if word in known else [s.id for s in known.values() if s.study == word]
+        ids += [i for i in (*_needs(word), *_of_model(word)) if i not in ids]
+        unknown = [i for i in ids if i not in known]
+        if unknown or not ids:
+            found = f"no file {unknown[0]!r}" if unknown else "a name that is not listed"
+            if word in MODELS and not ids:
+                found = "a model of which nothing is fetched; `howfar models` says what it needs"
+            raise HowfarError(
+                f"fetch {word}",
+                found=found,
+                expected=f"an id of data/sources.csv or one of {', '.join(_studies(known))}",
+                do="Correct the name; `howfar doctor` lists what each study needs.",
+            )
+        chosen |= {i: known[i] for i in ids}
+    return list(chosen.values())
+
+
+def _studies(known: dict[str, Source]) -> list[str]:
+    return sorted({s.study for s in known.values()} | {m for m in MODELS if _of_model(m)})
+
+
+def _of_model(name: str) -> tuple[str, ...]:
+    """Ids of the files of a model of the registry; none for another name."""
+    return MODELS[name].sources if name in MODELS else ()
+
+
+def _needs(name: str) -> list[str]:
+    """Ids that a study file of that name needs; none where there is no such file."""
+    if "/" in name or not study_file(name).is_file():
+        return []
+    return list(load_study(name).needs)
+
+
+def path(source_id: str, folder: str | Path = FOLDER) -> Path:
+    """Where the file of that id lies once fetched."""
+    return Path(folder) / select([source_id])[0].id
+
+
+def available(
+    words: Iterable[str], folder: str | Path = FOLDER, checksums: bool = False
+) -> dict[str, bool]:
+    """Whether each file is there with the right size (with `checksums`: the right content)."""
+    return {s.id: _is_there(s, Path(folder), checksums) for s in select(words)}
+
+
+def _is_there(source: Source, folder: Path, checksums: bool) -> bool:
+    file = folder / source.id
+    if not file.is_file():
+        return False
+    size, sha256 = _known(source, folder)
+    if sha256 and file.stat().st_size != size:
+        return False
+    return not (checksums and sha256) or sha256_of(file) == sha256
+
+
+def checksum(source_id: str, folder: str | Path = FOLDER) -> str:
+    """The SHA-256 that the file must have: published, or recorded on first use; '' if neither."""
+    return _known(select([source_id])[0], Path(folder))[1]
+
+
+def _known(source: Source, folder: Path) -> tuple[int, str]:
+    """(bytes, SHA-256) that the file must have; (0, '') before its first use."""
+    if source.sha256:
+        return source.bytes, source.sha256
+    row = _recorded(folder).get(source.id, {})
+    return row.get("bytes", 0), row.get("sha256", "")
+
+
+def _recorded(folder: Path) -> dict[str, dict]:
+    """``checksums.json``: id to bytes, sha256, url, date; HowfarError where it can't be read."""
+    file = folder / CHECKSUMS
+    if not file.is_file():
+        return {}
+    try:
+        rows = json.loads(file.read_text())
+        if all({"bytes", "sha256"} <= set(row) for row in rows.values()):
+            return rows
+        found = "rows without bytes or sha256"
+    except (ValueError, AttributeError, TypeError) as error:
+        found = f"no JSON table ({error})"
+    raise HowfarError(
+        str(file),
+        found=found,
+        expected="the SHA-256 that earlier fetches recorded",
+        do="Remove the file: the next fetch records what it finds as if for the first time.",
+    )
+
+
+def _record(source: Source, folder: Path, file: Path) -> None:
+    """Keep the SHA-256 of `file`, which comes for the first time."""
+    row = {
+        "bytes": file.stat().st_size,
+        "sha256": sha256_of(file),
+        "url": source.url,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    with _RECORDING:
+        rows = _recorded(folder) | {source.id: row}
+        part = folder / f".{CHECKSUMS}.part"
+        part.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+        os.replace(part, folder / CHECKSUMS)
+
+
+def missing(words: Iterable[str], folder: str | Path = FOLDER) -> list[Source]:
+    """The files asked for that are not there, or not right (every file is read)."""
+    return [s for s in select(words) if not _is_there(s, Path(folder), checksums=True)]

@@ -1,0 +1,130 @@
+"""One file over HTTP, continued where an earlier call was cut off; one file out of an archive."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import requests
+
+from howfar.core.errors import HowfarError
+
+_CHUNK = 1 << 16  # what a broken connection may lose
+
+
+def download(
+    url: str,
+    part: str | Path,
+    timeout: tuple[float, float] = (10, 60),
+    at: Callable[[int], None] = lambda position: None,
+) -> None:
+    """Bring `url` into the file `part`, continuing it where the server allows.
+
+    Beside `part` a note (``<part>.from``) keeps the address and the server's validator (ETag or
+    date), so that bytes of two versions are never joined: without a validator, or when the file
+    changed, the download begins again. timeout: seconds to connect, and without a byte. at: called
+    with the number of bytes that are there, again and again. Raises requests.RequestException,
+    an OSError, for anything that another attempt may mend.
+    """
+    part = Path(part)
+    start, validator = _begun(url, part)
+    headers = {"Accept-Encoding": "identity"}  # sizes and ranges count the bytes of the file
+    if start:
+        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
+    with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+        if answer.status_code == 416 and _total(answer) == start:
+            return  # it was complete
+        if answer.status_code in (206, 416) and _first_byte(answer) != start:
+            forget(part)
+            raise requests.ConnectionError(f"{url}: another range than the one asked for")
+        answer.raise_for_status()
+        _write(answer, part, url, start if answer.status_code == 206 else 0, at)
+
+
+def forget(part: Path) -> None:
+    """Remove a half-made download and its note."""
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
+
+
+def _note(part: Path) -> Path:
+    return part.with_name(part.name + ".from")
+
+
+def _begun(url: str, part: Path) -> tuple[int, str]:
+    """(bytes that are there and may be continued, the validator they came with)."""
+    if not (part.is_file() and _note(part).is_file()):
+        return 0, ""
+    address, _, validator = _note(part).read_text().partition("\n")
+    return (part.stat().st_size, validator) if address == url and validator else (0, "")
+
+
+def _validator(answer: requests.Response) -> str:
+    tag = answer.headers.get("ETag", "")
+    strong = "" if tag.startswith("W/") else tag  # a weak tag may not be used with ranges
+    return strong or answer.headers.get("Last-Modified", "")
+
+
+def _first_byte(answer: requests.Response) -> int | None:
+    words = answer.headers.get("Content-Range", "").removeprefix("bytes ").split("-")
+    return int(words[0]) if words[0].isdigit() else None
+
+
+def _total(answer: requests.Response) -> int | None:
+    total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(total) if total.isdigit() else None
+
+
+def _write(
+    answer: requests.Response, part: Path, url: str, start: int, at: Callable[[int], None]
+) -> None:
+    if not start:
+        forget(part)
+        _note(part).write_text(f"{url}\n{_validator(answer)}")
+    with part.open("ab") as out:
+        for chunk in answer.iter_content(_CHUNK):
+            out.write(chunk)
+            at(out.tell())
+    promised = answer.headers.get("Content-Length", "")
+    if answer.headers.get("Content-Encoding"):
+        return  # unpacked on the way, against our wish: the length is that of the packed bytes
+    if promised.isdigit() and part.stat().st_size != start + int(promised):
+        raise requests.ConnectionError(f"{url}: cut off after {part.stat().st_size} bytes")
+
+
+def extract(archive: str | Path, member: str, target: str | Path, called: str = "") -> None:
+    """Write the one file `member` of a tar (any compression) or zip archive to `target`.
+
+    called: the name by which errors speak of the archive. Raises HowfarError where the archive
+    can't be read or holds no such file.
+    """
+    archive, target = Path(archive), Path(target)
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as box, box.open(member) as source:
+                _copy(source, target)
+            return
+        with tarfile.open(archive, "r|*") as box:  # as a stream: members before it are skipped
+            for entry in box:
+                if entry.isfile() and os.path.normpath(entry.name) == os.path.normpath(member):
+                    _copy(box.extractfile(entry), target)
+                    return
+        found = "no such file in the archive"
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError) as error:
+        found = f"an archive that can't be read ({error})"
+    raise HowfarError(
+        called or str(archive),
+        found=found,
+        expected=f"the file {member}",
+        do="Run `howfar fetch` again; if it stays so, the authors have changed the archive.",
+    )
+
+
+def _copy(source, target: Path) -> None:
+    with target.open("wb") as out:
+        shutil.copyfileobj(source, out, _CHUNK)

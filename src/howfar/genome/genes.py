@@ -1,0 +1,337 @@
+"""Gene tables: one row per gene with its transcription start site."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from howfar.core.errors import HowfarError
+from howfar.core.text import cells_of, lines_of, separator_of, stem_of
+from howfar.genome.intervals import Gene
+
+COLUMNS = ("gene_id", "name", "chrom", "tss", "strand")
+TSS_RULES = ("gene", "canonical", "first")
+_CANONICAL = "Ensembl_canonical"
+# An attribute of GTF; a quoted value may hold semicolons.
+_ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
+# A version follows an Ensembl gene id only: the `.7` of RP11-34P13.7 is part of its name.
+# GENCODE's lifted-over ids add `_2` to the version; before release 25 its PAR_Y ids began ENSGR.
+_VERSIONED = re.compile(r"^(ENS[A-Z]*GR?\d+)\.\d+(?:_\d+)?(_PAR_Y)?$")
+_EXPECTED = f"a gene table: GTF, GFF3, BED, or CSV/TSV with the columns {', '.join(COLUMNS)}"
+
+
+def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep") -> list[Gene]:
+    """The genes of a GTF, GFF3, BED, CSV or TSV file (`.gz` too), told apart by their names.
+
+    CSV, TSV (.csv, .tsv, .txt): the columns gene_id, name, chrom, tss (1-based), strand, with tabs,
+    commas, semicolons or blanks between; further ones are ignored. BED: chrom, start (0-based),
+    end, gene id, score, strand; the TSS is the first base of the gene by its strand. GTF, GFF3
+    (.gtf, .gff, .gff3; GENCODE, Ensembl), 1-based: tss 'gene' takes the first base of the gene's
+    record by its strand, 'canonical' that of its transcript tagged Ensembl_canonical, 'first' that
+    of the first transcript the file lists; a GTF without records of genes has the span of their
+    transcripts instead. The other formats state a TSS and allow 'gene' alone.
+    gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes ENSG...1).
+
+    Raises HowfarError with the line for a missing column, a value that can't be, a gene id that
+    occurs twice (stripped versions included), and a gene without the transcript asked for.
+    """
+    path = Path(path)
+    check_versions(str(path), gene_versions)
+    reader = _reader(path, tss)
+    genes, lines = [], {}
+    for number, gene in reader(lines_of(path, _EXPECTED), path, tss):
+        kept = _named(gene, gene_versions)
+        _check_new(path, kept, lines, number, stripped=kept.gene_id != gene.gene_id)
+        genes.append(kept)
+    if not genes:
+        raise _wrong(str(path), "no gene", "at least one row of a gene",
+                     "Check that the file is complete; a GTF or GFF3 file needs records of the "
+                     "feature gene or, in a GTF, transcript.")  # fmt: skip
+    return genes
+
+
+def check_versions(where: str, gene_versions: str) -> None:
+    """Raise HowfarError for a rule of gene versions that isn't known."""
+    if gene_versions not in ("keep", "strip"):
+        raise _wrong(where, f"gene_versions {gene_versions!r}", "'keep' or 'strip'",
+                     "Correct `cohort.gene_versions` in the study file.")  # fmt: skip
+
+
+def strip_version(gene: str) -> str:
+    """An Ensembl gene id without its version; other names as they are."""
+    match = _VERSIONED.match(gene)
+    return match.group(1) + (match.group(2) or "") if match else gene
+
+
+def _wrong(where: str, found: str, expected: str, do: str) -> HowfarError:
+    return HowfarError(where, found=found, expected=expected, do=do)
+
+
+Numbered = Iterator[tuple[int, Gene]]
+
+
+def _reader(path: Path, tss: str) -> Callable[[Iterable[str], Path, str], Numbered]:
+    """The reader for the file's format, after a check that it can follow the rule `tss`."""
+    name = stem_of(path)
+    annotation = name.endswith((".gtf", ".gff", ".gff3"))
+    if tss not in TSS_RULES or (tss != "gene" and not annotation):
+        raise _wrong(
+            str(path), f"the TSS rule {tss!r}",
+            f"one of {', '.join(TSS_RULES)}; 'gene' for a BED, CSV or TSV file",
+            "Correct `cohort.tss` in the study file, or give a GTF or GFF3 file.",
+        )  # fmt: skip
+    if annotation:
+        return _annotation
+    if name.endswith(".bed"):
+        return _bed
+    if name.endswith((".csv", ".tsv", ".txt")):
+        return _table
+    raise _wrong(str(path), f"the name {path.name}", _EXPECTED,
+                 "Name the file after its format: .gtf, .gff3, .bed, .csv or .tsv.")  # fmt: skip
+
+
+def _named(gene: Gene, gene_versions: str) -> Gene:
+    if gene_versions == "keep":
+        return gene
+    gene_id = strip_version(gene.gene_id)
+    name = gene_id if gene.name == gene.gene_id else gene.name
+    return Gene(gene_id, name, gene.chrom, gene.tss, gene.strand)
+
+
+def _check_new(path: Path, gene: Gene, lines: dict[str, int], line: int, stripped: bool) -> None:
+    if gene.gene_id in lines:
+        raise _wrong(
+            f"{path}, line {line}",
+            f"gene id {gene.gene_id}, which line {lines[gene.gene_id]} has too"
+            + (" once versions are stripped" if stripped else ""),
+            "each gene id once, with one TSS",
+            "Keep one line per gene" + (", or set gene_versions to keep." if stripped else "."),
+        )
+    lines[gene.gene_id] = line
+
+
+def _made(where: str, gene_id: str, name: str, chrom: str, tss: int, strand: str) -> Gene:
+    """The gene, with the file's line in the message where it can't be one."""
+    try:
+        return Gene(gene_id, name or gene_id, chrom, tss, strand)
+    except HowfarError as error:
+        raise _wrong(where, error.found, error.expected, error.do) from error
+
+
+def _whole(where: str, what: str, text: str, expected: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise _wrong(where, f"{what} {text!r}", expected, "Correct the line.")
+    return int(text)
+
+
+# --- CSV and TSV -----------------------------------------------------------------------------
+
+
+def _table(lines: Iterable[str], path: Path, _: str) -> Numbered:
+    lines = iter(lines)
+    first = next(lines, "")
+    sep = separator_of(first) or ","
+    header = cells_of(first, sep, f"{path}, line 1")
+    _check_header(path, header)
+    for number, line in enumerate(lines, start=2):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        cells = cells_of(line, sep, where)
+        values = _values(where, header, cells)
+        tss = _whole(where, "TSS", values["tss"], "a whole number, 1-based")
+        yield number, _made(where, **(values | {"tss": tss}))
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    missing = [c for c in COLUMNS if c not in header]
+    if missing or len(header) != len(set(header)):
+        raise _wrong(
+            f"{path}, line 1",
+            f"the columns {', '.join(header) or '(none)'}",
+            f"a header with {', '.join(COLUMNS)}, each once, and tabs or commas between",
+            f"Add or rename the column(s) {', '.join(missing) or 'that occur twice'}.",
+        )
+
+
+def _values(where: str, header: list[str], cells: list[str]) -> dict[str, str]:
+    row = dict(zip(header, cells, strict=False))
+    values = {c: row.get(c, "") for c in COLUMNS}
+    blank = [c for c in COLUMNS if not values[c] and c != "name"]
+    if blank or len(cells) > len(header):
+        raise _wrong(
+            where,
+            f"no value for {', '.join(blank)}" if blank else "more values than columns",
+            "one value for each column of the header",
+            "Correct the line.",
+        )
+    return values
+
+
+# --- BED -------------------------------------------------------------------------------------
+
+
+def _bed(lines: Iterable[str], path: Path, _: str) -> Numbered:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith(("#", "track", "browser")):
+            continue
+        where, cells = f"{path}, line {number}", line.split("\t")
+        if len(cells) < 6:
+            raise _wrong(where, f"{len(cells)} columns separated by tabs",
+                         "chrom, start, end, gene id, score, strand",
+                         "Add the columns; without a strand there is no TSS.")  # fmt: skip
+        chrom, start, end, gene_id, _, strand = (c.strip() for c in cells[:6])
+        low = _whole(where, "start", start, "a whole number, 0-based")
+        high = _whole(where, "end", end, "a whole number, 0-based, not included")
+        if low < 0 or high <= low or not (chrom and gene_id):
+            raise _wrong(
+                where,
+                f"{chrom}:{start}-{end}, gene id {gene_id!r}",
+                "a contig, 0 <= start < end, and a gene id",
+                "Correct the line.",
+            )
+        yield number, _made(where, gene_id, "", chrom, high if strand == "-" else low + 1, strand)
+
+
+# --- GTF and GFF3 ----------------------------------------------------------------------------
+
+
+@dataclass
+class _Found:
+    """A gene of an annotation: its line, contig, strand, and the TSS by the rule, if met."""
+
+    line: int
+    gene_id: str
+    name: str
+    chrom: str
+    strand: str
+    tss: int | None
+
+
+def _annotation(lines: Iterable[str], path: Path, rule: str) -> Numbered:
+    gff3 = not stem_of(path).endswith(".gtf")
+    genes: dict[str, _Found] = {}  # by the id that transcripts refer to
+    again: list[_Found] = []  # ids that occur twice: the caller names both lines
+    alone: list[tuple[int, list[str]]] = []  # transcripts, as long as there is no gene
+    for number, cells in _features(lines, path):
+        where = f"{path}, line {number}"
+        if cells[2] == "gene" or (gff3 and _other_gene(cells)):
+            key, gene = _gene_record(where, number, cells, gff3, rule)
+            (again.append(gene) if key in genes else genes.__setitem__(key, gene))
+        elif rule != "gene" and genes:
+            _transcript(where, cells, gff3, rule, genes)
+        elif cells[2] == "transcript" and not gff3 and not genes:
+            alone.append((number, cells))
+    if alone and not genes:
+        warnings.warn(f"{path}: no record of a gene; genes span their transcripts", stacklevel=3)
+        again = list(_spans(alone, path, rule))
+    for gene in [*genes.values(), *again]:
+        where = f"{path}, line {gene.line}"
+        if gene.tss is None and gene not in again:
+            raise _no_transcript(where, gene, rule)
+        tss = gene.tss or 1
+        yield gene.line, _made(where, gene.gene_id, gene.name, gene.chrom, tss, gene.strand)
+
+
+def _spans(transcripts: list[tuple[int, list[str]]], path: Path, rule: str) -> Iterator[_Found]:
+    """The genes of a GTF that has transcripts alone; one at two places is given twice."""
+    genes: dict[tuple[str, str, str], _Found] = {}
+    for number, cells in transcripts:
+        where, given = f"{path}, line {number}", attributes(cells[8], gff3=False)
+        gene_id = given.get("gene_id", [""])[0]
+        if not gene_id:
+            found = "a transcript without gene_id"
+            raise _wrong(where, found, 'gene_id "..."', "Correct the line.")
+        site = _start_site(where, cells)
+        name = (given.get("gene_name") or given.get("ref_gene_name") or [gene_id])[0]
+        new = _Found(number, gene_id, name, cells[0], cells[6], None)
+        gene = genes.setdefault((gene_id, cells[0], cells[6]), new)
+        if rule == "gene":
+            outer = min if cells[6] == "+" else max
+            gene.tss = site if gene.tss is None else outer(gene.tss, site)
+        elif gene.tss is None and (rule == "first" or _CANONICAL in given.get("tag", [])):
+            gene.tss = site
+    for gene in genes.values():
+        if gene.tss is None:
+            raise _no_transcript(f"{path}, line {gene.line}", gene, rule)
+        yield gene
+
+
+def _features(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("##FASTA"):
+            return
+        if not line.strip() or line.startswith("#"):
+            continue
+        cells = line.split("\t")
+        if len(cells) != 9:
+            raise _wrong(f"{path}, line {number}", f"{len(cells)} columns separated by tabs",
+                         "the 9 columns of GTF and GFF3",
+                         "Correct the line; the file may be cut short.")  # fmt: skip
+        yield number, cells
+
+
+def _other_gene(cells: list[str]) -> bool:
+    """Ensembl's GFF3 has ncRNA_gene and pseudogene beside gene."""
+    return cells[2].endswith("gene") and "Parent=" not in cells[8]
+
+
+def attributes(text: str, gff3: bool) -> dict[str, list[str]]:
+    """The ninth column of a GTF or GFF3 record: values by key, as a key may occur again."""
+    found: dict[str, list[str]] = {}
+    if not gff3:
+        for match in _ATTRIBUTE.finditer(text):
+            found.setdefault(match[1], []).append(match[2] if match[3] is None else match[3])
+        return found
+    for part in filter(str.strip, text.split(";")):
+        key, _, value = part.strip().partition("=")
+        found.setdefault(key, []).extend(map(unquote, value.split(",")))
+    return found
+
+
+def _gene_record(where: str, number: int, cells: list[str], gff3: bool, rule: str):
+    """(the id that transcripts refer to, the gene)."""
+    given = attributes(cells[8], gff3)
+    key = given.get("ID" if gff3 else "gene_id", [""])[0]
+    gene_id = given.get("gene_id", [re.sub(r"^gene[:-]", "", key)])[0]
+    if not (key and gene_id):
+        raise _wrong(where, "a gene without an id", "gene_id \"...\" (GTF) or ID=... (GFF3)",
+                     "Correct the line, or name the file after its format.")  # fmt: skip
+    name = (given.get("gene_name") or given.get("Name") or given.get("gene") or [gene_id])[0]
+    tss = _start_site(where, cells)
+    return key, _Found(number, gene_id, name, cells[0], cells[6], tss if rule == "gene" else None)
+
+
+def _start_site(where: str, cells: list[str]) -> int:
+    low = _whole(where, "start", cells[3], "a whole number, 1-based")
+    high = _whole(where, "end", cells[4], "a whole number, 1-based, included")
+    if not (cells[0].strip() and 1 <= low <= high and cells[6] in ("+", "-")):
+        raise _wrong(
+            where,
+            f"{cells[0]}:{cells[3]}-{cells[4]}, strand {cells[6]!r}",
+            "a contig, 1 <= start <= end, and the strand '+' or '-'",
+            "Correct the line.",
+        )
+    return low if cells[6] == "+" else high
+
+
+def _transcript(where: str, cells: list[str], gff3: bool, rule: str, genes: dict) -> None:
+    """Note the TSS of a transcript that the rule takes for its gene."""
+    if not gff3 and cells[2] != "transcript":
+        return
+    given = attributes(cells[8], gff3)
+    gene = genes.get(given.get("Parent" if gff3 else "gene_id", [""])[0])
+    if gene is None or gene.tss is not None:
+        return
+    if rule == "first" or _CANONICAL in given.get("tag", []):
+        gene.tss = _start_site(where, cells)
+
+
+def _no_transcript(where: str, gene: _Found, rule: str) -> HowfarError:
+    wanted = f"transcript tagged {_CANONICAL}" if rule == "canonical" else "transcript"
+    return _wrong(where, f"gene {gene.gene_id} without a {wanted}", "one for every gene",
+                  "Set cohort.tss to 'gene' or 'first', or take a newer annotation.")  # fmt: skip

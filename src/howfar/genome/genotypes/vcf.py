@@ -1,0 +1,346 @@
+"""A VCF or BCF file of genotypes, read region by region through cyvcf2."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from cyvcf2 import VCF
+
+from howfar.core.errors import HowfarError
+from howfar.genome.genotypes.base import (
+    SEVERAL_SETS,
+    Genotypes,
+    RawCalls,
+    VariantSource,
+    is_resolved,
+    kept_alleles,
+)
+from howfar.genome.genotypes.bgzf import indexed
+from howfar.genome.intervals import Interval
+from howfar.genome.reference import Reference
+
+_BASES = frozenset((b"A", b"C", b"G", b"T"))
+
+
+class VariantFile(VariantSource):
+    """A VCF or BCF file, read region by region through cyvcf2.
+
+    `indexed` says what happens without an index. A file without the FORMAT field GT gives dosages
+    alone: DS, else the sum of HDS, else what GP makes one expect (the latter two of records of one
+    ALT). Not safe to share between threads.
+    """
+
+    flip_advice = (
+        "Turn them round and leave out what can't be: `bcftools +fixref FILE -Oz -o NEW.vcf.gz -- "
+        "-f FASTA -m flip -d`."
+    )
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._opened = indexed(self.path)
+        self._all = self._open(None)
+        people, contigs, fields, self._provisional = _header(self._all, self.path)
+        super().__init__(self.path, people, contigs)
+        self.counts["indexes of genotypes made anew"] += self._opened != self.path
+        self._some: tuple[tuple[int, ...], VCF] | None = None
+        self._has_calls = "GT" in fields or not fields  # a bare header leaves out what htslib knows
+        self._has_sets = "PS" in fields
+        self._stating = [name for name in _STATING if name in fields]
+        if not self.samples or not (self._has_calls or self._stating):
+            raise _no_genotypes(self.path, len(self.samples), fields)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._all.close()
+        if self._some is not None:
+            self._some[1].close()
+
+    def read(self, interval: Interval, reference: Reference, **options) -> Genotypes:
+        """As `VariantSource.read`; HowfarError for a file of dosages alone."""
+        if not self._has_calls:
+            raise HowfarError(
+                str(self.path),
+                found=f"dosages (FORMAT field {self._stating[0]}) and no calls (GT)",
+                expected="calls, as haplotypes are asked for",
+                do="Use the file with phased calls; this one serves baselines and eQTL mapping."
+                + (_FROM_HDS if "HDS" in self._stating else ""),
+            )
+        return super().read(interval, reference, **options)
+
+    def cluster_start(self, chrom: str, position: int) -> int:
+        """As `VariantSource.cluster_start`."""
+        name = self._contig(chrom)
+        while position > 0:
+            starts = [
+                record.start
+                for record in self._query(self._all, name, position, position + 1)
+                if any(is_resolved(a) for a in _spelled(record, self.path)[1])
+                and record.start + len(record.REF) > position
+            ]
+            first = min([position, *starts])
+            if first == position:
+                break
+            position = first
+        return position
+
+    def _open(self, samples: list[str] | None) -> VCF:
+        try:
+            return VCF(str(self._opened), samples=samples)
+        except Exception as error:  # cyvcf2 raises bare Exception and OSError alike
+            raise HowfarError(
+                str(self.path),
+                found=f"a file that htslib can't open ({error})",
+                expected="a bgzipped VCF or a BCF file with sample names that differ",
+                do="Check it with `bcftools view -h`.",
+            ) from error
+
+    def _query(self, handle: VCF, name: str, start: int, end: int):
+        if end <= max(start, 0):
+            return
+        records = iter(handle(f"{name}:{max(start, 0) + 1}-{end}"))
+        last = start
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # cyvcf2 warns of a contig without records
+                record = next(records, None)
+            while record is not None:
+                last = record.start
+                yield record
+                record = next(records, None)
+        except HowfarError:
+            raise
+        except Exception as error:  # cyvcf2 raises a bare Exception for a line it can't read
+            raise HowfarError(
+                f"{self.path}, the record after {name}:{last + 1}",
+                found=f"a line that htslib can't read ({error})",
+                expected="a VCF record with one call per person",
+                do=f"Look at it with `bcftools view -H -r {name}:{last + 1}- {self.path.name}`.",
+            ) from error
+
+    def _handle(self, columns: np.ndarray) -> tuple[VCF, np.ndarray]:
+        """A reader and the places of `columns` in what it returns; few people have their own."""
+        if len(columns) * 2 > len(self.samples):
+            return self._all, columns
+        ordered = tuple(sorted(int(c) for c in columns))
+        if self._some is None or self._some[0] != ordered:
+            self._some = (ordered, self._open([self.samples[c] for c in ordered]))
+        return self._some[1], np.searchsorted(ordered, columns)
+
+    def _fetch(
+        self,
+        interval: Interval,
+        reference: Reference,
+        columns: np.ndarray,
+        alleles: str,
+        counts: Counter[str],
+    ) -> RawCalls:
+        handle, places = self._handle(columns)
+        people = len(handle.samples)
+        ordered = np.array_equal(places, np.arange(people))
+        starts, kept, rows, sets = [], [], [], []
+        for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
+            names = _alleles_of(record, self.path, interval, alleles, counts)
+            if names is None:
+                continue
+            row = (self._calls_of(record, counts) if self._has_calls
+                   else self._stated(record, people, len(names) - 1))  # fmt: skip
+            if row is not None:
+                self._count_marks(record, counts)
+                starts.append(record.start)
+                kept.append(names)
+                rows.append(row if ordered else row[places])
+                if self._has_calls and self._has_sets:
+                    sets.append(_phase_sets(record, people)[places])
+        if sets:
+            counts[SEVERAL_SETS] += _several(sets, rows)
+        if not self._has_calls:
+            return RawCalls(starts, kept, np.zeros((len(rows), len(columns), 3), np.int16), rows)
+        empty = np.zeros((0, len(columns), 3), np.int16)
+        return RawCalls(starts, kept, np.stack(rows) if rows else empty)
+
+    def _count_marks(self, record, counts: Counter[str]) -> None:
+        """Count what a record that is used says against itself."""
+        if self._provisional and record.INFO.get("PR"):
+            counts["records whose REF is provisional (INFO field PR)"] += 1
+        if record.FILTER is not None:  # neither PASS nor '.'
+            counts["records that do not pass FILTER, used"] += 1
+
+    def _calls_of(self, record, counts: Counter[str]) -> np.ndarray | None:
+        """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
+        try:
+            array = np.asarray(record.genotype.array())
+        except Exception:  # cyvcf2 raises a bare Exception for a record without GT
+            counts["records without genotypes"] += 1
+            return None
+        if array.shape[1] == 3:
+            return array
+        wide = np.full((len(array), 3), -2, np.int16)
+        wide[:, 0], wide[:, 2] = array[:, 0], array[:, -1]
+        if array.shape[1] > 3:
+            wide[:, 1] = array[:, 1]
+            if (array[:, 2:-1] != -2).any():
+                raise HowfarError(
+                    f"{self.path}, record {record.CHROM}:{record.POS}",
+                    found=f"a call with {array.shape[1] - 1} alleles",
+                    expected="one or two alleles a call",
+                    do="Leave polyploid calls out of the file.",
+                )
+        return wide
+
+    def _stated(self, record, people: int, alts: int) -> np.ndarray:
+        """float32 (P, alts): the dosages of a record of so many people, NaN where missing."""
+        for name in self._stating:
+            try:
+                values = record.format(name)
+            except (KeyError, ValueError):
+                values = None
+            if values is not None:
+                return self._copies(record, name, values, alts)
+        return np.full((people, alts), np.nan, np.float32)
+
+    def _copies(self, record, name: str, values: np.ndarray, alts: int) -> np.ndarray:
+        """float32 (P, alts): copies of the ALTs by the FORMAT field `name`, its `values` (P, n)."""
+        if values.dtype.kind not in "fiu":
+            raise HowfarError(
+                f"{self.path}, header, FORMAT field {name}",
+                found="a field of text",
+                expected=f"numbers: Number={_STATING[name]}, Type=Float",
+                do=f"Correct the line ##FORMAT=<ID={name},...> with `bcftools reheader`.",
+            )
+        top = 2 if name == "DS" else 1
+        found = _DOSAGES[name](values) if name == "DS" or alts == 1 else values[:, :0]
+        good = found.shape[1] == alts and not ((values < 0) | (values > top)).any()
+        if not good:
+            raise HowfarError(
+                f"{self.path}, record {record.CHROM}:{record.POS}, field {name}",
+                found=f"{values.shape[1]} value(s) a person from {np.nanmin(values):.4g} to "
+                f"{np.nanmax(values):.4g}, for {alts} ALT",
+                expected=_EXPECTED[name] + f", from 0 to {top}",
+                do="Repair the record, or use the file with calls.",
+            )
+        return found
+
+
+def _no_genotypes(path: Path, people: int, fields: set[str]) -> HowfarError:
+    others = ", ".join(sorted(fields)[:6])
+    return HowfarError(
+        str(path),
+        found="no genotypes: "
+        + (f"{people} people, FORMAT fields {others}" if people else "no sample column"),
+        expected="a VCF or BCF file whose header names calls (GT) or dosages (DS, HDS or GP)",
+        do="Export the file again with GT or DS."
+        if people
+        else "Use the file with genotypes, not the sites-only one.",
+    )
+
+
+def _of_haplotypes(values: np.ndarray) -> np.ndarray:
+    """float32 (P, 1): copies by the dosages of one or two haplotypes, (P, 1 or 2).
+
+    One haplotype counts twice, as haploid calls do.
+    """
+    if values.shape[1] > 2:
+        return values[:, :0]
+    second = values[:, -1:] if values.shape[1] == 2 else values
+    alone = np.isnan(second) & ~np.isnan(values[:, :1])
+    return np.where(alone, 2 * values[:, :1], values[:, :1] + second).astype(np.float32)
+
+
+def _expected(values: np.ndarray) -> np.ndarray:
+    """float32 (P, 1): copies to expect by the probabilities of 0, 1 and 2, or of 0 and 1, copies.
+
+    (P, 2 or 3); those of a person have a sum of 1 but for rounding, else the copies are missing.
+    """
+    if values.shape[1] not in (2, 3):
+        return values[:, :0]
+    haploid = np.isnan(values[:, 2]) if values.shape[1] == 3 else np.ones(len(values), bool)
+    total = np.nansum(values, axis=1)
+    last = np.zeros(len(values)) if values.shape[1] == 2 else np.nan_to_num(values[:, 2])
+    copies = np.where(haploid, 2 * values[:, 1], values[:, 1] + 2 * last) / np.maximum(total, 0.5)
+    return np.where(np.abs(total - 1) < 0.05, copies, np.nan).astype(np.float32)[:, None]
+
+
+# Fields that state dosages, the best first: how many values the header says; what they amount to.
+_STATING = {"DS": "A", "HDS": "2", "GP": "G"}
+_DOSAGES = {"DS": np.asarray, "HDS": _of_haplotypes, "GP": _expected}
+_EXPECTED = {
+    "DS": "one value per ALT",
+    "HDS": "one ALT and one or two values",
+    "GP": "one ALT and the probabilities of its copies, two or three",
+}
+_FROM_HDS = (
+    " `plink2 --vcf FILE dosage=HDS --hard-call-threshold 0.499 --export vcf bgz` writes phased "
+    "calls from HDS."
+)
+
+
+def _phase_sets(record, people: int) -> np.ndarray:
+    """int64 (P,): the field PS of a record of so many people, 0 where it states none."""
+    try:
+        found = record.format("PS")
+    except (KeyError, ValueError):
+        found = None
+    if found is None or found.dtype.kind not in "iu":
+        return np.zeros(people, np.int64)
+    return np.maximum(found[:, 0].astype(np.int64), 0)  # a missing number is negative
+
+
+def _several(sets: list[np.ndarray], rows: list[np.ndarray]) -> int:
+    """How many people have phased heterozygotes in more than one phase set.
+
+    sets: of each record, (P,). rows: its calls, (P, 3) as in `RawCalls`.
+    """
+    number, calls = np.stack(sets), np.stack(rows)
+    used = (calls[..., 2] == 1) & (calls[..., 0] != calls[..., 1]) & (number > 0)
+    low = np.where(used, number, np.iinfo(np.int64).max).min(axis=0)
+    return int((np.where(used, number, 0).max(axis=0) > low).sum())
+
+
+def _bounds(interval: Interval) -> tuple[int, int]:
+    return max(interval.start, 0), max(interval.end, 0)
+
+
+def _header(handle: VCF, path: Path) -> tuple[list[str], list[str], set[str], bool]:
+    """(people, contigs, ids of FORMAT fields) that a file's header names; if it has PLINK's PR."""
+    try:
+        kinds = ("FORMAT", "INFO")
+        named = {(h["HeaderType"], h["ID"]) for h in handle.header_iter() if h.type in kinds}
+        fields = {name for kind, name in named if kind == "FORMAT"}
+        provisional = ("INFO", "PR") in named
+        return list(handle.samples), list(handle.seqnames), fields, provisional
+    except UnicodeDecodeError as error:
+        raise HowfarError(
+            f"{path}, header",
+            found="bytes that are no UTF-8 text",
+            expected="names of people and contigs in UTF-8",
+            do="Write the header anew with `bcftools reheader`.",
+        ) from error
+
+
+def _alleles_of(
+    record, path: Path, interval: Interval, wanted: str, counts: Counter[str]
+) -> tuple[bytes, ...] | None:
+    """The alleles of a record of `path`, or None where it is left out; counts why."""
+    ref, alts = _spelled(record, path)
+    if record.start + len(ref) <= interval.start or not alts:
+        return None
+    names = (ref, *alts)
+    if len(ref) == 1 and len(names) == 2 and names[1] in _BASES:  # nearly every record
+        return names
+    return kept_alleles(names, f"{path}, record {record.CHROM}:{record.POS}", wanted, counts)
+
+
+def _spelled(record, path: Path) -> tuple[bytes, list[bytes]]:
+    """(REF, ALTs) of a record of `path`, upper case."""
+    try:
+        return record.REF.upper().encode(), [alt.upper().encode() for alt in record.ALT]
+    except UnicodeDecodeError as error:
+        raise HowfarError(
+            f"{path}, record {record.CHROM}:{record.POS}",
+            found="bytes in REF or ALT that are no text",
+            expected="alleles spelt with A, C, G, T and N, or symbolic ones",
+            do="Fetch the file again, or repair the record.",
+        ) from error

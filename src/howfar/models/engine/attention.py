@@ -1,0 +1,119 @@
+"""Enformer's transformer without what doesn't depend on the sequence, or isn't asked for.
+
+The same numbers as ``enformer_pytorch``'s modules in evaluation mode, up to rounding:
+
+- keys of relative positions depend on the length alone: made once, not in each pass;
+- the shift from relative to absolute positions is a view, not a padded copy;
+- softmax and weighting are PyTorch's fused attention, with the position term as its bias;
+- in the last block only the bins asked for have queries, and only they go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from howfar.core.errors import HowfarError
+
+
+class Transformer:
+    """The transformer of an ``enformer_pytorch.Enformer``: features to embeddings of some bins."""
+
+    def __init__(self, network: Any) -> None:
+        self._blocks = [_Block(*block) for block in network.transformer]
+
+    def __call__(self, x: Any, bins: Sequence[int]) -> Any:
+        """x: (batch, length, dim), features of all bins. Returns (batch, len(bins), dim)."""
+        import torch
+
+        rows = torch.as_tensor(list(bins), device=x.device)
+        for block in self._blocks[:-1]:
+            x = block(x)
+        return self._blocks[-1](x, rows) if self._blocks else x[:, rows]
+
+
+class _Block:
+    """Attention and feed-forward of one block, each with its residual."""
+
+    def __init__(self, attention: Any, feed_forward: Any) -> None:
+        self._norm, self._attend = attention.fn[0], _Attention(attention.fn[1])
+        self._feed_forward = feed_forward
+
+    def __call__(self, x: Any, rows: Any = None) -> Any:
+        kept = x if rows is None else x[:, rows]
+        return self._feed_forward(kept + self._attend(self._norm(x), rows))
+
+
+class _Attention:
+    """Attention with relative positions (Avsec et al. 2021, methods), for all rows or for some."""
+
+    def __init__(self, module: Any) -> None:
+        if module.training:
+            raise HowfarError(
+                "an Enformer network",
+                found="training mode, in which dropout makes each pass different",
+                expected="evaluation mode",
+                do="Call `.eval()` on the network first.",
+            )
+        self._module = module
+        self._keys: dict[tuple, Any] = {}  # of relative positions, by length, device and type
+
+    def __call__(self, x: Any, rows: Any = None) -> Any:
+        from torch.nn.functional import scaled_dot_product_attention
+
+        module, heads = self._module, self._module.heads
+        kept = x if rows is None else x[:, rows]
+        query = _by_head(module.to_q(kept), heads) * module.scale
+        key, value = _by_head(module.to_k(x), heads), _by_head(module.to_v(x), heads)
+        relative = (query + module.rel_pos_bias) @ self._position_keys(x).transpose(1, 2)
+        bias = _absolute(relative) if rows is None else _absolute_rows(relative, rows)
+        content = (query + module.rel_content_bias).to(value.dtype)
+        out = scaled_dot_product_attention(
+            content, key, value, attn_mask=bias.to(value.dtype), scale=1.0
+        )
+        return module.to_out(out.transpose(1, 2).flatten(2))
+
+    def _position_keys(self, x: Any) -> Any:
+        """(heads, 2 length - 1, dim_key): keys of the distances -(length - 1) .. length - 1."""
+        from enformer_pytorch.modeling_enformer import get_positional_embed
+
+        module, length = self._module, x.shape[1]
+        name = (length, x.device, x.dtype)
+        if name not in self._keys:
+            positions = get_positional_embed(
+                length,
+                module.num_rel_pos_features,
+                x.device,
+                use_tf_gamma=module.use_tf_gamma,
+                dtype=module.to_rel_k.weight.dtype,
+            )
+            keys = module.to_rel_k(positions)
+            self._keys[name] = keys.unflatten(1, (module.heads, -1)).transpose(0, 1).contiguous()
+        return self._keys[name]
+
+
+def _by_head(x: Any, heads: int) -> Any:
+    """(batch, length, heads * dim) to (batch, heads, length, dim)."""
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def _absolute(relative: Any) -> Any:
+    """From relative to absolute positions: out[i, j] = relative[i, length - 1 + j - i], a view.
+
+    relative: (batch, heads, length, 2 length - 1), contiguous.
+    """
+    batch, heads, length, distances = relative.shape
+    relative = relative.contiguous()
+    a, b, c, d = relative.stride()
+    return relative.as_strided(
+        (batch, heads, length, length), (a, b, c - d, d), relative.storage_offset() + length - 1
+    )
+
+
+def _absolute_rows(relative: Any, rows: Any) -> Any:
+    """As `_absolute`, where `relative` has the rows `rows` alone."""
+    import torch
+
+    length = (relative.shape[3] + 1) // 2
+    places = length - 1 + torch.arange(length, device=rows.device) - rows[:, None]
+    return torch.take_along_dim(relative, places[None, None], dim=3)

@@ -1,0 +1,48 @@
+"""The arithmetic of a model's network, as a run states it, whatever the process had set before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from howfar.core.errors import HowfarError
+
+#: float32: full single precision, TensorFloat-32 off everywhere. tf32: products of convolutions
+#: and matrices on a CUDA device with 10 bits of mantissa. bfloat16: PyTorch's autocast, with
+#: weights, sums and softmax kept in float32.
+PRECISIONS = ("float32", "tf32", "bfloat16")
+
+
+def check_precision(name: str, precision: str, device: str) -> str:
+    """`precision` where the resolved `device` has it; HowfarError otherwise. name: the model's."""
+    possible = [p for p in PRECISIONS if p != "tf32" or device.startswith("cuda")]
+    if precision in possible:
+        return precision
+    raise HowfarError(
+        f"model {name} on {device}, option precision",
+        found=f"{precision!r}",
+        expected=" or ".join(possible),
+        do="Correct `precision` in the run's `options` of the study file, or its `device`.",
+    )
+
+
+@contextmanager
+def arithmetic(precision: str, device: str) -> Iterator[None]:
+    """Run what is inside in `precision` (of `PRECISIONS`), and leave the process as it was.
+
+    PyTorch uses TensorFloat-32 in CUDA convolutions unless told otherwise, so that plain
+    "float32" needs this too.
+    """
+    import torch
+
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    half = precision == "bfloat16"
+    try:
+        for switch in switches:
+            switch.allow_tf32 = precision == "tf32"
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+            yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value

@@ -1,0 +1,152 @@
+"""A network with a convolution tower, run over a cohort without doing the same work twice.
+
+`SharedNetwork` splits a network in two: the tower, shared between haplotypes by `SharedTower`,
+and what follows it, which sees the whole window. ``engine="plain"`` runs the whole network on
+each window instead: the oracle that the shared engine is held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from howfar.core.errors import HowfarError
+from howfar.models.base import reverse_complement
+from howfar.models.engine.network import NetworkModel, free_memory
+from howfar.models.engine.precision import arithmetic
+from howfar.models.engine.shared_tower import SharedTower, block_of
+
+ENGINES = ("shared", "plain")
+#: Bins of a block: fewest bins to run on the real megabase (421 people), of 4 to 96.
+BLOCK = 8
+#: Bytes for remembered features: a quarter of what is free, and no more than this.
+MOST_MEMORY = {"cpu": 2 * 2**30, "cuda": 16 * 2**30}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A network in two parts.
+
+    tower: one-hot tensor (batch, length, 4) to features (batch, length // bin_size, channels).
+    after: (features, bins, tracks) to values (batch, bins, tracks), `bins` as the model's output
+    numbers them. halo: bins that the tower sees beyond a bin. views: (shift, whether reverse
+    complemented) of the windows whose values are averaged.
+    """
+
+    tower: Callable[[Any], Any]
+    after: Callable[[Any, Sequence[int], Any], Any]
+    channels: int
+    halo: int
+    views: tuple[tuple[int, bool], ...] = ((0, False),)
+
+
+class SharedNetwork(NetworkModel):
+    """A `NetworkModel` whose convolution tower is shared between windows."""
+
+    engine = "plain"
+    _parts: Parts
+
+    def _share(self, parts: Parts, engine: str, memory: float | None = None) -> None:
+        """Use that engine from now on; call after `_ready`. memory: bytes for features."""
+        if engine not in ENGINES:
+            raise HowfarError(
+                f"model {self.name}, option engine",
+                found=f"{engine!r}",
+                expected=" or ".join(ENGINES),
+                do="Correct `engine` in the run's `options` of the study file.",
+            )
+        _refuse_training(self.name, self._network)
+        self.engine, self._parts, self._memory = engine, parts, memory
+        if engine == "shared":
+            self._tower = self._new_tower()
+
+    @property
+    def windows_at_once(self) -> int:
+        """Many, where new stretches of sequence are looked for in all of them together."""
+        return 256 if self.engine == "shared" else super().windows_at_once
+
+    def _new_tower(self) -> SharedTower:
+        bins = self.layout.context // self.layout.bin_size
+        block = block_of(bins, min(BLOCK, max(1, bins // 4)))
+        # One window's worth of stretches at a time fills two cores; a GPU wants more.
+        windows = 1 if self.device == "cpu" else self.batch_size
+        stretches = max(1, windows * bins // (block + 2 * self._parts.halo))
+        return SharedTower(
+            self._parts.tower,
+            self._one_hot,
+            n_bins=bins,
+            bin_size=self.layout.bin_size,
+            channels=self._parts.channels,
+            halo=self._parts.halo,
+            block=block,
+            stretches=stretches,
+            memory=_room(self.device) if self._memory is None else self._memory,
+            device=self.device,
+        )
+
+    def predict(
+        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
+    ) -> np.ndarray:
+        """Values of `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
+        import torch
+
+        if self.engine == "plain":
+            return super().predict(windows, bins, tracks)
+        self._check(windows)
+        rows = torch.as_tensor(list(tracks), device=self.device)
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
+            while True:
+                try:
+                    return self._mean_of_views(windows, list(bins), rows).astype(np.float32)
+                except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                    self._shrink(error)
+                    self._tower = self._new_tower()
+
+    def _mean_of_views(self, windows: np.ndarray, bins: list[int], tracks: Any) -> np.ndarray:
+        """The mean over strands and shifts; see `averaging.mean_of_views` for its rules."""
+        total = np.zeros((len(windows), len(bins), len(tracks)))
+        for shift, turned in self._parts.views:
+            seen = _shifted(windows, shift)
+            seen = reverse_complement(seen) if turned else seen
+            chosen = [self.layout.n_bins - 1 - b for b in bins] if turned else bins
+            start = 0
+            for features, real in self._tower.features(seen, self.batch_size):
+                values = self._parts.after(features, chosen, tracks)[:real]
+                total[start : start + real] += values.double().cpu().numpy()
+                start += real
+        return total / len(self._parts.views)
+
+
+def _shifted(windows: np.ndarray, shift: int) -> np.ndarray:
+    """Windows moved to the right by `shift` bases (left if negative), filled up with N."""
+    if shift == 0:
+        return windows
+    moved = np.full_like(windows, ord("N"))
+    if shift > 0:
+        moved[:, shift:] = windows[:, :-shift]
+    else:
+        moved[:, :shift] = windows[:, -shift:]
+    return moved
+
+
+def _refuse_training(name: str, network: Any) -> None:
+    """Batch normalisation over a batch would tie a stretch to its company."""
+    if any(module.training for module in network.modules()):
+        raise HowfarError(
+            f"model {name}",
+            found="a network in training mode",
+            expected="evaluation mode, in which a window's values depend on the window alone",
+            do="Call `.eval()` on the network first.",
+        )
+
+
+def _room(device: str) -> float:
+    """Bytes for remembered features on that device."""
+    import torch
+
+    kind = device.split(":")[0]
+    free = free_memory() if kind == "cpu" else torch.cuda.mem_get_info(torch.device(device))[0]
+    return min(free / 4, MOST_MEMORY[kind])

@@ -1,0 +1,114 @@
+"""Weights that Keras wrote as HDF5: whole models, with or without their optimiser, or weights only.
+
+Layers come in the order of the attribute `layer_names` (HDF5 itself lists names alphabetically,
+so conv1d_10 before conv1d_2), and only layers that own weights count. They are matched to an
+architecture by that order and by their shapes, because their names carry a running number that
+depends on what else the process that trained them had built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count, takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from howfar.core.errors import HowfarError
+from howfar.core.project import results_root
+
+#: What a layer owns: array name ('kernel', 'bias', 'gamma', ...) to shape, as Keras stores it.
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def locate(name: str, weights: Path | None, source: str) -> Path:
+    """The file of weights of model `name`; HowfarError where there is none.
+
+    weights: a file, or a folder that holds it under its published name; None: what `howfar fetch`
+    brought. source: id of the published file in ``data/sources.csv``.
+    """
+    fetched = results_root() / "sources" / source
+    file = fetched if weights is None else weights
+    file = file / fetched.name if file.is_dir() else file
+    if file.is_file():
+        return file
+    raise HowfarError(
+        str(file),
+        found="no such file",
+        expected=f"the weights of model {name}",
+        do=f"Run `howfar fetch {name}`, or correct `weights`.",
+    )
+
+
+def read_weights(path: Path, architecture: Sequence[Shapes]) -> list[dict[str, np.ndarray]]:
+    """The arrays of each layer that owns weights: float32 by array name, in the network's order.
+
+    architecture: what each such layer must own. Raises HowfarError for a file that is absent, cut
+    off, or no Keras HDF5, and, naming the layer, for another number of layers, other arrays or
+    shapes, and values that are not finite. Nothing in the file is executed.
+    """
+    with _opened(path) as file:
+        group = file.get("model_weights", file)
+        names = [name for name in _layer_names(path, group) if _words(group[name], "weight_names")]
+        if len(names) != len(architecture):
+            raise _misfit(
+                path, f"{len(names)} layers with weights", f"{len(architecture)} of the network"
+            )
+        layers = zip(names, architecture, strict=True)
+        return [_layer(f"{path}, layer {name}", group[name], shapes) for name, shapes in layers]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The open file; whatever HDF5 has to say against it becomes a HowfarError."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise _misfit(path, "no such file", "a Keras HDF5 file of weights") from error
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        words = " ".join(str(error).split())[:160]
+        raise _misfit(path, f"a file that can't be read ({words})", "a whole HDF5 file") from error
+
+
+def _layer_names(path: Path, group: Any) -> list[str]:
+    names = _words(group, "layer_names")
+    if names:
+        return names
+    raise _misfit(path, "an HDF5 file without the attribute layer_names", "one that Keras wrote")
+
+
+def _words(group: Any, name: str) -> list[str]:
+    """An attribute that is a list of names; Keras cuts long ones into name0, name1, ..."""
+    pieces = takewhile(group.attrs.__contains__, (f"{name}{i}" for i in count()))
+    parts = [name] if name in group.attrs else list(pieces)
+    found = [word for part in parts for word in group.attrs[part]]
+    return [word.decode() if isinstance(word, bytes) else str(word) for word in found]
+
+
+def _layer(where: str, group: Any, shapes: Shapes) -> dict[str, np.ndarray]:
+    """The arrays of one layer, by the last part of their names ("conv1d_3/kernel:0": kernel)."""
+    names = {n.rsplit("/", 1)[-1].split(":")[0]: n for n in _words(group, "weight_names")}
+    if set(names) != set(shapes):
+        raise _misfit(where, f"the arrays {', '.join(names)}", ", ".join(shapes))
+    arrays = {role: np.asarray(group[names[role]], np.float32) for role in shapes}
+    for role, shape in shapes.items():
+        if arrays[role].shape != tuple(shape):
+            raise _misfit(where, f"{role} of shape {arrays[role].shape}", f"{tuple(shape)}")
+        if not np.isfinite(arrays[role]).all():
+            raise _misfit(where, f"a {role} that isn't finite", "numbers")
+    return arrays
+
+
+def _misfit(where: str | Path, found: str, expected: str) -> HowfarError:
+    return HowfarError(
+        str(where),
+        found=found,
+        expected=expected,
+        do="Give the model's own weights (fetch them again if the file may have been cut off), "
+        "with the sizes that belong to them.",
+    )

@@ -1,0 +1,245 @@
+"""Beluga, the chromatin network of ExPecto (Zhou et al. 2018, Nature Genetics 50:1171).
+
+It reads 2,000 bp and gives 2,002 probabilities (histone marks, transcription factors, accessible
+chromatin, each in a cell type); written here from the published shapes and names of its weights.
+
+Windows that overlap share most of the work. The network is six convolutions without padding and
+two poolings by 4, so that window k of a longer sequence, 200 bp further on each, is a part of the
+convolution over all of it: exactly 50 positions further after the first pooling, and after the
+second on one of two grids, as 50 is 2 beyond a multiple of 4.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from howfar.core.errors import HowfarError
+from howfar.core.provenance import sha256_of
+from howfar.models.base import Layout
+from howfar.models.engine.network import NetworkModel
+from howfar.models.weights.checkpoint import check_sums, is_plain
+
+WINDOW, STEP = 2000, 200  # bp
+MOST_WINDOWS = 1000  # of one sequence; ExPecto has 200
+_CONVOLUTIONS = tuple(f"model.0.{i}" for i in (0, 2, 6, 8, 12, 14))
+_DENSE = ("model.1.2.1", "model.1.4.1")
+_PARTS = ("weight", "bias")
+_KERNEL, _POOL = 8, 4
+_LAST = 106  # positions of one window after the last convolution
+_AGCT = [0, 2, 1, 3]  # where A, G, C, T stand among the package's channels A, C, G, T
+LETTERS = {"mixture": b"ACGTNRYSWKMBDHV", "error": b"ACGTN"}
+_STRANDS = {"both": (False, True), "forward": (False,), "reverse": (True,)}
+
+
+class BelugaModel(NetworkModel):
+    """Beluga over `windows` windows of 2,000 bp, 200 bp apart.
+
+    One bin a window, one track an output, in the order of the weights file; probabilities.
+    strands: 'both' (the mean of the sequence and its reverse complement, as ExPecto takes it),
+    'forward' or 'reverse' (the reverse complement alone). N is zeros. iupac: 'mixture' (other
+    IUPAC letters are equal mixtures, as an unphased personal sequence has them) or 'error' (they
+    are refused, as by the authors' encoder).
+    """
+
+    units = "probability"
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        device: str = "auto",
+        batch_size: int = 8,
+        windows: int = 1,
+        strands: str = "both",
+        iupac: str = "mixture",
+    ) -> None:
+        """Load and check; HowfarError for unusable weights, device, or option."""
+        self._turns = choice("strands", strands, _STRANDS)
+        self._letters = choice("iupac", iupac, LETTERS)
+        if type(windows) is not int or not 1 <= windows <= MOST_WINDOWS:
+            raise HowfarError(
+                "option `windows`",
+                found=repr(windows),
+                expected=f"a number of windows from 1 to {MOST_WINDOWS}",
+                do="Correct the model's options.",
+            )
+        self.name, self.windows = "beluga", windows
+        self.layout = Layout(WINDOW + STEP * (windows - 1), STEP, windows)
+        state = read_weights(weights)
+        outputs = len(state[_DENSE[-1] + ".bias"])
+        self.tracks = pd.DataFrame({"description": [f"output {i}" for i in range(outputs)]})
+        self.weights_sha256 = sha256_of(weights)
+        self._ready(_network(state), device, batch_size)
+
+    def predict(
+        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
+    ) -> np.ndarray:
+        """Probabilities float32 (n, bins, tracks); see `SequenceModel`."""
+        self._check(windows)
+        check_letters(self.name, windows, self._letters)
+        return super().predict(windows, bins, tracks)
+
+    def _forward(self, bases, bins: Sequence[int], tracks):
+        x = self._one_hot(bases)[..., _AGCT].transpose(1, 2)
+        total = 0
+        for turned in self._turns:
+            logits = forward(self._network, x.flip(1, 2) if turned else x)
+            logits = logits.flip(1) if turned else logits
+            # in float64: the vectorised float32 sigmoid rounds by a value's place in the batch
+            total = total + logits[:, list(bins)][..., tracks].double().sigmoid()
+        return (total / len(self._turns)).float()
+
+
+def choice(option: str, given: str, choices: dict[str, Any]) -> Any:
+    """What `given` stands for; HowfarError where it is none of the choices."""
+    if isinstance(given, str) and given in choices:
+        return choices[given]
+    raise HowfarError(
+        f"option `{option}`",
+        found=repr(given),
+        expected=" or ".join(map(repr, choices)),
+        do="Correct the model's options.",
+    )
+
+
+def check_letters(name: str, windows: np.ndarray, letters: bytes) -> None:
+    """HowfarError where a window of ASCII bytes has a letter that isn't one of `letters`."""
+    known = np.zeros(256, bool)
+    known[list(letters + letters.lower())] = True
+    good = known[windows]
+    if not good.all():
+        row, place = np.argwhere(~good)[0]
+        raise HowfarError(
+            f"model {name}, sequence {row + 1}, base {place + 1}",
+            found=f"{chr(windows[row, place])!r}",
+            expected=f"one of {letters.decode()}",
+            do="Correct the sequence; 'iupac: mixture' takes IUPAC letters as equal mixtures.",
+        )
+
+
+def load(weights: Path | None, device: str, **options: Any) -> BelugaModel:
+    """Beluga alone, for 2,000 bp; `weights`: its state dict (``deepsea.beluga.pth``)."""
+    return BelugaModel(weights_file(weights), device=device, **options)
+
+
+def weights_file(weights: Path | None) -> Path:
+    """`weights`, or the place of the fetched file; HowfarError where there is none."""
+    from howfar.core.project import results_root
+
+    path = weights or results_root() / "sources" / "expecto" / "deepsea.beluga.pth"
+    if not path.is_file():
+        raise HowfarError(
+            str(path),
+            found="no such file",
+            expected="the weights of Beluga, deepsea.beluga.pth",
+            do="Run `howfar fetch expecto`, or correct `weights`.",
+        )
+    return path
+
+
+def forward(network, x):
+    """Logits (n, windows, outputs) of one-hot x (n, 4, 2000 + 200 (windows - 1)), A G C T."""
+    import torch
+
+    convolutions = [network.get_submodule(name) for name in _CONVOLUTIONS]
+    hidden, last = (network.get_submodule(name) for name in _DENSE)
+    h = _pool(_pair(x[:, :, None], *convolutions[:2]))
+    h = _pair(h, *convolutions[2:4])
+    windows = (x.shape[2] - WINDOW) // STEP + 1
+    pieces = h.new_empty(len(x), windows, hidden.in_features)
+    # after the first pooling window k begins at 50 k, which is 4 * 25 m for k = 2 m, and
+    # 4 * (25 m + 12) + 2 for k = 2 m + 1
+    for parity, (rest, first) in enumerate([(0, 0), (2, 12)][:windows]):
+        part = _pair(_pool(h[..., rest:]), *convolutions[4:])[:, :, 0, first:]
+        part = part.unfold(2, _LAST, 2 * STEP // _POOL**2)  # (n, channels, windows, positions)
+        pieces[:, parity::2] = part.transpose(1, 2).flatten(2)
+    return last(torch.relu(hidden(pieces)))
+
+
+def _pair(x, first, second):
+    return second(first(x).relu()).relu()
+
+
+def _pool(x):
+    import torch
+
+    return torch.nn.functional.max_pool2d(x, (1, _POOL))
+
+
+def read_weights(path: Path) -> OrderedDict:
+    """The state dict of a Beluga network: float32 tensors by their published names.
+
+    The widths of the layers are the file's; names, kernels and what a layer hands to the next
+    are checked. Nothing in the file is executed. Raises HowfarError, naming the tensor.
+    """
+    import torch
+
+    try:
+        check_sums(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except HowfarError:
+        raise
+    except Exception as error:  # a damaged pickle may raise anything
+        raise _unusable(path, "a truncated or other file") from error
+    names = [f"{layer}.{part}" for layer in (*_CONVOLUTIONS, *_DENSE) for part in _PARTS]
+    if not isinstance(state, dict) or not all(torch.is_tensor(t) for t in state.values()):
+        raise _unusable(path, "something else than named tensors")
+    if not all(map(is_plain, state.values())):
+        raise _unusable(path, "tensors that aren't plain real numbers")
+    if set(state) != set(names):
+        odd = sorted(set(state) ^ set(names), key=str)
+        raise _unusable(path, f"tensors of other names ({odd[0]!r}, {len(odd)} in all)")
+    _check_shapes(path, state)
+    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
+        raise _unusable(path, "weights that are not finite")
+    return OrderedDict((name, state[name].float()) for name in names)
+
+
+def _check_shapes(path: Path, state: dict) -> None:
+    """Each layer takes what the one before it gives."""
+    inputs = (4, 1, _KERNEL)
+    for layer in (*_CONVOLUTIONS, *_DENSE):
+        weight, bias = (tuple(state[f"{layer}.{part}"].shape) for part in _PARTS)
+        if weight[1:] != inputs:
+            wanted = ", ".join(["any", *map(str, inputs)])
+            raise _unusable(path, f"{layer}.weight of shape {weight}", f"({wanted})")
+        if bias != weight[:1]:
+            raise _unusable(path, f"{layer}.bias of shape {bias}", f"{weight[:1]}")
+        inputs = (weight[0], 1, _KERNEL)
+        if layer == _CONVOLUTIONS[-1]:
+            inputs = (weight[0] * _LAST,)
+        elif layer in _DENSE:
+            inputs = weight[:1]
+
+
+def _network(state: OrderedDict):
+    """Modules under the published names that hold the tensors of `state` themselves."""
+    import torch
+    from torch.nn import Conv2d, Linear, ModuleDict
+
+    with torch.device("meta"):
+        layers = {}
+        for name in (*_CONVOLUTIONS, *_DENSE):
+            outputs, inputs, *kernel = state[f"{name}.weight"].shape
+            layer = Conv2d(inputs, outputs, kernel) if kernel else Linear(inputs, outputs)
+            layers[name] = layer
+    body = ModuleDict({name.split(".")[2]: layers[name] for name in _CONVOLUTIONS})
+    head = ModuleDict({name.split(".")[2]: ModuleDict({"1": layers[name]}) for name in _DENSE})
+    network = ModuleDict({"model": ModuleDict({"0": body, "1": head})})
+    network.load_state_dict(state, assign=True)
+    return network
+
+
+def _unusable(path: Path, found: str, expected: str = "Beluga's state dict") -> HowfarError:
+    return HowfarError(
+        str(path),
+        found=found,
+        expected=expected,
+        do="Run `howfar fetch expecto` again, or name Beluga's own weights.",
+    )

@@ -1,0 +1,233 @@
+"""ExPecto (Zhou et al. 2018, Nature Genetics 50:1171): expression from 40 kb around a TSS.
+
+200 windows of 2,000 bp, 200 bp apart, go through Beluga (`beluga`); the 2,002 probabilities of
+each are summed with ten exponential weights of the distance from the TSS, five for either side;
+a linear model per tissue (`gblinear`) reads the 10 x 2,002 sums.
+
+The authors read the forward strand and turn the sign of the shift for genes on the '-' strand.
+Here the model reads the gene's strand instead, where the shift always grows along the gene: the
+same windows, those of '-' genes reverse complemented, which changes nothing, as Beluga's outputs
+are averaged over both strands.
+
+The weights carry Princeton's academic-use licence; nothing of them is part of this package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from howfar.core.errors import HowfarError
+from howfar.core.project import resolve
+from howfar.core.provenance import sha256_of
+from howfar.models.base import Layout
+from howfar.models.engine.network import NetworkModel
+from howfar.models.weights import gblinear
+from howfar.models.zoo.beluga import (
+    LETTERS,
+    STEP,
+    WINDOW,
+    BelugaModel,
+    check_letters,
+    choice,
+    weights_file,
+)
+
+#: Shifts of the windows from the TSS along the gene, bp; base 999 of window 0 is the TSS.
+SHIFTS = np.arange(-20_000, 20_000, STEP)
+_CONTEXT = WINDOW + STEP * (len(SHIFTS) - 1)
+_TSS_IN_WINDOW = 999
+_DECAYS = (0.01, 0.02, 0.05, 0.1, 0.2)  # per 200 bp
+#: Published checksum of the model of lymphoblastoid cells, which Huang et al. 2023 used.
+LCL_SHA256 = "e525632cdb4fb8ba4103db265ba472577831f083879a2eddb733705442895122"
+_REMEMBERED = 100_000  # blocks of sequence, with one number a tissue
+
+
+def spatial_weights() -> np.ndarray:
+    """float64 (10, 200): weight of each window in each sum, five decays upstream, five down.
+
+    exp(-a |shift| / 200), a = 0.01, 0.02, 0.05, 0.1, 0.2; the window on the TSS counts in both.
+    """
+    decay = np.exp(-np.outer(_DECAYS, np.abs(SHIFTS) / STEP))
+    return np.concatenate([decay * (SHIFTS <= 0), decay * (SHIFTS >= 0)])
+
+
+def spatial_features(chromatin: np.ndarray) -> np.ndarray:
+    """float64 (..., 10, features) of Beluga's outputs (..., 200, features)."""
+    return spatial_weights() @ np.asarray(chromatin, np.float64)
+
+
+class ExpectoModel(NetworkModel):
+    """ExPecto with one track a tissue model; ln(RPKM + 0.0001).
+
+    weights: Beluga's state dict. tissues: files of linear models, or folders of them; by default
+    the ``.save`` files beside `weights`. base_score: for text dumps (`gblinear.read`).
+    engine: 'shared' computes each content of a block of `block` neighbouring windows once, over
+    all windows and calls; 'plain' computes every window of 2,000 bp by itself, to compare with.
+    block: a divisor of 200. batch_size: blocks given to Beluga at once. iupac: see `BelugaModel`.
+    """
+
+    units = "ln(RPKM + 0.0001)"
+    oriented = True
+    layout = Layout(_CONTEXT, _CONTEXT, 1)
+    windows_at_once = 128
+
+    def __init__(
+        self,
+        weights: Path,
+        *,
+        device: str = "auto",
+        batch_size: int = 8,
+        tissues: str | Path | Sequence[str | Path] | None = None,
+        base_score: float | None = None,
+        engine: str = "shared",
+        block: int = 10,
+        iupac: str = "mixture",
+    ) -> None:
+        """Load and check; HowfarError for unusable files, device, or option."""
+        self.name = "expecto"
+        self._letters = choice("iupac", iupac, LETTERS)
+        self._sums = choice("engine", engine, {"shared": self._shared, "plain": self._plain})
+        self.engine = engine
+        self._block = 1 if engine == "plain" else _checked_block(block)
+        models = [gblinear.read(path, base_score) for path in _tissue_files(tissues, weights)]
+        self.beluga = BelugaModel(
+            weights, device=device, batch_size=batch_size, windows=self._block
+        )
+        self.device, self.batch_size = self.beluga.device, self.beluga.batch_size
+        features = len(self.beluga.tracks)
+        #: float64 (10, features, tissues)
+        self.coefficients = np.stack([m.blocks(features) for m in models], axis=-1)
+        self.intercepts = np.array([m.intercept for m in models])
+        self.tracks = pd.DataFrame({"description": [m.name for m in models]})
+        sums = [self.beluga.weights_sha256, *(sha256_of(m.where) for m in models)]
+        self.weights_sha256 = hashlib.sha256("\n".join(sums).encode()).hexdigest()
+        self._known: dict[bytes, np.ndarray] = {}
+
+    def tss_index(self, strand: str) -> int:
+        """0-based index of the TSS base on the gene's strand: 20,999 ('+') or 21,000 ('-').
+
+        The authors' windows have it at base 999 of the forward strand, whichever the gene's.
+        """
+        forward = _TSS_IN_WINDOW if strand == "+" else WINDOW - 1 - _TSS_IN_WINDOW
+        return forward - int(SHIFTS[0])
+
+    def predict(
+        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
+    ) -> np.ndarray:
+        """ln(RPKM + 0.0001), float32 (n, bins, tracks); the one bin is 0."""
+        self._check(windows)
+        check_letters(self.name, windows, self._letters)
+        values = (self.intercepts + self._sums(windows))[:, None, list(tracks)]
+        return values[:, list(bins)].astype(np.float32)
+
+    def features(self, window: np.ndarray) -> np.ndarray:
+        """float64 (10, features): the weighted sums of one window, uint8 (41,800,)."""
+        length = self.beluga.layout.context
+        starts = range(0, _CONTEXT - WINDOW + 1, STEP * self._block)
+        blocks = np.stack([window[start : start + length] for start in starts])
+        return spatial_features(np.concatenate(self._chromatin(blocks)))
+
+    def _plain(self, windows: np.ndarray) -> np.ndarray:
+        """The linear part, float64 (n, tissues), each window of 2,000 bp by itself."""
+        shape = len(windows), *self.coefficients.shape[:2]
+        features = np.array([self.features(window) for window in windows]).reshape(shape)
+        return np.tensordot(features, self.coefficients, 2)
+
+    def _shared(self, windows: np.ndarray) -> np.ndarray:
+        """The linear part, float64 (n, tissues), each content of a block computed once."""
+        if len(self._known) > _REMEMBERED:
+            self._known.clear()
+        places = len(SHIFTS) // self._block
+        keys = [[self._key(window, place) for place in range(places)] for window in windows]
+        new = {
+            key: (row, place)
+            for row, of_row in enumerate(keys)
+            for place, key in enumerate(of_row)
+            if key not in self._known
+        }
+        todo, size = list(new.items()), 4 * self.beluga.batch_size
+        for start in range(0, len(todo), size):
+            self._learn(windows, dict(todo[start : start + size]))
+        found = [np.sum([self._known[key] for key in of_row], axis=0) for of_row in keys]
+        return np.array(found).reshape(len(windows), len(self.intercepts))
+
+    def _key(self, window: np.ndarray, place: int) -> bytes:
+        """What a block's share in the sums depends on: its place and its content."""
+        content = hashlib.blake2b(self._cut(window, place).tobytes(), digest_size=16)
+        return place.to_bytes(2) + content.digest()
+
+    def _cut(self, window: np.ndarray, place: int) -> np.ndarray:
+        start = place * self._block * STEP
+        return window[start : start + self.beluga.layout.context]
+
+    def _learn(self, windows: np.ndarray, new: dict[bytes, tuple[int, int]]) -> None:
+        """Keep the share of each new block in the linear part, float64 (tissues,)."""
+        blocks = np.stack([self._cut(windows[row], place) for row, place in new.values()])
+        weights = spatial_weights().reshape(len(self.coefficients), -1, self._block)
+        chromatin = self._chromatin(blocks)
+        for (key, (_, place)), probabilities in zip(new.items(), chromatin, strict=True):
+            sums = weights[:, place] @ probabilities.astype(np.float64)
+            self._known[key] = np.tensordot(sums, self.coefficients, 2)
+
+    def _chromatin(self, blocks: np.ndarray) -> np.ndarray:
+        """Beluga's outputs, float32 (n, windows of a block, features)."""
+        return self.beluga.predict(blocks, range(self._block), range(len(self.beluga.tracks)))
+
+
+def load(weights: Path | None, device: str, **options: Any) -> ExpectoModel:
+    """ExPecto; `weights`: ``deepsea.beluga.pth``, or None for the one fetched.
+
+    options: see `ExpectoModel`. Raises HowfarError as `load_model` says.
+    """
+    return ExpectoModel(weights_file(weights), device=device, **options)
+
+
+def check_lcl(path: str | Path) -> None:
+    """HowfarError unless the file is the published model of lymphoblastoid cells."""
+    found = sha256_of(path)
+    if found != LCL_SHA256:
+        raise HowfarError(
+            str(path),
+            found=f"sha256 {found}",
+            expected=LCL_SHA256,
+            do="Fetch the published model again.",
+        )
+
+
+def _checked_block(block: int) -> int:
+    if isinstance(block, int) and block > 0 and len(SHIFTS) % block == 0:
+        return block
+    raise HowfarError(
+        "option `block`",
+        found=repr(block),
+        expected=f"a divisor of {len(SHIFTS)}",
+        do="Correct the model's options.",
+    )
+
+
+def _tissue_files(given: str | Path | Sequence[str | Path] | None, weights: Path) -> list[Path]:
+    """The files of linear models, sorted within a folder; .json only where no .save is.
+
+    Paths count from the current folder, or are as in a study file (`study.resolve`).
+    """
+    if given is None or isinstance(given, (str, Path)):
+        given = [weights.parent if given is None else given]
+    files = []
+    for path in map(Path, given):
+        path = path if path.exists() else resolve(path)
+        folder = sorted(path.rglob("*.save")) or sorted(path.rglob("*.json"))
+        files += folder if path.is_dir() else [path]
+    if files:
+        return files
+    raise HowfarError(
+        ", ".join(map(str, given)),
+        found="no linear model (*.save)",
+        expected="at least one tissue's",
+        do="Run `howfar fetch expecto`, or give files or a folder in the option `tissues`.",
+    )

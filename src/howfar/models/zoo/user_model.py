@@ -1,0 +1,249 @@
+"""A model of the user's own: loaded by its path, and held to what `SequenceModel` promises.
+
+What a model promises isn't what its code does: values of all bins where some were asked for,
+axes in another order, or dropout that was left on would each give plausible numbers. So all that
+a model says of itself is checked when it is loaded, and its values each time it predicts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from howfar.core.errors import HowfarError, refused_option
+from howfar.core.provenance import sha256_of
+from howfar.models.base import Layout, SequenceModel
+
+#: Of the largest value: how far a window's values may move with the windows beside it.
+_ROUNDING = {"bfloat16": 3e-2}
+_ROUNDING_FLOAT32 = 1e-3
+
+
+def load_own(path: str, weights: Path | None, device: str, options: dict[str, Any]) -> Any:
+    """The model that the loader at ``package.module:loader`` returns, its values checked.
+
+    HowfarError where there is no such loader, where it takes other arguments, fails, or returns
+    something else than a `SequenceModel` with all that one must say.
+    """
+    loader = _loader(path)
+    _check_signature(path, loader, weights, device, options)
+    try:
+        model = loader(weights, device, **options)
+        _check(path, model)
+    except (HowfarError, OSError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise _not_taken(path, error) or _failed(path, error) from error
+    return OwnModel(path, model, weights)
+
+
+def _loader(path: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+        if callable(found):
+            return found
+        words = f"{attribute}, a {type(found).__name__}, which can't be called"
+    except (Exception, SystemExit) as error:  # whatever the user's module does when imported
+        plain = isinstance(error, (ImportError, AttributeError)) or module[:1] in ("", ".")
+        words = str(error) if plain else _said(error)
+    raise HowfarError(
+        f"model {path!r}",
+        found=words,
+        expected="package.module:loader, of a module that Python finds and can import",
+        do="Correct the run's `model` in the study file, or the module; its folder may have to be "
+        "added to PYTHONPATH.",
+    )
+
+
+def _check_signature(
+    path: str, loader: Any, weights: Path | None, device: str, options: dict[str, Any]
+) -> None:
+    try:
+        inspect.signature(loader).bind(weights, device, **options)
+    except TypeError as error:
+        raise _bad(
+            path,
+            f"a loader that doesn't take what it is given ({error})",
+            f"loader(weights, device, {', '.join([*options, '**options'])})",
+            "Correct the loader's arguments, or the run's `options`.",
+        ) from error
+    except ValueError:
+        pass  # a function without a signature that can be looked at
+
+
+def _not_taken(path: str, error: BaseException) -> HowfarError | None:
+    """The error for an option that the loader hands on and the model itself doesn't take."""
+    if not isinstance(error, TypeError) or "unexpected keyword argument" not in str(error):
+        return None
+    return HowfarError(
+        f"model {path!r}, options",
+        found=refused_option(error),
+        expected="options that this model takes",
+        do="Correct the run's `options` in the study file.",
+    )
+
+
+def _bad(path: str, found: str, expected: str, do: str = "Correct the model.") -> HowfarError:
+    return HowfarError(f"model {path!r}", found=found, expected=expected, do=do)
+
+
+def _said(error: BaseException) -> str:
+    """An error of the user's code: its kind, message, and the last line of the code it is from."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    words = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__} at {last.filename}, line {last.lineno} ({words})"
+
+
+def _failed(path: str, error: BaseException) -> HowfarError:
+    return _bad(path, _said(error), "code that runs to its end")
+
+
+def _check(path: str, model: Any) -> None:
+    """HowfarError unless `model` says of itself all that a `SequenceModel` must."""
+    if not isinstance(model, SequenceModel):
+        raise _bad(
+            path,
+            f"a loader that returns {'nothing' if model is None else type(model).__name__}",
+            "a howfar.models.SequenceModel",
+            "Return the model from the loader, of a subclass of SequenceModel.",
+        )
+    kinds = {"name": str, "units": str, "weights_sha256": str, "precision": str, "device": str,
+             "engine": str, "oriented": bool, "windows_at_once": int, "layout": Layout,
+             "tracks": pd.DataFrame}  # fmt: skip
+    for name, kind in kinds.items():
+        value = getattr(model, name, None)
+        if not isinstance(value, kind) or value is False is kind or (kind is str and not value):
+            raise _bad(path, f"`{name}`: {_shown(value)}", f"a {kind.__name__}, as SequenceModel")
+    if model.windows_at_once < 1:
+        raise _bad(path, f"`windows_at_once`: {model.windows_at_once}", "1 or more")
+    _check_layout(path, model)
+    _check_tracks(path, model.tracks)
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None or value == "" else f"a {type(value).__name__}"
+
+
+def _check_layout(path: str, model: SequenceModel) -> None:
+    """Bins inside the window, and the TSS on a base of it."""
+    layout = model.layout
+    numbers = (layout.context, layout.bin_size, layout.n_bins, layout.first_base)
+    whole = all(isinstance(n, (int, np.integer)) for n in numbers)
+    if not whole or min(numbers[:3]) < 1 or layout.first_base < 0:
+        raise _bad(path, f"{layout}", "whole numbers above zero (first_base: zero or more)")
+    end = layout.first_base + layout.n_bins * layout.bin_size
+    if end > layout.context:
+        raise _bad(path, f"{layout}, whose last bin ends at base {end:,}",
+                   f"bins inside the window of {layout.context:,} bp")  # fmt: skip
+    for strand in "+-":
+        index = model.tss_index(strand)
+        if not isinstance(index, (int, np.integer)) or not 0 <= index < layout.context:
+            raise _bad(path, f"tss_index({strand!r}) of {index!r}",
+                       f"a base from 0 to {layout.context - 1}")  # fmt: skip
+
+
+def _check_tracks(path: str, tracks: pd.DataFrame) -> None:
+    numbers = pd.api.types.is_integer_dtype(tracks.index) and tracks.index.is_unique
+    if "description" in tracks and len(tracks) and numbers:
+        return
+    raise _bad(
+        path,
+        f"`tracks` of {len(tracks):,} rows with the columns {', '.join(map(str, tracks))}",
+        "one row or more, a column `description`, and whole numbers, each once, as the index",
+    )
+
+
+class OwnModel:
+    """A `SequenceModel` of the user's own whose values are checked; all else is the model's own."""
+
+    def __init__(self, path: str, model: SequenceModel, weights: Path | None = None) -> None:
+        """path: ``package.module:loader``, for messages. weights: what the model was loaded from.
+
+        `weights_sha256` then depends on these files too, whatever the model says, so that a run
+        doesn't go on with other weights under the same checksum.
+        """
+        self._path, self._model, self._tried = path, model, False
+        self.weights_sha256 = _checksum(model.weights_sha256, weights)
+
+    def __getattr__(self, name: str) -> Any:
+        """What the model itself says."""
+        if name == "_model":  # of a copy that isn't filled yet
+            raise AttributeError(name)
+        return getattr(self._model, name)
+
+    def predict(
+        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
+    ) -> np.ndarray:
+        """The model's values as float32 (n, bins, tracks); see `SequenceModel`.
+
+        The first window that is ever predicted is predicted again by itself: HowfarError where
+        its values then differ by more than rounding, as they do with dropout or random numbers,
+        and where values have another shape or are no numbers.
+        """
+        values = self._values(windows, bins, tracks)
+        if len(windows) and not self._tried:
+            self._check_alone(values[:1], self._values(windows[:1], bins, tracks))
+            self._tried = True
+        return values
+
+    def _values(
+        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
+    ) -> np.ndarray:
+        try:
+            values = _array(self._model.predict(windows, bins, tracks))
+        except (HowfarError, OSError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise _failed(self._path, error) from error
+        shape = (len(windows), len(bins), len(tracks))
+        if values.shape != shape or values.dtype.kind not in "fiu":
+            raise _bad(
+                self._path,
+                f"values of shape {values.shape}, {values.dtype}",
+                f"shape {shape} (windows, bins and tracks asked for), float32",
+                "Correct the model's `predict`.",
+            )
+        return values.astype(np.float32)
+
+    def _check_alone(self, together: np.ndarray, alone: np.ndarray) -> None:
+        finite = np.abs(together[np.isfinite(together)])
+        allowed = _ROUNDING.get(self._model.precision, _ROUNDING_FLOAT32) * finite.max(initial=0)
+        apart = np.abs(together - alone)[np.isfinite(together) & np.isfinite(alone)]
+        if apart.max(initial=0) <= allowed:
+            return
+        raise _bad(
+            self._path,
+            f"values that change by up to {apart.max():.2g} when a window is predicted again by "
+            "itself",
+            "values that depend on the window alone",
+            "Put the network in evaluation mode (`.eval()`), and use no random numbers and nothing "
+            "of the other windows of a batch.",
+        )
+
+
+def _checksum(stated: str, weights: Path | None) -> str:
+    """What the model states, joined with the checksums of its files where these say more."""
+    if weights is None:
+        return stated
+    files = sorted(p for p in weights.rglob("*") if p.is_file()) if weights.is_dir() else [weights]
+    sums = [sha256_of(file) for file in files if file.is_file()]
+    if set(sums) <= {stated}:
+        return stated
+    return hashlib.sha256("\n".join([stated, *sums]).encode()).hexdigest()
+
+
+def _array(values: Any) -> np.ndarray:
+    """A NumPy array of what `predict` returned; tensors may be on any device and need grad."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+    return np.asarray(values)

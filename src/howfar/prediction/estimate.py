@@ -1,0 +1,56 @@
+"""Estimate forward passes, hours and disk of a run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from howfar.cohort.files import input_files
+from howfar.cohort.opened import OpenCohort
+from howfar.core.project import resolve
+from howfar.study.schema import Run, Study
+
+
+def estimate(studies: list[Study], results: Path) -> None:
+    """Print forward passes, hours and disk of every run, from a sample of genes."""
+    rows = [row for study in studies for run in study.runs for row in [_estimate(study, run)]]
+    if not rows:
+        print("No model is run in these studies: their tables are published or already made.")
+        return
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
+    """Distinct windows per gene counted on a few genes, one batch timed, both scaled up."""
+    from howfar.prediction.run import open_model
+
+    row = {"study": study.name, "run": run.id}
+    missing = [p.name for p in input_files(study).values() if not p.is_file()]
+    weights = run.weights and resolve(run.weights)
+    if missing or (weights and not weights.exists()):
+        absent = missing or [f"weights {weights.name}"]
+        return row | {"passes": "unknown", "note": f"not here yet: {', '.join(absent)}"}
+    cohort, model = OpenCohort(study), open_model(run)
+    step = max(1, len(cohort.genes) // genes_tried)
+    tried = cohort.genes[::step]
+    context, alleles = model.layout.context, run.alleles
+    built = [cohort.windows(g, context, model.tss_offset(g.strand), alleles) for g in tried]
+    passes = sum(len(w) + 1 for w in built) / len(tried) * len(cohort.genes)
+    bins = list(range(min(3, model.layout.n_bins)))
+    tracks = model.track_indices(run.tracks)
+    batch = built[0].rows(0, run.batch_size)
+    start = time.perf_counter()
+    model.predict(batch, bins, tracks)
+    seconds = (time.perf_counter() - start) / len(batch) * passes
+    size = passes * len(bins) * len(tracks) * 4 + len(cohort.genes) * len(cohort.samples) * 8
+    return row | {
+        "genes": len(cohort.genes),
+        "people": len(cohort.samples),
+        "passes": f"{passes:,.0f}",
+        "hours": f"{seconds / 3600:.2g}",
+        "disk_MB": f"{size / 1e6:.3g}",
+        "device": model.device,
+        "note": f"distinct windows counted on {len(tried)} genes",
+    }

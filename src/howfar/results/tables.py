@@ -1,0 +1,350 @@
+"""The result tables: one schema for what we compute and for what others published.
+
+Every table is a Parquet file checked when written and when read, with a provenance block in the
+file's metadata. A study's tables lie in ``results/<study>/tables/<name>.parquet``; person-level
+rows (`individuals`) in ``results/<study>/individuals/``, apart, as they may be private.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow as arrow
+import pyarrow.parquet as parquet
+
+from howfar.core.errors import HowfarError
+from howfar.core.atomic import whole
+
+SCHEMA_VERSION = 1
+
+_KEY = {"nullable": False, "coerce": True}
+
+
+def _text(**kw) -> pa.Column:
+    return pa.Column("string", **({"nullable": True, "coerce": True} | kw))
+
+
+def _number(*checks, **kw) -> pa.Column:
+    return pa.Column("float64", list(checks), **({"nullable": True, "coerce": True} | kw))
+
+
+def _count(**kw) -> pa.Column:
+    return pa.Column("Int64", pa.Check.ge(0), **({"nullable": True, "coerce": True} | kw))
+
+
+_R = pa.Check.in_range(-1, 1)
+_P = pa.Check.in_range(0, 1)
+
+
+def _table(unique: list[str], **columns: pa.Column) -> pa.DataFrameSchema:
+    return pa.DataFrameSchema(columns, unique=unique, strict=True, ordered=True)
+
+
+def _run() -> pa.Column:
+    return _text(**_KEY)
+
+
+SCHEMAS: dict[str, pa.DataFrameSchema] = {
+    # label: how figures name the run. kind: 'network', 'linear', 'lead_snp', 'truth'.
+    # transform: ordered steps, e.g. "mean_bins > mean_haplotypes" or "log10p1 > sum_bins > ...".
+    "runs": _table(
+        ["run_id"],
+        run_id=_run(),
+        study=_run(),
+        label=_run(),
+        kind=_text(
+            nullable=False, checks=pa.Check.isin(["network", "linear", "lead_snp", "truth"])
+        ),
+        model=_run(),
+        weights_sha256=_text(),
+        tracks=_text(),
+        bins=_text(),
+        transform=_text(),
+        units=_text(),
+        context=_count(),
+        alleles=_text(),
+        split=_text(),
+        training_fraction=_number(_P),
+        seed=_count(),
+        population=_text(),
+        precision=_text(),
+        engine=_text(),
+    ),
+    "genes": _table(
+        ["gene_id"],
+        gene_id=_run(),
+        name=_text(),
+        chrom=_text(),
+        tss=_count(),  # 1-based
+        strand=_text(checks=pa.Check.isin(["+", "-"])),
+    ),
+    # feature names are listed in FEATURES.
+    "features": _table(
+        ["gene_id", "feature", "source"],
+        gene_id=_run(),
+        feature=_run(),
+        source=_run(),
+        value=_number(),
+        se=_number(),
+    ),
+    # observed_mean: over people; a published study says in its file where it is a median.
+    "reference": _table(
+        ["run_id", "gene_id"],
+        run_id=_run(),
+        gene_id=_run(),
+        prediction=_number(),
+        observed_mean=_number(),
+        region=_text(checks=pa.Check.isin(["train", "valid", "test"])),
+    ),
+    # population: 'pooled', a population's name, 'centred' (population means removed) or
+    # 'permuted' (people permuted within population: a control). p, q, ci_* are of `pearson`.
+    "across": _table(
+        ["run_id", "gene_id", "population"],
+        run_id=_run(),
+        gene_id=_run(),
+        population=_run(),
+        n=_count(),
+        pearson=_number(_R),
+        spearman=_number(_R),
+        p=_number(_P),
+        q=_number(_P),
+        null_mean=_number(),
+        null_sd=_number(),
+        p_null=_number(_P),
+        ci_low=_number(_R),
+        ci_high=_number(_R),
+    ),
+    # correlation across genes within one person; `rank` orders people by r and names nobody.
+    "within": _table(
+        ["run_id", "population", "rank"],
+        run_id=_run(),
+        population=_run(),
+        rank=_count(),
+        n_genes=_count(),
+        pearson=_number(_R),
+        spearman=_number(_R),
+    ),
+    "drivers": _table(
+        ["run_id", "gene_id", "variant"],
+        run_id=_run(),
+        gene_id=_run(),
+        variant=_run(),
+        effect=_number(),
+        eqtl_slope=_number(),
+        distance=_number(),
+        gain=_number(),
+        carriers=_count(),
+        is_main=pa.Column("boolean", nullable=True, coerce=True),
+    ),
+    # agreement of two runs' predictions over people, per gene; run_id before other_id in `runs`.
+    "agreement": _table(
+        ["run_id", "other_id", "gene_id"],
+        run_id=_run(),
+        other_id=_run(),
+        gene_id=_run(),
+        n=_count(),
+        pearson=_number(_R),
+        spearman=_number(_R),
+        ci_low=_number(_R),
+        ci_high=_number(_R),
+    ),
+    # effects of single variants, beside a measurement of the same variant where there is one
+    # (slope: per copy of the alternative allele). source: where the measurement comes from.
+    "effects": _table(
+        ["run_id", "gene_id", "variant", "source"],
+        run_id=_run(),
+        gene_id=_run(),
+        variant=_run(),
+        source=_run(),
+        effect=_number(),
+        slope=_number(),
+        slope_se=_number(),
+        p=_number(_P),
+        pip=_number(_P),
+        maf=_number(_P),
+        distance=_number(),
+    ),
+    # group-level values that a study gives or that are averages over its genes, long: `set` is
+    # the question ("performance", "training_size", ...), `method` what is compared, `group` the
+    # class of genes or variants, `x` a number on an axis, `replicate` one of several.
+    "summary": _table(
+        ["set", "method", "group", "x", "replicate"],
+        set=_run(),
+        method=_run(),
+        group=_run(),
+        x=_number(),
+        replicate=_count(),
+        value=_number(),
+        n=_count(),
+        ci_low=_number(),
+        ci_high=_number(),
+        units=_text(),
+    ),
+    "numbers": _table(
+        ["id"],
+        id=_run(),
+        value=_number(),
+        n=_count(),
+        ci_low=_number(),
+        ci_high=_number(),
+        definition=_text(),
+        source=_text(),
+    ),
+    "individuals": _table(
+        ["run_id", "gene_id", "sample"],
+        run_id=_run(),
+        gene_id=_run(),
+        sample=_run(),
+        predicted=_number(),
+        observed=_number(),
+        fold=_count(),
+    ),
+}
+
+#: Feature names of the `features` table and their units.
+FEATURES = {
+    "lead_eqtl_distance": "bp from the TSS, unsigned",
+    "lead_eqtl_log10p": "-log10 p",
+    "lead_eqtl_log10p_beta": "-log10 p of the gene: over its variants, from permutations",
+    "lead_eqtl_q": "q over genes of that p",
+    "eqtl_signals": "independent signals",
+    "lead_eqtl_r": "Pearson r of dosage and expression",
+    "lead_eqtl_maf": "minor allele frequency",
+    "mean_expression": "units of the study's expression",
+    "median_expression": "units of the study's expression",
+    "cv_expression": "coefficient of variation over people",
+    "h2": "cis-heritability",
+    "main_driver_distance": "bp of the main driver from the TSS, unsigned",
+    "main_driver_relative_size": "contribution of the main driver's base, share of the gene's "
+    "largest within 1 kb of the TSS",
+    "linear_approximation_r": "Pearson r of the sum of variant effects with the prediction",
+    "fine_mapped_distance_brain": "bp of the fine-mapped brain eQTL from the TSS, unsigned",
+    "fine_mapped_distance_cortex": "bp of the fine-mapped cortex eQTL from the TSS, unsigned",
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A study's result tables by name: ``tables["across"]``; absent ones are empty frames."""
+
+    study: str
+    frames: dict[str, pd.DataFrame]
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        return self.frames[name]
+
+
+def empty(name: str) -> pd.DataFrame:
+    """An empty table with the columns and types of schema `name`."""
+    columns = SCHEMAS[name].columns
+    return pd.DataFrame({c: pd.Series(dtype=str(s.dtype)) for c, s in columns.items()})
+
+
+def validate(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """`frame` with the schema's types, column order, and row order by key.
+
+    Columns that a source lacks are filled with missing values. Raises HowfarError naming the
+    first column and row that breaks the schema.
+    """
+    schema = SCHEMAS[name]
+    extra = frame.columns.difference(list(schema.columns), sort=False)
+    full = frame.reindex(columns=list(schema.columns)).reset_index(drop=True)
+    if len(extra):
+        raise _broken(name, where, f"columns outside the schema: {', '.join(map(str, extra))}")
+    try:
+        checked = schema.validate(full, lazy=False)
+    except (pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
+        raise _broken(name, where, str(error).splitlines()[0]) from error
+    return checked.sort_values(schema.unique, kind="stable").reset_index(drop=True)
+
+
+def stack(name: str, parts: Iterable[pd.DataFrame], where: str) -> pd.DataFrame:
+    """Table `name` from parts of it, checked by `validate`; empty where no part has a row."""
+    parts = [part for part in parts if len(part)]
+    return validate(name, pd.concat(parts, ignore_index=True), where) if parts else empty(name)
+
+
+def _broken(name: str, where: str, found: str) -> HowfarError:
+    return HowfarError(
+        f"{where}, table {name}",
+        found=found,
+        expected=f"schema {name}, version {SCHEMA_VERSION}",
+        do="Run the step that writes this table again with this version of howfar.",
+    )
+
+
+def path_of(results: str | Path, study: str, name: str) -> Path:
+    """Where table `name` of `study` lies."""
+    folder = "individuals" if name == "individuals" else "tables"
+    return Path(results) / study / folder / f"{name}.parquet"
+
+
+def write(path: str | Path, name: str, frame: pd.DataFrame, provenance: dict) -> Path:
+    """Check `frame` against schema `name` and write it, whole or not at all."""
+    path = Path(path)
+    table = arrow.Table.from_pandas(validate(name, frame, str(path)), preserve_index=False)
+    block = {"table": name, "schema": SCHEMA_VERSION} | provenance
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), b"howfar": json.dumps(block, sort_keys=True).encode()}
+    )
+    with whole(path) as part:
+        parquet.write_table(table, part, compression="zstd")
+    return path
+
+
+def read(path: str | Path, name: str) -> pd.DataFrame:
+    """Table `name` from `path`, checked against its schema and schema version."""
+    found = read_provenance(path).get("schema")
+    if found != SCHEMA_VERSION:
+        raise HowfarError(
+            str(path),
+            found=f"schema version {found}",
+            expected=f"version {SCHEMA_VERSION} of table {name}",
+            do="Run the step that writes this table again with this version of howfar.",
+        )
+    return validate(name, frame_of(path), str(path))
+
+
+def frame_of(path: str | Path, **options: Any) -> pd.DataFrame:
+    """The rows of a Parquet file, `options` as of pandas; HowfarError where it is damaged."""
+    with _readable(path):
+        return pd.read_parquet(path, **options)
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """What pyarrow says of a damaged file as a HowfarError; a lack of permission as it is."""
+    try:
+        yield
+    except PermissionError:
+        raise
+    except (OSError, arrow.ArrowInvalid) as error:
+        raise HowfarError(
+            str(path),
+            found=f"no readable Parquet file ({error})",
+            expected="a result table",
+            do="Delete the file and run the step that writes it again.",
+        ) from error
+
+
+def read_provenance(path: str | Path) -> dict:
+    """The provenance block in a table's metadata; empty if it carries none."""
+    with _readable(path):
+        metadata = parquet.read_schema(path).metadata or {}
+    return json.loads(metadata.get(b"howfar", b"{}"))
+
+
+def load(study: str, results: str | Path = "results") -> Tables | None:
+    """All shareable result tables of a study (never `individuals`); None if there are none."""
+    names = [n for n in SCHEMAS if n != "individuals"]
+    paths = {n: path_of(results, study, n) for n in names}
+    if not paths["runs"].exists():
+        return None
+    return Tables(study, {n: read(p, n) if p.exists() else empty(n) for n, p in paths.items()})

@@ -1,0 +1,129 @@
+"""Read and check study files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from howfar.core.errors import HowfarError
+from howfar.study.schema import Study, study_file, study_names
+
+_MERGE = "tag:yaml.org,2002:merge"  # <<: *other
+
+
+class _NoRepeats(yaml.SafeLoader):
+    """YAML in which a key that occurs twice is an error, not the last value."""
+
+    def construct_mapping(self, node, deep=False):
+        """The mapping of a YAML node; an error where a key stands twice."""
+        own = [key for key, _ in node.value if key.tag != _MERGE]  # merged ones may be given anew
+        keys = [self.construct_object(key, deep=True) for key in own]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} twice", problem_mark=own[i].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def load_study(name: str) -> Study:
+    """The study of that name, checked; errors name the file and the key."""
+    path = study_file(name)
+    if not path.is_file():
+        raise HowfarError(
+            str(path),
+            found="no such file",
+            expected=f"a study file; the project has {', '.join(study_names())}",
+            do="Correct the name, or copy data/studies/template.yaml and fill it in.",
+        )
+    try:
+        return Study.model_validate(_parsed(path)).from_file(path)
+    except ValidationError as error:
+        raise _wrong_key(path, error) from error
+
+
+def _parsed(path: Path) -> Any:
+    """What a YAML file holds; HowfarError for text that is not YAML, with the line if known."""
+    try:
+        return yaml.load(path.read_text("utf-8"), _NoRepeats)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        said = "bytes that are no UTF-8" if isinstance(error, UnicodeDecodeError) else said
+        problem = "brackets without end" if isinstance(error, RecursionError) else said
+        raise HowfarError(
+            f"{path}, line {mark.line + 1}" if mark else str(path),
+            found=f"text that is not YAML ({problem})",
+            expected="UTF-8 text, YAML as in data/studies/template.yaml",
+            do="Correct that line." if mark else "Correct the file.",
+        ) from error
+
+
+def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
+    """The study with other options of its linear models, checked."""
+    options = study.baselines.model_dump() | changes
+    try:
+        changed = Study.model_validate(study.model_dump() | {"baselines": options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise HowfarError(
+            f"options of the linear models, {'.'.join(map(str, first['loc'])) or 'models'}",
+            found=repr(first.get("input") if first["loc"] else changes.get("models")),
+            expected=_wanted(first),
+            do="Correct the option; `howfar baseline --help` explains each one.",
+        ) from error
+    return changed.from_file(study._file)
+
+
+#: What a text of each pattern of the models above is, in words.
+_PATTERNS = {
+    r"^(error|dosage|random\(\d+\))$": "error, dosage, or random(SEED) with a whole number",
+    r"^[A-Za-z0-9_][A-Za-z0-9._-]*$": "letters, digits, '.', '_' and '-' alone, the first no '.' "
+    "or '-'",
+    r"^[a-z0-9_]+$": "lower-case letters, digits and '_' alone",
+}
+
+
+def _wanted(error: dict[str, Any]) -> str:
+    """What pydantic expected, in words that need no knowledge of Python."""
+    kind, given = error["type"], error.get("ctx", {})
+    if kind in ("model_type", "model_attributes_type", "dict_type"):
+        return "keys and their values, as in data/studies/template.yaml"
+    if kind == "string_pattern_mismatch":
+        return _PATTERNS.get(given["pattern"], given["pattern"])
+    if kind == "invalid_key":
+        return "keys that are words"
+    numbers = {"int_parsing": "a whole number", "int_from_float": "a whole number",
+               "float_parsing": "a number", "bool_parsing": "true or false",
+               "path_type": "a path"}  # fmt: skip
+    said = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return numbers.get(kind, said)
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; of a block its keys, of a list its items."""
+    if isinstance(value, dict | list):
+        kind = "the keys" if isinstance(value, dict) else "a list:"
+        return f"{kind} {', '.join(map(str, value))}"[:200] if value else "an empty block or list"
+    return repr(value)[:200]
+
+
+def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
+    """The first key that is wrong; one that doesn't exist before one that lacks for it."""
+    kinds = {"extra_forbidden": "a key that doesn't exist", "missing": "no such key"}
+    every = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = every[0]
+    key = ".".join(str(part) for part in first["loc"])
+    value = first.get("input")
+    found = kinds.get(first["type"], "nothing" if value is None else _shown(value))
+    unknown = first["type"] == "extra_forbidden"
+    more = f" ({len(every)} keys wrong in all)" if len(every) > 1 else ""
+    return HowfarError(
+        f"{path}, key {key}" if first["loc"] else str(path),
+        found=found + more,
+        expected="one of those in data/studies/template.yaml" if unknown else _wanted(first),
+        do="Correct the key; data/studies/template.yaml explains each one.",
+    )

@@ -1,0 +1,256 @@
+"""A study is one YAML file in ``data/studies/``; this module reads and checks it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from howfar.core.errors import HowfarError
+from howfar.core.project import project_root, resolve
+
+_MOST = 2**31 - 1  # a contig's length, a seed, as every library takes them
+
+
+_Linear = Literal["top1", "lasso", "enet", "blup", "bslmm", "prs", "prs_pt"]
+
+
+#: Folders of the results folder that are no study's.
+RESERVED = ("indexes", "models", "sources", "timings")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reality(_Strict):
+    """Which parts are real and which simulated; every figure's caption says so."""
+
+    genotypes: str
+    expression: str
+    weights: str
+
+
+class Cohort(_Strict):
+    """The files of a cohort; `resolve` says what relative paths count from."""
+
+    reference: Path
+    variants: Path
+    genes: Path
+    expression: Path | None = None
+    samples: Path | None = None  # columns sample, population
+    sample_map: Path | None = None  # columns expression, genotype, where samples' names differ
+    tss: Literal["gene", "canonical", "first"] = "gene"  # of a GTF or GFF3 (genes.read_genes)
+    alleles: Literal["snv", "all"] = "snv"
+    # None: 'dosage' for PLINK 1 files, which carry no phase; else 'error'
+    unphased: str | None = Field(None, pattern=r"^(error|dosage|random\(\d+\))$")
+    max_ref_mismatch: float = Field(0.01, ge=0, le=1)
+    max_n: float = Field(0.5, ge=0, le=1)  # share of N in a gene's reference window
+    gene_versions: Literal["keep", "strip"] = "keep"
+    expression_units: str = "expression"
+    log_base: float | None = Field(
+        math.e, gt=1, allow_inf_nan=False
+    )  # of the expression; None: a linear scale
+
+
+class Run(_Strict):
+    """One model applied in one way; together the fields define what a prediction is."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+    label: str
+    model: str
+    weights: Path | None = None
+    options: dict[str, Any] = {}
+    tracks: list[int | str | dict[str, Any]] = [0]
+    bins: str | list[int] = "centre3"
+    transform: list[str] = ["sum_bins", "mean_tracks", "mean_haplotypes"]
+    alleles: Literal["snv", "all"] | None = None  # None: as the cohort says
+    device: str = "auto"
+    batch_size: int = Field(32, ge=1)
+    _place: str = PrivateAttr("")
+
+    @field_validator("options")
+    @classmethod
+    def _not_of_the_run(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if {"weights", "device", "batch_size"} & set(options):
+            raise ValueError("no weights, device or batch_size: they are keys of the run itself")
+        return options
+
+    @property
+    def place(self) -> str:
+        """Where the run is described, for messages: its study's file and its id."""
+        return self._place or f"run {self.id}"
+
+    @property
+    def fetched_weights(self) -> str | None:
+        """Id in data/sources.csv of weights below ``results/sources``; None for other weights."""
+        if self.weights is None or self.weights.parts[:2] != ("results", "sources"):
+            return None
+        return "/".join(self.weights.parts[2:])
+
+
+class Evaluation(_Strict):
+    """Options of the statistics."""
+
+    null_draws: int = Field(10_000, ge=100)
+    cis_window: int = Field(200_000, ge=1, le=_MOST)  # bp in total, centred on the TSS
+    min_maf: float = Field(0.05, ge=0, lt=0.5)
+    folds: int = Field(5, ge=2)
+    bootstrap: int = Field(2_000, ge=100)
+    seed: int = Field(1, ge=0, le=_MOST)
+
+
+class Baselines(_Strict):
+    """Linear models trained on the cohort itself (see `howfar.linear`)."""
+
+    models: list[_Linear] = []
+    window: int = Field(196_608, ge=1, le=_MOST)  # bp in total, centred on the TSS
+    min_maf: float = Field(0.05, ge=0, lt=0.5)  # in the people who train
+    max_missing: float = Field(0.05, ge=0, le=1)  # share of calls
+    variant_types: Literal["snv", "all"] = "snv"
+    folds: int = Field(5, ge=2)
+    seed: int = Field(1, ge=0, le=_MOST)
+    genes: dict[_Linear, Annotated[int, Field(ge=1)]] = {}  # model: so many genes, drawn
+
+
+class Eqtl(_Strict):
+    """How cis-eQTLs are mapped; window and minor allele frequency are those of `Evaluation`."""
+
+    covariates: Path | None = None  # covariates x samples, as FastQTL has them, or turned
+    populations: bool = True  # populations of the sample table as covariates
+    expression_pcs: int = Field(0, ge=0)
+    genotype_pcs: int = Field(0, ge=0)
+    max_missing: float = Field(0.05, ge=0, le=1)  # share of calls a variant may lack
+    permutations: int = Field(1_000, ge=100)
+    fdr: float = Field(0.05, gt=0, lt=1)  # of genes whose independent signals are looked for
+    seed: int = Field(1, ge=0, le=_MOST)
+
+
+class Published(_Strict):
+    """A study whose tables others published: the loader and the files it needs."""
+
+    loader: str
+    needs: list[str]  # ids of data/sources.csv
+    expression_units: str = "expression"
+    level: Literal["mean", "median"] = "mean"  # over people, beside reference predictions
+
+
+class Study(_Strict):
+    """One study: a cohort with runs, or published tables."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    title: str
+    summary: str = ""
+    individuals: Literal["public", "private"] = "private"
+    reality: Reality
+    simulate: dict[str, Any] | None = None  # {world: demo, seed: 1, ...}
+    train: dict[str, Any] = {}  # options of the demo model's training (demo.train.Recipe)
+    cohort: Cohort | None = None
+    runs: list[Run] = []
+    effects: list[str] = []  # genes (ids or names) whose variants are looked at one by one
+    evaluation: Evaluation = Evaluation()
+    baselines: Baselines = Baselines()
+    eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
+    published: Published | None = None
+    notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
+    _file: Path | None = PrivateAttr(None)
+
+    @field_validator("name")
+    @classmethod
+    def _own_folder(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"a name other than {', '.join(RESERVED)}: folders of the results")
+        return name
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Study:
+        if (self.cohort is None) == (self.published is None):
+            raise ValueError("a study has either `cohort` or `published`, and not both")
+        ids = [run.id for run in self.runs]
+        if len(ids) != len(set(ids)):
+            raise ValueError(f"run ids must differ, found {sorted(ids)}")
+        models = self.baselines.models
+        if len(set(models)) < len(models) or set(models) & set(ids):
+            raise ValueError(
+                f"models of `baselines` and run ids must differ, found {models}, {ids}"
+            )
+        if models and self.cohort is None:
+            raise ValueError("`baselines` need a cohort")
+        return self
+
+    @property
+    def place(self) -> str:
+        """The file the study was read from, for messages; else its name."""
+        return f"study {self.name}" if self._file is None else str(self._file)
+
+    @property
+    def handle(self) -> str:
+        """How commands are told of the study: its name, or its file where that lies elsewhere."""
+        known = self._file is None or self._file.resolve() == study_file(self.name).resolve()
+        return self.name if known else str(self._file.resolve())
+
+    def from_file(self, path: Path | None) -> Study:
+        """The study itself, noted as read from `path`."""
+        self._file = path
+        for run in self.runs:
+            run._place = f"{self.place}, run {run.id}"
+        return self
+
+    @property
+    def expression_units(self) -> str:
+        """Units of the observed expression, for axis labels."""
+        return (self.cohort or self.published).expression_units
+
+    @property
+    def level(self) -> str:
+        """What stands beside a reference prediction: 'mean' or 'median' over people."""
+        return self.published.level if self.published else "mean"
+
+    @property
+    def needs(self) -> list[str]:
+        """Ids of the fetched files that the study is made from, weights of its runs included."""
+        if self.published:
+            return self.published.needs
+        weights = {run.fetched_weights for run in self.runs} - {None}
+        return [*(self.simulate or {}).get("from", []), *sorted(weights)]
+
+    @property
+    def trained_weights(self) -> list[Path]:
+        """Weights that the study's own training makes: those of a simulation, not fetched."""
+        if not self.simulate:
+            return []
+        kept = {r.weights for r in self.runs if r.weights and not r.fetched_weights}
+        return sorted(resolve(path) for path in kept)
+
+    @property
+    def fetch_names(self) -> list[str]:
+        """The names under which `howfar fetch` brings these files."""
+        return sorted({need.split("/")[0] for need in self.needs})
+
+    def run(self, run_id: str) -> Run:
+        """The run of that id; HowfarError if there is none."""
+        for run in self.runs:
+            if run.id == run_id:
+                return run
+        raise HowfarError(
+            f"{self.place}, key runs",
+            found=f"no run {run_id!r} among {', '.join(r.id for r in self.runs) or 'none at all'}",
+            expected="the run that was asked for",
+            do="Correct the run's name, or add it to the study file.",
+        )
+
+
+def study_file(name: str) -> Path:
+    """``data/studies/<name>.yaml``, or `name` itself where it is a path to a YAML file."""
+    given = Path(name)
+    if given.suffix in (".yaml", ".yml"):
+        return given
+    return project_root() / "data" / "studies" / f"{name}.yaml"
+
+
+def study_names() -> list[str]:
+    """Names of the studies in ``data/studies/``, the template left out."""
+    found = sorted(p.stem for p in (project_root() / "data" / "studies").glob("*.yaml"))
+    return [name for name in found if name != "template"]

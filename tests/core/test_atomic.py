@@ -1,0 +1,64 @@
+"""Files appear whole or not at all, and a full disk names the file."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from howfar.core.atomic import file_name, whole
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_place_at_the_end(tmp_path):
+    with whole(tmp_path / "new" / "a.csv") as part:
+        part.write_text("1")
+        assert names(tmp_path / "new") == [part.name] != ["a.csv"]
+    assert names(tmp_path / "new") == ["a.csv"]
+
+
+def test_a_folder_too(tmp_path):
+    with whole(tmp_path / "a.zarr") as part:
+        (part / "deep").mkdir(parents=True)
+    assert names(tmp_path) == ["a.zarr"] and names(tmp_path / "a.zarr") == ["deep"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_of_a_failure_nothing_is_left_and_the_old_file_stays(tmp_path, folder):
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(ValueError, match="no more"), whole(tmp_path / "a.csv") as part:
+        (part.mkdir if folder else part.touch)()
+        raise ValueError("no more")
+    assert names(tmp_path) == ["a.csv"] and (tmp_path / "a.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (OSError(errno.ENOSPC, "full"), "a.csv"),
+        (OSError(errno.ENOSPC, "full", "other.csv"), "other.csv"),
+        (OSError(errno.EIO, "of another file"), None),
+    ],
+)
+def test_a_full_disk_names_the_file(tmp_path, error, named):
+    with pytest.raises(OSError) as caught, whole(tmp_path / "a.csv"):
+        raise error
+    assert caught.value.filename == (str(tmp_path / "a.csv") if named == "a.csv" else named)
+
+
+def test_a_name_under_which_nothing_can_be_written_is_named(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught, whole(tmp_path / "a.csv") as part:
+        part.mkdir()
+        part.open("wb")
+    assert caught.value.filename == str(tmp_path / "a.csv")
+
+
+def test_an_identifier_names_one_file_of_its_folder(tmp_path):
+    ids = ["ENSG1.5", "HLA-DRB1*03:01", "A/B", "A%2FB", "/tmp", "..", ".", "../x", "%2E%2E", "日本"]
+    paths = [tmp_path / file_name(each) for each in ids]
+    assert {path.parent for path in paths} == {tmp_path}
+    assert len({path.resolve() for path in paths}) == len(ids)
+    assert [file_name(each) for each in ids[:2]] == ids[:2]

@@ -1,0 +1,133 @@
+"""Figures of the linear rivals: wins, means, sizes and losses are those of the tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import synthetic
+from helpers.figure_views import open_view, study_file, text_of
+from howfar import figures
+from howfar.evaluation import transfer
+from howfar.figures import baselines, style
+
+METHODS = {"BLUP": 0.3, "Elastic net (PrediXcan)": 0.25}
+METHODS |= dict.fromkeys(transfer.KNOWN.values(), 0.4)
+
+
+def summary() -> pd.DataFrame:
+    rows = []
+    for method, value in METHODS.items():
+        known = method in transfer.KNOWN.values()
+        for x in (40, 80, 160):
+            rows.append((transfer.TRAINING, method, "people not trained on", x, value * x / 160))
+            if not known:
+                rows.append((transfer.CALIBRATION, method, "people not trained on", x, 0.9))
+        for group in ("EUR → EUR", "EUR → AFR", "AFR → EUR", "AFR → AFR"):
+            rows.append((transfer.TRANSFER, method, group, 60, value))
+        rows.append((transfer.LOSS, method, "EUR → AFR", 60, value / 2))
+    table = pd.DataFrame(rows, columns=["set", "method", "group", "x", "value"])
+    ends = {"ci_low": table["value"] - 0.05, "ci_high": table["value"] + 0.05}
+    return table.assign(n=60, replicate=1, units="", **ends)
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    synthetic.write(folder, "open")
+    return open_view(folder, {"summary": summary()})
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """A study without linear runs and without any row of `summary`."""
+    synthetic.write(tmp_path, "open", numbers=False)
+    study = study_file(tmp_path, "open")
+    return figures.view(str(study), ["truth"], tmp_path, tmp_path / "figures")
+
+
+def test_wins_and_differences_are_those_of_the_genes(view):
+    wide = view["across"].query("population == 'pooled'")
+    wide = wide.pivot(index="gene_id", columns="run_id", values="pearson")
+    text = text_of(figures.linear_wins(view))
+    for rival in ("blup", "lead"):
+        gap = wide["net"] - wide[rival]
+        assert f"{style.signed(gap.mean())} [" in text
+        assert f"network ahead in {(gap > 0).sum()} of {synthetic.GENES}" in text
+    assert "Of 2 rivals the network is behind 2, ahead of 0" in text
+
+
+def test_a_better_network_is_ahead(view, tmp_path):
+    across = view.tables["across"].copy()
+    net = across["run_id"] == "net"
+    across.loc[net, "pearson"] = np.clip(across.loc[net, "pearson"].abs() + 0.6, 0, 1)
+    changed = open_view(tmp_path, view.tables.frames | {"across": across})
+    assert "behind 0, ahead of 2" in text_of(figures.linear_wins(changed))
+
+
+def test_distribution_keeps_genes_that_all_have_and_counts_constant_as_zero(view):
+    table = baselines.common_genes(view)
+    assert table.groupby("run_id").size().nunique() == 1
+    across = view["across"].query("population == 'pooled'").copy()
+    across.loc[(across["run_id"] == "net") & (across["gene_id"] == "GENE000"), "pearson"] = np.nan
+    across = across[~((across["run_id"] == "blup") & (across["gene_id"] == "GENE001"))]
+
+    class Changed:
+        def __getitem__(self, _):
+            return across
+
+    changed = baselines.common_genes(Changed())
+    assert "GENE001" not in set(changed["gene_id"])
+    zero = changed[(changed["run_id"] == "net") & (changed["gene_id"] == "GENE000")]
+    assert zero["pearson"].tolist() == [0.0]
+    few = across["gene_id"].isin([f"GENE{i:03d}" for i in range(20)])
+    across = across[(across["run_id"] != "lead") | few]
+    assert set(baselines.common_genes(Changed())["run_id"]) == {"net", "blup", "truth"}
+    text = text_of(figures.linear_distribution(view))
+    mean = table[table["run_id"] == "blup"]["pearson"].mean()
+    assert "BLUP:" in text
+    assert f"mean r {style.signed(mean)}, n = {synthetic.GENES} genes" in text
+
+
+def test_titles_give_the_largest_size_and_the_expectation(view):
+    text = text_of(figures.training_people(view))
+    assert "BLUP on 160 people: r 0.300, expected 0.400" in text
+    assert "BLUP, 160 people: slope 0.90 [0.85, 0.95]" in text_of(figures.calibration(view))
+
+
+def test_transfer_names_what_is_lost_and_draws_every_group(view):
+    shown = figures.population_transfer(view)
+    text = text_of(shown)
+    assert "Tested in AFR, BLUP trained in EUR lacks" in text and "0.150 [0.100, 0.200]" in text
+    data = pd.read_csv(shown.svg.with_suffix(".csv"))
+    assert len(data) == 4 * len(METHODS)
+    assert text.count("trained in EUR") == 3  # two rows and the title
+
+
+def test_methods_keep_their_runs_colours(view):
+    found = baselines.method_colours(view, METHODS)
+    assert found["BLUP"] == view.colours["blup"]
+    assert len(set(found.values())) == len(METHODS)
+
+
+def test_studies_without_these_results_say_so(bare):
+    for draw, words in (
+        (figures.linear_wins, "no network and linear model"),
+        (figures.training_people, "howfar transfer"),
+        (figures.calibration, "howfar transfer"),
+        (figures.population_transfer, "another population"),
+        (figures.polygenic_scores, "no two polygenic scores"),
+    ):
+        assert words in draw(bare).lines[0]
+
+
+def test_two_scores_are_drawn_against_each_other(view, tmp_path):
+    names = {"blup": "PRS", "lead": "PRS, pruned and thresholded"}
+    runs = view.tables["runs"].set_index("run_id")
+    runs.loc[list(names), "label"] = list(names.values())
+    runs = runs.reset_index()
+    scores = open_view(tmp_path, view.tables.frames | {"runs": runs})
+    text = text_of(figures.polygenic_scores(scores))
+    assert "r across people, PRS, pruned and thresholded" in text
+    assert f"n = {synthetic.GENES} genes" in text

@@ -1,0 +1,49 @@
+"""Views of made-up studies for the tests of figures, and what a reader finds in a figure."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from howfar import figures
+from howfar.results import tables
+
+STUDY = """
+name: {name}
+title: A made-up study
+individuals: {individuals}
+reality: {{genotypes: made up, expression: also made up, weights: none at all}}
+published: {{loader: none, needs: []}}
+"""
+
+
+def study_file(folder: Path, name: str, individuals: str = "private", more: str = "") -> Path:
+    """A study file for `figures.view`; more: further lines of it."""
+    path = folder / f"{name}.yaml"
+    path.write_text(STUDY.format(name=name, individuals=individuals) + more)
+    return path
+
+
+def open_view(
+    folder: Path, frames: Mapping[str, pd.DataFrame] | None = None, name: str = "open"
+) -> figures.View:
+    """The view of a study in `folder`, `frames` written beside the tables that are there."""
+    folder.mkdir(exist_ok=True)
+    for table, frame in (frames or {}).items():
+        tables.write(tables.path_of(folder, name, table), table, frame, {})
+    return figures.view(str(study_file(folder, name)), [], folder, folder / "figures")
+
+
+def text_of(shown: figures.Shown) -> str:
+    """The text in an SVG, as a reader sees it, one piece after the other."""
+    return html.unescape(" | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text())))
+
+
+def assert_four_files(shown: figures.Shown) -> None:
+    """SVG, PNG, PDF and CSV are there, none empty."""
+    for kind in ("svg", "png", "pdf", "csv"):
+        assert shown.svg.with_suffix(f".{kind}").stat().st_size > 100

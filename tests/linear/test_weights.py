@@ -1,0 +1,184 @@
+"""Weights read, matched and applied."""
+
+from __future__ import annotations
+
+import sqlite3
+import tarfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from howfar.core.errors import HowfarError
+from howfar.genome.intervals import Variant
+from howfar.linear import weights
+from howfar.linear.weights import COLUMNS, Weights, apply, match, read_weights
+
+ROWS = [
+    ("g", "1", 10, "A", "C", 1.0),
+    ("g", "1", 20, "G", "A", 2.0),
+    ("g", "1", 30, "T", "TA", -1.0),
+    ("g", "1", 40, "A", "T", 4.0),
+]
+WRITTEN = [Variant("chr1", *row[2:5]) for row in ROWS]
+X = np.array([[0, 1, 2, 0], [1, 1, 0, 2], [2, 0, 1, 1]], np.float32)
+
+
+@pytest.fixture
+def made():
+    return Weights(pd.DataFrame(ROWS, columns=COLUMNS), pd.Series({"g": 0.5}), "made")
+
+
+def predict(made, dosages, variants, **options):
+    values, counts = apply(made, ["g"], lambda gene: (dosages, variants), **options)
+    return values.loc["g"].to_numpy(), counts
+
+
+def test_alleles_as_written(made):
+    found, counts = predict(made, X, WRITTEN)
+    np.testing.assert_allclose(found, X @ [1, 2, -1, 4] + 0.5)
+    assert counts["used"] == 4 and counts["palindromic, taken as written"] == 1
+
+
+def test_exchanged_alleles_count_the_other_way(made):
+    variants = [WRITTEN[0], Variant("1", 20, "A", "G"), Variant("1", 30, "TA", "T"), WRITTEN[3]]
+    turned = X.copy()
+    turned[:, 1:3] = 2 - turned[:, 1:3]
+    found, counts = predict(made, turned, variants)
+    np.testing.assert_allclose(found, X @ [1, 2, -1, 4] + 0.5)
+    assert counts["alleles swapped"] == 2
+
+
+def test_another_strand_is_counted_and_leaves_no_ambiguous_variant(made):
+    variants = [Variant("1", 10, "T", "G"), Variant("1", 20, "T", "C"), WRITTEN[2], WRITTEN[3]]
+    turned = X.copy()
+    turned[:, 1] = 2 - turned[:, 1]
+    found, counts = predict(made, turned, variants, min_share=0.7)
+    np.testing.assert_allclose(found, X[:, :3] @ [1, 2, -1] + 0.5)
+    assert counts["alleles flipped"] == counts["alleles flipped and swapped"] == 1
+    assert counts["palindromic, left out"] == 1
+
+
+def test_another_variant_at_the_place_is_not_taken(made):
+    variants = [Variant("1", 10, "A", "T"), *WRITTEN[1:]]
+    assert match(made.table, variants).row.tolist() == [1, 2, 3]
+
+
+def test_too_few_variants_stop_the_work(made):
+    with pytest.raises(HowfarError, match="4 weights, 2 used, 2 not found"):
+        predict(made, X[:, :2], WRITTEN[:2])
+    assert len(predict(made, X[:, :2], WRITTEN[:2], min_share=0.5)[0]) == 3
+
+
+def test_no_gene_in_common(made):
+    with pytest.raises(HowfarError, match="0 genes in common"):
+        apply(made, ["h"], lambda gene: (X, WRITTEN))
+
+
+def test_a_missing_call_is_the_mean(made):
+    x = X.copy()
+    x[0, 3] = np.nan
+    expected = X.copy()
+    expected[0, 3] = 1.5
+    np.testing.assert_allclose(
+        predict(made, x, WRITTEN)[0], expected @ np.array([1, 2, -1, 4]) + 0.5
+    )
+
+
+def predictdb(path, rows, count):
+    with sqlite3.connect(path) as base:
+        names = ["rsid", "gene", "weight", "ref_allele", "eff_allele", "varID"]
+        pd.DataFrame(rows, columns=names).to_sql("weights", base, index=False)
+        extra = {"gene": ["g", "empty"], "n.snps.in.model": [count, 0]}
+        pd.DataFrame(extra).to_sql("extra", base, index=False)
+    return path
+
+
+DB_ROWS = [
+    ("rs1", "g", 0.5, "A", "C", "chr1_10_A_C_b38"),
+    ("rs2", "g", -2.0, "G", "A", "chr1_20_G_A_b38"),
+]
+
+
+def test_predictdb(tmp_path):
+    found = read_weights(predictdb(tmp_path / "m.db", DB_ROWS, 2))
+    assert found.table["pos"].tolist() == [10, 20] and found.table["alt"].tolist() == ["C", "A"]
+    values, _ = apply(found, ["g", "empty"], lambda gene: (X, WRITTEN))
+    np.testing.assert_allclose(values.loc["g"], X[:, :2] @ [0.5, -2.0])
+    np.testing.assert_array_equal(values.loc["empty"], 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "says"),
+    [
+        (DB_ROWS, 3, "another number of weights"),
+        ([("rs1", "g", 0.5, "A", "C", "rs1")], 1, "without a position"),
+        ([("rs1", "g", 0.5, "A", "<DEL>", "chr1_10_A_C_b38")], 1, "record 1"),
+        ([DB_ROWS[0], DB_ROWS[0]], 2, "1 variants twice"),
+    ],
+)
+def test_a_broken_predictdb_is_refused(tmp_path, rows, count, says):
+    with pytest.raises(HowfarError, match=says):
+        read_weights(predictdb(tmp_path / "m.db", rows, count))
+
+
+def test_no_database(tmp_path):
+    (tmp_path / "m.db").write_text("text")
+    with pytest.raises(HowfarError, match="no PredictDB file"):
+        read_weights(tmp_path / "m.db")
+
+
+TEXT = "snp_1_10\tC\tA\t1.5\nNA\tNA\tNA\tNA\nsnp_1_20\tA\tG\t-2\n"
+
+
+def test_fusion_text_has_the_alternative_allele_first(tmp_path):
+    (tmp_path / "g.lasso.weights.txt").write_text(TEXT)
+    for path in (tmp_path, tmp_path / "g.lasso.weights.txt"):
+        found = read_weights(path)
+        assert found.table[["ref", "alt"]].to_numpy().tolist() == [["A", "C"], ["G", "A"]]
+    with tarfile.open(tmp_path / "W.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "g.lasso.weights.txt", "w/g.lasso.weights.txt")
+    values, counts = apply(read_weights(tmp_path / "W.tar.gz"), ["g"], lambda gene: (X, WRITTEN))
+    np.testing.assert_allclose(values.loc["g"], X[:, :2] @ [1.5, -2.0])
+    assert counts["alleles same"] == 2
+
+
+def test_a_broken_line_is_named(tmp_path):
+    (tmp_path / "g.enet.weights.txt").write_text(TEXT + "snp_1_x\tA\tG\t1\n")
+    with pytest.raises(HowfarError, match="line 4"):
+        read_weights(tmp_path)
+    (tmp_path / "g.enet.weights.txt").write_text(TEXT)
+    (tmp_path / "g.blup.weights.txt").write_text(TEXT)
+    with pytest.raises(HowfarError, match="of one model"):
+        read_weights(tmp_path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(HowfarError, match="no such file"):
+        read_weights(tmp_path / "x.weights.parquet")
+
+
+def test_palindromes():
+    assert weights.is_palindromic("A", "T") and weights.is_palindromic("G", "C")
+    assert not weights.is_palindromic("A", "C") and not weights.is_palindromic("AT", "A")
+
+
+def test_a_file_name_may_hold_what_an_address_may_not(tmp_path):
+    """SQLite opens by address, in which ?, # and % mean something."""
+    path = tmp_path / "50%20?mode=x#1.db"
+    rows = pd.DataFrame({"gene": ["g"], "varID": ["1_10_A_C_b38"], "ref_allele": ["A"],
+                         "eff_allele": ["C"], "weight": [2.0]})  # fmt: skip
+    base = sqlite3.connect(path)
+    rows.to_sql("weights", base, index=False)
+    pd.DataFrame({"gene": ["g"]}).to_sql("extra", base, index=False)
+    base.close()
+    assert read_weights(path).table["weight"].tolist() == [2.0]
+
+
+def test_the_files_behind_weights(tmp_path):
+    ours = tmp_path / "m.weights.parquet"
+    assert set(weights.files_of(ours)) == {"weights", "genes of the weights"}
+    assert weights.files_of(tmp_path / "w.db") == {"weights": tmp_path / "w.db"}
+    for gene in ("a", "b"):
+        (tmp_path / f"{gene}.enet.weights.txt").write_text("")
+    assert len(weights.files_of(tmp_path)) == 2

@@ -1,0 +1,243 @@
+"""Predictions with a model whose output can be worked out by hand: it counts letters."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from helpers.tiny import CountLetters
+from howfar.core.errors import HowfarError
+from howfar.prediction import run as running
+from howfar.prediction import store as storing
+from howfar.prediction import transform
+from howfar.prediction.store import _make_store
+from howfar.prediction.transform import check_transform
+
+
+class Oriented(CountLetters):
+    name, oriented = "oriented", True
+
+    def tss_index(self, strand):
+        return 10
+
+
+def run(study, results, **kw):
+    store, cohort, genes = running.predict(study, study.runs[0], results, **kw)
+    return store, *storing.collect(store, genes, cohort.samples, study.runs[0].transform)
+
+
+def test_a_person_is_the_mean_of_two_haplotypes_around_the_tss(study, model, results_folder):
+    _, people, reference = run(study, results_folder)
+    # g1's TSS is base 0 of bin 4 (positions 101..108): centre3 is 93..116, so both SNVs count
+    assert people.loc["g1"].to_dict() == {"P1": 0.5, "P2": 1.0, "P3": 0.0, "P4": 0.0}
+    assert people.loc["g2"].to_dict() == {"P1": 1.0, "P2": 0.0, "P3": 0.0, "P4": 0.5}
+    assert (reference == 0).all()
+
+
+def test_each_distinct_haplotype_is_scored_once_and_never_again(study, model, results_folder):
+    run(study, results_folder)
+    # g1: reference + {none, G, G+C}; g2: reference + {none, G}; windows reach 32 bp only
+    assert model.seen == 4 + 3
+    run(study, results_folder)
+    assert model.seen == 7
+
+
+def test_a_gene_id_leads_to_no_other_folder(study, model, results_folder, tmp_path):
+    _, plain, _ = run(study, results_folder)
+    outside = tmp_path / "outside"
+    for role in ("genes", "expression"):
+        path = getattr(study.cohort, role)
+        text = path.read_text().replace("g1,", f"{outside},").replace("g2,", "../g2,")
+        path.write_text(text)
+    store, odd, _ = run(study, results_folder)
+    assert list(odd.index) == [str(outside), "../g2"] and (odd.values == plain.values).all()
+    assert sum(path.is_dir() for path in store.path.iterdir()) == 2 and not outside.exists()
+    assert {path.suffix for path in store.path.parent.iterdir()} == {".zarr", ".json"}
+
+
+def test_one_gene_or_contig_alone_gives_the_same_values(study, model, results_folder, tmp_path):
+    _, whole, _ = run(study, results_folder)
+    _, alone, _ = run(study, tmp_path / "alone", gene="g2")
+    assert list(alone.index) == ["g2"] and alone.loc["g2"].equals(whole.loc["g2"])
+    with pytest.raises(HowfarError, match="no gene 'g9' among 2"):
+        run(study, results_folder, gene="g9")
+    with pytest.raises(HowfarError, match="no gene on contig '7' among 2"):
+        run(study, results_folder, chrom="7")
+
+
+def test_a_contig_that_the_variants_lack_stops_before_any_gene_is_done(
+    study, model, results_folder, tmp_path
+):
+    with (tmp_path / "ref.fa").open("a") as handle:
+        handle.write(">KI270728.1\n" + "A" * 400 + "\n")
+    with (tmp_path / "genes.csv").open("a") as handle:
+        handle.write("g9,g9,KI270728.1,100,+\n")
+    with pytest.raises(HowfarError, match=r"v\.vcf\.gz, contig 'KI270728.1': found no such contig"):
+        run(study, results_folder)
+    assert model.seen == 0
+    assert list(run(study, results_folder, chrom="1")[1].index) == ["g1", "g2"]
+
+
+def test_one_person_alone_gives_the_same_values_and_is_not_named_when_unknown(
+    study, model, results_folder
+):
+    _, whole, _ = run(study, results_folder)
+    store, alone, _ = run(study, results_folder, sample="P2")
+    assert "P2" not in store.path.name
+    assert list(alone.columns) == ["P2"] and alone["P2"].equals(whole["P2"])
+    with pytest.raises(HowfarError) as error:
+        run(study, results_folder, sample="SECRET")
+    assert "SECRET" not in str(error.value)
+
+
+def test_genes_that_share_batches_have_the_same_values(study, model, results_folder, tmp_path):
+    _, alone, reference = run(study, results_folder)
+    together = study.model_copy(
+        update={"runs": [study.runs[0].model_copy(update={"batch_size": 100})]}
+    )
+    sizes = []
+    original = model.predict
+    model.predict = lambda *given: sizes.append(len(given[0])) or original(*given)
+    _, shared, same = run(together, tmp_path / "together")
+    assert sorted(sizes) == [3, 4]  # one call a strand
+    assert shared.equals(alone) and same.equals(reference)
+
+
+def test_windows_go_to_the_model_in_blocks_whatever_their_number(
+    study, model, results_folder, tmp_path, monkeypatch
+):
+    _, whole, reference = run(study, results_folder)
+    sizes = []
+    original = model.predict
+    model.predict = lambda *given: sizes.append(len(given[0])) or original(*given)
+    monkeypatch.setattr(model, "windows_at_once", 2)
+    _, blocks, same = run(study, tmp_path / "blocks")
+    assert sizes == [2, 2, 2, 1]  # of 4 and 3 windows
+    assert blocks.equals(whole) and same.equals(reference)
+
+
+def digest(folder) -> str:
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
+
+
+def test_a_run_cut_off_goes_on_and_ends_in_the_same_bytes(study, model, results_folder, tmp_path):
+    store, *_ = run(study, tmp_path / "undisturbed")
+    original, calls = model.predict, iter([True, False])
+
+    def killed(*args):
+        if next(calls):
+            return original(*args)
+        raise KeyboardInterrupt
+
+    model.predict = killed
+    with pytest.raises(KeyboardInterrupt):
+        run(study, results_folder)
+    model.predict = original
+    model.seen = 0
+    again, *_ = run(study, results_folder)
+    assert model.seen == 3  # the second gene only
+    assert digest(again.path) == digest(store.path)
+
+
+def test_another_definition_has_another_store(study, model, results_folder):
+    first, *_ = run(study, results_folder)
+    changed = study.model_copy(
+        update={"runs": [study.runs[0].model_copy(update={"bins": "centre1"})]}
+    )
+    second, *_ = run(changed, results_folder)
+    assert first.path != second.path and first.path.exists()
+
+
+def test_minus_strand_genes_of_an_oriented_model_are_turned(study, monkeypatch, results_folder):
+    made = Oriented()
+    monkeypatch.setattr(running, "load_model", lambda *_, **__: made)
+    windows = []
+
+    def keep(given, bins, tracks):
+        windows.append(given)
+        return np.zeros((len(given), len(bins), len(tracks)))
+
+    monkeypatch.setattr(made, "predict", keep)
+    run(study, results_folder, gene="g2")
+    # REF A at g2's TSS reads T on the minus strand, P1's G reads C, at index 10 in both
+    assert {chr(x) for x in windows[0][:, 10]} == {"T", "C"}
+
+
+def test_values_that_are_not_finite_are_an_error(study, model, results_folder):
+    model.predict = lambda w, b, t: np.full((len(w), len(b), len(t)), np.nan)
+    with pytest.raises(HowfarError, match="gene g1: found .* not finite"):
+        run(study, results_folder)
+
+
+def test_order_of_log_sum_and_mean_is_part_of_the_definition():
+    values = np.arange(12, dtype=float).reshape(1, 2, 3, 2)
+    late = transform.transform(values, ["sum_bins", "mean_tracks", "mean_haplotypes", "log1p"])
+    early = transform.transform(values, ["log1p", "sum_bins", "mean_tracks", "mean_haplotypes"])
+    assert late[0] == pytest.approx(np.log1p(values.sum(2).mean()))
+    assert early[0] == pytest.approx(np.log1p(values).sum(2).mean())
+    assert late[0] != early[0]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [["sum_bins", "mean_tracks"], ["sum_bins", "mean_tracks", "mean_haplotypes", "ln"],
+     ["sum_bins", "mean_bins", "mean_tracks", "mean_haplotypes"]],
+)  # fmt: skip
+def test_transforms_that_are_not_defined_are_errors(steps):
+    with pytest.raises(HowfarError, match="each of haplotypes, bins and tracks reduced once"):
+        check_transform(steps)
+
+
+def test_a_logarithm_of_zero_is_an_error_not_minus_infinity():
+    steps = ["sum_bins", "mean_tracks", "mean_haplotypes", "log"]
+    with pytest.raises(HowfarError, match="step log: found a value of 0"):
+        transform.transform(np.zeros((1, 2, 3, 1)), steps)
+
+
+def test_shards_share_the_genes_and_end_in_the_same_store(study, model, results_folder, tmp_path):
+    store, _, genes = running.predict(study, study.runs[0], tmp_path / "whole")
+    parts = [
+        running.predict(study, study.runs[0], tmp_path / "parts", shard=(i, 2)) for i in (1, 2)
+    ]
+    assert sorted(g.gene_id for _, _, part in parts for g in part) == sorted(
+        g.gene_id for g in genes
+    )
+    assert digest(store.path) == digest(parts[0][0].path)
+
+
+def test_two_processes_that_make_one_store_leave_one_whole(tmp_path):
+    path = tmp_path / "a.zarr"
+    _make_store(path, {"samples": [1]})
+    _make_store(path, {"samples": [1]})
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def _damages(folder):
+    """(a damage's name, a function of no arguments that does it to a finished gene's folder)."""
+    for part in ("zarr.json", "values/zarr.json", "values/c/0/0/0", "index/c/0/0"):
+        path = folder / part
+        data = path.read_bytes()
+        middle = len(data) // 2
+        flipped = data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :]
+        yield f"{part} cut", path, data[:middle]
+        yield f"{part} empty", path, b""
+        yield f"{part} changed", path, flipped
+        if part != "zarr.json":
+            yield f"{part} gone", path, None
+
+
+def test_a_damaged_prediction_is_never_taken_for_another(study, model, results_folder):
+    store, _, genes = running.predict(study, study.runs[0], results_folder)
+    folder = store.path / genes[0].gene_id
+    whole = store.read(genes[0].gene_id)
+    tried = 0
+    for name, path, data in list(_damages(folder)):
+        before = path.read_bytes()
+        path.unlink() if data is None else path.write_bytes(data)
+        with pytest.raises(HowfarError, match="a damaged prediction"):
+            pytest.fail(f"{name}: read as {store.read(genes[0].gene_id)}")
+        path.write_bytes(before)
+        tried += 1
+    assert tried == 15
+    assert all((a == b).all() for a, b in zip(whole, store.read(genes[0].gene_id), strict=True))

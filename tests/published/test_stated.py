@@ -1,0 +1,79 @@
+"""The page of what agrees: verdicts by the digits printed; no row of ours or theirs is lost."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from howfar.book import stated_page
+from howfar.book import stated_page as book_stated
+from howfar.core.errors import HowfarError
+from howfar.published import stated
+from howfar.published.stated import STATUS
+from howfar.results import tables
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "expected"),
+    [
+        (0.0559, "0.056", "agrees"),
+        (0.0565, "0.056", "agrees"),
+        (0.0566, "0.056", "differs"),
+        (-0.19, "−0.2", "agrees"),
+        (12702.0, "12,702", "agrees"),
+        (12701.0, "12,702", "differs"),
+        (0.5, "about 0.5", "in words"),
+        (0.5, "", "not stated"),
+        (float("nan"), "0.5", "not computed"),
+    ],
+)
+def test_a_number_is_held_to_the_digits_that_the_paper_prints(value, text, expected):
+    assert stated.verdict(value, text) == expected
+
+
+@given(st.floats(-1, 1), st.integers(0, 5))
+def test_a_number_agrees_with_itself_rounded_and_not_with_the_next_digit(value, digits):
+    assert stated.verdict(value, f"{value:.{digits}f}") == "agrees"
+    assert stated.verdict(value + 1.1 * 10**-digits, f"{value:.{digits}f}") == "differs"
+
+
+def numbers(**values) -> pd.DataFrame:
+    rows = pd.DataFrame({"id": list(values), "value": list(values.values())})
+    return tables.validate("numbers", rows, "test")
+
+
+def test_no_number_of_either_side_is_lost():
+    given = pd.DataFrame(
+        [("a", "1.0", "Fig. 1", ""), ("c", "3", "text", "")],
+        columns=["id", "stated", "where", "note"],
+    )
+    found = stated.compare(numbers(a=1.04, b=2.0), given).set_index("id")["verdict"]
+    assert found.to_dict() == {"a": "agrees", "b": "not stated", "c": "not computed"}
+
+
+def test_the_shipped_tables_are_whole():
+    assert stated.stated()["id"].is_unique
+    assert set(stated.panels()["status"]) == set(STATUS)
+
+
+def test_a_repeated_row_is_named(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "published_numbers.csv").write_text(
+        "id,stated,where,note\na,1,x,\na,2,y,\n"
+    )
+    monkeypatch.setattr(book_stated, "project_root", lambda: tmp_path)
+    with pytest.raises(HowfarError, match=r"published_numbers.csv.*1 repeated"):
+        stated.stated()
+
+
+def test_the_page_names_what_differs_and_escapes_what_markdown_would_eat(monkeypatch):
+    given = pd.DataFrame(
+        [("S.a", "0.5", "Fig. 9", "an older version")], columns=["id", "stated", "where", "note"]
+    )
+    monkeypatch.setattr(book_stated, "stated", lambda: given)
+    rows = numbers(**{"S.a": 0.4, "S.b": -1.0}).assign(definition="mean |r|")
+    monkeypatch.setattr(book_stated, "own_numbers", lambda view: rows)
+    page = stated_page.page([type("V", (), {"study": type("S", (), {"name": "s"})})()])
+    assert "| `S.a` | 0.4 | 0.5 | Fig. 9 | an older version |" in page
+    assert "mean \\|r\\|" in page and "−1" in page
+    assert page.count("::::{div} filterable") == 2

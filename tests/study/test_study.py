@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from howfar.core.errors import HowfarError
+from howfar.core.project import project_root, resolve
+from howfar.fetch import catalogue
+from howfar.study.reading import load_study
+from howfar.study.schema import study_names
+
+TEMPLATE = project_root() / "data" / "studies" / "template.yaml"
+
+
+def changed(tmp_path, simulate=None, **changes) -> str:
+    text = yaml.safe_load(TEMPLATE.read_text())
+    if simulate:
+        text["simulate"] = simulate
+    for key, value in changes.items():
+        at = text
+        *parents, last = key.split("__")
+        for parent in parents:
+            at = at[parent] if not isinstance(at, list) else at[int(parent)]
+        if value is None:
+            del at[last]
+        else:
+            at[last] = value
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(text))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_every_study_of_the_project_is_valid(name):
+    assert load_study(name).name == name
+
+
+def test_the_template_is_valid_and_names_every_option():
+    study = load_study(str(TEMPLATE))
+    text = TEMPLATE.read_text()
+    models = (study, study.cohort, study.evaluation, study.runs[0])
+    left_out = {"simulate", "train", "published", "notebooks", "options"}
+    for model in models:
+        for field in type(model).model_fields.keys() - left_out:
+            assert f"{field}:" in text, field
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cohort__unphased": "maybe"}, "key cohort.unphased: found 'maybe'"),
+        ({"cohort__variant": "x.vcf"}, "key cohort.variant"),
+        ({"cohort__reference": None}, "key cohort.reference"),
+        ({"individuals": "secret"}, "key individuals: found 'secret'"),
+        ({"cohort": None}, "either `cohort` or `published`"),
+        ({"runs__0__id": "a b"}, "key runs.0.id"),
+        ({"evaluation__null_draws": 3}, "key evaluation.null_draws: found 3"),
+    ],
+)
+def test_a_wrong_key_is_named(tmp_path, changes, message):
+    with pytest.raises(HowfarError) as error:
+        load_study(changed(tmp_path, **changes))
+    assert message in str(error.value) and "mine.yaml" in str(error.value)
+
+
+def test_text_that_is_not_yaml_names_the_line(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: x\ntitle: [a\nsummary: b\n")
+    with pytest.raises(HowfarError, match=r"bad\.yaml, line 3"):
+        load_study(str(path))
+
+
+def test_an_unknown_study_lists_the_known():
+    with pytest.raises(HowfarError, match="demo"):
+        load_study("nobody")
+
+
+def test_paths_resolve_against_results_project_or_nothing(results_folder):
+    assert resolve(Path("results/demo/x")) == results_folder / "demo" / "x"
+    assert resolve(Path("data/x")) == project_root() / "data" / "x"
+    assert resolve(Path("/a/b")) == Path("/a/b")
+    assert resolve(Path("~/a/b")) == Path.home() / "a" / "b"
+
+
+def test_weights_that_were_fetched_are_needed_and_not_trained(tmp_path):
+    """An id of data/sources.csv: the file lies below results/sources under its id."""
+    fetched = "results/sources/models/GM12878_trainepoch.06-0.5062.h5"
+    study = load_study(changed(tmp_path, runs__0__weights=fetched, simulate={"world": "demo"}))
+    assert study.needs == ["models/GM12878_trainepoch.06-0.5062.h5"]
+    assert study.fetch_names == ["models"] and study.trained_weights == []
+    own = load_study(changed(tmp_path, runs__0__weights="results/x/w", simulate={"world": "demo"}))
+    assert own.needs == [] and own.trained_weights == [resolve(Path("results/x/w"))]
+    assert load_study(changed(tmp_path, runs__0__weights="results/x/w")).trained_weights == []
+
+
+def test_a_simulation_and_its_runs_add_up_to_what_is_needed():
+    needs = load_study("region").needs
+    assert {"region/z.fa", "region/z.vcf.gz"} < set(needs)
+    assert sum(need.startswith("models/") for need in needs) == 2
+    assert set(needs) == {source.id for source in catalogue.select(["region"])}

@@ -1,0 +1,186 @@
+"""The whole path on a world small enough for a test: made, killed, gone on with, made again."""
+
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from helpers.workflows import content, run_killed, start
+from howfar import workflow
+from howfar.core.errors import HowfarError
+from howfar.inputs.cohort import write_base
+from howfar.results import tables
+from howfar.study.reading import load_study
+from howfar.study.schema import study_file, study_names
+
+RUN = "demo-cage-a"
+
+
+def small_study(folder):
+    """The demo study, shrunk to seconds, under its own name."""
+    study = yaml.safe_load(study_file("demo").read_text())
+    study["name"] = "small"
+    study["simulate"] |= {"people": 24, "genes": 16}
+    study["train"] = {"epochs": 2}
+    study["evaluation"] = {"null_draws": 200, "bootstrap": 100, "cis_window": 8192}
+    study["effects"] = ["GENE0001"]
+    study["baselines"] |= {"models": ["enet", "blup"], "genes": {}}
+    study["runs"] = [r for r in study["runs"] if r["id"] == RUN]
+    text = yaml.safe_dump(study).replace("results/demo/", "results/small/")
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    study = small_study(folder)
+    begin = time.monotonic()
+    process = start(study, folder / "results")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return study, folder / "results", time.monotonic() - begin
+
+
+@pytest.mark.slow
+def test_a_run_makes_every_table(undisturbed):
+    _, results, _ = undisturbed
+    found = tables.load("small", results)
+    assert set(found["runs"]["run_id"]) == {RUN, "enet", "blup", "lead_snp", "truth"}
+    assert len(found["genes"]) == 16
+    assert set(found["across"]["population"]) == {"pooled", "EUR", "AFR", "centred", "permuted"}
+    assert found["across"].query("population == 'pooled'")["p_null"].notna().any()
+    assert len(found["numbers"]) > 50
+    assert tables.path_of(results, "small", "individuals").is_file()
+
+
+@pytest.mark.slow
+def test_nothing_is_done_again(undisturbed):
+    study, results, _ = undisturbed
+    before = {p: p.stat().st_mtime_ns for p in results.rglob("*.parquet")}
+    process = start(study, results)
+    output, _ = process.communicate()
+    assert process.returncode == 0 and "Nothing to be done" in output, output
+    assert before == {p: p.stat().st_mtime_ns for p in results.rglob("*.parquet")}
+
+
+@pytest.mark.slow
+def test_an_evaluation_cut_off_after_its_eqtl_map_ends_in_the_same_tables(undisturbed, tmp_path):
+    study, results, _ = undisturbed
+    shutil.copytree(results, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "small" / "tables")
+    (tmp_path / "small" / "steps" / "tables.done").unlink()
+    made = (tmp_path / "small" / "eqtl" / "lead.parquet").stat().st_mtime_ns
+    assert run_killed(study, tmp_path, []) == 0
+    assert content(tmp_path) == content(results)
+    assert (tmp_path / "small" / "eqtl" / "lead.parquet").stat().st_mtime_ns == made
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp_path):
+    study, results, seconds = undisturbed
+    disturbed = killed_twice(study, tmp_path, seconds)
+    assert content(disturbed) == content(results)
+    assert len(content(results)) == 11
+
+
+def killed_twice(study, folder, seconds):
+    """Results of a run killed twice; begun anew, with earlier kills, where it ended before them."""
+    rng = random.Random(1)
+    for attempt in range(4):
+        moments = [rng.uniform(0.15, 0.45) * seconds / 1.5**attempt for _ in range(2)]
+        if run_killed(study, folder / str(attempt), moments) == 2:
+            return folder / str(attempt)
+    raise AssertionError(f"no run of {seconds:.0f} s was still at work when it was to be killed")
+
+
+def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
+    def nested(*_, **__):
+        with pytest.raises(HowfarError, match="another run of the workflow"):
+            workflow.run(["demo"], tmp_path)
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(workflow.subprocess, "run", nested)
+    assert workflow.run(["demo"], tmp_path) == 0
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_plans_without_files_ask_for_nothing_impossible(name, tmp_path):
+    plan = workflow.plan(name, tmp_path)
+    assert plan.tables == ([plan.stamp("tables")] if name == "demo" else [])
+
+
+@pytest.mark.parametrize("step", workflow.CODE)
+def test_each_step_names_package_files_that_exist(step):
+    assert workflow.code(step)
+
+
+def test_shards_are_jobs_of_their_own(tmp_path, capfd):
+    assert workflow.run(["demo"], tmp_path, shards=3, extra=["--dry-run"]) == 0
+    planned = re.search(r"^predict_shard +(\d+)$", capfd.readouterr().out, re.MULTILINE)
+    assert int(planned[1]) == 3 * len(load_study("demo").runs)
+
+
+def test_a_network_has_all_cores_and_small_steps_go_on_beside_it(tmp_path, capfd):
+    extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
+    assert workflow.run(["demo"], tmp_path, cores=8, extra=extra) == 0
+    rule = capfd.readouterr().out.partition("rule predict:")[2].split("rule ")[0]
+    assert re.search("OMP_NUM_THREADS=8 .* predict", rule) and "threads:" not in rule
+    assert "gpu=1" in rule
+
+
+@pytest.mark.parametrize("given", ["", "2", "3,5"])
+def test_shards_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch, given):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
+    assert workflow.run(["demo"], tmp_path, cores=8, shards=4, extra=extra) == 0
+    planned = capfd.readouterr().out
+    found = re.findall(r"CUDA_VISIBLE_DEVICES=(\d+) .* --shard (\d)/4", planned)
+    wanted = {"1": "3", "2": "5", "3": "3", "4": "5"} if given == "3,5" else {}
+    assert {shard: gpu for gpu, shard in found} == wanted
+    assert len(re.findall("OMP_NUM_THREADS=8 .* --shard", planned)) == 4
+
+
+def test_runs_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
+    study = load_study("demo")
+    again = study.runs[0].model_dump(mode="json") | {"id": "again"}
+    study_yaml = tmp_path / "two.yaml"
+    text = study.model_dump(mode="json")
+    study_yaml.write_text(yaml.safe_dump(text | {"runs": [text["runs"][0], again]}))
+    assert workflow.run([str(study_yaml)], tmp_path, cores=2, extra=extra) == 0
+    planned = capfd.readouterr().out
+    found = re.findall(r"CUDA_VISIBLE_DEVICES=(\d) .* --run (\S+)", planned)
+    assert dict((run, gpu) for gpu, run in found) == {study.runs[0].id: "0", "again": "1"}
+
+
+def test_folders_may_have_blanks_and_commas_and_a_study_file_any_place(tmp_path):
+    """Steps run in the results folder and by the shell, the study is named from elsewhere."""
+    folder = tmp_path / "my cohort, new $HOME"
+    folder.mkdir()
+    write_base(folder)
+    (folder / "study.yaml").rename(folder / "a study.yaml")
+    process = subprocess.run(
+        [sys.executable, "-m", "howfar", "--results", "my results", "run", "--study",
+         "a study.yaml"], cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert tables.load("tiny", folder / "my results") is not None
+
+
+def test_targets_and_notebooks_that_do_not_exist_are_refused(tmp_path):
+    with pytest.raises(HowfarError, match="--to: found 'tabels'"):
+        workflow.run(["demo"], tmp_path, target="tabels")
+    write_base(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(path.read_text() + "notebooks: [tss_distanse]\n")
+    with pytest.raises(HowfarError, match="key notebooks: found no notebook 'tss_distanse'"):
+        workflow.run([str(path)], tmp_path / "r", target="notebooks")
+    assert workflow.run([str(path)], tmp_path / "r", extra=["--dry-run"]) == 0
