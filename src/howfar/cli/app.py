@@ -189,10 +189,7 @@ def sequences(
             samples=[s.strip() for s in samples.split(",") if s.strip()] or None,
             unphased=unphased or None,
         )
-        if out:
-            written = write_fasta(out, request)
-        else:
-            written = write_checksums(checksums, request)
+        written = write_fasta(out, request) if out else write_checksums(checksums, request)
     typer.echo(f"{written:,} haplotype windows in {out or checksums}")
     typer.echo(describe_warnings(request.counts + fasta.counts + file.counts), nl=False)
 

@@ -32,6 +32,28 @@ def _made(where: str, found: str, expected: str, do: str) -> HowfarError:
     return HowfarError(where, found=found, expected=expected, do=do)
 
 
+def no_such_file(
+    path: str | Path, expected: str, do: str = "Correct the path in the study file or the command."
+) -> HowfarError:
+    """The error for a file that isn't there."""
+    return HowfarError(str(path), found="no such file", expected=expected, do=do)
+
+
+def wrong_option(name: str, found: object, expected: str, do: str = "") -> HowfarError:
+    """The error for an option (``--score``, a key) whose value `found` can't be used."""
+    return HowfarError(name, found=repr(found), expected=expected, do=do or f"Correct {name}.")
+
+
+def damaged_file(
+    path: str | Path,
+    trouble: object,
+    expected: str,
+    do: str = "Delete it and run the command again; what it held is made anew.",
+) -> HowfarError:
+    """The error for a file of ours that can't be read as it was written."""
+    return HowfarError(str(path), found=f"a damaged file ({trouble})", expected=expected, do=do)
+
+
 @contextmanager
 def about(place: str | Path) -> Iterator[None]:
     """Puts `place` before the `where` of a HowfarError from inside that names no file.
