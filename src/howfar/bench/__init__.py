@@ -1,1 +1,1 @@
-"""TODO howfar.bench"""
+"""Speed and exactness, measured against what would be used otherwise."""

@@ -1,1 +1,1 @@
-"""TODO howfar.book"""
+"""The book: notebooks executed, generated pages, and the build."""

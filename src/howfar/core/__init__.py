@@ -1,1 +1,1 @@
-"""TODO howfar.core"""
+"""What every layer uses: errors, text, atomic writes, registries, versions, provenance."""

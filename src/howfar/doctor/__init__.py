@@ -1,1 +1,1 @@
-"""TODO howfar.doctor"""
+"""What is installed, here, missing, stale; and whether models reproduce published values."""

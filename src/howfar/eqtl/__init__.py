@@ -1,1 +1,1 @@
-"""TODO howfar.eqtl"""
+"""cis-eQTLs: lead variants, permutations, independent signals, agreement with networks."""

@@ -1,1 +1,1 @@
-"""TODO howfar.fetch"""
+"""Public files: what can be fetched, under which licence, with which checksum."""

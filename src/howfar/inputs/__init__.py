@@ -1,1 +1,1 @@
-"""TODO howfar.inputs"""
+"""The catalogue of good and bad inputs."""

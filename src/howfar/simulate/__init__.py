@@ -1,1 +1,1 @@
-"""TODO howfar.simulate"""
+"""Simulated cohorts whose truth is known."""

@@ -1,1 +1,1 @@
-"""TODO howfar.stacking"""
+"""Regressors stacked on a network's outputs and a polygenic score."""

@@ -1,1 +1,1 @@
-"""TODO howfar.study"""
+"""Study files: their schema, and how they are read."""

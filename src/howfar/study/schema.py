@@ -10,11 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator,
 
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root, resolve
+from howfar.core.registry import LINEAR_MODELS
 
 _MOST = 2**31 - 1  # a contig's length, a seed, as every library takes them
 
 
-_Linear = Literal["top1", "lasso", "enet", "blup", "bslmm", "prs", "prs_pt"]
+_Linear = Literal[tuple(LINEAR_MODELS)]  # type: ignore[valid-type]
 
 
 #: Folders of the results folder that are no study's.

@@ -1,1 +1,1 @@
-"""TODO howfar.genome.genotypes"""
+"""Genotype files of every format behind one interface (`base.VariantSource`)."""

@@ -1,1 +1,1 @@
-"""TODO howfar.models.engine"""
+"""How networks run: devices, precision, averaging, shared stretches of sequence."""

@@ -1,1 +1,1 @@
-"""TODO howfar.models.weights"""
+"""Formats of published weights, read without their authors' code."""

@@ -1,1 +1,1 @@
-"""TODO howfar.models.zoo"""
+"""The networks, one file each."""

@@ -1,1 +1,1 @@
-"""The demo cohort: a simulated world whose every effect is known, and the model trained on it."""
+"""The demo cohort: a simulated world whose every effect is known, and its model."""
