@@ -26,6 +26,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
 from howfar.evaluation.study_tables import frames_of
 from howfar.models.base import parse_bins
+from howfar.prediction.store import Outputs
 from howfar.results import tables
 
 HALF = CONTEXT // 2
@@ -50,8 +51,8 @@ def table_of(study, model, gene="g1", **changes):
     (chosen,) = cohort.genes_to_run(gene)
     tracks = model.track_indices(run.tracks)
     bins = {s: parse_bins(run.bins, model.tss_bin(s), 8) for s in "+-"}
-    definition = {"bins": bins, "tracks": tracks}
-    found = gene_effects(cohort, run, model, definition, chosen)
+    outputs = Outputs(bins, tracks)
+    found = gene_effects(cohort, run, model, outputs, chosen)
     return tables.validate("effects", found, "test").set_index("variant")
 
 
@@ -264,8 +265,8 @@ def scores_of(study, model, wanted, score="mean"):
     cohort, run = OpenCohort(study), study.runs[0]
     bins = {s: parse_bins(run.bins, model.tss_bin(s), 8) for s in "+-"}
     (gene,) = cohort.genes_to_run("g1")
-    definition = {"bins": bins, "tracks": [0]}
-    found = track_scores(cohort, run, model, definition, gene, wanted, score)
+    outputs = Outputs(bins, [0])
+    found = track_scores(cohort, run, model, outputs, gene, wanted, score)
     return found.set_index("variant")
 
 

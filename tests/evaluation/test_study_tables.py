@@ -2,12 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from howfar.cohort import panel
 from howfar.core.errors import HowfarError
-from howfar.evaluation import study_tables as evaluate_study
 from howfar.evaluation.runs import _units, runs_table
 from howfar.evaluation.study_tables import frames_of
 from howfar.prediction import run as predict
+from howfar.prediction.store import Store, describe
 from howfar.results import tables
+from howfar.results.cache import MemoryUnits
 
 
 def with_expression(study, path):
@@ -65,7 +67,7 @@ def test_gene_ids_that_never_match_are_an_error(study, model, results_folder, tm
 
 
 def test_dosages_beyond_the_cache_are_read_again(study, model, results_folder, monkeypatch):
-    monkeypatch.setattr(evaluate_study, "_CACHE_BYTES", 0)
+    monkeypatch.setattr(panel, "_CACHE_BYTES", 0)
     predict.predict(study, study.runs[0], results_folder)
     again, _ = frames_of(study, results_folder)
     monkeypatch.undo()
@@ -83,7 +85,8 @@ def test_units_say_whether_a_logarithm_was_taken(study, model):
 
 
 def test_runs_on_unphased_dosage_are_labelled(study, model):
-    opened = {run.id: model for run in study.runs}
+    run = study.runs[0]
+    opened = {run.id: Store(MemoryUnits(), describe(run, model))}
     made = runs_table(study, opened, with_truth=False).set_index("run_id")
     assert made.loc["g", "label"] == study.runs[0].label
     cohort = study.cohort.model_copy(update={"unphased": "dosage"})

@@ -1,16 +1,19 @@
 """Predictions with a model whose output can be worked out by hand: it counts letters."""
 
 import hashlib
+import shutil
 
 import numpy as np
 import pytest
 
 from helpers.tiny import CountLetters
+from howfar import genome
+from howfar.cohort.opened import OpenCohort
+from howfar.core import provenance
 from howfar.core.errors import HowfarError
 from howfar.prediction import run as running
 from howfar.prediction import store as storing
 from howfar.prediction import transform
-from howfar.prediction.store import _make_store
 from howfar.prediction.transform import check_transform
 
 
@@ -22,8 +25,9 @@ class Oriented(CountLetters):
 
 
 def run(study, results, **kw):
-    store, cohort, genes = running.predict(study, study.runs[0], results, **kw)
-    return store, *storing.collect(store, genes, cohort.samples, study.runs[0].transform)
+    done = running.predict(study, study.runs[0], results, **kw)
+    samples, steps = done.cohort.samples, study.runs[0].transform
+    return done.store, *storing.collect(done.store, done.genes, samples, steps)[:2]
 
 
 def test_a_person_is_the_mean_of_two_haplotypes_around_the_tss(study, model, results_folder):
@@ -51,8 +55,8 @@ def test_a_gene_id_leads_to_no_other_folder(study, model, results_folder, tmp_pa
         path.write_text(text)
     store, odd, _ = run(study, results_folder)
     assert list(odd.index) == [str(outside), "../g2"] and (odd.values == plain.values).all()
-    assert sum(path.is_dir() for path in store.path.iterdir()) == 2 and not outside.exists()
-    assert {path.suffix for path in store.path.parent.iterdir()} == {".zarr", ".json"}
+    assert len(list(store.path.glob("*.npz"))) == 2 and not outside.exists()
+    assert all(path.is_dir() for path in store.path.parent.iterdir())
 
 
 def test_one_gene_or_contig_alone_gives_the_same_values(study, model, results_folder, tmp_path):
@@ -117,7 +121,7 @@ def test_windows_go_to_the_model_in_blocks_whatever_their_number(
 
 
 def digest(folder) -> str:
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    files = sorted([*folder.glob("*.npz"), folder / "key.json"])
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
 
 
@@ -196,48 +200,83 @@ def test_a_logarithm_of_zero_is_an_error_not_minus_infinity():
 
 
 def test_shards_share_the_genes_and_end_in_the_same_store(study, model, results_folder, tmp_path):
-    store, _, genes = running.predict(study, study.runs[0], tmp_path / "whole")
+    whole = running.predict(study, study.runs[0], tmp_path / "whole")
     parts = [
         running.predict(study, study.runs[0], tmp_path / "parts", shard=(i, 2)) for i in (1, 2)
     ]
-    assert sorted(g.gene_id for _, _, part in parts for g in part) == sorted(
-        g.gene_id for g in genes
-    )
-    assert digest(store.path) == digest(parts[0][0].path)
-
-
-def test_two_processes_that_make_one_store_leave_one_whole(tmp_path):
-    path = tmp_path / "a.zarr"
-    _make_store(path, {"samples": [1]})
-    _make_store(path, {"samples": [1]})
-    assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
-
-
-def _damages(folder):
-    """(a damage's name, a function of no arguments that does it to a finished gene's folder)."""
-    for part in ("zarr.json", "values/zarr.json", "values/c/0/0/0", "index/c/0/0"):
-        path = folder / part
-        data = path.read_bytes()
-        middle = len(data) // 2
-        flipped = data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :]
-        yield f"{part} cut", path, data[:middle]
-        yield f"{part} empty", path, b""
-        yield f"{part} changed", path, flipped
-        if part != "zarr.json":
-            yield f"{part} gone", path, None
+    shared = sorted(gene.gene_id for part in parts for gene in part.genes)
+    assert shared == sorted(gene.gene_id for gene in whole.genes)
+    assert digest(whole.store.path) == digest(parts[0].store.path)
 
 
 def test_a_damaged_prediction_is_never_taken_for_another(study, model, results_folder):
-    store, _, genes = running.predict(study, study.runs[0], results_folder)
-    folder = store.path / genes[0].gene_id
-    whole = store.read(genes[0].gene_id)
-    tried = 0
-    for name, path, data in list(_damages(folder)):
-        before = path.read_bytes()
-        path.unlink() if data is None else path.write_bytes(data)
-        with pytest.raises(HowfarError, match="a damaged prediction"):
-            pytest.fail(f"{name}: read as {store.read(genes[0].gene_id)}")
-        path.write_bytes(before)
-        tried += 1
-    assert tried == 15
-    assert all((a == b).all() for a, b in zip(whole, store.read(genes[0].gene_id), strict=True))
+    done = running.predict(study, study.runs[0], results_folder)
+    gene = done.genes[0].gene_id
+    path = done.store.path / f"{gene}.npz"
+    data, whole = path.read_bytes(), done.store.read(gene)
+    damaged = {"cut": data[: len(data) // 2], "empty": b""}
+    damaged |= {
+        f"bit {at} flipped": data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :]
+        for at in range(0, len(data), 37)
+    }
+    refused = 0
+    for name, text in damaged.items():
+        path.write_bytes(text)
+        try:
+            found = done.store.read(gene)
+        except HowfarError as error:
+            assert "a damaged file" in str(error)
+            refused += 1
+            continue
+        for array in ("values", "index"):  # a bit of the archive that says nothing of the values
+            np.testing.assert_array_equal(found.arrays[array], whole.arrays[array], name)
+    assert refused > len(damaged) / 2
+    path.write_bytes(data)
+    path.unlink()
+    assert not done.store.has(done.genes[0])
+
+
+def test_predictions_of_other_code_are_predicted_again(study, model, results_folder, monkeypatch):
+    first, *_ = run(study, results_folder)
+    monkeypatch.setattr(genome, "VERSION", genome.VERSION + 1)
+    second, *_ = run(study, results_folder)
+    assert first.path != second.path and model.seen == 14
+    commits = [store.read("g1").commit for store in (first, second)]
+    assert commits[0] == commits[1] != ""
+
+
+def test_a_finished_gene_keeps_the_commit_that_made_it(study, model, results_folder, monkeypatch):
+    store, *_ = run(study, results_folder, gene="g1")
+    made_by = store.read("g1").commit
+    monkeypatch.setattr(provenance, "commit", lambda: "another")
+    store, *_ = run(study, results_folder)
+    assert [store.read(gene).commit for gene in ("g1", "g2")] == [made_by, "another"]
+
+
+def test_stores_are_found_without_weights_wherever_the_folder_lies(
+    study, model, results_folder, tmp_path, monkeypatch
+):
+    store, people, _ = run(study, results_folder)
+    moved = tmp_path / "moved"
+    shutil.copytree(results_folder, moved)
+    monkeypatch.setattr(running, "load_model", lambda *_, **__: pytest.fail("loaded weights"))
+    cohort = OpenCohort(study)
+    found = storing.find_store(cohort, study.runs[0], moved)
+    assert found.description == store.description and found.path.parent.parent.parent == moved
+    again = storing.collect(found, cohort.genes, cohort.samples, study.runs[0].transform)[0]
+    assert again.equals(people)
+    other = study.runs[0].model_copy(update={"bins": "centre1"})
+    assert storing.find_store(cohort, other, moved) is None
+    assert len(list((moved / study.name / "predictions").iterdir())) == 1  # none is made to look
+
+
+def test_of_several_weights_the_last_opened_are_evaluated(study, model, results_folder):
+    first, *_ = run(study, results_folder)
+    model.weights_sha256 = "1" * 64
+    second, *_ = run(study, results_folder)
+    assert first.path != second.path
+    cohort = OpenCohort(study)
+    assert storing.find_store(cohort, study.runs[0], results_folder).path == second.path
+    model.weights_sha256 = "0" * 64
+    run(study, results_folder)
+    assert storing.find_store(cohort, study.runs[0], results_folder).path == first.path

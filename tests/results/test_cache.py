@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from howfar import workflow
+from helpers.linear_cohort import small_study
+from howfar import evaluation
 from howfar.cohort.opened import OpenCohort
 from howfar.evaluation import transfer
 from howfar.evaluation.study_tables import frames_of
@@ -18,7 +19,6 @@ from howfar.stacking import compare
 from howfar.stacking import compare as stacking
 from howfar.stacking.compare import Options
 from howfar.study.schema import Study
-from helpers.linear_cohort import small_study
 
 SMALL = transfer.Options(genes=0, models=("top1",), sizes=(1.0,), draws=1)
 
@@ -70,11 +70,11 @@ def test_rows_of_other_settings_of_the_study_are_not_taken_up(linear, tmp_path, 
     assert transfer.load(OpenCohort(Study.model_validate(given)), tmp_path).empty
 
 
-def test_rows_of_other_code_are_taken_up_until_they_are_made_again(linear, tmp_path, monkeypatch):
+def test_rows_of_another_version_of_the_code_are_made_again(linear, tmp_path, monkeypatch):
     path = transfer.run(linear, tmp_path, SMALL)
     written = path.stat().st_mtime_ns
-    monkeypatch.setattr(workflow, "code", lambda step: [str(tmp_path / "genes.csv")])
-    assert len(transfer.load(OpenCohort(linear), tmp_path))
+    monkeypatch.setattr(evaluation, "VERSION", evaluation.VERSION + 1)
+    assert transfer.load(OpenCohort(linear), tmp_path).empty
     transfer.run(linear, tmp_path, SMALL)
     assert path.stat().st_mtime_ns > written
 
@@ -83,7 +83,7 @@ def test_rows_without_a_record_of_their_making_are_left_out(linear, tmp_path):
     path = transfer.run(linear, tmp_path, SMALL)
     tables.write(path, "summary", tables.read(path, "summary"), {"seed": 1})
     assert transfer.load(OpenCohort(linear), tmp_path).empty
-    assert cache.read(tmp_path / "none.parquet", dict).empty
+    assert cache.read_rows(tmp_path / "none.parquet", lambda _: None).empty
 
 
 def _compared(pairs, genes, options):
@@ -106,10 +106,10 @@ def test_a_stack_is_made_again_where_options_or_runs_differ(study, model, tmp_pa
     other = study.model_copy(
         update={"runs": [study.runs[0].model_copy(update={"transform": steps})]}
     )
-    assert compare.load(OpenCohort(other), tmp_path, {}).empty
+    assert compare.load(OpenCohort(other), tmp_path).empty
     compare.stack(other, tmp_path, replace(options, seed=5))
     assert values(path) != first + 4
-    assert len(compare.load(OpenCohort(other), tmp_path, {}))
+    assert len(compare.load(OpenCohort(other), tmp_path))
 
 
 def test_the_evaluation_leaves_out_what_is_out_of_date_and_counts_it(study, model, tmp_path):

@@ -215,16 +215,14 @@ def test_without_genotypes_only_the_networks_designs_are_compared():
 def test_a_study_is_compared_from_its_files(study, model, tmp_path):
     from howfar.prediction import run as predict
     from howfar.prediction import transform
-    from howfar.prediction.store import open_store
 
-    predict.predict(study, study.runs[0], tmp_path)
+    store = predict.predict(study, study.runs[0], tmp_path).store
     options = Options(genes=0, people=0, folds=2)
     pairs, genes = pairs_of(study, tmp_path, options)
     assert pairs.x.shape == (8, 3) and list(genes["gene_id"]) == ["g1", "g2"]
     run = study.runs[0]
-    store = open_store(study, run, model, ["P1", "P2", "P3", "P4"], tmp_path)
-    stored, index = store.read("g1")
-    whole = transform.transform(stored[index], run.transform)
+    stored = store.read("g1").arrays
+    whole = transform.transform(stored["values"][stored["index"]], run.transform)
     np.testing.assert_allclose(pairs.x[:4].sum(axis=1), whole)  # its bins are summed
     with pytest.raises(HowfarError, match="found 8, of 2 genes and 4 people"):
         compare.stack(study, tmp_path, options)

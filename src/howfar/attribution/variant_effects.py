@@ -1,18 +1,17 @@
-"""What each variant of a cohort does to a model's prediction: the variant-level view of a gene.
+"""Variant effects: what each variant of a cohort does to a prediction, by itself.
 
 The effect of an alternative allele is the prediction from the reference with this allele alone put
-in, less the prediction from the reference. Windows are those of `haplotypes`, made for people of
+in, less the prediction from the reference. Windows are those of `genome.windows`, made for people of
 whom each carries one allele and no other, so that the rules (anchor on the TSS, sides filled
-from the haplotype) are the same as for real people. Values come from `predict.predict_genes`.
+from the haplotype) are the same as for real people.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance
 from howfar.core.errors import HowfarError
 from howfar.core.progress import track
+from howfar.core.versions import versions_of
 from howfar.genome.genotypes.base import Genotypes, is_resolved
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Gene, Interval, Variant
@@ -32,8 +32,9 @@ from howfar.genome.windows import Windows, build_windows
 from howfar.models.base import SequenceModel
 from howfar.prediction import transform
 from howfar.prediction.run import open_model, predict_genes
-from howfar.prediction.store import open_store
+from howfar.prediction.store import Outputs, Store, open_store, outputs_of
 from howfar.results import tables
+from howfar.results.cache import Key, Units
 from howfar.study.schema import Run, Study
 
 #: Name of these effects in the column `source` of table `effects`.
@@ -121,15 +122,15 @@ class SingleAlleles:
 
 
 def gene_effects(
-    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, gene: Gene
+    cohort: OpenCohort, run: Run, model: SequenceModel, outputs: Outputs, gene: Gene
 ) -> pd.DataFrame:
     """Rows of table `effects` of one gene: each allele whose REF reaches into its window.
 
     effect: in the units of the run's prediction, transformed on one haplotype. maf: the lower of
     the allele's frequency and the rest, among the cohort's people. distance: position - TSS in bp,
-    not signed by strand. definition: of the run's store (bins by strand, tracks).
+    not signed by strand. outputs: bins by strand and tracks.
     """
-    found, values, rows = _single_values(cohort, run, model, definition, gene)
+    found, values, rows = _single_values(cohort, run, model, outputs, gene)
     on_one = transform.transform(values[:, None], run.transform)
     found["effect"] = on_one[rows] - on_one[0]
     return found.assign(run_id=run.id, gene_id=gene.gene_id, source=SOURCE)
@@ -146,7 +147,7 @@ def track_scores(
     cohort: OpenCohort,
     run: Run,
     model: SequenceModel,
-    definition: dict,
+    outputs: Outputs,
     gene: Gene,
     wanted: str,
     score: str,
@@ -166,7 +167,7 @@ def track_scores(
             expected=" or ".join(SCORES),
             do="Correct --score.",
         )
-    several = definition | {"tracks": tracks}
+    several = replace(outputs, tracks=tracks)
     found, values, rows = _single_values(cohort, run, model, several, gene)
     of_bins = values.mean(axis=1, dtype=np.float64)
     difference = of_bins[rows] - of_bins[0]
@@ -196,14 +197,14 @@ def _matching(model: SequenceModel, wanted: str) -> list[int]:
 
 
 def _single_values(
-    cohort: OpenCohort, run: Run, model: SequenceModel, definition: dict, gene: Gene
+    cohort: OpenCohort, run: Run, model: SequenceModel, outputs: Outputs, gene: Gene
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """(variant, maf, distance of each allele that reaches into the window; raw values; its row).
 
     Row 0 of the values (windows, bins, tracks) is the reference's.
     """
     single = SingleAlleles(cohort)
-    ((_, values, index),) = predict_genes(single, run, model, definition, [gene])
+    ((_, values, index),) = predict_genes(single, run, model, outputs, [gene])
     rows = [_row(name, single.frequencies[name], gene) for name in single.built.samples]
     found = pd.DataFrame(rows, columns=["variant", "maf", "distance", "start0", "end0"])
     window = gene.window(model.layout.context, model.tss_offset(gene.strand))
@@ -220,8 +221,22 @@ def _row(name: str, frequency: float, gene: Gene) -> tuple[str, float, int, int,
 
 
 def path_of(results: str | Path, study: str, run: str) -> Path:
-    """Where a run's variant effects lie."""
+    """Where a run's variant effects lie as one table."""
     return Path(results) / study / "effects" / f"{run}.parquet"
+
+
+def open_units(cohort: OpenCohort, run: Run, store: Store, results: str | Path) -> Units:
+    """Return the finished genes' effects of a run whose predictions are in `store`."""
+    parent = path_of(results, cohort.study.name, run.id).parent
+    return Units.open(parent, run.id, effects_key(run, store))
+
+
+def effects_key(run: Run, store: Store) -> Key:
+    """Return the key of a run's effects: that of its raw values, and its transform."""
+    kept = store.units.key
+    options = kept["options"] | {"transform": list(run.transform)}
+    versions = kept["versions"] | versions_of("attribution")
+    return Key("effects", kept["inputs"], kept["settings"], options, versions)
 
 
 def compute(
@@ -229,22 +244,54 @@ def compute(
 ) -> tuple[pd.DataFrame, Counter]:
     """Write the variant effects of a run for `genes` (ids or names; None: all of the gene table).
 
-    Finished genes are kept; the file is written whole after each gene, and begun anew where
-    anything that defines the effects has changed. Returns the table and what was counted.
+    Finished genes are kept. Returns the table of all that are finished and what was counted.
     """
     cohort, model = OpenCohort(study), open_model(run)
-    definition = definition_of(study, run, model, cohort, results)
+    store = open_store(cohort, run, model, results)
+    units = open_units(cohort, run, store, results)
     named = cohort.genes if genes is None else [g for n in genes for g in cohort.genes_to_run(n)]
     chosen = list({g.gene_id: g for g in named}.values())  # named twice, or by id and by name
-    path = path_of(results, study.name, run.id)
-    found = read(path, definition)
-    todo = [g for g in chosen if g.gene_id not in set(found["gene_id"])]
-    made = ((g, gene_effects(cohort, run, model, definition, g)) for g in todo)
-    block = provenance.block({"definition": _text(definition)}, input_files(study))
-    for _, rows in track(made, len(chosen), f"{run.id}: effects", done=len(chosen) - len(todo)):
-        found = rows if found.empty else pd.concat([found, rows], ignore_index=True)
-        tables.write(path, "effects", found, block)
-    return found, cohort.warnings
+    todo = [g for g in chosen if not units.has(g.gene_id)]
+    outputs = outputs_of(run, model)
+    effects_of = ((g, gene_effects(cohort, run, model, outputs, g)) for g in todo)
+    done = len(chosen) - len(todo)
+    for gene, rows in track(effects_of, len(chosen), f"{run.id}: effects", done=done):
+        units.write(gene.gene_id, _arrays(rows))
+    table = read_units(cohort, run, units)
+    block = provenance.block(units.key, input_files(study))
+    tables.write(path_of(results, study.name, run.id), "effects", table, block)
+    return table, cohort.warnings
+
+
+_COLUMNS = ("variant", "maf", "distance", "effect")
+
+
+def _arrays(rows: pd.DataFrame) -> dict[str, np.ndarray]:
+    kinds = {"variant": str} | dict.fromkeys(_COLUMNS[1:], float)
+    return {name: rows[name].to_numpy(kind) for name, kind in kinds.items()}
+
+
+def read_units(cohort: OpenCohort, run: Run, units: Units) -> pd.DataFrame:
+    """Return table `effects` of the genes of the cohort that are finished."""
+    parts = [
+        pd.DataFrame(units.read(gene.gene_id).arrays).assign(
+            run_id=run.id, gene_id=gene.gene_id, source=SOURCE
+        )
+        for gene in cohort.genes
+        if units.has(gene.gene_id)
+    ]
+    return tables.stack("effects", parts, f"run {run.id}")
+
+
+def find_units(
+    cohort: OpenCohort, run: Run, store: Store | None, results: str | Path
+) -> Units | None:
+    """Return a run's current effects; None where there are none, or of older predictions only."""
+    if store is None:
+        return None
+    parent = path_of(results, cohort.study.name, run.id).parent
+    units = Units(parent / f"{run.id}-{effects_key(run, store).digest}")
+    return units if units.key else None
 
 
 def linear_approximation(
@@ -276,24 +323,3 @@ def linear_approximation(
         rows.append(("linear_approximation", run, gene, r[0], n[0], low[0], high[0]))
     columns = ["set", "method", "group", "value", "n", "ci_low", "ci_high"]
     return pd.DataFrame(rows, columns=columns).assign(units="Pearson r")
-
-
-def definition_of(
-    study: Study, run: Run, model: SequenceModel, cohort: OpenCohort, results: str | Path
-) -> dict:
-    """All that the effects depend on: what the run's raw values do, and its transform."""
-    store = open_store(study, run, model, cohort.samples, results)
-    return store.definition | {"transform": list(run.transform)}
-
-
-def read(path: Path, definition: dict) -> pd.DataFrame:
-    """The effects in `path` if they are of this definition; an empty table if not, or none."""
-    if path.is_file():
-        parameters = tables.read_provenance(path).get("parameters", {})
-        if parameters.get("definition") == _text(definition):
-            return tables.read(path, "effects")
-    return tables.empty("effects")
-
-
-def _text(definition: dict) -> str:
-    return json.dumps(definition, sort_keys=True)

@@ -120,13 +120,12 @@ def predict(
 
     frames = []
     for each in chosen_runs(study, run, model):
-        store, cohort, genes = predict_run(
-            study, each, results, gene=gene, chrom=chrom, sample=sample, shard=shard
-        )
+        done = predict_run(study, each, results, gene=gene, chrom=chrom, sample=sample, shard=shard)
+        store, cohort, genes = done.store, done.cohort, done.genes
         print(f"{each.id}: {len(genes)} genes x {len(cohort.samples)} people in {store.path.name}")
         print(describe_warnings(cohort.warnings), end="")
         if csv:
-            people, reference = collect(store, genes, cohort.samples, each.transform)
+            people, reference, _ = collect(store, genes, cohort.samples, each.transform)
             people.insert(0, "reference", reference)
             people.insert(0, "run_id", each.id)
             frames.append(people)
@@ -163,15 +162,15 @@ def track_scores(
 ) -> pd.DataFrame:
     """Scores over `tracks` of each variant in a gene's window, for the chosen runs."""
     from howfar.attribution import variant_effects
-    from howfar.attribution.variant_effects import definition_of
     from howfar.prediction.run import open_model
+    from howfar.prediction.store import outputs_of
 
     cohort, parts = OpenCohort(study), []
     (chosen,) = cohort.genes_to_run(gene)
     for each in chosen_runs(study, run, None):
         model = open_model(each)
-        definition = definition_of(study, each, model, cohort, results)
-        found = variant_effects.track_scores(cohort, each, model, definition, chosen, tracks, score)
+        outputs = outputs_of(each, model)
+        found = variant_effects.track_scores(cohort, each, model, outputs, chosen, tracks, score)
         found.insert(0, "gene_id", chosen.gene_id)
         found.insert(0, "run_id", each.id)
         parts.append(found)

@@ -26,13 +26,13 @@ def sha256_of(path: str | Path) -> str:
 
 
 def digest(path: str | Path) -> str:
-    """SHA-256 of a file, read once a process while its size and time stay as they are."""
-    about = Path(path).stat()
-    return _digest_of(str(path), about.st_size, about.st_mtime_ns)
+    """Return the SHA-256 of a file, read once while its size, time and inode stay the same."""
+    status = Path(path).stat()
+    return _digest_of(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-@lru_cache(maxsize=256)
-def _digest_of(path: str, size: int, changed: int) -> str:
+@lru_cache(maxsize=1024)
+def _digest_of(path: str, size: int, changed: int, inode: int) -> str:
     return sha256_of(path)
 
 
@@ -72,7 +72,7 @@ def block(
         "packages": {name: version(name) for name in _PACKAGES},
         "parameters": parameters,
         "inputs": {
-            role: {"file": Path(path).name, "sha256": sha256_of(path)}
+            role: {"file": Path(path).name, "sha256": digest(path)}
             for role, path in (inputs or {}).items()
         },
         **({} if warnings is None else {"warnings": met}),

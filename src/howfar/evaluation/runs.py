@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from howfar.cohort.files import unphased_rule
-from howfar.models.base import SequenceModel
+from howfar.prediction.store import RunDescription, Store
 from howfar.results import tables
 from howfar.study.schema import Run, Study
 
@@ -16,13 +16,13 @@ LEAD_SNP, TRUTH = "lead_snp", "truth"
 
 def runs_table(
     study: Study,
-    opened: dict[str, SequenceModel],
+    stores: dict[str, Store],
     rivals: Sequence[dict] = (),
     *,
     with_truth: bool,
 ) -> pd.DataFrame:
     """Table `runs`: the study's runs, the lead-SNP rival, linear ones, the truth where known."""
-    rows = [_run_row(study, run, opened[run.id]) for run in study.runs]
+    rows = [_run_row(study, run, stores[run.id].description) for run in study.runs]
     common = {"study": study.name, "units": study.cohort.expression_units}
     rows.append(
         common
@@ -43,23 +43,22 @@ def runs_table(
     return tables.validate("runs", pd.DataFrame(rows), study.name)
 
 
-def _run_row(study: Study, run: Run, model: SequenceModel) -> dict:
-    descriptions = model.tracks.loc[model.track_indices(run.tracks), "description"]
+def _run_row(study: Study, run: Run, network: RunDescription) -> dict:
     return {
         "run_id": run.id,
         "study": study.name,
         "label": _label(study, run),
         "kind": "network",
         "model": run.model,
-        "weights_sha256": model.weights_sha256,
-        "tracks": "; ".join(descriptions),
+        "weights_sha256": network.weights_sha256,
+        "tracks": "; ".join(network.tracks),
         "bins": str(run.bins),
         "transform": " > ".join(run.transform),
-        "units": _units(run, model),
-        "context": model.layout.context,
+        "units": _units(run, network),
+        "context": network.context,
         "alleles": run.alleles or study.cohort.alleles,
-        "precision": model.precision,
-        "engine": model.engine,
+        "precision": network.precision,
+        "engine": network.engine,
     }
 
 
@@ -68,8 +67,8 @@ def _label(study: Study, run: Run) -> str:
     return f"{run.label} (unphased dosage)" if unphased_rule(study) == "dosage" else run.label
 
 
-def _units(run: Run, model: SequenceModel) -> str:
+def _units(run: Run, network: RunDescription) -> str:
     """Units of a prediction: the model's, or their logarithm where the transform takes one."""
     if not any(step.startswith("log") for step in run.transform):
-        return model.units
-    return f"log of {model.units.split(',')[0]}"
+        return network.units
+    return f"log of {network.units.split(',')[0]}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from howfar.attribution import variant_effects
-from howfar.attribution.variant_effects import definition_of, linear_approximation
+from howfar.attribution.variant_effects import linear_approximation
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel, make_panel
@@ -28,10 +28,7 @@ from howfar.evaluation.reference import reference_table
 from howfar.evaluation.runs import LEAD_SNP, TRUTH, runs_table
 from howfar.evaluation.within import within_table
 from howfar.linear import baseline
-from howfar.models.base import SequenceModel
-from howfar.prediction import store as predict
-from howfar.prediction.run import open_model
-from howfar.prediction.store import finished, open_store
+from howfar.prediction.store import Store, collect, finished_genes, require_store
 from howfar.results import tables
 from howfar.results.predictions import Predictions
 from howfar.stacking import compare
@@ -43,8 +40,8 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     cohort = OpenCohort(study)
     options = study.evaluation
     panel = make_panel(cohort)
-    opened = {run.id: open_model(run) for run in study.runs}
-    runs = [_predictions(study, run, opened[run.id], cohort, results) for run in study.runs]
+    stores = {run.id: require_store(cohort, run, results) for run in study.runs}
+    runs = [_predictions(cohort, run, stores[run.id]) for run in study.runs]
     linear = baseline.finished(cohort, results)
     rivals, held = _rivals(study, panel, linear)
     runs += rivals
@@ -63,16 +60,16 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     features = [frames["features"], known_heritability(study)]
     frames["features"] = tables.stack("features", features, f"study {study.name}")
     frames["runs"] = runs_table(
-        study, opened, [each.run for each in linear], with_truth=truth is not None
+        study, stores, [each.run for each in linear], with_truth=truth is not None
     )
     frames["individuals"] = individuals_table(panel, runs, held)
     kinds = frames["runs"].set_index("run_id")["kind"]
     models = {r.run_id: r.people for r in runs if kinds[r.run_id] in agreement.KINDS}
     frames["agreement"] = agreement.agreement_table(models)
-    frames["effects"] = _effects(study, opened, cohort, results)
-    reach = {run: model.layout.context for run, model in opened.items()}
+    frames["effects"] = _effects(cohort, stores, results)
+    reach = {run: store.description.context for run, store in stores.items()}
     summary = [linear_approximation(cohort, frames["effects"], models, reach)]
-    summary += _comparisons(cohort, results, opened)
+    summary += _comparisons(cohort, results)
     _add_summary(frames, summary, cohort, panel, results)
     return frames, cohort.warnings
 
@@ -104,11 +101,9 @@ def _rivals(
     return [lead, *(each.predictions for each in linear)], {LEAD_SNP: folds} | held
 
 
-def _comparisons(
-    cohort: OpenCohort, results: str | Path, opened: dict[str, SequenceModel]
-) -> list[pd.DataFrame]:
+def _comparisons(cohort: OpenCohort, results: str | Path) -> list[pd.DataFrame]:
     """Rows of `summary` that `howfar transfer` and `howfar stack` have made; not outdated ones."""
-    found = [transfer.load(cohort, results), compare.load(cohort, results, opened)]
+    found = [transfer.load(cohort, results), compare.load(cohort, results)]
     paths = (path_of(results, cohort.study.name) for path_of in (transfer.path_of, compare.path_of))
     outdated = sum(path.is_file() and rows.empty for path, rows in zip(paths, found, strict=True))
     cohort.warnings["comparisons out of date (`howfar transfer`, `howfar stack`)"] += outdated
@@ -143,27 +138,21 @@ def _with_map(frames: dict[str, pd.DataFrame], mapped: Map, study: Study) -> lis
     ]
 
 
-def _effects(
-    study: Study, opened: dict[str, SequenceModel], cohort: OpenCohort, results: str | Path
-) -> pd.DataFrame:
-    """Table `effects`: what `howfar effects` has made; of an older definition, left out."""
+def _effects(cohort: OpenCohort, stores: dict[str, Store], results: str | Path) -> pd.DataFrame:
+    """Table `effects`: what `howfar effects` has made; stale effects are left out and counted."""
     parts = []
-    for run in study.runs:
-        path = variant_effects.path_of(results, study.name, run.id)
-        if path.is_file():
-            definition = definition_of(study, run, opened[run.id], cohort, results)
-            parts.append(variant_effects.read(path, definition))
-            cohort.warnings["runs whose variant effects are out of date"] += parts[-1].empty
+    for run in cohort.study.runs:
+        units = variant_effects.find_units(cohort, run, stores[run.id], results)
+        if units is not None:
+            parts.append(variant_effects.read_units(cohort, run, units))
+        elif variant_effects.path_of(results, cohort.study.name, run.id).is_file():
+            cohort.warnings["runs whose variant effects are out of date"] += 1
     return tables.stack("effects", parts, "variant effects")
 
 
-def _predictions(
-    study: Study, run: Run, model: SequenceModel, cohort: OpenCohort, results: str | Path
-) -> Predictions:
-    store = open_store(study, run, model, cohort.samples, results)
-    genes = finished(study, run, store, cohort)
-    people, reference = predict.collect(store, genes, cohort.samples, run.transform)
-    regions = pd.Series({g.gene_id: model.region_of(g.gene_id) for g in genes}, dtype=object)
+def _predictions(cohort: OpenCohort, run: Run, store: Store) -> Predictions:
+    genes = finished_genes(cohort, run, store)
+    people, reference, regions = collect(store, genes, cohort.samples, run.transform)
     return Predictions(run.id, people, reference, None if regions.isna().all() else regions)
 
 

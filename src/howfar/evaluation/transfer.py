@@ -16,16 +16,16 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
+from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
-from howfar.core import provenance
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
 from howfar.core.threads import one_thread
 from howfar.linear.base import LABELS, Fit, fitter
 from howfar.linear.cis import training
 from howfar.results import cache
-from howfar.results.cache import is_current
+from howfar.results.cache import Key
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Study
 
@@ -367,16 +367,20 @@ def _truth_files(study: Study) -> list[Path]:
     return files if study.simulate and all(path.is_file() for path in files) else []
 
 
-def definition_of(cohort: OpenCohort, options: dict) -> dict:
-    """All that decides the rows (see `kept.definition`), a simulation's truth included."""
-    truth = [provenance.digest(path) for path in _truth_files(cohort.study)]
-    return cache.definition(cohort, "transfer", options, truth=truth)
+def key_of(cohort: OpenCohort, options: dict) -> Key:
+    """Return the cache key of the rows, a simulation's truth included."""
+    evaluation = cohort.study.evaluation
+    settings = {"window": evaluation.cis_window, "study_min_maf": evaluation.min_maf}
+    truth = {f"truth {path.name}": path for path in _truth_files(cohort.study)}
+    return cache.cohort_key(
+        cohort, "transfer", options | settings, ["linear", "stats", "evaluation"], inputs=truth
+    )
 
 
 def load(cohort: OpenCohort, results: str | Path) -> pd.DataFrame:
     """The rows that `run` wrote, with whichever options; none where they are out of date."""
     path = path_of(results, cohort.study.name)
-    return cache.read(path, partial(definition_of, cohort))
+    return cache.read_rows(path, partial(key_of, cohort))
 
 
 def run(study: Study, results: str | Path, options: Options | None = None) -> Path:
@@ -392,11 +396,11 @@ def run(study: Study, results: str | Path, options: Options | None = None) -> Pa
             do="Name one, such as --models blup.",
         )  # fmt: skip
     cohort, path = OpenCohort(study), path_of(results, study.name)
-    made_of = definition_of(cohort, asdict(options))
-    if not is_current(path, made_of):
+    key = key_of(cohort, asdict(options))
+    if not cache.is_current(path, key):
         with one_thread():
             rows = _of_cohort(cohort, options)
-        cache.write(path, rows, made_of, cohort, seed=options.seed)
+        cache.write_rows(path, rows, key, input_files(cohort.study), seed=options.seed)
     return path
 
 

@@ -8,3 +8,6 @@ exchange with other cohorts and with published weights.
 from howfar.linear.base import FITTERS, LABELS, STATUSES, Fit, Fitter, fitter
 
 __all__ = ["FITTERS", "LABELS", "STATUSES", "Fit", "Fitter", "fitter"]
+
+#: Raised when values change; kept results of an older version are stale (see core.versions).
+VERSION = 1

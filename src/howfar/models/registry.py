@@ -210,3 +210,8 @@ def _built_in(
             expected="options that this model takes",
             do="Correct the run's `options` in the study file.",
         ) from error
+
+
+def version_of(name: str) -> dict[str, int | str]:
+    """Return the versions of the code that decides a model's values, without its weights."""
+    return {}

@@ -1,22 +1,10 @@
-"""Predictions of a run: raw model outputs per gene and distinct haplotype, resumable.
-
-A run's store is a Zarr group ``results/<study>/predictions/<run>-<hash>.zarr``; the hash is of
-everything that defines the raw outputs (inputs, weights, tracks, bins, alleles), so a changed
-definition never meets old values. Each gene is a group of its own, written under another name
-and moved into place, so that a killed run leaves whole genes only:
-
-``values`` float32 (1 + distinct haplotypes, bins, tracks), row 0 the reference sequence;
-``index`` int32 (people, 2), the row of each person's haplotypes.
-
-Logs, sums and means come later (`transform`), so one store serves every definition of
-"the prediction" on the same bins and tracks.
-"""
+"""Predict people's expression from their two haplotypes; finished genes are kept."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +19,27 @@ from howfar.genome.intervals import Gene
 from howfar.genome.windows import Windows
 from howfar.models.base import SequenceModel, reverse_complement
 from howfar.models.registry import load_model
-from howfar.prediction.store import Store, open_store
+from howfar.prediction.store import Outputs, Store, open_store, outputs_of
 from howfar.prediction.transform import check_transform
 from howfar.study.schema import Run, Study
 
 
 def open_model(run: Run) -> SequenceModel:
-    """The run's model with its weights, on its device."""
+    """Load the run's model with its weights, on its device."""
     weights = run.weights and resolve(run.weights)
     with about(run.place):
         return load_model(
             run.model, weights=weights, device=run.device, batch_size=run.batch_size, **run.options
         )
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What `predict` leaves: the store, the cohort with its counts, and the genes asked for."""
+
+    store: Store
+    cohort: OpenCohort
+    genes: list[Gene]
 
 
 def predict(
@@ -54,46 +51,47 @@ def predict(
     chrom: str | None = None,
     sample: str | None = None,
     shard: tuple[int, int] = (1, 1),
-) -> tuple[Store, OpenCohort, list[Gene]]:
+) -> Predicted:
     """Predict `run` for a study's people and genes; finished genes are not done again.
 
     `gene` (id or name) or `chrom` restrict the genes; `sample` makes a store of its own for one
     person. `shard` (i, n): every n-th gene from the i-th (1-based) on, so that n processes share
-    the work, each gene's values in files that one process alone writes. Returns the store, the
-    cohort (with its warning counts) and the genes asked for.
+    the work, each gene's values in files that one process alone writes.
     """
     with about(run.place):
         check_transform(run.transform)
     cohort, model = OpenCohort(study), open_model(run)
     if sample is not None:
         _restrict(cohort, sample)
-    # names of people appear in no path, as paths end up in logs
-    suffix = "" if sample is None else f"@{hashlib.sha256(sample.encode()).hexdigest()[:8]}"
-    store = open_store(study, run, model, cohort.samples, results, suffix)
+    store = open_store(cohort, run, model, results)
     genes = cohort.genes_to_run(gene, chrom)[shard[0] - 1 :: shard[1]]
-    todo = [g for g in genes if not store.has(g)]
-    for each in dict.fromkeys(g.chrom for g in todo):
-        cohort.variants.contig(each)  # raises before any gene is done, not hours later
+    about_files = predict_missing(cohort, run, model, store, genes)
+    cohort.warnings = about_files + store.counts(genes)
+    _write_provenance(store, cohort, model, about_files + store.counts(cohort.genes))
+    return Predicted(store, cohort, genes)
+
+
+def predict_missing(
+    cohort: OpenCohort, run: Run, model: SequenceModel, store: Store, genes: Sequence[Gene]
+) -> Counter[str]:
+    """Predict those of `genes` that `store` lacks; return what was counted of the files alone."""
+    todo = [gene for gene in genes if not store.has(gene)]
+    for contig in dict.fromkeys(gene.chrom for gene in todo):
+        cohort.variants.contig(contig)  # raises before any gene is done, not hours later
+    counts: dict[str, Counter[str]] = {}
+    values_of = predict_genes(cohort, run, model, outputs_of(run, model), todo, counts)
     done = len(genes) - len(todo)
-    counts: dict[str, Counter] = {}
-    made = predict_genes(cohort, run, model, store.definition, todo, counts)
-    for each, values, index in track(made, len(genes), f"{run.id}: genes", done=done):
-        store.write(each, values, index, counts[each.gene_id])
-    about_files = cohort.warnings - sum(counts.values(), Counter())
-    cohort.warnings = about_files + _counts_of(store, genes)
-    _note_provenance(store, study, model, about_files + _counts_of(store, cohort.genes))
-    return store, cohort, genes
+    for gene, values, index in track(values_of, len(genes), f"{run.id}: genes", done=done):
+        store.write(gene, values, index, counts[gene.gene_id], model.region_of(gene.gene_id))
+    return cohort.warnings - sum(counts.values(), Counter())
 
 
-def _counts_of(store: Store, genes: Sequence[Gene]) -> Counter:
-    """The counts of those of the genes that are finished, whichever process made them."""
-    return sum((store.counts(gene) for gene in genes if store.has(gene)), Counter())
-
-
-def _note_provenance(store: Store, study: Study, model: SequenceModel, counts: Counter) -> None:
+def _write_provenance(
+    store: Store, cohort: OpenCohort, model: SequenceModel, counts: Counter[str]
+) -> None:
     block = provenance.block(
-        store.definition,
-        input_files(study),
+        store.units.key,
+        input_files(cohort.study),
         device=model.device,
         precision=model.precision,
         warnings=counts,
@@ -116,7 +114,7 @@ def predict_genes(
     cohort: OpenCohort,
     run: Run,
     model: SequenceModel,
-    definition: dict,
+    outputs: Outputs,
     genes: Sequence[Gene],
     counts: dict[str, Counter] | None = None,
 ) -> Iterator[tuple[Gene, np.ndarray, np.ndarray]]:
@@ -136,17 +134,17 @@ def predict_genes(
             counts[gene.gene_id] = built.counts
         index = (built.index + 1).astype(np.int32)
         if sum(len(windows) for _, windows, _ in waiting) + len(built) + 1 > room:
-            yield from _predicted(run, model, definition, waiting)
+            yield from _predicted(run, model, outputs, waiting)
             waiting = []
         if len(built) + 1 > room:
             with about(run.place):
                 blocks = [
-                    _values(model, definition, gene, w) for w in _blocks(model, gene, built, room)
+                    _values(model, outputs, gene, w) for w in _blocks(model, gene, built, room)
                 ]
             yield gene, _finite(np.concatenate(blocks), run, gene), index
         else:
             waiting.append((gene, next(_blocks(model, gene, built, room)), index))
-    yield from _predicted(run, model, definition, waiting)
+    yield from _predicted(run, model, outputs, waiting)
 
 
 def _blocks(model: SequenceModel, gene: Gene, built: Windows, room: int) -> Iterator[np.ndarray]:
@@ -158,19 +156,19 @@ def _blocks(model: SequenceModel, gene: Gene, built: Windows, room: int) -> Iter
         yield reverse_complement(block) if turned else block
 
 
-def _values(model: SequenceModel, definition: dict, gene: Gene, windows: np.ndarray) -> np.ndarray:
-    return model.predict(windows, definition["bins"][gene.strand], definition["tracks"])
+def _values(model: SequenceModel, outputs: Outputs, gene: Gene, windows: np.ndarray) -> np.ndarray:
+    return model.predict(windows, outputs.bins[gene.strand], outputs.tracks)
 
 
 def _predicted(
-    run: Run, model: SequenceModel, definition: dict, waiting: list
+    run: Run, model: SequenceModel, outputs: Outputs, waiting: list
 ) -> Iterator[tuple[Gene, np.ndarray, np.ndarray]]:
     """`waiting` (gene, windows, index) with values for windows; strands may differ in bins."""
     values: dict[str, Iterator[np.ndarray]] = {}
     for one in {gene.strand: gene for gene, _, _ in waiting}.values():
         parts = [windows for gene, windows, _ in waiting if gene.strand == one.strand]
         with about(run.place):
-            joined = _values(model, definition, one, np.concatenate(parts))
+            joined = _values(model, outputs, one, np.concatenate(parts))
         ends = np.cumsum([len(part) for part in parts])
         values[one.strand] = iter(np.split(joined, ends[:-1]))
     for gene, _, index in waiting:

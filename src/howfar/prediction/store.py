@@ -1,174 +1,252 @@
-"""A run's store: raw model outputs per gene and distinct haplotype."""
+"""A run's store: raw model outputs per gene and distinct haplotype, on disk or in memory.
+
+``results/<study>/predictions/<run>-<digest>/`` holds one file per finished gene (see
+`results.cache.Units`), the key (everything that defines the raw outputs: inputs, people, tracks,
+bins, alleles, weights, versions of the code) and the run's description. Arrays of a gene:
+
+``values`` float32 (1 + distinct haplotypes, bins, tracks), row 0 the reference sequence;
+``index`` int32 (people, 2), the row of each person's haplotypes.
+
+Logs, sums and means come later (`transform`), so one store serves every definition of
+"the prediction" on the same bins and tracks.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import zarr
 
-from howfar.cohort.files import input_files, unphased_rule
 from howfar.cohort.opened import OpenCohort
-from howfar.core.atomic import file_name, whole
-from howfar.core.errors import HowfarError, about
-from howfar.core.provenance import sha256_of
+from howfar.core.atomic import whole
+from howfar.core.errors import HowfarError, about, damaged_file
 from howfar.genome.intervals import Gene
 from howfar.models.base import SequenceModel, parse_bins
-from howfar.prediction.transform import of_reference, transform
-from howfar.study.schema import Run, Study
+from howfar.models.registry import version_of
+from howfar.prediction.transform import reference_prediction, transform
+from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key, read_json
+from howfar.study.schema import Run
+
+_DESCRIPTION = "run.json"
+#: Settings of a cohort that decide predictions, beside alleles and unphased calls.
+_SETTINGS = ("tss", "gene_versions")
+_ROLES = ("reference", "variants", "genes")
 
 
-def finished(study: Study, run: Run, store: Store, cohort: OpenCohort) -> list[Gene]:
-    """The cohort's genes; HowfarError where the run has not predicted them all."""
-    genes = [g for g in cohort.genes if store.has(g)]
-    if len(genes) < len(cohort.genes):
-        raise HowfarError(
-            f"{store.path}, run {run.id}",
-            found=f"predictions of {len(genes)} genes",
-            expected=f"of all {len(cohort.genes)}",
-            do=f"Run `howfar predict --study {study.handle} --run {run.id}`.",
-        )
-    return genes
+@dataclass(frozen=True)
+class Outputs:
+    """Which outputs of a network are kept: bins by strand ("+", "-"), and tracks, by number."""
+
+    bins: dict[str, list[int]]
+    tracks: list[int]
 
 
-def _sha256(*arrays: np.ndarray) -> str:
-    """Hex SHA-256 of arrays' types, shapes and values."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.dtype.str} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+def outputs_of(run: Run, model: SequenceModel) -> Outputs:
+    """Return the bins and tracks that a run asks of a model; HowfarError where it has none such."""
+    n_bins = model.layout.n_bins
+    with about(run.place):
+        bins = {s: parse_bins(run.bins, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
+        return Outputs(bins, model.track_indices(run.tracks))
 
 
-@contextmanager
-def _undamaged(path: Path) -> Iterator[zarr.Group]:
-    """The group of a finished gene, open; a HowfarError for what can't be read of it."""
-    try:
-        yield zarr.open_group(path, mode="r")
-    except PermissionError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise HowfarError(
-            str(path),
-            found=f"a damaged prediction ({error})",
-            expected="what was predicted for a gene",
-            do="Delete the folder and run `howfar predict` again; the gene is predicted anew.",
-        ) from error
+@dataclass(frozen=True)
+class RunDescription:
+    """What an evaluation must know of a run's network, so that it needs no weights.
+
+    tracks: descriptions of the tracks kept. context: bp. opened: when predictions were last made
+    or asked for (ISO 8601).
+    """
+
+    model: str
+    weights_sha256: str
+    tracks: list[str]
+    units: str
+    context: int
+    precision: str
+    engine: str
+    device: str
+    opened: str = ""
+
+
+def describe(run: Run, model: SequenceModel) -> RunDescription:
+    """Return the description of a run's network."""
+    rows = model.tracks.loc[outputs_of(run, model).tracks, "description"]
+    return RunDescription(
+        model.name,
+        model.weights_sha256,
+        [str(text) for text in rows],
+        model.units,
+        model.layout.context,
+        model.precision,
+        model.engine,
+        model.device,
+        datetime.now(UTC).isoformat(timespec="microseconds"),
+    )
 
 
 @dataclass(frozen=True)
 class Store:
-    """Where a run's raw outputs lie, and what defines them."""
+    """The raw outputs of a run, on disk or in memory, and the description of its network."""
 
-    path: Path
-    definition: dict
+    units: Units | MemoryUnits
+    description: RunDescription
 
-    def _folder(self, gene_id: str) -> Path:
-        return self.path / file_name(gene_id)
-
-    def has(self, gene: Gene) -> bool:
-        """Whether the gene is finished."""
-        return (self._folder(gene.gene_id) / "zarr.json").is_file()
-
-    def write(self, gene: Gene, values: np.ndarray, index: np.ndarray, counts: Counter) -> None:
-        """Write a gene, whole or not at all, with what was counted on the way."""
-        final = self._folder(gene.gene_id)
-        with whole(final) as part:
-            group = zarr.open_group(part, mode="w", zarr_format=3)
-            group.create_array("values", data=values, chunks=values.shape)
-            group.create_array("index", data=index, chunks=index.shape)
-            group.attrs["sha256"] = _sha256(values, index)
-            group.attrs["warnings"] = {what: int(n) for what, n in sorted(counts.items()) if n}
-            shutil.rmtree(final, ignore_errors=True)  # what a kill between two renames may leave
-
-    def read(self, gene_id: str) -> tuple[np.ndarray, np.ndarray]:
-        """`values` and `index` of a finished gene; HowfarError where they aren't as written."""
-        with _undamaged(self._folder(gene_id)) as group:
-            values, index = group["values"][:], group["index"][:]
-            # A chunk that is gone reads as zeros: zarr itself takes it for one that has no data.
-            if group.attrs.get("sha256") not in (None, _sha256(values, index)):
-                raise ValueError("other values than were written")
-        return values, index
-
-    def counts(self, gene: Gene) -> Counter:
-        """What was counted when a finished gene was made."""
-        with _undamaged(self._folder(gene.gene_id)) as group:
-            return Counter(group.attrs.get("warnings", {}))
+    @property
+    def path(self) -> Path:
+        """The folder of a store on disk."""
+        return self.units.folder
 
     @property
     def provenance_path(self) -> Path:
-        """The JSON file beside the store: how it was made, and the counts of all its genes."""
-        return self.path.with_suffix(".json")
+        """The JSON file that says how the store was made, with the counts of all its genes."""
+        return self.path / "provenance.json"
+
+    def has(self, gene: Gene) -> bool:
+        """Whether the gene is finished."""
+        return self.units.has(gene.gene_id)
+
+    def write(
+        self,
+        gene: Gene,
+        values: np.ndarray,
+        index: np.ndarray,
+        counts: Counter[str],
+        region: str | None = None,
+    ) -> None:
+        """Keep a gene; `region` is that of the network's training data it lies in."""
+        self.units.write(gene.gene_id, {"values": values, "index": index}, counts, region=region)
+
+    def read(self, gene_id: str) -> Unit:
+        """Return a finished gene; HowfarError where its file is damaged."""
+        return self.units.read(gene_id)
+
+    def counts(self, genes: Iterable[Gene]) -> Counter[str]:
+        """Sum what was counted when the finished ones of `genes` were made."""
+        return self.units.counts(gene.gene_id for gene in genes)
 
 
-def open_store(
-    study: Study,
-    run: Run,
-    model: SequenceModel,
-    samples: Sequence[str],
-    results: str | Path,
-    suffix: str = "",
-) -> Store:
-    """The store of a run on these people; made if it isn't there."""
-    n_bins = model.layout.n_bins
-    with about(run.place):
-        bins = {s: parse_bins(run.bins, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
-        tracks = model.track_indices(run.tracks)
-    definition = {
-        "study": study.name,
+def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
+    """Return the key of a run's raw outputs; `network`: what its loaded model adds."""
+    options = {
         "run": run.id,
-        "model": model.name,
+        "model": run.model,
+        "options": run.options,
+        "tracks": run.tracks,
+        "bins": run.bins,
+        "alleles": run.alleles or cohort.settings.alleles,
+        "unphased": cohort.unphased,
+        "network": network,
+    }
+    key = cohort_key(
+        cohort, "predict", options, ["prediction"], roles=_ROLES, cohort_settings=_SETTINGS
+    )
+    return replace(key, versions=key.versions | version_of(run.model))
+
+
+def folder_of(results: str | Path, study: str) -> Path:
+    """Where a study's predictions lie."""
+    return Path(results) / study / "predictions"
+
+
+def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str | Path) -> Store:
+    """Return the store of a run on the cohort's people; made if it isn't there."""
+    network = {
         "weights_sha256": model.weights_sha256,
         "context": model.layout.context,
-        "bins": bins,
-        "tracks": tracks,
-        "options": run.options,
-        "alleles": run.alleles or study.cohort.alleles,
-        "unphased": unphased_rule(study),
+        **asdict(outputs_of(run, model)),
         "precision": model.precision,
         "engine": model.engine,
         "units": model.units,
-        "samples": hashlib.sha256("\n".join(samples).encode()).hexdigest(),
-        **({} if study.cohort.tss == "gene" else {"tss": study.cohort.tss}),
-        "inputs": {
-            role: sha256_of(path)
-            for role, path in input_files(study).items()
-            if role.split()[0] in ("reference", "variants", "genes")
-        },
     }
-    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:12]
-    path = Path(results) / study.name / "predictions" / f"{run.id}{suffix}-{digest}.zarr"
-    if not (path / "zarr.json").is_file():
-        _make_store(path, {"definition": definition, "samples": list(samples)})
-    return Store(path, definition)
+    key = store_key(cohort, run, network)
+    units = Units.open(folder_of(results, cohort.study.name), run.id, key)
+    description = describe(run, model)
+    with whole(units.folder / _DESCRIPTION) as part:
+        part.write_text(json.dumps(asdict(description), indent=1, sort_keys=True) + "\n", "utf-8")
+    return Store(units, description)
 
 
-def _make_store(path: Path, attributes: dict) -> None:
-    """An empty store at `path`; where another process was faster, its store stays."""
+def find_store(cohort: OpenCohort, run: Run, results: str | Path) -> Store | None:
+    """Return the store of a run as it would be made now, found without its weights; None if none.
+
+    Where predictions of several weights are there, those that were made or asked for last.
+    """
+    key = store_key(cohort, run, {})
+    current = [
+        store
+        for store in stores_of(cohort.study.name, run, results)
+        if not key.differences(store.units.key, ignore=("options.network",))
+    ]
+    return max(current, key=lambda store: store.description.opened, default=None)
+
+
+def stores_of(study: str, run: Run, results: str | Path) -> list[Store]:
+    """Return every store of a run on disk, current or not, by path."""
+    return [
+        Store(Units(path.parent), _read_description(path))
+        for path in sorted(folder_of(results, study).glob(f"*/{_DESCRIPTION}"))
+        if path.parent.name.rpartition("-")[0] == run.id
+    ]
+
+
+def _read_description(path: Path) -> RunDescription:
     try:
-        with whole(path) as part:
-            zarr.open_group(part, mode="w", zarr_format=3).attrs.update(attributes)
-    except OSError:
-        if not path.is_dir():  # else another was faster: a folder that isn't empty stays
-            raise
+        return RunDescription(**read_json(path))
+    except TypeError as error:
+        raise damaged_file(
+            path,
+            error,
+            "the description of a run's network",
+            "Delete the file and run `howfar predict` again; predictions are kept.",
+        ) from error
+
+
+def finished_genes(cohort: OpenCohort, run: Run, store: Store) -> list[Gene]:
+    """Return the cohort's genes; HowfarError where the run has not predicted them all."""
+    genes = [g for g in cohort.genes if store.has(g)]
+    if len(genes) < len(cohort.genes):
+        raise _not_predicted(cohort, run, str(store.path), len(genes))
+    return genes
+
+
+def require_store(cohort: OpenCohort, run: Run, results: str | Path) -> Store:
+    """Return a run's current store; HowfarError where there is none."""
+    store = find_store(cohort, run, results)
+    if store is None:
+        raise _not_predicted(cohort, run, str(folder_of(results, cohort.study.name)), 0)
+    return store
+
+
+def _not_predicted(cohort: OpenCohort, run: Run, where: str, count: int) -> HowfarError:
+    return HowfarError(
+        f"{where}, run {run.id}",
+        found=f"predictions of {count} genes",
+        expected=f"of all {len(cohort.genes)}",
+        do=f"Run `howfar predict --study {cohort.study.handle} --run {run.id}`.",
+    )
 
 
 def collect(
     store: Store, genes: Sequence[Gene], samples: Sequence[str], steps: Sequence[str]
-) -> tuple[pd.DataFrame, pd.Series]:
-    """Transformed predictions: (genes x people) and, per gene, of the reference sequence."""
-    people, reference = {}, {}
+) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+    """Return transformed predictions (genes x people), those of the reference, and regions.
+
+    The series are by gene id; a region is 'train', 'valid' or 'test' of the network's own data,
+    None where that isn't known.
+    """
+    people, reference, regions = {}, {}, {}
     for gene in genes:
-        values, index = store.read(gene.gene_id)
-        people[gene.gene_id] = transform(values[index], steps)
-        reference[gene.gene_id] = of_reference(values, steps)
+        unit = store.read(gene.gene_id)
+        values = unit.arrays["values"]
+        people[gene.gene_id] = transform(values[unit.arrays["index"]], steps)
+        reference[gene.gene_id] = reference_prediction(values, steps)
+        regions[gene.gene_id] = unit.notes.get("region")
     frame = pd.DataFrame.from_dict(people, orient="index", columns=list(samples))
-    return frame, pd.Series(reference, name="reference")
+    return frame, pd.Series(reference, name="reference"), pd.Series(regions, dtype=object)

@@ -40,7 +40,7 @@ def transform(values: np.ndarray, steps: Sequence[str]) -> np.ndarray:
     return x[:, 0, 0, 0]
 
 
-def of_reference(values: np.ndarray, steps: Sequence[str]) -> float:
+def reference_prediction(values: np.ndarray, steps: Sequence[str]) -> float:
     """The transformed prediction of the reference (row 0 of `values`), on both haplotypes."""
     return float(transform(values[np.zeros((1, 2), int)], steps)[0])
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from howfar.stats.blocks import blocks_of
 from howfar import stats
 from howfar.results import tables
+from howfar.stats.blocks import blocks_of
 
 NOWHERE = (float("nan"), float("nan"))
 _DRAWS = 2000

@@ -19,8 +19,8 @@ import pandera.pandas as pa
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from howfar.core.errors import HowfarError
 from howfar.core.atomic import whole
+from howfar.core.errors import HowfarError
 
 SCHEMA_VERSION = 1
 

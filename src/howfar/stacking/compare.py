@@ -18,23 +18,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from howfar import stats
+from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
 from howfar.core.threads import one_thread
 from howfar.eqtl import lead
 from howfar.linear.base import fitter
-from howfar.models.base import SequenceModel
 from howfar.prediction import transform
-from howfar.prediction.run import open_model
-from howfar.prediction.store import open_store
+from howfar.prediction.store import find_store, finished_genes, require_store
 from howfar.results import cache
-from howfar.results.cache import is_current
+from howfar.results.cache import Key, Unit
 from howfar.stacking.pairs import _INNER, Pairs, _check_size, _drawn, _inner, folds, group_of, units
 from howfar.stacking.regressors import MODELS, installed, make
 from howfar.stats.blocks import blocks_of
@@ -302,22 +302,19 @@ def pairs_of(study, results: str | Path, options: Options) -> tuple[Pairs, pd.Da
 
 def network_features(study, cohort, results, gene_ids) -> tuple[np.ndarray, list[str]]:
     """(genes, people, features) of all runs of the study, and the features' names."""
-    from howfar.prediction.store import finished
-
     parts, names = [], []
     for run in study.runs:
-        model = open_model(run)
-        store = open_store(study, run, model, cohort.samples, results)
-        finished(study, run, store, cohort)
+        store = require_store(cohort, run, results)
+        finished_genes(cohort, run, store)
         values = [_gene_features(store.read(gene), run.transform) for gene in gene_ids]
         parts.append(np.stack(values))
         names += [f"{run.id}: {i}" for i in range(parts[-1].shape[2])]
     return np.concatenate(parts, axis=2), names
 
 
-def _gene_features(stored: tuple[np.ndarray, np.ndarray], steps: Sequence[str]) -> np.ndarray:
+def _gene_features(unit: Unit, steps: Sequence[str]) -> np.ndarray:
     """(people, bins x tracks): the run's transform, of each bin and track by itself."""
-    people = stored[0][stored[1]]
+    people = unit.arrays["values"][unit.arrays["index"]]
     places = np.ndindex(people.shape[2:])
     return np.column_stack(
         [transform.transform(people[:, :, [b], t : t + 1], steps) for b, t in places]
@@ -329,25 +326,22 @@ def path_of(results: str | Path, study: str) -> Path:
     return Path(results) / study / "stacking" / "summary.parquet"
 
 
-def definition_of(
-    cohort: OpenCohort, results: str | Path, options: dict, opened: dict[str, SequenceModel]
-) -> dict:
-    """All that decides the rows (see `kept.definition`): the runs' raw values and transforms too.
-
-    opened: the runs' models by id; a run that isn't in it is opened.
-    """
+def key_of(cohort: OpenCohort, results: str | Path, options: dict) -> Key:
+    """Return the cache key of the rows: the runs' raw values and transforms count too."""
     runs = {}
     for run in cohort.study.runs:
-        model = opened.get(run.id) or open_model(run)
-        store = open_store(cohort.study, run, model, cohort.samples, results)
-        runs[run.id] = store.definition | {"transform": list(run.transform)}
-    return cache.definition(cohort, "stack", options, runs=runs)
+        store = find_store(cohort, run, results)
+        runs[run.id] = [None if store is None else store.path.name, list(run.transform)]
+    evaluation = cohort.study.evaluation
+    settings = {"window": evaluation.cis_window, "study_min_maf": evaluation.min_maf, "runs": runs}
+    layers = ["linear", "prediction", "stacking", "stats"]
+    return cache.cohort_key(cohort, "stack", options | settings, layers)
 
 
-def load(cohort: OpenCohort, results: str | Path, opened: dict[str, SequenceModel]) -> pd.DataFrame:
-    """The rows that `stack` wrote, with whichever options; none where they are out of date."""
+def load(cohort: OpenCohort, results: str | Path) -> pd.DataFrame:
+    """Return the rows that `stack` wrote, with whichever options; none where they are stale."""
     path = path_of(results, cohort.study.name)
-    return cache.read(path, lambda options: definition_of(cohort, results, options, opened))
+    return cache.read_rows(path, partial(key_of, cohort, results))
 
 
 def stack(study: Study, results: str | Path, options: Options | None = None) -> Path:
@@ -358,9 +352,9 @@ def stack(study: Study, results: str | Path, options: Options | None = None) -> 
     options = options or Options()
     options = replace(options, models=tuple(dict.fromkeys(options.models)) or tuple(installed()))
     cohort, path = OpenCohort(study), path_of(results, study.name)
-    made_of = definition_of(cohort, results, asdict(options), {})
-    if not is_current(path, made_of):
+    key = key_of(cohort, results, asdict(options))
+    if not cache.is_current(path, key):
         with one_thread():
             rows = compare(*pairs_of(study, results, options), options)
-        cache.write(path, rows, made_of, cohort, seed=options.seed)
+        cache.write_rows(path, rows, key, input_files(cohort.study), seed=options.seed)
     return path

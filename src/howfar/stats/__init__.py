@@ -44,3 +44,6 @@ __all__ = [
     "weighted_pearson",
     "weighted_spearman",
 ]
+
+#: Raised when values change; kept results of an older version are stale (see core.versions).
+VERSION = 1

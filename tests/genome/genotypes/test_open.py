@@ -339,17 +339,16 @@ def test_a_study_of_plink_files_uses_dosage_and_says_so(study, tmp_path):
 def test_predictions_depend_on_each_of_the_plink_files(study, tmp_path, model, results_folder):
     made = with_bed(study, tmp_path)
 
-    def definition():
-        people = OpenCohort(made).samples
-        return open_store(made, made.runs[0], model, people, results_folder).definition
+    def key():
+        return open_store(OpenCohort(made), made.runs[0], model, results_folder).units.key
 
-    first = definition()
-    assert first["unphased"] == "dosage"
-    frames = predict.predict(made, made.runs[0], results_folder)[0].read("g1")
-    assert (frames[1][:, 0] == frames[1][:, 1]).all()  # one window a person
+    first = key()
+    assert first["options"]["unphased"] == "dosage"
+    index = predict.predict(made, made.runs[0], results_folder).store.read("g1").arrays["index"]
+    assert (index[:, 0] == index[:, 1]).all()  # one window a person
     bim = tmp_path / "plink.bim"
     bim.write_text(bim.read_text().replace("v0", "renamed"))
-    assert definition()["inputs"] != first["inputs"]
+    assert key()["inputs"] != first["inputs"]
 
 
 def test_howfar_sequences_reads_plink_files(study, tmp_path, capsys):

@@ -20,7 +20,7 @@ from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.reference import Reference
 from howfar.genome.windows import Windows, build_windows
 from howfar.models.registry import SequenceModel, load_model
-from howfar.prediction.transform import of_reference, transform
+from howfar.prediction.transform import reference_prediction, transform
 from howfar.simulate.demo import genome, train, world
 
 STEPS = ("sum_bins", "mean_tracks", "mean_haplotypes", "log")  # as the study file says
@@ -100,7 +100,7 @@ def predict_gene(model: SequenceModel, windows: Windows, strand: str) -> tuple[f
     tracks = model.track_indices(["CAGE:cell type A"])
     both = np.vstack([windows.reference[None], windows.sequences])
     values = model.predict(both, [middle - 1, middle, middle + 1], tracks)
-    return of_reference(values, STEPS), transform(values[windows.index + 1], STEPS)
+    return reference_prediction(values, STEPS), transform(values[windows.index + 1], STEPS)
 
 
 def _r(x: np.ndarray, y: np.ndarray) -> float:

@@ -1,0 +1,1 @@
+"""What is kept: result tables, predictions, finished units and their cache keys."""
