@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from helpers.places import SHARED
+from helpers.places import SHARED, TESTS
 from helpers.tiny import CountLetters, make_study
 from howfar.prediction import run as predict
 from howfar.study.schema import Study
+
+# So that commands which a test starts as a process find the catalogue's model (`inputs.cohort`).
+os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
 
 # A busy machine is no failure. A commit meets the same examples each time; the long mode new ones.
 settings.register_profile("howfar", deadline=None, derandomize=os.getenv("HOWFAR_LONG") != "1")

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from helpers.places import REGION
-from howfar.inputs.cohort import Files, write_base
-from howfar.inputs.page import _PARTS, catalogue
+from inputs.cohort import Files, write_base
+from inputs.page import catalogue
+from inputs.running import PARTS
 
 FEW = ["a key misspelt", "a disk that fills up, writing predictions"]
 
@@ -36,7 +37,7 @@ def judge(done: subprocess.CompletedProcess) -> dict[str, str]:
     """The message's four parts; exit status 2, and nothing else on standard error."""
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
-    match = _PARTS.fullmatch(done.stderr.strip())
+    match = PARTS.fullmatch(done.stderr.strip())
     assert match, done.stderr
     return match.groupdict()
 

@@ -15,7 +15,7 @@ import pysam
 import pytest
 
 from helpers.places import REGION
-from howfar.inputs.page import Outcome, command_line
+from inputs.running import Outcome, command_line
 
 PEOPLE, RECORDS = 40, 2_500  # of 421 and 11,317, so that a changed file is quickly written
 VCF, FASTA, GENES = "chr20_1Mb.vcf.gz", "chr20_1Mb.fa", "genes.csv"

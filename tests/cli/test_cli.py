@@ -17,10 +17,10 @@ from howfar.core.errors import HowfarError
 from howfar.doctor import report as doctor
 from howfar.fetch import catalogue
 from howfar.fetch import catalogue as sources
-from howfar.inputs.cohort import write_base
 from howfar.models.registry import MODELS
 from howfar.results import tables
 from howfar.study.reading import load_study
+from inputs.cohort import write_base
 
 COMMANDS = ["fetch", "simulate", "sequences", "predict", "evaluate", "numbers", "run", "bench",
             "doctor", "models", "predict-sequences"]  # fmt: skip

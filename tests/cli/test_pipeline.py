@@ -13,10 +13,10 @@ from howfar.core.counts import describe_warnings
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 from howfar.fetch import catalogue as sources
-from howfar.inputs import page
 from howfar.prediction import estimate
 from howfar.results import tables
 from howfar.study.reading import load_study
+from inputs import page, running
 
 
 def test_predictions_of_one_person_are_written_as_csv(study, model, results_folder, tmp_path):
@@ -125,7 +125,7 @@ def test_a_study_that_cannot_be_made_is_an_error_not_an_empty_success(tmp_path, 
 
 def test_applied_weights_have_their_provenance_beside_them(tmp_path):
     found = next(g for g in page.catalogue() if g.title == "weights of `howfar baseline`")
-    outcome = page.run(found, tmp_path.resolve())
+    outcome = running.run(found, tmp_path.resolve())
     assert outcome.status == 0
     block = json.loads((tmp_path / "values.csv.json").read_text())
     assert block["parameters"]["weights"] == "m.weights.parquet"
@@ -148,7 +148,7 @@ def test_published_tables_of_a_file_elsewhere_are_of_that_file(tmp_path):
 
 def test_a_study_of_a_folder_elsewhere_is_named_by_its_file_in_advice(tmp_path):
     found = next(g for g in page.catalogue() if g.title == "an evaluation without predictions")
-    outcome = page.run(found, tmp_path.resolve())
+    outcome = running.run(found, tmp_path.resolve())
     assert "`howfar predict --study study.yaml --run letters`" in outcome.message
 
 

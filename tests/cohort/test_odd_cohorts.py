@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
+from howfar.results.predictions import Predictions
 from scipy import stats as reference
 
 from howfar import figures
@@ -26,17 +27,16 @@ from howfar.evaluation.features import features_table
 from howfar.evaluation.numbers import numbers_table
 from howfar.evaluation.trends import binned_trend
 from howfar.genome.intervals import Gene, Variant
-from howfar.inputs.cohort import Files, write_base
-from howfar.inputs.page import command_line
 from howfar.linear import folds, reml
 from howfar.linear.base import FITTERS, fitter
 from howfar.linear.cis import training
 from howfar.results import tables
-from howfar.results.predictions import Predictions
 from howfar.stacking import compare
 from howfar.stacking.pairs import Pairs
 from howfar.stats import null
 from howfar.study.schema import Eqtl
+from inputs.cohort import Files, write_base
+from inputs.running import command_line
 
 PEOPLE = 40
 SITES = [Variant("1", 100 * i + 1, "A", "C") for i in range(5)]

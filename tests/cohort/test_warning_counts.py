@@ -11,10 +11,10 @@ import pytest
 from howfar.eqtl import study_map as eqtl_map
 from howfar.eqtl.study_map import _batches, map_gene
 from howfar.genome.windows import _MARGIN
-from howfar.inputs.catalogue import plink_files
-from howfar.inputs.cohort import Files, LetterCounts, write_base
-from howfar.inputs.page import command_line
 from howfar.results.tables import read_provenance
+from inputs.cohort import Files, LetterCounts, write_base
+from inputs.plink import plink1_files
+from inputs.running import command_line
 
 GENES_MEASURED = 2  # ONE and TWO; a gene's window of the linear models is the whole contig
 
@@ -166,7 +166,7 @@ def cut_off_at(gene_id: str, monkeypatch) -> None:
 def test_skipped_genes_and_palindromic_sites_are_counted(tmp_path):
     write_base(tmp_path)
     files = Files(tmp_path)
-    plink_files(files, turned=True)
+    plink1_files(files, turned=True)
     files.settings(cohort__variants=tmp_path / "p.bed")
     sites = [line.split("\t") for line in (tmp_path / "p.bim").read_text().splitlines()]
     palindromic = sum({a, b} in ({"A", "T"}, {"C", "G"}) for *_, a, b in sites)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from howfar.inputs.cohort import Files, write_base
-from howfar.inputs.page import _PARTS, command_line
+from inputs.cohort import Files, write_base
+from inputs.running import PARTS, command_line
 
 SIZE = 1 << 20  # bytes of the disk
 _SCRIPT = """
@@ -99,7 +99,7 @@ def test_a_full_disk_ends_in_one_message_and_the_work_goes_on(case, namespace, t
     _run(tmp_path, words, left)
     assert (tmp_path / "first.status").read_text() == "2\n"
     text = (tmp_path / "first.err").read_text()
-    parts = _PARTS.fullmatch(text[text.index("howfar: ") :].strip())
+    parts = PARTS.fullmatch(text[text.index("howfar: ") :].strip())
     assert parts["where"].startswith(str(tmp_path / "disk")) and written in parts["where"]
     assert "no space" in parts["found"] and "Make room" in parts["do"]
     kept = _lines(tmp_path / "first.left")

@@ -13,10 +13,10 @@ import yaml
 from helpers.workflows import content, run_killed, start
 from howfar import workflow
 from howfar.core.errors import HowfarError
-from howfar.inputs.cohort import write_base
 from howfar.results import tables
 from howfar.study.reading import load_study
 from howfar.study.schema import study_file, study_names
+from inputs.cohort import write_base
 
 RUN = "demo-cage-a"
 

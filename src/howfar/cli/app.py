@@ -372,9 +372,9 @@ def inputs(
     out: Annotated[Path | None, typer.Option(help="Write the table here, as Markdown.")] = None,
 ) -> None:
     """Run the catalogue of good and bad inputs, and show what each ends in."""
-    from howfar.inputs.page import page
+    from howfar.book.inputs_page import inputs_page
 
-    text = page()
+    text = inputs_page()
     if out is None:
         typer.echo(text)
         return

@@ -34,7 +34,7 @@ CODE = {
     "evaluate": ["genome", "cohort", "eqtl", "linear", "evaluation"],
     "publish": ["stats", "evaluation", "published"],
     "notebook": ["figures"],
-    "inputs": ["inputs", "cli", "genome", "cohort"],
+    "inputs": ["cli", "genome", "cohort"],
     "verify": ["doctor", "models"],
     "book": ["book"],
 }

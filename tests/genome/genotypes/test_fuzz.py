@@ -28,8 +28,9 @@ from howfar.genome.genotypes.base import is_resolved
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Interval
 from howfar.genome.reference import Reference
-from howfar.inputs.catalogue import _gct, _gff3, _gtf
-from howfar.inputs.cohort import bed_text, expression_values
+from inputs.cohort import bed_text, expression_values
+from inputs.expression import gct_text
+from inputs.genes import gff3_text, gtf_text
 
 LONG = os.environ.get("HOWFAR_LONG") == "1"
 SECONDS = 20  # that one example may take; a hang is a failure
@@ -196,10 +197,10 @@ def test_the_long_mode_is_long():
 TABLES = {
     "g.csv": "gene_id,name,chrom,tss,strand\nG,A,20,1000,+\nH,B,20,2000,-\n",
     "g.bed": "20\t999\t1000\tG\t0\t+\n20\t1999\t2000\tH\t0\t-\n",
-    "g.gtf": _gtf(),
-    "g.gff3": _gff3(),
+    "g.gtf": gtf_text(),
+    "g.gff3": gff3_text(),
     "e.bed": bed_text(expression_values()),
-    "e.gct": _gct(expression_values()),
+    "e.gct": gct_text(expression_values()),
     "e.csv": expression_values().rename_axis("gene").to_csv(),
     "s.csv": "sample,population\nP1,X\nP2,Y\n",
     "s.txt": "P1\nP2\nP3\n",

@@ -6,7 +6,7 @@ import pysam
 import pytest
 
 from howfar.genome.genotypes.index import index_belongs
-from howfar.inputs.cohort import write_base
+from inputs.cohort import write_base
 
 KINDS = {"TBI": ("v.vcf.gz", "tbi"), "CSI": ("v.vcf.gz", "csi"), "BCF": ("v.bcf", "csi")}
 

@@ -47,8 +47,11 @@ class Files:
     """The cohort's files in a folder, with short ways to change them and to name commands."""
 
     PEOPLE = ("P1", "P2", "P3", "P4", "P5", "P6")
-    GENES = (("ENSG00000000001.4", "ONE", 1001, "+"), ("ENSG00000000002.1", "TWO", 2001, "-"),
-             ("ENSG00000000003.7", "THREE", 3001, "+"))  # fmt: skip
+    GENES = (
+        ("ENSG00000000001.4", "ONE", 1001, "+"),
+        ("ENSG00000000002.1", "TWO", 2001, "-"),
+        ("ENSG00000000003.7", "THREE", 3001, "+"),
+    )
     PLANTED: frozenset[str] = frozenset({".runs.parquet.999999.part"})
 
     def __init__(self, folder: Path) -> None:
@@ -101,6 +104,11 @@ class Files:
 
         self.vcf(change)
 
+    def vcf_rows(self) -> list[list[str]]:
+        """The columns of each record of variants.vcf.gz."""
+        text = gzip.decompress((self.folder / "variants.vcf.gz").read_bytes()).decode()
+        return [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
+
     def sequence(self) -> str:
         """The sequence of the one contig."""
         lines = (self.folder / "reference.fa").read_text().splitlines()
@@ -123,8 +131,13 @@ class Files:
         """Gene x sample expression of the cohort."""
         return expression_values()
 
-    def sequences(self, *more: str, genes: str = "genes.csv", variants: str = "variants.vcf.gz",
-                  reference: str = "reference.fa") -> list[list[str]]:  # fmt: skip
+    def sequences(
+        self,
+        *more: str,
+        genes: str = "genes.csv",
+        variants: str = "variants.vcf.gz",
+        reference: str = "reference.fa",
+    ) -> list[list[str]]:
         """`howfar sequences` of these files."""
         files = {"--reference": reference, "--variants": variants, "--genes": genes}
         words = [w for flag, name in files.items() for w in (flag, str(self.folder / name))]
@@ -135,6 +148,11 @@ class Files:
         """`howfar predict` of the study."""
         table = ["--csv", str(self.folder / "predictions.csv")]
         return [["predict", "--study", str(self.folder / "study.yaml"), *table, *more]]
+
+    def predict_with_expression(self, name: str) -> list[list[str]]:
+        """`howfar predict` of the study with another file of expression."""
+        self.settings(cohort__expression=self.folder / name)
+        return self.predict()
 
     def eqtl(self, *more: str) -> list[list[str]]:
         """`howfar eqtl` of the study."""
@@ -166,10 +184,13 @@ def vcf_text(sequence: str) -> str:
         alt = ref + "GT" if number % 10 == 9 else "CGTA"["ACGT".index(ref)]
         calls = [f"{draw.randint(0, 1)}|{draw.randint(0, 1)}" for _ in Files.PEOPLE]
         rows.append(["20", str(start + 1), ".", ref, alt, ".", "PASS", ".", "GT", *calls])
-    head = ["##fileformat=VCFv4.2", f"##contig=<ID=20,length={len(sequence)}>",
-            '##FILTER=<ID=PASS,Description="All filters passed">',
-            '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
-            "\t".join([*_FIXED, *Files.PEOPLE])]  # fmt: skip
+    head = [
+        "##fileformat=VCFv4.2",
+        f"##contig=<ID=20,length={len(sequence)}>",
+        '##FILTER=<ID=PASS,Description="All filters passed">',
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
+        "\t".join([*_FIXED, *Files.PEOPLE]),
+    ]
     return "\n".join([*head, *("\t".join(row) for row in rows)]) + "\n"
 
 
@@ -198,8 +219,13 @@ def write_base(folder: Path) -> None:
 
 
 def _study(folder: Path) -> dict:
-    names = {"reference": "reference.fa", "variants": "variants.vcf.gz", "genes": "genes.csv",
-             "expression": "expression.bed.gz", "samples": "samples.csv"}  # fmt: skip
+    names = {
+        "reference": "reference.fa",
+        "variants": "variants.vcf.gz",
+        "genes": "genes.csv",
+        "expression": "expression.bed.gz",
+        "samples": "samples.csv",
+    }
     run = {"id": "letters", "label": "Letters", "model": f"{__name__}:letter_counts"}
     return {
         "name": "tiny",
