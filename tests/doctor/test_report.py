@@ -42,7 +42,7 @@ def test_models_say_what_is_there_and_what_was_verified(results_folder, outcome)
     for name in MODELS:
         assert "unverified" in line(name)
     folder = results_folder / "sources"
-    for source in catalogue.select(["xpresso"]):
+    for source in catalogue.select(MODELS["xpresso"].sources):
         file = folder / source.id
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"0" * source.bytes)

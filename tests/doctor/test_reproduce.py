@@ -240,7 +240,7 @@ def fetched(shared, tmp_path, monkeypatch):
     """A results folder with Xpresso's weights, the published predictions and the megabase."""
     pytest.importorskip("howfar.models.zoo.xpresso")
     monkeypatch.setenv("HOWFAR_MIRROR", str(shared / "mirror"))
-    words = ["xpresso", *NEEDS]
+    words = [*MODELS["xpresso"].sources, *NEEDS]
     assert fetching.fetch(words, tmp_path / "sources", progress=False).ok
     return tmp_path
 

@@ -66,7 +66,7 @@ def test_the_table_says_what_each_model_needs(tmp_path):
     assert rows["xpresso"]["needs"] == "`howfar fetch xpresso`"
     assert rows["borzoi"]["needs"].startswith("`pip install 'howfar[borzoi]'`")
     assert {row["present"] for row in rows.values()} == {"no", "-"}
-    for source in catalogue.select(["xpresso"]):
+    for source in catalogue.select(MODELS["xpresso"].sources):
         file = tmp_path / "sources" / source.id
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"0" * (source.bytes - 1))

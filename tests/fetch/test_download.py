@@ -1,14 +1,11 @@
-"""One download: what is continued, what begins again; `sources` tests it with the whole fetch."""
+"""One download: what is continued, what begins again (`test_fetching`: with the whole fetch)."""
 
 import pytest
 import requests
 
-# `server` is a fixture, a local web server
-from helpers.web import CONTENT, PIECE, Ranges, archive_of, send, server  # noqa: F401
+from helpers.web import CONTENT, PIECE, Ranges, archive_of, send
 from howfar.core.errors import HowfarError
 from howfar.fetch import download
-
-# ruff: noqa: F811
 
 
 def cut_off(server, tmp_path, answer, headers=None):

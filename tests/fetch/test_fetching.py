@@ -29,6 +29,7 @@ from howfar.fetch.licences import licence_table, licences_to_accept
 from howfar.models.registry import MODELS
 from howfar.study.reading import load_study
 from howfar.study.schema import study_names
+from howfar.workflow.needs import source_groups
 
 MIRROR = SHARED / "mirror"
 needs_mirror = pytest.mark.skipif(
@@ -94,7 +95,8 @@ def test_every_file_of_every_model_is_listed():
     for name, entry in MODELS.items():
         assert set(entry.sources) <= set(known), name
         if entry.sources:
-            assert {s.id for s in sources.select([name])} == set(entry.sources), name
+            selected = sources.select([name], source_groups([]))
+            assert {s.id for s in selected} == set(entry.sources), name
             assert known[entry.sources[0]].licence == entry.licence, name
 
 
@@ -154,9 +156,11 @@ def test_select_takes_ids_studies_and_study_files():
     assert [s.id for s in sources.select(["huang2023/gene_list.csv"])] == [
         "huang2023/gene_list.csv"
     ]
+    groups = source_groups(["geuvadis_public", "huang2023", "../huang2023", "nowhere"])
+    assert not {"../huang2023", "nowhere"} & set(groups)
     needs = set(load_study("geuvadis_public").published.needs)
-    assert {s.id for s in sources.select(["geuvadis_public"])} == needs
-    both = {s.id for s in sources.select(["huang2023"])}
+    assert {s.id for s in sources.select(["geuvadis_public"], groups)} == needs
+    both = {s.id for s in sources.select(["huang2023"], groups)}
     assert both >= {s.id for s in sources.sources().values() if s.study == "huang2023"}
     assert both >= set(load_study("huang2023").published.needs)
 
@@ -164,7 +168,7 @@ def test_select_takes_ids_studies_and_study_files():
 @pytest.mark.parametrize("word", ["huang2032", "huang2023/none.csv", "demo"])
 def test_an_unknown_name_is_refused(word):
     with pytest.raises(HowfarError, match=word):
-        sources.select([word])
+        sources.select([word], source_groups([word]))
 
 
 @pytest.mark.parametrize("word", ["borzoi", "demo-enformer"])
@@ -317,7 +321,7 @@ def test_a_network_that_swallows_requests_fails_in_time(tmp_path, catalogue, mon
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        monkeypatch.setattr(sources, "CONNECT_S", 1)
+        monkeypatch.setattr(fetching, "CONNECT_S", 1)
         catalogue(source("a.csv", b"x", f"http://127.0.0.1:{silent.getsockname()[1]}/a.csv"))
         start = time.monotonic()
         with pytest.raises(HowfarError, match="no connection"):
@@ -327,10 +331,10 @@ def test_a_network_that_swallows_requests_fails_in_time(tmp_path, catalogue, mon
 
 _KILLED = """
 import sys
-from howfar import sources
+from howfar.fetch import catalogue, fetching
 rows = {rows!r}
-sources.sources = lambda: {{r[0]: sources.Source(*r) for r in rows}}
-sources.fetch(["toy"], {folder!r}, progress=False, workers=2)
+catalogue.sources = lambda: {{r[0]: catalogue.Source(*r) for r in rows}}
+fetching.fetch(["toy"], {folder!r}, progress=False, workers=2)
 """
 
 

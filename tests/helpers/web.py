@@ -9,8 +9,6 @@ import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pytest
-
 
 class Server:
     """A local web server: `answers[path]` is a list of behaviours, the last one repeated."""
@@ -54,15 +52,6 @@ def send(content: bytes, status: int = 200, promised: int | None = None, pause: 
         handler.wfile.write(content[half:])
 
     return answer
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
-    running = Server()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
 
 
 class Ranges:

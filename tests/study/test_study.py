@@ -8,6 +8,7 @@ from howfar.core.project import project_root, resolve
 from howfar.fetch import catalogue
 from howfar.study.reading import load_study
 from howfar.study.schema import study_names
+from howfar.workflow.needs import source_groups
 
 TEMPLATE = project_root() / "data" / "studies" / "template.yaml"
 
@@ -97,4 +98,4 @@ def test_a_simulation_and_its_runs_add_up_to_what_is_needed():
     needs = load_study("region").needs
     assert {"region/z.fa", "region/z.vcf.gz"} < set(needs)
     assert sum(need.startswith("models/") for need in needs) == 2
-    assert set(needs) == {source.id for source in catalogue.select(["region"])}
+    assert set(needs) == {s.id for s in catalogue.select(["region"], source_groups(["region"]))}

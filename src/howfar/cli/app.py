@@ -86,8 +86,10 @@ def fetch(
     from howfar.fetch import catalogue, fetching
     from howfar.fetch import licences as sources
     from howfar.fetch.licences import licences_to_accept
+    from howfar.workflow.needs import source_groups
 
-    wanted = _needs(names) if quick else names
+    words = _needs(names) if quick else names
+    wanted = [source.id for source in catalogue.select(words, source_groups(names))]
     folder = _State.results / "sources"
     lacking = catalogue.missing(wanted, folder)
     announced = sources.announce(lacking)

@@ -1,4 +1,4 @@
-"""Fetching public files: what is needed, from where, checked byte for byte.
+"""The public files that studies and models need: from where, how large, under which licence.
 
 ``data/sources.csv`` lists every file with its address, size, SHA-256, licence and citation. The
 files belong to their authors; the project names, checks and fetches them and redistributes none.
@@ -17,41 +17,25 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 from howfar.core.provenance import sha256_of
-from howfar.models.registry import MODELS
-from howfar.study.reading import load_study
-from howfar.study.schema import study_file
-
-if TYPE_CHECKING:
-    pass
-
+from howfar.core.registry import MODELS
 
 HOST = "https://raw.githubusercontent.com/"
-
-
 FOLDER = Path("results") / "sources"
-
-
 LARGE = 50_000_000  # bytes, from which on sizes and licences are said before a fetch
-
-
 CHECKSUMS = "checksums.json"  # SHA-256 recorded on first use, in the folder of sources
-
-
 _RECORDING = threading.Lock()
-
-
 _COLUMNS = ["id", "study", "url", "bytes", "sha256", "licence", "citation", "description"]
 
 
@@ -70,7 +54,7 @@ class Source:
 
     @property
     def address(self) -> str:
-        """What is fetched: the file, or the archive that it is in."""
+        """Address of the file, or of the archive that it is in."""
         return self.url.partition("!")[0]
 
     @property
@@ -86,7 +70,7 @@ class Source:
 
     @property
     def mirrored(self) -> str:
-        """The place of `address` in a mirror, as this module's documentation says."""
+        """Path of the file (or its archive) below the folder ``HOWFAR_MIRROR``."""
         if self.url.startswith(HOST):
             return self.address.removeprefix(HOST)
         parts = urlsplit(self.address)
@@ -94,7 +78,7 @@ class Source:
 
     @property
     def size(self) -> str:
-        """Its size in words."""
+        """Size in words."""
         if not self.bytes:
             return "of unpublished size"
         large = self.bytes >= 100_000
@@ -102,28 +86,27 @@ class Source:
 
 
 def sources() -> dict[str, Source]:
-    """All rows of ``data/sources.csv`` by id. Raises HowfarError naming the line that is wrong."""
+    """Read the rows of ``data/sources.csv`` by id. Raises HowfarError naming a wrong line."""
     path = project_root() / "data" / "sources.csv"
-    found: dict[str, Source] = {}
+    rows: dict[str, Source] = {}
     with open(path, newline="") as handle:
         reader = csv.DictReader(handle)
         if reader.fieldnames != _COLUMNS:
             raise _bad_row(path, 1, f"the columns {reader.fieldnames}")
         for row in reader:
             source = _source(path, reader.line_num, row)
-            if source.id in found:
+            if source.id in rows:
                 raise _bad_row(path, reader.line_num, f"id {source.id!r} a second time")
-            found[source.id] = source
-    return found
+            rows[source.id] = source
+    return rows
 
 
 def _source(path: Path, line: int, row: dict[str, str]) -> Source:
-    """One checked row: an https address, a size, a SHA-256, a place inside the folder."""
+    """Check a row: an https address, a size, a SHA-256, a place inside the folder."""
     if None in row or None in row.values():
         raise _bad_row(path, line, "a row of another length than the header")
     inside = ".." not in Path(row["id"]).parts and not Path(row["id"]).is_absolute()
-    hexadecimal = len(row["sha256"]) == 64 and set(row["sha256"]) <= set("0123456789abcdef")
-    published = hexadecimal and row["bytes"].isdigit()
+    published = bool(re.fullmatch("[0-9a-f]{64}", row["sha256"])) and row["bytes"].isdigit()
     unknown = not row["sha256"] and (row["bytes"].isdigit() or not row["bytes"])
     if not (inside and (published or unknown) and row["url"].startswith("https://")):
         raise _bad_row(path, line, f"id {row['id']!r}, {row['bytes']!r} bytes, {row['url']!r}")
@@ -140,77 +123,77 @@ def _bad_row(path: Path, line: int, found: str) -> HowfarError:
     )
 
 
-def select(words: Iterable[str]) -> list[Source]:
-    """The files that `words` ask for: ids, studies of ``sources.csv``, study files, or models.
+def select(words: Iterable[str], groups: Mapping[str, Sequence[str]] | None = None) -> list[Source]:
+    """Return the files that `words` ask for, each once.
 
-    A study file adds the files it needs (`Study.needs`), a model those that its entry of
-    the registry names. Raises HowfarError for a word that is none of these.
+    words: ids, studies of ``data/sources.csv``, or keys of `groups`. groups: the ids that further
+    names (models, study files) stand for. Raises HowfarError for a word that is none of these, and
+    for one that stands for no file.
     """
-    known = sources()
+    known, groups = sources(), groups or {}
     chosen: dict[str, Source] = {}
     for word in words:
-        ids = [word] if word in known else [s.id for s in known.values() if s.study == word]
-        ids += [i for i in (*_needs(word), *_of_model(word)) if i not in ids]
+        ids = [s.id for s in known.values() if word in (s.id, s.study)] + [*groups.get(word, ())]
         unknown = [i for i in ids if i not in known]
         if unknown or not ids:
-            found = f"no file {unknown[0]!r}" if unknown else "a name that is not listed"
-            if word in MODELS and not ids:
-                found = "a model of which nothing is fetched; `howfar models` says what it needs"
-            raise HowfarError(
-                f"fetch {word}",
-                found=found,
-                expected=f"an id of data/sources.csv or one of {', '.join(_studies(known))}",
-                do="Correct the name; `howfar doctor` lists what each study needs.",
-            )
+            raise _no_such_source(word, unknown, known, groups)
         chosen |= {i: known[i] for i in ids}
     return list(chosen.values())
 
 
-def _studies(known: dict[str, Source]) -> list[str]:
-    return sorted({s.study for s in known.values()} | {m for m in MODELS if _of_model(m)})
-
-
-def _of_model(name: str) -> tuple[str, ...]:
-    """Ids of the files of a model of the registry; none for another name."""
-    return MODELS[name].sources if name in MODELS else ()
-
-
-def _needs(name: str) -> list[str]:
-    """Ids that a study file of that name needs; none where there is no such file."""
-    if "/" in name or not study_file(name).is_file():
-        return []
-    return list(load_study(name).needs)
+def _no_such_source(
+    word: str, unknown: list[str], known: dict[str, Source], groups: Mapping[str, Sequence[str]]
+) -> HowfarError:
+    if unknown:
+        found = f"no file {unknown[0]!r}"
+    elif word in MODELS:
+        found = "a model of which nothing is fetched; `howfar models` says what it needs"
+    else:
+        found = "a name that is not listed"
+    names = {s.study for s in known.values()} | {name for name, ids in groups.items() if ids}
+    return HowfarError(
+        f"fetch {word}",
+        found=found,
+        expected=f"an id of data/sources.csv or one of {', '.join(sorted(names))}",
+        do="Correct the name; `howfar doctor` lists what each study needs.",
+    )
 
 
 def path(source_id: str, folder: str | Path = FOLDER) -> Path:
-    """Where the file of that id lies once fetched."""
+    """Return where the file of that id lies once fetched."""
     return Path(folder) / select([source_id])[0].id
 
 
 def available(
     words: Iterable[str], folder: str | Path = FOLDER, checksums: bool = False
 ) -> dict[str, bool]:
-    """Whether each file is there with the right size (with `checksums`: the right content)."""
-    return {s.id: _is_there(s, Path(folder), checksums) for s in select(words)}
+    """Return by id whether each file is there with the right size (`checksums`: and content)."""
+    return {s.id: is_there(s, Path(folder), checksums) for s in select(words)}
 
 
-def _is_there(source: Source, folder: Path, checksums: bool) -> bool:
+def missing(words: Iterable[str], folder: str | Path = FOLDER) -> list[Source]:
+    """Return the files asked for that are not there, or not right (every file is read)."""
+    return [s for s in select(words) if not is_there(s, Path(folder), checksums=True)]
+
+
+def is_there(source: Source, folder: Path, checksums: bool) -> bool:
+    """Return whether a file is there with the right size (`checksums`: and content)."""
     file = folder / source.id
     if not file.is_file():
         return False
-    size, sha256 = _known(source, folder)
+    size, sha256 = known_content(source, folder)
     if sha256 and file.stat().st_size != size:
         return False
     return not (checksums and sha256) or sha256_of(file) == sha256
 
 
 def checksum(source_id: str, folder: str | Path = FOLDER) -> str:
-    """The SHA-256 that the file must have: published, or recorded on first use; '' if neither."""
-    return _known(select([source_id])[0], Path(folder))[1]
+    """Return the SHA-256 that the file must have: published, or recorded on first use; else ''."""
+    return known_content(select([source_id])[0], Path(folder))[1]
 
 
-def _known(source: Source, folder: Path) -> tuple[int, str]:
-    """(bytes, SHA-256) that the file must have; (0, '') before its first use."""
+def known_content(source: Source, folder: Path) -> tuple[int, str]:
+    """Return (bytes, SHA-256) that the file must have; (0, '') before its first use."""
     if source.sha256:
         return source.bytes, source.sha256
     row = _recorded(folder).get(source.id, {})
@@ -218,7 +201,7 @@ def _known(source: Source, folder: Path) -> tuple[int, str]:
 
 
 def _recorded(folder: Path) -> dict[str, dict]:
-    """``checksums.json``: id to bytes, sha256, url, date; HowfarError where it can't be read."""
+    """Read ``checksums.json``: id to bytes, sha256, url, date."""
     file = folder / CHECKSUMS
     if not file.is_file():
         return {}
@@ -237,7 +220,7 @@ def _recorded(folder: Path) -> dict[str, dict]:
     )
 
 
-def _record(source: Source, folder: Path, file: Path) -> None:
+def record_checksum(source: Source, folder: Path, file: Path) -> None:
     """Keep the SHA-256 of `file`, which comes for the first time."""
     row = {
         "bytes": file.stat().st_size,
@@ -245,13 +228,6 @@ def _record(source: Source, folder: Path, file: Path) -> None:
         "url": source.url,
         "date": datetime.now(UTC).date().isoformat(),
     }
-    with _RECORDING:
+    with _RECORDING, whole(folder / CHECKSUMS) as part:
         rows = _recorded(folder) | {source.id: row}
-        part = folder / f".{CHECKSUMS}.part"
         part.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
-        os.replace(part, folder / CHECKSUMS)
-
-
-def missing(words: Iterable[str], folder: str | Path = FOLDER) -> list[Source]:
-    """The files asked for that are not there, or not right (every file is read)."""
-    return [s for s in select(words) if not _is_there(s, Path(folder), checksums=True)]

@@ -1,4 +1,4 @@
-"""One file over HTTP, continued where an earlier call was cut off; one file out of an archive."""
+"""Download a file, continuing where an earlier call was cut off; take a file out of an archive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def download(
     timeout: tuple[float, float] = (10, 60),
     at: Callable[[int], None] = lambda position: None,
 ) -> None:
-    """Bring `url` into the file `part`, continuing it where the server allows.
+    """Download `url` into the file `part`, continuing it where the server allows.
 
     Beside `part` a note (``<part>.from``) keeps the address and the server's validator (ETag or
     date), so that bytes of two versions are never joined: without a validator, or when the file
@@ -57,7 +57,7 @@ def _note(part: Path) -> Path:
 
 
 def _begun(url: str, part: Path) -> tuple[int, str]:
-    """(bytes that are there and may be continued, the validator they came with)."""
+    """Return (bytes that are there and may be continued, the validator they came with)."""
     if not (part.is_file() and _note(part).is_file()):
         return 0, ""
     address, _, validator = _note(part).read_text().partition("\n")

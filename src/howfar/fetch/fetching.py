@@ -1,45 +1,40 @@
-"""Fetch public files, checked by SHA-256."""
+"""Fetch public files in parallel, each checked by SHA-256 before it gets its name."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pooch
-
-import logging
 import os
 import shutil
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from howfar.core.errors import HowfarError, no_room, of_file_system
+import requests
+
+from howfar.core.atomic import whole
+from howfar.core.errors import HowfarError, no_such_file, of_file_system
 from howfar.core.provenance import sha256_of
 from howfar.fetch.catalogue import (
     CHECKSUMS,
     FOLDER,
-    HOST,
     LARGE,
     Source,
-    _is_there,
-    _known,
-    _record,
+    is_there,
+    known_content,
+    record_checksum,
     select,
 )
 from howfar.fetch.download import download, extract, forget
 from howfar.fetch.licences import CONSENT, licence_table, licences_to_accept
 
 CONNECT_S, READ_S, RETRIES = 10, 60, 3
-
-
 _SHOWN = 5  # failures that a summary spells out
 
 
@@ -59,7 +54,7 @@ class FetchReport:
         return not self.failed
 
     def summary(self) -> str:
-        """Counts, failures, licences and citations, as lines of text."""
+        """Return counts, failures, licences and citations, as lines of text."""
         lines = [
             f"{len(self.fetched)} fetched, {len(self.present)} present already, "
             f"{len(self.failed)} failed; in {self.folder}"
@@ -84,38 +79,36 @@ def fetch(
     workers: int = 8,
     accepted: bool = False,
 ) -> FetchReport:
-    """Bring the files of studies, models or ids into `folder`; right ones that are there stay.
+    """Fetch files, named by id or study, into `folder`; right ones that are there stay.
 
-    Every file is checked by SHA-256 before it gets its name; a killed call can be repeated and
-    goes on where it was. Files that can't be had are listed in the report while the others are
-    kept. accepted: the user agrees to the licences of `licences_to_accept`. Raises HowfarError
-    for an unknown name, a licence not agreed to, a network that can't be reached, and content
-    that differs from the catalogue (the file is kept as ``<name>.rejected``).
+    A killed call can be repeated and goes on where it was. Files that can't be had are listed in
+    the report while the others are kept. accepted: the user agrees to the licences of
+    `licences_to_accept`. Raises HowfarError for an unknown name, a licence not agreed to, a network
+    that can't be reached, and content that differs from the catalogue (the file is kept as
+    ``<name>.rejected``).
     """
     folder = Path(folder)
     report = FetchReport(folder, select(words))
-    wanted = [s for s in report.sources if not _is_there(s, folder, checksums=True)]
-    report.present = [s.id for s in report.sources if s not in wanted]
-    _record_present(report)
+    wanted = [s for s in report.sources if not is_there(s, folder, checksums=True)]
+    for source in report.sources:
+        if source in wanted:
+            continue
+        report.present.append(source.id)
+        if not known_content(source, folder)[1]:  # put in place by hand: trusted as if fetched
+            record_checksum(source, folder, folder / source.id)
+    if not wanted:
+        return report
     _refuse_without_consent(wanted, accepted)
     mirror = os.environ.get("HOWFAR_MIRROR")
-    if wanted and mirror:
+    if mirror:
         _check_mirror(Path(mirror))
-    elif wanted:
+    else:
         _probe(wanted[0].address, len(wanted))
-    if wanted:
-        _fetch_all(wanted, report, mirror, progress, workers)
-    rejected = [e for e in report.failed.values() if isinstance(e, _Rejected)]
-    if rejected:
-        raise rejected[0]
+    _fetch_all(wanted, report, mirror, progress, workers)
+    for error in report.failed.values():
+        if isinstance(error, _Rejected):
+            raise error
     return report
-
-
-def _record_present(report: FetchReport) -> None:
-    """Record what was put in place by hand, as if fetched: later it must be the same."""
-    for source in report.sources:
-        if source.id in report.present and not _known(source, report.folder)[1]:
-            _record(source, report.folder, report.folder / source.id)
 
 
 def _refuse_without_consent(wanted: list[Source], accepted: bool) -> None:
@@ -139,9 +132,6 @@ def _fetch_all(
     wanted: list[Source], report: FetchReport, mirror: str | None, progress: bool, workers: int
 ) -> None:
     """Fetch in parallel, each file on its own, and sort the outcomes into the report."""
-    import pooch  # here, as its import takes a while and notebooks need it not
-
-    pooch.get_logger().setLevel(logging.WARNING)
     with _progress(wanted, progress) as (at, say), ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(_fetch_one, s, report.folder, mirror, at): s for s in wanted}
         try:
@@ -160,51 +150,24 @@ def _fetch_all(
 
 
 def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> None:
-    """One file through pooch: a temporary name beside it, checked, then renamed."""
-    known = _known(source, folder)[1]
-    import pooch
-
-    shelf = pooch.create(
-        path=folder,
-        base_url=HOST,
-        registry={source.id: f"sha256:{known}" if known else None},
-        urls={source.id: source.address},
-        retry_if_failed=0 if mirror else RETRIES,
-    )
-    get = _from_mirror(source, mirror) if mirror else _from_network(source, folder, at)
-
-    def downloader(url: str, output: str, caller: pooch.Pooch) -> None:
-        """Fetch to `output` and check it."""
-        get(url, output, caller)
-        _check(source, Path(output), folder)
-
+    """Bring one file under its name, checked."""
     try:
-        # pooch makes this folder too, but two of its threads may collide over it.
-        (folder / source.id).parent.mkdir(parents=True, exist_ok=True)
-        shelf.fetch(source.id, downloader=downloader)
-        _share(folder / source.id)
-    except OSError as error:
-        if _is_local(error):
-            raise of_file_system(error) from error
+        with whole(folder / source.id) as file:
+            if mirror:
+                _copy_mirrored(source, Path(mirror), file)
+            else:
+                _download(source, folder / f"{source.id}.part", file, at)
+            _check(source, file, folder)
+    except requests.RequestException as error:
         raise HowfarError(
             source.url,
             found=f"no complete file after {RETRIES + 1} attempts ({_first_line(error)})",
-            expected=f"a file {source.size}" if not source.bytes else f"{source.bytes} bytes",
+            expected=f"{source.bytes} bytes" if source.bytes else f"a file {source.size}",
             do="Run `howfar fetch` again later: files that are there are not fetched twice, and "
             "half a file is gone on with.",
         ) from error
-
-
-def _share(file: Path) -> None:
-    """Let those read a file who may read its folder: pooch makes it for its maker alone."""
-    with suppress(PermissionError):  # another user's, who fetched it
-        file.chmod(file.parent.stat().st_mode & 0o666)
-
-
-def _is_local(error: OSError) -> bool:
-    """Whether it is this machine's file system that refused, which no later attempt mends."""
-    kinds = PermissionError | IsADirectoryError | NotADirectoryError | FileExistsError
-    return no_room(error) or isinstance(error, kinds)
+    except OSError as error:
+        raise of_file_system(error) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -222,45 +185,41 @@ def _check_mirror(mirror: Path) -> None:
         )
 
 
-def _from_mirror(source: Source, mirror: str) -> Callable[[str, str, pooch.Pooch], None]:
-    def copy(url: str, output: str, caller: pooch.Pooch) -> None:
-        """Copy the file from the mirror."""
-        file = Path(mirror) / source.mirrored
-        if not file.is_file():
-            raise HowfarError(
-                str(file),
-                found="no such file",
-                expected=f"the mirrored copy of {source.id}",
-                do="Add the file to the folder HOWFAR_MIRROR names, or unset HOWFAR_MIRROR.",
-            )
-        if source.member:
-            extract(file, source.member, output)
-        else:
-            shutil.copyfile(file, output)
-
-    return copy
+def _copy_mirrored(source: Source, mirror: Path, file: Path) -> None:
+    mirrored = mirror / source.mirrored
+    if not mirrored.is_file():
+        raise no_such_file(
+            mirrored,
+            f"the mirrored copy of {source.id}",
+            "Add the file to the folder HOWFAR_MIRROR names, or unset HOWFAR_MIRROR.",
+        )
+    if source.member:
+        extract(mirrored, source.member, file)
+    else:
+        shutil.copyfile(mirrored, file)
 
 
-def _from_network(source: Source, folder: Path, at: _At) -> Callable[[str, str, pooch.Pooch], None]:
-    target = folder / source.id
-    part = target.with_name(target.name + ".part")
+def _download(source: Source, part: Path, file: Path, at: _At) -> None:
+    """Download to `part`, from where an earlier call ended, and bring its content to `file`.
 
-    def get(url: str, output: str, caller: pooch.Pooch) -> None:
-        """Download, from where an earlier try ended."""
+    A failure that may pass is tried again.
+    """
+    for attempt in range(RETRIES + 1):
         try:
-            _persevere(url, part, lambda position: at(source, position))
-        except OSError as error:
-            status = getattr(getattr(error, "response", None), "status_code", None)
-            if status is None or status >= 500 or status == 429:
-                raise  # pooch tries again
-            raise _no_such_file(source, status) from error
-        if source.member:
-            extract(part, source.member, output, called=source.address)
-        else:
-            os.replace(part, output)
-        forget(part)
-
-    return get
+            _persevere(source.address, part, lambda position: at(source, position))
+            break
+        except requests.RequestException as error:
+            status = error.response.status_code if error.response is not None else 500
+            if status < 500 and status != 429:
+                raise _not_served(source, status) from error
+            if attempt == RETRIES:
+                raise
+            time.sleep(attempt + 1)
+    if source.member:
+        extract(part, source.member, file, called=source.address)
+    else:
+        os.replace(part, file)
+    forget(part)
 
 
 def _persevere(url: str, part: Path, at: Callable[[int], None]) -> None:
@@ -269,7 +228,7 @@ def _persevere(url: str, part: Path, at: Callable[[int], None]) -> None:
     while True:
         try:
             return download(url, part, (CONNECT_S, READ_S), at)
-        except OSError:
+        except requests.RequestException:
             if _size(part) <= reached:
                 raise
             reached = _size(part)
@@ -279,7 +238,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size if file.is_file() else 0
 
 
-def _no_such_file(source: Source, status: int) -> HowfarError:
+def _not_served(source: Source, status: int) -> HowfarError:
     return HowfarError(
         source.address,
         found=f"HTTP status {status}",
@@ -290,34 +249,34 @@ def _no_such_file(source: Source, status: int) -> HowfarError:
 
 def _check(source: Source, file: Path, folder: Path) -> None:
     """Refuse content that differs from what is known, and keep it aside; record what is new."""
-    size, known = _known(source, folder)
+    size, known = known_content(source, folder)
     if not known:
-        _record(source, folder, file)
+        record_checksum(source, folder, file)
         return
-    found = sha256_of(file)
-    if found == known:
+    sha256 = sha256_of(file)
+    if sha256 == known:
         return
     target = folder / source.id
     aside = target.with_name(target.name + ".rejected")
     length = file.stat().st_size
-    shutil.move(file, aside)
+    os.replace(file, aside)
     do = f"Look at {aside}; if it is cut off or an error page, run `howfar fetch` again."
     if not source.sha256:
         do += f" If the authors replaced the file, remove its row from {folder / CHECKSUMS}."
     raise _Rejected(
         str(target),
-        found=f"{length} bytes with SHA-256 {found}, kept as {aside.name}",
+        found=f"{length} bytes with SHA-256 {sha256}, kept as {aside.name}",
         expected=f"{size} bytes with SHA-256 {known}",
         do=do,
     )
 
 
 def _probe(url: str, files: int) -> None:
-    """One short request before many; any answer of the host will do."""
+    """Ask the first host for an answer of any kind, before many requests."""
     trouble: list[str] = ["no answer"]
 
     def ask() -> None:
-        """Clears `trouble` where the host answers, or says what it is."""
+        """Clear `trouble` where the host answers, or say what it is."""
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=CONNECT_S)
             trouble.clear()
@@ -345,7 +304,7 @@ _At = Callable[[Source, int], None]
 
 @contextmanager
 def _progress(wanted: list[Source], show: bool) -> Iterator[tuple[_At, Callable[[Source], None]]]:
-    """What to call with the bytes of a file that are there, and with a file that is done.
+    """Yield what to call with the bytes of a file that are there, and with a file that is done.
 
     A bar of bytes on a terminal; elsewhere a line per tenth of the files, and of a large file.
     """
@@ -376,18 +335,17 @@ def _progress(wanted: list[Source], show: bool) -> Iterator[tuple[_At, Callable[
 
 @contextmanager
 def _bar(wanted: list[Source]) -> Iterator[_At]:
+    from rich import progress
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
 
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
     reached: dict[str, int] = {}
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("fetch", total=sum(s.bytes for s in wanted) or None)
 
         def at(source: Source, position: int) -> None:

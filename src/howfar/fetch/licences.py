@@ -1,4 +1,4 @@
-"""Licences of fetched files."""
+"""Licences of public files: what is said before a fetch, and what must be agreed to."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ CONSENT = {
 
 
 def licences_to_accept(wanted: Iterable[Source]) -> list[str]:
-    """The licences among those of `wanted` that a user must agree to; see `CONSENT`."""
+    """Return the licences among those of `wanted` that a user must agree to (`CONSENT`)."""
     return sorted({s.licence for s in wanted if s.licence in CONSENT})
 
 
 def announce(wanted: Iterable[Source]) -> str:
-    """Sizes and licences of what is to be fetched, as lines of text; '' where it is little."""
+    """Return sizes and licences of what is to be fetched, as text; '' where it is little."""
     wanted = list(wanted)
     if sum(s.bytes for s in wanted) <= LARGE and all(s.bytes for s in wanted):
         return ""
@@ -37,7 +37,7 @@ def announce(wanted: Iterable[Source]) -> str:
 
 
 def licence_table(words: Iterable[str] | None = None) -> pd.DataFrame:
-    """Files and bytes per study, repository and licence, of all files or of those asked for."""
+    """Count files and bytes per study, repository and licence, of all files or those asked for."""
     rows = sources().values() if words is None else select(words)
     frame = pd.DataFrame(
         [(s.study, s.repository, s.licence, s.citation, s.bytes) for s in rows],
