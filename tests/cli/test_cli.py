@@ -105,8 +105,8 @@ def test_models_are_listed_without_torch(results_folder):
         assert f"licence of the weights: {entry.licence}" in done.stdout
     assert "weights not here; unverified" in done.stdout
     words = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom howfar import cli\n"
-        "done = CliRunner().invoke(cli.app, ['models'])\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom howfar.cli.app import app\n"
+        "done = CliRunner().invoke(app, ['models'])\n"
         "sys.exit(done.exit_code or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", words], check=False).returncode == 0

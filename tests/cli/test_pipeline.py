@@ -12,7 +12,6 @@ from howfar.core import provenance
 from howfar.core.counts import describe_warnings
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
-from howfar.fetch import catalogue as sources
 from howfar.prediction import estimate
 from howfar.results import tables
 from howfar.study.reading import load_study
@@ -68,7 +67,7 @@ def test_work_goes_on_without_public_tables(results_folder, monkeypatch, capsys)
     def offline(*_, **__):
         raise HowfarError("network", found="none", expected="one", do="Use a mirror.")
 
-    monkeypatch.setattr(sources, "fetch", offline)
+    monkeypatch.setattr("howfar.fetch.fetching.fetch", offline)
     fetch_what_is_needed(["huang2023"], results_folder)
     assert "going on without" in capsys.readouterr().err
 
