@@ -1,8 +1,8 @@
 """bgzipped files: whole or not, with an index that fits or one made in the results folder.
 
-htslib ends a region's records quietly where a block of the file is broken, so that a damaged
-download would pass for a region with fewer variants. Hence a file is read through once before it
-is used; one that was found whole is remembered by its size and date.
+A run looks at the end of a file; whoever needs all of it to be good (`howfar doctor --check`, the
+index of a file that has none) reads it through, and a file that was found good is remembered by
+its size and date.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import shutil
 import warnings
 import zlib
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pysam
 from cyvcf2.cyvcf2 import set_htslib_log_level
 
 from howfar.core.errors import HowfarError
+from howfar.core.progress import track
 from howfar.core.project import results_root
 from howfar.core.text import is_gzip
 from howfar.genome.genotypes.index import index_belongs
@@ -28,7 +30,8 @@ from howfar.genome.genotypes.vcf_text import LineCheck
 
 _END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 _CHUNK = 1 << 22
-_SMALL = 1 << 18  # files below are read through each time, as that takes no time
+_TAIL = 1 << 18  # bytes at the end of a plain file among which empty lines are looked for
+VCF_START = b"##fileformat=VCF"
 
 # Whatever htslib can't read is raised with its place; htslib's own lines would stand beside that.
 pysam.set_verbosity(0)
@@ -43,8 +46,8 @@ def is_bgzf(path: Path) -> bool:
     return head[:4] == b"\x1f\x8b\x08\x04" and head[12:14] == b"BC"
 
 
-def check_whole(path: Path) -> None:
-    """Raise HowfarError unless every block of a bgzipped file is there and intact."""
+def check_end(path: Path) -> None:
+    """Raise HowfarError for a file that bgzip didn't write, or whose last block is missing."""
     if not is_bgzf(path):
         raise HowfarError(
             str(path),
@@ -56,38 +59,67 @@ def check_whole(path: Path) -> None:
         handle.seek(max(path.stat().st_size - len(_END), 0))
         if handle.read() != _END:
             raise _broken(path, "no end-of-file block, so the file was cut short")
-    stamp = _place(path) / "whole"
-    if stamp.is_file():
+
+
+def check_whole(path: Path, shown: bool = False) -> None:
+    """Raise HowfarError unless every block of a bgzipped file, and each line of a VCF, is good.
+
+    The whole file is read, the first time. shown: with lines of progress.
+    """
+    check_end(path)
+    if is_checked(path):
         return
-    _read_through(path)
-    if path.stat().st_size > _SMALL:
-        with suppress(OSError):  # a results folder that can't be written costs time alone
-            stamp.parent.mkdir(parents=True, exist_ok=True)
-            stamp.touch()
+    read_through(path, shown=shown)
+    stamp = _stamp(path)
+    with suppress(OSError):  # a results folder that can't be written costs time alone
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.touch()
 
 
-def _read_through(path: Path) -> None:
-    read, lines = 0, None
-    try:
-        with pysam.BGZFile(str(path), "r") as handle:
+def is_checked(path: Path) -> bool:
+    """Whether `check_whole` found the file good, as it is now."""
+    return _stamp(path).is_file()
+
+
+def _stamp(path: Path) -> Path:
+    return _place(path) / "whole"
+
+
+def read_through(path: Path, copied: bool = False, shown: bool = False) -> None:
+    """Read all of a file, plain or bgzipped; HowfarError for a broken block or a bad line of VCF.
+
+    copied: as `LineCheck` has it. shown: with lines of progress.
+    """
+    steps = _mebibytes(path, copied)
+    for _ in track(steps, path.stat().st_size >> 20, f"{path.name} MiB") if shown else steps:
+        pass
+
+
+def _mebibytes(path: Path, copied: bool) -> Iterator[int]:
+    """Read and check all of a file; yields the number of MiB behind, as each is passed."""
+    packed = is_gzip(path)
+    read, behind, lines = 0, 0, None
+    try:  # round `with`, as closing raises too behind a broken block
+        with pysam.BGZFile(str(path), "r") if packed else path.open("rb") as handle:
             while chunk := handle.read(_CHUNK):
-                if not read and chunk.startswith(b"##fileformat=VCF"):
-                    lines = LineCheck(path)
+                if not read and chunk.removeprefix(codecs.BOM_UTF8).startswith(VCF_START):
+                    lines = LineCheck(path, copied)
                 read += len(chunk)
                 if lines:
                     lines.feed(chunk)
-        if lines:
-            lines.end()
+                offset = handle.tell() >> 16 if packed else handle.tell()
+                while behind < offset >> 20:
+                    behind += 1
+                    yield behind
     except (OSError, zlib.error, EOFError) as error:
         raise _broken(path, f"a broken block after {read:,} bytes of text") from error
+    if lines:
+        lines.end()
 
 
-def _check_lines(path: Path) -> None:
-    lines = LineCheck(path, copied=True)
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
-            lines.feed(chunk)
-    lines.end()
+def broken_block(path: Path, offset: int) -> HowfarError:
+    """Make the error for a block that can't be decompressed, near a virtual offset."""
+    return _broken(path, f"a broken block after {offset >> 16:,} bytes of the file")
 
 
 def _broken(path: Path, found: str) -> HowfarError:
@@ -106,37 +138,46 @@ def _place(path: Path) -> Path:
     return results_root() / "indexes" / hashlib.sha256(key.encode()).hexdigest()[:20]
 
 
+def index_beside(path: Path) -> Path:
+    """The index that htslib takes for a file: its .csi, else its .tbi."""
+    csi = path.with_name(f"{path.name}.csi")
+    return csi if csi.is_file() else path.with_name(f"{path.name}.tbi")
+
+
 def indexed(path: Path) -> Path:
     """A VCF or BCF file that can be read by region: `path`, or its stand-in in the results folder.
 
     `path` itself where an index beside it (.csi, .tbi) is no older than the file. Otherwise a
     link to the file (a VCF that isn't compressed: a bgzipped copy) with a new index; a warning
-    says so once. Nothing is written beside the user's file. HowfarError for a broken file and
-    for one whose records can't be indexed.
+    says so once, and as the file has to be read for it, all of it is checked. Nothing is written
+    beside the user's file. HowfarError for a file without its end, and for one to be indexed that
+    is broken or has records that can't be.
     """
     _check_kind(path)
     packed = is_gzip(path)
     if packed:
-        check_whole(path)
-    else:
-        _check_lines(path)
+        check_end(path)
     age = path.stat().st_mtime
     beside = [path.with_name(path.name + end) for end in (".csi", ".tbi")]
     there = [index for index in beside if index.is_file()]
     fresh = packed and there and all(index.stat().st_mtime >= age for index in there)
     if fresh and all(index_belongs(path, index) for index in there):
         return path
-    made = _place(path) / (path.name if packed else f"{path.name}.gz")
-    if not made.with_name(f"{made.name}.csi").is_file():
+    stand_in = _place(path) / (path.name if packed else f"{path.name}.gz")
+    if not stand_in.with_name(f"{stand_in.name}.csi").is_file():
+        if packed:
+            check_whole(path)
+        else:
+            read_through(path, copied=True)
         why = "is older than the file" if there and packed else "is not there"
         why = "does not fit the file" if fresh else why
         warnings.warn(
-            f"{path}: the index {why}; one was made at {made.parent}"
+            f"{path}: the index {why}; one was made at {stand_in.parent}"
             + ("" if packed else ", with a bgzipped copy of the file"),
             stacklevel=4,
         )
-        _make(path, made, packed)
-    return made
+        _make(path, stand_in, packed)
+    return stand_in
 
 
 def _start(head: bytes) -> str:
@@ -156,7 +197,7 @@ def _check_kind(path: Path) -> None:
             head = handle.read(19)
         except (OSError, zlib.error, EOFError) as error:
             raise _broken(path, "a broken first block") from error
-    if head.startswith(codecs.BOM_UTF8 + b"##fileformat=VCF"):
+    if head.startswith(codecs.BOM_UTF8 + VCF_START):
         if not is_gzip(path):
             return  # the copy that is made is without
         raise HowfarError(
@@ -167,7 +208,7 @@ def _check_kind(path: Path) -> None:
         )
     head = head[:16]
     plain_bcf = head.startswith(b"BCF") and not is_gzip(path)
-    if plain_bcf or not head.startswith((b"##fileformat=VCF", b"BCF\2", b"\x1f\x8b")):
+    if plain_bcf or not head.startswith((VCF_START, b"BCF\2", b"\x1f\x8b")):
         raise HowfarError(
             str(path),
             found="BCF that is not compressed" if plain_bcf else _start(head),
@@ -179,21 +220,21 @@ def _check_kind(path: Path) -> None:
         )
 
 
-def _make(path: Path, made: Path, packed: bool) -> None:
-    """Link or copy the file to `made` and index it there; the index is put in place last."""
-    made.parent.mkdir(parents=True, exist_ok=True)
-    part = made.parent / f"{os.getpid()}.part"
+def _make(path: Path, stand_in: Path, packed: bool) -> None:
+    """Link or copy the file to `stand_in` and index it there; the index is put in place last."""
+    stand_in.parent.mkdir(parents=True, exist_ok=True)
+    part = stand_in.parent / f"{os.getpid()}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    work = part / made.name
+    work = part / stand_in.name
     try:
         if packed:
             work.symlink_to(path.resolve())
         else:
             pysam.tabix_compress(str(_readable(path, part)), str(work))
         _index(path, work)
-        os.replace(work, made)
-        os.replace(f"{work}.csi", f"{made}.csi")
+        os.replace(work, stand_in)
+        os.replace(f"{work}.csi", f"{stand_in}.csi")
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -203,7 +244,7 @@ def _readable(path: Path, part: Path) -> Path:
     the empty lines at the end."""
     with path.open("rb") as handle:
         start = len(codecs.BOM_UTF8) * handle.read(3).startswith(codecs.BOM_UTF8)
-        handle.seek(max(path.stat().st_size - _SMALL, 0))
+        handle.seek(max(path.stat().st_size - _TAIL, 0))
         tail = handle.read()
         after = tail[len(tail.rstrip(b"\r\n")) :]
         if not start and after.count(b"\n") < 2:

@@ -1,8 +1,11 @@
-"""Whether a TBI or CSI index belongs to a VCF or BCF file.
+"""TBI and CSI indexes of VCF and BCF files: whose they are, and where a region's records lie.
 
 htslib reads a region from wherever the index points: with an index of another file it finds no
-record there and says nothing, and a cohort without variants would be the result. So the places
+record there and says nothing, and a cohort without variants would be the result. So the offsets
 that the index names are looked at before it is used.
+
+Offsets are virtual, as in the SAM specification (section 4.1.1): the place of a block in the file,
+and 16 bits for the place in its text.
 """
 
 from __future__ import annotations
@@ -10,13 +13,126 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pysam
 
 _CONTIGS = 50  # looked at, at most
-_MOST = 1 << 27  # bytes that the shared part of a BCF record may plausibly have
+_MOST = 1 << 27  # bytes that either part of a BCF record may plausibly have
+_TBI_SHIFT, _TBI_DEPTH = 14, 5  # bins of 16 kb, 6 levels
+
+Chunk = tuple[int, int]  # virtual offsets of a run of records: its first, and behind its last
+
+
+@dataclass(frozen=True, slots=True)
+class ContigIndex:
+    """Where the records of one contig lie.
+
+    bins: chunks by bin number. floors: by bin number, the offset before which no record overlaps
+    the bin; for a TBI, the numbers are those of the lowest level's bins.
+    """
+
+    bins: dict[int, tuple[Chunk, ...]]
+    floors: dict[int, int]
+
+    @property
+    def span(self) -> Chunk | None:
+        """The first record's offset and the one behind the last; None without records."""
+        chunks = [chunk for run in self.bins.values() for chunk in run]
+        if not chunks:
+            return None
+        return min(begin for begin, _ in chunks), max(end for _, end in chunks)
+
+
+@dataclass(frozen=True)
+class Index:
+    """A TBI or CSI index. names: contigs, none in the CSI of a BCF. shift, depth: of its bins."""
+
+    names: tuple[str, ...]
+    shift: int
+    depth: int
+    contigs: tuple[ContigIndex, ...]
+
+    def chunks(self, number: int, start: int, end: int) -> list[Chunk]:
+        """Chunks that hold all records of contig `number` that overlap 0-based [start, end)."""
+        contig = self.contigs[number]
+        floor = max(contig.floors.get(bin_, 0) for bin_ in self._bins(start, start + 1))
+        found = {
+            chunk
+            for bin_ in self._bins(start, end)
+            for chunk in contig.bins.get(bin_, ())
+            if chunk[1] > floor
+        }
+        return sorted(found)
+
+    def _bins(self, start: int, end: int) -> Iterator[int]:
+        """Numbers of the bins, of every level, that overlap [start, end)."""
+        first = 0
+        for level in range(self.depth + 1):
+            shift = self.shift + 3 * (self.depth - level)
+            yield from range(first + (start >> shift), first + (end - 1 >> shift) + 1)
+            first += 1 << 3 * level
+
+
+def read_index(path: Path) -> Index:
+    """The index in a .tbi or .csi file; ValueError, struct.error or OSError for a damaged one."""
+    data = gzip.decompress(path.read_bytes())
+    if data[:4] == b"CSI\1":
+        shift, depth, size = struct.unpack_from("<3i", data, 4)
+        names = _names(data[16 + 28 : 16 + size])  # none where there is nothing beyond the numbers
+        (count,) = struct.unpack_from("<i", data, 16 + size)
+        contigs = _csi_contigs(data, 20 + size, count, _bins_in_all(depth) + 1)
+        return Index(names, shift, depth, tuple(contigs))
+    if data[:4] == b"TBI\1":
+        count, *_, size = struct.unpack_from("<8i", data, 4)
+        contigs = _tbi_contigs(data, 36 + size, count)
+        return Index(_names(data[36 : 36 + size]), _TBI_SHIFT, _TBI_DEPTH, tuple(contigs))
+    raise ValueError("no index")
+
+
+def _names(data: bytes) -> tuple[str, ...]:
+    return tuple(name.decode() for name in data.split(b"\0")[:-1])
+
+
+def _bins_in_all(depth: int) -> int:
+    return ((1 << 3 * (depth + 1)) - 1) // 7
+
+
+def _pairs(offsets: Sequence[int]) -> tuple[Chunk, ...]:
+    return tuple(zip(offsets[::2], offsets[1::2], strict=True))
+
+
+def _csi_contigs(data: bytes, at: int, count: int, statistics: int) -> Iterator[ContigIndex]:
+    """statistics: the number of the bin that holds counts in place of chunks."""
+    for _ in range(count):
+        (bins,), at = struct.unpack_from("<i", data, at), at + 4
+        contig = ContigIndex({}, {})
+        for _ in range(bins):
+            bin_, floor, chunks = struct.unpack_from("<IQi", data, at)
+            if bin_ != statistics:
+                contig.bins[bin_] = _pairs(struct.unpack_from(f"<{2 * chunks}Q", data, at + 16))
+                contig.floors[bin_] = floor
+            at += 16 + 16 * chunks
+        yield contig
+
+
+def _tbi_contigs(data: bytes, at: int, count: int) -> Iterator[ContigIndex]:
+    lowest = _bins_in_all(_TBI_DEPTH - 1)
+    for _ in range(count):
+        (bins,), at = struct.unpack_from("<i", data, at), at + 4
+        contig = ContigIndex({}, {})
+        for _ in range(bins):
+            bin_, chunks = struct.unpack_from("<Ii", data, at)
+            if bin_ != _bins_in_all(_TBI_DEPTH) + 1:
+                contig.bins[bin_] = _pairs(struct.unpack_from(f"<{2 * chunks}Q", data, at + 8))
+            at += 8 + 16 * chunks
+        (windows,), at = struct.unpack_from("<i", data, at), at + 4
+        floors = struct.unpack_from(f"<{windows}Q", data, at)
+        contig.floors.update(enumerate(floors, start=lowest))
+        at += 8 * windows
+        yield contig
 
 
 def index_belongs(path: Path, index: Path) -> bool:
@@ -25,83 +141,31 @@ def index_belongs(path: Path, index: Path) -> bool:
     path: a bgzipped VCF or a BCF file. index: its .tbi or .csi file.
     """
     try:
-        names, spans = _spans(gzip.decompress(index.read_bytes()))
+        read = read_index(index)
+        spans = [(n, span) for n, contig in enumerate(read.contigs) if (span := contig.span)]
         with pysam.BGZFile(str(path), "r") as handle:
             bcf = handle.read(3) == b"BCF"
-            fits = _bcf_record if bcf else _vcf_record
-            return all(
-                fits(handle, begin, number, names) and _ends_well(handle, end, fits, number, names)
-                for number, begin, end in spans[:_CONTIGS]
-            )
+            for number, (begin, end) in spans[:_CONTIGS]:
+                contig = number if bcf else read.names[number]
+                if contig_at(handle, begin, bcf) != contig:
+                    return False
+                if not _at_end(handle, end) and contig_at(handle, end, bcf) in (None, contig):
+                    return False
     except (OSError, EOFError, zlib.error, struct.error, ValueError, IndexError):
         return False
+    return True
 
 
-Span = tuple[int, int, int]
-
-
-def _spans(data: bytes) -> tuple[list[str], list[Span]]:
-    """Contig names (none in the CSI of a BCF) and, per contig with records, its virtual offsets."""
-    csi = data[:4] == b"CSI\1"
-    if not csi and data[:4] != b"TBI\1":
-        raise ValueError("no index")
-    if csi:
-        _, depth, size = struct.unpack_from("<3i", data, 4)
-        aux, at = data[16 : 16 + size], 16 + size
-        names = _names(aux[28:]) if size > 28 else []
-        extra = ((1 << (depth + 1) * 3) - 1) // 7 + 1
-        (count,), at = struct.unpack_from("<i", data, at), at + 4
-    else:
-        count, *_, size = struct.unpack_from("<8i", data, 4)
-        names, at, extra = _names(data[36 : 36 + size]), 36 + size, 37_450
-    return names, list(_contigs(data, at, count, csi, extra))
-
-
-def _names(data: bytes) -> list[str]:
-    return [name.decode() for name in data.split(b"\0")[:-1]]
-
-
-def _contigs(data: bytes, at: int, count: int, csi: bool, extra: int) -> Iterator[Span]:
-    for number in range(count):
-        (bins,), at = struct.unpack_from("<i", data, at), at + 4
-        begins, ends = [], []
-        for _ in range(bins):
-            (bin_,), at = struct.unpack_from("<I", data, at), at + 4 + 8 * csi
-            (chunks,), at = struct.unpack_from("<i", data, at), at + 4
-            offsets = struct.unpack_from(f"<{2 * chunks}Q", data, at)
-            at += 16 * chunks
-            if bin_ != extra:  # that one holds statistics
-                begins += offsets[::2]
-                ends += offsets[1::2]
-        if not csi:
-            (linear,), at = struct.unpack_from("<i", data, at), at + 4
-            at += 8 * linear
-        if begins:
-            yield number, min(begins), max(ends)
-
-
-def _vcf_record(handle: pysam.BGZFile, offset: int, number: int, names: list[str]) -> bool:
-    """Whether a record of that contig starts at the virtual offset."""
+def _at_end(handle: pysam.BGZFile, offset: int) -> bool:
     handle.seek(offset)
+    return not handle.read(1)
+
+
+def contig_at(handle: pysam.BGZFile, offset: int, bcf: bool) -> str | int | None:
+    """Contig of the record at the virtual offset, its number in a BCF; None if there is none."""
+    handle.seek(offset)
+    if bcf:
+        shared, rest, number = struct.unpack("<IIi", handle.read(12))
+        return number if 24 <= shared < _MOST and rest < _MOST else None
     cells = handle.readline().decode().split("\t")
-    return len(cells) >= 8 and cells[0] == names[number] and cells[1].isdigit()
-
-
-def _bcf_record(handle: pysam.BGZFile, offset: int, number: int, _: list[str]) -> bool:
-    handle.seek(offset)
-    shared, _, contig = struct.unpack("<IIi", handle.read(12))
-    return 24 <= shared < _MOST and contig == number
-
-
-def _ends_well(handle: pysam.BGZFile, offset: int, fits, number: int, names: list[str]) -> bool:
-    """Whether the file, or the contig's records, end at the virtual offset."""
-    handle.seek(offset)
-    if not handle.read(1):
-        return True
-    if fits is _bcf_record:
-        handle.seek(offset)
-        shared, _, contig = struct.unpack("<IIi", handle.read(12))
-        return 24 <= shared < _MOST and contig != number
-    handle.seek(offset)
-    cells = handle.readline().decode().split("\t")
-    return len(cells) >= 8 and cells[0] != names[number] and cells[1].isdigit()
+    return cells[0] if len(cells) >= 8 and cells[1].isdigit() else None

@@ -19,6 +19,7 @@ from howfar.genome.genotypes.base import (
     kept_alleles,
 )
 from howfar.genome.genotypes.bgzf import indexed
+from howfar.genome.genotypes.regions import RegionCheck
 from howfar.genome.intervals import Interval
 from howfar.genome.reference import Reference
 
@@ -41,6 +42,7 @@ class VariantFile(VariantSource):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._opened = indexed(self.path)
+        self._text = RegionCheck(self.path, self._opened)
         self._all = self._open(None)
         people, contigs, fields, self._provisional = _header(self._all, self.path)
         super().__init__(self.path, people, contigs)
@@ -54,6 +56,7 @@ class VariantFile(VariantSource):
 
     def close(self) -> None:
         """Close the file."""
+        self._text.close()
         self._all.close()
         if self._some is not None:
             self._some[1].close()
@@ -100,6 +103,7 @@ class VariantFile(VariantSource):
     def _query(self, handle: VCF, name: str, start: int, end: int):
         if end <= max(start, 0):
             return
+        self._text.check(self._contigs, name, max(start, 0), end)
         records = iter(handle(f"{name}:{max(start, 0) + 1}-{end}"))
         last = start
         try:

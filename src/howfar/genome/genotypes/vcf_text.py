@@ -1,4 +1,4 @@
-"""The lines of a VCF file, checked as text, since htslib lets pass what no record can be.
+"""Checks of a VCF file's lines as text, since htslib lets pass what no record can be.
 
 A row with more calls than people, an empty cell or an empty ALT is read by htslib without a word,
 and a call that is none, or a record out of order, is refused without its line.
@@ -36,31 +36,45 @@ _PLAIN = bytes.maketrans(b"123456789./", b"0000000000|")
 
 
 class LineCheck:
-    """Takes a VCF's bytes in chunks; HowfarError, naming the line, for one that is no record."""
+    """Checks a VCF's text line by line; HowfarError, naming the line, for one that is no record.
+
+    `records` counts the records that were good.
+    """
 
     def __init__(self, path: Path, copied: bool = False) -> None:
-        """path: the file, for messages. copied: without a byte order mark at its start and the
-        empty lines at its end, which htslib can't read, so that they may be there."""
+        """Check the text of `path`, a name for messages.
+
+        copied: it is copied without a byte order mark at its start and the empty lines at its
+        end, which htslib can't read, so that they may be there.
+        """
+        self.records = 0
         self._path, self._rest, self._number, self._width = path, b"", 0, 0
         self._copied, self._empty = copied, 0
         self._plain = b""
-        self._chrom, self._pos, self._seen = b"", 0, set()
+        self._chrom, self._pos = b"", 0
+        self._seen: set[bytes] = set()
 
     def feed(self, chunk: bytes) -> None:
-        """The next bytes of the file."""
+        """Check the next bytes of the file."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
-            self._line(line)
+            self.line(line)
 
     def end(self) -> None:
-        """The last line, where no line end follows it."""
+        """Check the last line, where no line end follows it."""
         if self._rest:
-            self._line(self._rest)
+            self.line(self._rest)
         self._rest = b""
         if self._empty and not self._copied:
             raise self._blank()
 
-    def _line(self, line: bytes) -> None:
+    def jump(self) -> None:
+        """Forget the records before, as the next line comes from another place of the file."""
+        self._chrom, self._pos = b"", 0
+        self._seen.clear()
+
+    def line(self, line: bytes) -> None:
+        """Check the next line, without its line end."""
         self._number += 1
         line = line.removesuffix(b"\r")
         if not line:
@@ -72,13 +86,19 @@ class LineCheck:
         if self._number == 1 and self._copied:
             line = line.removeprefix(codecs.BOM_UTF8)
         if line.startswith(b"#"):
-            if self._width:
-                raise self._wrong("a header line below the header", "a record")
-            if line.startswith(b"#CHROM"):
-                if b"\t" not in line:
-                    raise self._wrong("columns without tabs between", "tabs", _TABS)
-                self._columns(line.split(b"\t"))
-            return
+            self._header(line)
+        else:
+            self._record(line)
+
+    def _header(self, line: bytes) -> None:
+        if self._width:
+            raise self._wrong("a header line below the header", "a record")
+        if line.startswith(b"#CHROM"):
+            if b"\t" not in line:
+                raise self._wrong("columns without tabs between", "tabs", _TABS)
+            self._columns(line.split(b"\t"))
+
+    def _record(self, line: bytes) -> None:
         if not self._width:
             raise self._wrong("a record", "the line #CHROM of the header before it", _HEADER)
         width = line.count(b"\t") + 1
@@ -91,6 +111,7 @@ class LineCheck:
             raise self._wrong(*_what(line))
         self._order(start["chrom"], int(start["pos"]))
         self._calls(line)
+        self.records += 1
 
     def _blank(self) -> HowfarError:
         self._number -= self._empty - 1
@@ -101,11 +122,11 @@ class LineCheck:
         if fixed < _FIXED - 1 or names[:fixed] != _NAMES[:fixed]:
             shown = " ".join(name[:20].decode(errors="replace") for name in names[:fixed])
             raise self._wrong(f"the columns {shown}", b" ".join(_NAMES).decode(), _HEADER)
-        column = {name: at for at, name in enumerate(names, start=1)}
-        twice = next((at for at, name in enumerate(names, start=1) if column[name] != at), None)
-        if twice:
-            found = f"one name in the columns {twice} and {column[names[twice - 1]]}"
-            raise self._wrong(found, "sample names that differ", _HEADER)
+        last = {name: column for column, name in enumerate(names, start=1)}
+        for column, name in enumerate(names, start=1):
+            if last[name] != column:
+                found = f"one name in the columns {column} and {last[name]}"
+                raise self._wrong(found, "sample names that differ", _HEADER)
         self._width = len(names)
         self._plain = b"\t0|0" * (self._width - _FIXED)
 
@@ -127,13 +148,11 @@ class LineCheck:
         calls = line[-len(cells[_FIXED]) - 1 :]
         if calls.translate(_PLAIN) == self._plain or _CALLS.fullmatch(calls):
             return
-        number, bad = _first_bad(calls)
-        found = f"the call {bad!r} in column {_FIXED + number}"
+        column, bad = _first_bad(calls)
+        found = f"the call {bad!r} in column {_FIXED + column}"
         if bad[:1] in ("|", "/") and _CALLS.fullmatch(b"\t" + bad[1:].encode()):
-            expected = (
-                "a call without '|' or '/' before it, which VCF 4.4 allows and few tools read"
-            )
-            raise self._wrong(found, expected, _LEADING)
+            leading = "a call without '|' or '/' before it, which VCF 4.4 allows and few tools read"
+            raise self._wrong(found, leading, _LEADING)
         raise self._wrong(found, "allele numbers or '.', with '|' or '/' between, as in 0|1")
 
     def _wrong(self, found: str, expected: str, do: str = _REPAIR) -> HowfarError:
@@ -142,7 +161,7 @@ class LineCheck:
 
 
 def _what(line: bytes) -> tuple[str, str]:
-    """(what is wrong with the first columns of a line, what they should be)."""
+    """Return what is wrong with the first columns of a line, and what they should be."""
     cells = [cell[:20].decode("utf-8", "replace") for cell in line.split(b"\t", 5)[:5]]
     if not re.fullmatch("[0-9]+", cells[1]):
         return f"POS {cells[1]!r}", "a whole number"
@@ -150,7 +169,7 @@ def _what(line: bytes) -> tuple[str, str]:
 
 
 def _first_bad(calls: bytes) -> tuple[int, str]:
-    """(place, 1-based, and text) of the first cell that is no call."""
+    """Return the column, 1-based among the calls, and the text of the first that is no call."""
     cells = enumerate(calls.split(b"\t")[1:], start=1)
-    number, cell = next((n, c) for n, c in cells if not _CALLS.fullmatch(b"\t" + c))
-    return number, cell[:20].decode("utf-8", "replace")
+    column, cell = next((n, c) for n, c in cells if not _CALLS.fullmatch(b"\t" + c))
+    return column, cell[:20].decode("utf-8", "replace")
