@@ -281,6 +281,18 @@ class VariantSource:
             counts.update(found.counts)
         return found.take(np.flatnonzero(found.starts >= interval.start)).dosages()
 
+    @property
+    def record_count(self) -> int:
+        """How many records the file has; 0 where it doesn't say."""
+        raise NotImplementedError
+
+    def check_records(self) -> Iterator[int]:
+        """Read each record and its calls; yields their running number.
+
+        HowfarError for the first that `read` would refuse, wherever it lies.
+        """
+        raise NotImplementedError
+
     def cluster_start(self, chrom: str, position: int) -> int:
         """The leftmost 0-based start of the records that reach over `position` from the left.
 
@@ -354,23 +366,30 @@ class VariantSource:
         counts["duplicate positions"] += int((np.diff(found.starts) == 0).sum())
         return found.take(good), raw.matrix[good, :, 2] == 1
 
-    def _check_records(self, found: Genotypes) -> None:
+    def _check_records(self, read: Genotypes) -> None:
         """Raise HowfarError for records out of order and for alleles that a record lacks."""
-        back = np.flatnonzero(np.diff(found.starts) < 0)
-        number = np.array([len(a) for a in found.alleles], np.int64)
-        beyond = np.flatnonzero(found.calls.max(axis=(1, 2), initial=-2) >= number)
+        back = np.flatnonzero(np.diff(read.starts) < 0)
         if len(back):
-            v, what = back[0] + 1, f"a record after one at {found.starts[back[0]] + 1}"
-            expected, do = "records sorted by position", "Sort the file and index it again."
-        elif len(beyond):
-            v = beyond[0]
-            what = f"the allele number {found.calls[v].max()} in a call"
-            expected = f"0 to {number[v] - 1}, as the record has {number[v] - 1} ALT"
-            do = "Repair the record; its ALT column may have been edited."
-        else:
-            return
-        where = f"{self.path}, record {found.chrom}:{found.starts[v] + 1}"
-        raise HowfarError(where, found=what, expected=expected, do=do)
+            raise HowfarError(
+                f"{self.path}, record {read.chrom}:{read.starts[back[0] + 1] + 1}",
+                found=f"a record after one at {read.starts[back[0]] + 1}",
+                expected="records sorted by position",
+                do="Sort the file and index it again.",
+            )
+        number = np.array([len(a) for a in read.alleles], np.int64)
+        for v in np.flatnonzero(read.calls.max(axis=(1, 2), initial=-2) >= number)[:1]:
+            where = f"{read.chrom}:{read.starts[v] + 1}"
+            self._check_alleles(read.calls[v], read.alleles[v], where)
+
+    def _check_alleles(self, calls: np.ndarray, names: tuple[bytes, ...], record: str) -> None:
+        """Raise HowfarError for calls of an allele beyond `names` (REF, ALTs)."""
+        if calls.max(initial=-2) >= len(names):
+            raise HowfarError(
+                f"{self.path}, record {record}",
+                found=f"the allele number {calls.max()} in a call",
+                expected=f"0 to {len(names) - 1}, as the record has {len(names) - 1} ALT",
+                do="Repair the record; its ALT column may have been edited.",
+            )
 
 
 def kept_alleles(

@@ -153,7 +153,7 @@ def indexed(path: Path) -> Path:
     beside the user's file. HowfarError for a file without its end, and for one to be indexed that
     is broken or has records that can't be.
     """
-    _check_kind(path)
+    check_kind(path)
     packed = is_gzip(path)
     if packed:
         check_end(path)
@@ -184,7 +184,8 @@ def _start(head: bytes) -> str:
     return f"a file that starts with {head.decode('latin-1')!r}" if head else "an empty file"
 
 
-def _check_kind(path: Path) -> None:
+def check_kind(path: Path) -> None:
+    """Raise HowfarError unless the file is there and starts as a VCF or a compressed BCF does."""
     if not path.is_file():
         raise HowfarError(
             str(path),

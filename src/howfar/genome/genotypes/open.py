@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -160,21 +161,32 @@ class SplitVariants(VariantSource):
         for file in self._open.values():
             file.close()
 
+    @property
+    def record_count(self) -> int:
+        """As `VariantSource.record_count`, of all files."""
+        return sum(self.file_of(contig).record_count for contig in self.contigs)
+
+    def check_records(self) -> Iterator[int]:
+        """As `VariantSource.check_records`, file by file."""
+        files = (self.file_of(contig).check_records() for contig in self.contigs)
+        yield from (number for number, _ in enumerate(chain.from_iterable(files), start=1))
+
     def read(self, interval: Interval, reference: Reference, **options) -> Genotypes:
         """As `VariantSource.read`, from the contig's file."""
-        return self._of(interval.chrom).read(interval, reference, **options)
+        return self.file_of(interval.chrom).read(interval, reference, **options)
 
     def dosages(
         self, interval: Interval, reference: Reference, **options
     ) -> tuple[np.ndarray, list[Variant]]:
         """As `VariantSource.dosages`, from the contig's file."""
-        return self._of(interval.chrom).dosages(interval, reference, **options)
+        return self.file_of(interval.chrom).dosages(interval, reference, **options)
 
     def cluster_start(self, chrom: str, position: int) -> int:
         """As `VariantSource.cluster_start`, in the contig's file."""
-        return self._of(chrom).cluster_start(chrom, position)
+        return self.file_of(chrom).cluster_start(chrom, position)
 
-    def _of(self, chrom: str) -> VariantSource:
+    def file_of(self, chrom: str) -> VariantSource:
+        """Open a contig's file, if it isn't; HowfarError where its people are not the others'."""
         name = match_contig(chrom, self._files, str(self.path))
         if name not in self._open:
             file = open_variants(self._files[name])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,7 @@ _NO_ALLELE = (b"0", b".")
 _NUMBERED = {"X": "23", "Y": "24", "M": "26", "MT": "26"}  # PLINK's numbers of human contigs
 _SHARED = ("XY", "PAR1", "PAR2")  # where PLINK puts the pseudoautosomal regions of X
 _SHARED_NUMBER = "25"
+_AT_ONCE = 1000  # variants whose calls a full check holds at a time
 _PALINDROMES = (frozenset((b"A", b"T")), frozenset((b"C", b"G")))
 _A2, _A1, _NEITHER, _UNSURE = range(4)  # which allele of the .bim is the reference's
 
@@ -103,6 +104,30 @@ class SiteSource(VariantSource):
                 expected="variants sorted by contig and position",
                 do="Run `plink2 --sort-vars --make-pgen`, and make the files anew from that.",
             )
+
+    @property
+    def record_count(self) -> int:
+        """As `VariantSource.record_count`: the variants that have a place on the genome."""
+        return len(self._table)
+
+    def check_records(self) -> Iterator[int]:
+        """As `VariantSource.check_records`, contig by contig."""
+        columns, number = np.arange(len(self.samples)), 0
+        for name, table in self._table.groupby("chrom", sort=False):
+            sites = self._load([str(name)])
+            for row, alleles in zip(sites.rows, sites.alleles, strict=True):
+                where = f"{self.sites_path}, variant {row + 1}"
+                named = (a for a in alleles if a not in _NO_ALLELE)
+                kept_alleles((b"N", *named), where, "all", Counter())
+            for first in range(0, len(table), _AT_ONCE):
+                rows = sites.rows[first : first + _AT_ONCE]
+                self._read_calls(rows, columns)
+                yield from range(number + 1, number + 1 + len(rows))
+                number += len(rows)
+
+    def _read_calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Read the calls of people `columns` at variants `rows`, both places in the file."""
+        raise NotImplementedError
 
     def cluster_start(self, chrom: str, position: int) -> int:
         """As `VariantSource.cluster_start`; it may lie farther left, which does no harm."""
@@ -195,10 +220,10 @@ class PlinkFile(SiteSource):
                 kept.append(v)
                 names.append(oriented)
         chosen = np.array(kept, np.int64)
-        copies = self._copies_of_a1(sites.rows[chosen], columns)
+        copies = self._read_calls(sites.rows[chosen], columns)
         return RawCalls(sites.starts[chosen], names, _as_calls(copies, sides[chosen] == _A1))
 
-    def _copies_of_a1(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def _read_calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """int8 (V, P): copies of A1, -127 where missing."""
         if not len(rows):
             return np.zeros((0, len(columns)), np.int8)

@@ -101,7 +101,7 @@ class PgenFile(SiteSource):
                 kept.append(v)
                 names.append(spelled)
         chosen = np.array(kept, np.int64)
-        matrix = self._calls(sites.rows[chosen], columns)
+        matrix = self._read_calls(sites.rows[chosen], columns)
         return RawCalls(sites.starts[chosen], names, matrix)
 
     def dosages(
@@ -145,7 +145,7 @@ class PgenFile(SiteSource):
             self._subset = ordered
         return ordered
 
-    def _calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def _read_calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """int16 (V, P, 3): two alleles (-1 missing) and whether they are phased."""
         shape = (len(rows), len(columns))
         if not len(rows):

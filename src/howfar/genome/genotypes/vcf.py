@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cyvcf2 import VCF
@@ -89,6 +91,32 @@ class VariantFile(VariantSource):
             position = first
         return position
 
+    @property
+    def record_count(self) -> int:
+        """As `VariantSource.record_count`, from the index."""
+        try:
+            return self._all.num_records
+        except ValueError:
+            return 0
+
+    def check_records(self) -> Iterator[int]:
+        """As `VariantSource.check_records`, in the order of the file."""
+        counts: Counter[str] = Counter()
+        handle = self._open(None)
+        people = len(self.samples)
+        records = self._parsed(handle, self._contigs[0] if self._contigs else "", 1)
+        for number, record in enumerate(records, start=1):
+            anywhere = Interval(record.CHROM, 0, record.end)
+            names = _alleles_of(record, self.path, anywhere, "all", counts)
+            if names is not None and self._has_calls:
+                row = self._calls_of(record, counts)
+                if row is not None:
+                    self._check_alleles(row[..., :2], names, f"{record.CHROM}:{record.POS}")
+            elif names is not None:
+                self._stated(record, people, len(names) - 1)
+            yield number
+        handle.close()
+
     def _open(self, samples: list[str] | None) -> VCF:
         try:
             return VCF(str(self._opened), samples=samples)
@@ -100,28 +128,32 @@ class VariantFile(VariantSource):
                 do="Check it with `bcftools view -h`.",
             ) from error
 
-    def _query(self, handle: VCF, name: str, start: int, end: int):
+    def _query(self, handle: VCF, name: str, start: int, end: int) -> Iterator[Any]:
+        """Yield htslib's records that overlap 0-based [start, end), once their text is checked."""
         if end <= max(start, 0):
             return
         self._text.check(self._contigs, name, max(start, 0), end)
-        records = iter(handle(f"{name}:{max(start, 0) + 1}-{end}"))
-        last = start
+        yield from self._parsed(handle(f"{name}:{max(start, 0) + 1}-{end}"), name, start + 1)
+
+    def _parsed(self, records: Iterable[Any], name: str, last: int) -> Iterator[Any]:
+        """Yield htslib's records; HowfarError for one it can't read, by the place before it."""
+        records = iter(records)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # cyvcf2 warns of a contig without records
                 record = next(records, None)
             while record is not None:
-                last = record.start
+                name, last = record.CHROM, record.POS
                 yield record
                 record = next(records, None)
         except HowfarError:
             raise
         except Exception as error:  # cyvcf2 raises a bare Exception for a line it can't read
             raise HowfarError(
-                f"{self.path}, the record after {name}:{last + 1}",
+                f"{self.path}, the record after {name}:{last}",
                 found=f"a line that htslib can't read ({error})",
                 expected="a VCF record with one call per person",
-                do=f"Look at it with `bcftools view -H -r {name}:{last + 1}- {self.path.name}`.",
+                do=f"Look at it with `bcftools view -H -r {name}:{last}- {self.path.name}`.",
             ) from error
 
     def _handle(self, columns: np.ndarray) -> tuple[VCF, np.ndarray]:
