@@ -11,7 +11,7 @@ import pysam
 CONTIG = "7"
 PEOPLE = tuple(f"p{i}" for i in range(20))
 WINDOW = 200_000  # bp from the contig's start that hold the first records
-_COLUMNS = "#CHROM POS ID REF ALT QUAL FILTER INFO FORMAT".split()
+_COLUMNS = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
 _INSIDE = 1_000  # records of the window; those behind it lie as dense
 
 

@@ -96,7 +96,7 @@ def test_a_fault_in_the_window_ends_a_run_with_its_place(tmp_path, fault):
     path = write_long_vcf(tmp_path / "v.vcf.gz", 1_000, FAULTS[fault](INSIDE))
     with pytest.raises(HowfarError, match=fault) as error:
         read_window(path)
-    line = INSIDE + len("VCF contig GT CHROM".split()) + 1 + (fault == "position ")
+    line = INSIDE + 4 + 1 + (fault == "position ")
     at_record = fault in ("allele number ", "3 alleles")
     place = f"record {CONTIG}:{1 + INSIDE * STEP}" if at_record else f"line {line}"
     assert error.value.where == f"{path}, {place}"
