@@ -7,6 +7,9 @@ exchange with other cohorts and with published weights.
 
 from howfar.linear.base import FITTERS, LABELS, STATUSES, Fit, Fitter, fitter
 
+#: Raised when values change; kept results of an older version are stale (see core.versions).
+VERSION = 1
+
 __all__ = ["FITTERS", "LABELS", "STATUSES", "Fit", "Fitter", "fitter"]
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
