@@ -36,7 +36,7 @@ def panel() -> Panel:
 
 
 def values() -> dict[str, object]:
-    cohort, options = panel(), Eqtl(permutations=60, expression_pcs=1, genotype_pcs=1)
+    cohort, options = panel(), Eqtl(permutations=100, expression_pcs=1, genotype_pcs=1)
     covariates = study_map.covariate_table(cohort, options)
     found: dict[str, object] = {"covariates": np.abs(covariates.to_numpy()[:4])}
     rows, pairs = [], []

@@ -55,7 +55,7 @@ def _changed(kept: pd.DataFrame, frame: pd.DataFrame) -> list[str]:
     """Names whose values differ, or that only one of the two tables has."""
     old, new = kept.set_index("name"), frame.set_index("name")
     changed = sorted(set(old.index) ^ set(new.index))
-    both = old.join(new, how="inner", lsuffix="_old", rsuffix="_new")
+    both = old.merge(new, left_index=True, right_index=True, suffixes=("_old", "_new"))
     is_float = (both["kind_old"] == "float") & (both["kind_new"] == "float")
     before, after = (both.loc[is_float, f"value_{side}"].astype(float) for side in ("old", "new"))
     close = np.isclose(after, before, rtol=RELATIVE, atol=0, equal_nan=True)

@@ -54,7 +54,7 @@ def values(folder: Path) -> dict[str, object]:
     found["marginal_p"] = single.p[:4]
     found["index"] = np.flatnonzero(prs.clump(single, prs.squared_correlation(x) > 0.2))
     found["folds"] = folds.fold_of(12, 3, 1)
-    populations = np.repeat(["X", "Y"], [8, 6])
+    populations = np.repeat(["X", "Y"], [50, 30])
     for label, split in {
         "fraction": folds.by_fraction(14, 0.5, 2),
         "population": folds.by_population(populations, "X", "Y", 5, 2),

@@ -25,7 +25,7 @@ def values() -> dict[str, object]:
         x.reshape(-1, 2), y.ravel(), gene, person, ids, block, ["a", "b"], lambda i: dosages[i]
     )
     table = pd.DataFrame({"gene_id": ids, "name": ids, "chrom": block, "tss": 1, "strand": "+"})
-    models = ("ridge", "ridge_quantile", "polynomial", "forest", "boosting")
+    models = ("ridge", "polynomial", "forest", "boosting")
     options = compare.Options(folds=2, models=models, score="prs")
     designs = [("level", "people", "network"), ("deviation", "people", "score")]
     designs.append(("deviation", "pairs", "score_of_all"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from helpers import golden
 from howfar import stats
@@ -66,3 +67,16 @@ def values() -> dict[str, object]:
 
 def test_values_change_only_with_the_version():
     golden.check(Path(__file__).with_name("golden.csv"), stats.VERSION, values())
+
+
+def test_a_changed_value_or_version_fails(tmp_path, monkeypatch):
+    path = tmp_path / "golden.csv"
+    monkeypatch.setenv("HOWFAR_WRITE_GOLDEN", "1")
+    golden.check(path, 1, {"r": np.array([0.5, np.nan]), "name": "a"})
+    golden.check(path, 1, {"r": np.array([0.5 + 1e-8, np.nan]), "name": "a"})
+    for other in ({"r": np.array([0.51, np.nan]), "name": "a"}, {"r": np.array([0.5, np.nan])}):
+        with pytest.raises(AssertionError, match="without a new VERSION"):
+            golden.check(path, 1, other)
+    monkeypatch.delenv("HOWFAR_WRITE_GOLDEN")
+    with pytest.raises(AssertionError, match="another VERSION"):
+        golden.check(path, 2, {"name": "a"})
