@@ -9,8 +9,8 @@ import pysam
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
+from helpers.commands import invoke
 from helpers.tiny import BIN, CONTEXT, SAMPLES, CountLetters, make_study
 from howfar.attribution import variant_effects
 from howfar.attribution.variant_effects import (
@@ -20,8 +20,6 @@ from howfar.attribution.variant_effects import (
     path_of,
     track_scores,
 )
-from howfar.cli import pipeline
-from howfar.cli.app import app
 from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
 from howfar.evaluation.study_tables import frames_of
@@ -225,7 +223,7 @@ def test_finished_genes_are_kept_and_a_new_definition_begins_anew(study, model, 
 
 def test_effects_stand_in_the_studys_tables(study, model, results_folder):
     chosen = study.model_copy(update={"effects": ["g1"]})
-    pipeline.predict(chosen, results_folder)
+    invoke(chosen, results_folder, "predict")
     frames, counts = frames_of(chosen, results_folder)
     assert set(frames["effects"]["gene_id"]) == {"g1"} and len(frames["effects"]) == 2
     # a model that counts letters is additive: the sum of effects is the prediction
@@ -250,11 +248,8 @@ def test_the_sum_of_effects_is_held_against_each_persons_prediction(study):
     assert row["value"] == pytest.approx(np.corrcoef([2, 3, 0, 0], [1, 5, 0.5, 2])[0, 1])
 
 
-def test_the_command_writes_the_effects_of_a_gene(study, model, results_folder, monkeypatch):
-    monkeypatch.setattr("howfar.cli.app._load", lambda _: study)
-    done = CliRunner().invoke(
-        app, ["--results", str(results_folder), "effects", "--study", "x", "--gene", "g1"]
-    )
+def test_the_command_writes_the_effects_of_a_gene(study, model, results_folder):
+    done = invoke(study, results_folder, "effects", "--gene", "g1")
     assert done.exit_code == 0, done.output
     assert "g: 2 effects of variants in the windows of 1 genes" in done.stdout
     path = path_of(results_folder, "tiny", "g")

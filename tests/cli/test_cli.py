@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from howfar.cli import app
+from howfar.cli import app, start
 from howfar.cli import app as cli
-from howfar.cli.app import _below_results, _needs
+from howfar.cli.common import below_results
 from howfar.core.errors import HowfarError
 from howfar.doctor import report as doctor
 from howfar.fetch import catalogue
@@ -20,6 +20,7 @@ from howfar.fetch import catalogue as sources
 from howfar.models.registry import MODELS
 from howfar.results import tables
 from howfar.study.reading import load_study
+from howfar.workflow.needs import needed
 from inputs.cohort import write_base
 
 COMMANDS = ["fetch", "simulate", "sequences", "predict", "evaluate", "numbers", "run", "bench",
@@ -105,7 +106,7 @@ def test_models_are_listed_without_torch(results_folder):
         assert f"licence of the weights: {entry.licence}" in done.stdout
     assert "weights not here; unverified" in done.stdout
     words = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom howfar.cli.app import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nimport howfar.cli\nfrom howfar.cli.app import app\n"
         "done = CliRunner().invoke(app, ['models'])\n"
         "sys.exit(done.exit_code or 'torch' in sys.modules)"
     )
@@ -135,7 +136,7 @@ def test_a_licence_must_be_agreed_to(bound, tmp_path, monkeypatch):
     assert "--accept-licence" in str(refused.exception) and not fetched.exists()
     assert "To be fetched" in refused.output and "Princeton Academic Use" in refused.output
 
-    monkeypatch.setattr(cli, "_terminal", lambda: True)
+    monkeypatch.setattr(start, "_terminal", lambda: True)
     declined = runner.invoke(app.app, bound, input="n\n")
     assert declined.exit_code == 1 and not fetched.exists()
     assert "not-for-profit" in declined.output and "use-agreement" in declined.output
@@ -160,7 +161,7 @@ def test_a_verification_ends_with_its_verdict(results_folder, monkeypatch):
 
 
 def test_quick_takes_models_too():
-    assert _needs(["xpresso", "huang2023"]) == sorted(["xpresso", *load_study("huang2023").needs])
+    assert needed(["xpresso", "huang2023"]) == sorted(["xpresso", *load_study("huang2023").needs])
 
 
 def test_a_study_file_is_utf8_whatever_the_terminal_shows(tmp_path):
@@ -216,8 +217,8 @@ def test_models_of_a_transfer_must_be_named(tmp_path):
 def test_files_of_a_benchmark_are_those_of_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOWFAR_RESULTS", str(tmp_path / "r"))
-    assert _below_results(Path("mine.fa")).resolve() == tmp_path / "mine.fa"
-    assert _below_results(Path("results/region/data/genes.csv")).is_relative_to(tmp_path / "r")
+    assert below_results(Path("mine.fa")).resolve() == tmp_path / "mine.fa"
+    assert below_results(Path("results/region/data/genes.csv")).is_relative_to(tmp_path / "r")
 
 
 @pytest.mark.parametrize(

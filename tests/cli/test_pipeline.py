@@ -4,10 +4,11 @@ import sys
 
 import nbformat
 import pytest
+from typer.testing import CliRunner
 
+from helpers.commands import invoke
 from howfar.book.execute import execute_notebook
-from howfar.cli import pipeline
-from howfar.cli.pipeline import chosen_runs, fetch_what_is_needed
+from howfar.cli import app
 from howfar.core import provenance
 from howfar.core.counts import describe_warnings
 from howfar.core.errors import HowfarError
@@ -15,19 +16,20 @@ from howfar.core.project import project_root
 from howfar.prediction import estimate
 from howfar.results import tables
 from howfar.study.reading import load_study
+from howfar.workflow.needs import fetch_missing, require
 from inputs import page, running
 
 
 def test_predictions_of_one_person_are_written_as_csv(study, model, results_folder, tmp_path):
-    pipeline.predict(study, results_folder, sample="P1", csv=tmp_path / "p.csv")
+    invoke(study, results_folder, "predict", "--sample", "P1", "--out", tmp_path / "p.csv")
     assert (tmp_path / "p.csv").read_text() == (
         "gene_id,run_id,reference,P1\ng1,g,0.0,0.5\ng2,g,0.0,1.0\n"
     )
 
 
 def test_evaluation_writes_tables_with_provenance(study, model, results_folder):
-    pipeline.predict(study, results_folder)
-    pipeline.evaluate(study, results_folder)
+    invoke(study, results_folder, "predict")
+    invoke(study, results_folder, "evaluate")
     found = tables.load("tiny", results_folder)
     assert len(found["numbers"]) and found["across"]["run_id"].nunique() == 2
     block = tables.read_provenance(tables.path_of(results_folder, "tiny", "across"))
@@ -38,29 +40,27 @@ def test_evaluation_writes_tables_with_provenance(study, model, results_folder):
 
 def test_a_run_or_model_that_the_study_lacks_is_an_error(study):
     with pytest.raises(HowfarError, match="key runs: found no run 'h' among g"):
-        chosen_runs(study, "h", None)
+        study.chosen_runs("h")
     with pytest.raises(HowfarError, match="expected a run of model enformer"):
-        chosen_runs(study, None, "enformer")
+        study.chosen_runs(model="enformer")
 
 
-def test_only_simulated_studies_are_simulated(study):
+def test_only_simulated_studies_are_simulated(study, results_folder):
     with pytest.raises(HowfarError, match="a `simulate` block"):
-        pipeline.simulate(study)
+        invoke(study, results_folder, "simulate")
 
 
-def test_the_estimate_counts_distinct_windows(study, model, results_folder, capsys):
-    estimate.estimate([study], results_folder)
-    printed = capsys.readouterr().out.split("\n")
-    row = dict(zip(printed[0].split(), printed[1].split(), strict=False))
+def test_the_estimate_counts_distinct_windows(study, model):
+    row = estimate.estimate([study]).iloc[0]
     # g1: reference and 3 haplotypes; g2: reference and 2
-    assert (row["passes"], row["genes"], row["people"]) == ("7", "2", "4")
+    assert (row["passes"], row["genes"], row["people"]) == ("7", 2, 4)
 
 
-def test_the_estimate_says_what_is_not_here(results_folder, capsys):
-    estimate.estimate([load_study("demo"), load_study("huang2023")], results_folder)
-    assert "unknown" in capsys.readouterr().out
-    estimate.estimate([load_study("huang2023")], results_folder)
-    assert "No model is run" in capsys.readouterr().out
+def test_the_estimate_says_what_is_not_here(results_folder):
+    rows = estimate.estimate([load_study("demo"), load_study("huang2023")])
+    assert set(rows["passes"]) == {"unknown"}
+    words = ["run", "--study", "huang2023", "--dry-run"]
+    assert "No model is run" in CliRunner().invoke(app.app, words).output
 
 
 def test_work_goes_on_without_public_tables(results_folder, monkeypatch, capsys):
@@ -68,7 +68,7 @@ def test_work_goes_on_without_public_tables(results_folder, monkeypatch, capsys)
         raise HowfarError("network", found="none", expected="one", do="Use a mirror.")
 
     monkeypatch.setattr("howfar.fetch.fetching.fetch", offline)
-    fetch_what_is_needed(["huang2023"], results_folder)
+    fetch_missing(["huang2023"], results_folder)
     assert "going on without" in capsys.readouterr().err
 
 
@@ -114,12 +114,12 @@ def test_counts_are_summed_up_in_words():
 
 def test_a_study_that_cannot_be_made_is_an_error_not_an_empty_success(tmp_path, results_folder):
     with pytest.raises(HowfarError, match="howfar fetch huang2023"):
-        pipeline.require(["huang2023"], results_folder)
+        require(["huang2023"], results_folder)
     mine = tmp_path / "mine.yaml"
     mine.write_text((project_root() / "data" / "studies" / "template.yaml").read_text())
     with pytest.raises(HowfarError, match="the reference file of study my_cohort"):
-        pipeline.require([str(mine)], results_folder)
-    pipeline.require(["demo"], results_folder)
+        require([str(mine)], results_folder)
+    require(["demo"], results_folder)
 
 
 def test_applied_weights_have_their_provenance_beside_them(tmp_path):
@@ -142,7 +142,7 @@ def test_published_tables_of_a_file_elsewhere_are_of_that_file(tmp_path):
     text = (project_root() / "data" / "studies" / "sasse2023.yaml").read_text()
     path.write_text(text.replace("name: sasse2023", "name: mine"))
     with pytest.raises(HowfarError, match="no such file; expected a public file"):
-        pipeline.evaluate(load_study(str(path)), tmp_path / "results")
+        invoke(load_study(str(path)), tmp_path / "results", "evaluate")
 
 
 def test_a_study_of_a_folder_elsewhere_is_named_by_its_file_in_advice(tmp_path):

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pysam
 import pytest
-from howfar.results.predictions import Predictions
 from scipy import stats as reference
 
 from howfar import figures
@@ -31,6 +30,7 @@ from howfar.linear import folds, reml
 from howfar.linear.base import FITTERS, fitter
 from howfar.linear.cis import training
 from howfar.results import tables
+from howfar.results.predictions import Predictions
 from howfar.stacking import compare
 from howfar.stacking.pairs import Pairs
 from howfar.stats import null

@@ -9,7 +9,9 @@ import pytest
 
 from helpers.places import SHARED
 from howfar import published
+from howfar.evaluation.study_tables import write_numbers
 from howfar.fetch import fetching
+from howfar.published import write_tables
 from howfar.study.reading import load_study
 
 needs_mirror = pytest.mark.skipif(
@@ -43,3 +45,8 @@ def fetch_mirrored(words: list[str], results: Path) -> Path:
         patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
         assert fetching.fetch(words, results / "sources", progress=False).ok
     return results / "sources"
+
+
+def evaluate(study, results) -> None:
+    """Write a published study's tables, its numbers included, as `howfar evaluate` does."""
+    write_numbers(study, results, write_tables(study, results))

@@ -10,8 +10,7 @@ import pytest
 from scipy import stats as reference
 
 from helpers.capstone_files import SNPS, make_capstone, names
-from helpers.published_studies import expected, fetch_mirrored, given, load, needs_mirror
-from howfar.cli.pipeline import evaluate
+from helpers.published_studies import evaluate, expected, fetch_mirrored, given, load, needs_mirror
 from howfar.core.errors import HowfarError
 from howfar.published import capstone2025
 from howfar.results import tables

@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers.geuvadis_files import keys, make_geuvadis, read
-from helpers.published_studies import fetch_mirrored, given, load, needs_mirror
-from howfar.cli.pipeline import evaluate
+from helpers.published_studies import evaluate, fetch_mirrored, given, load, needs_mirror
 from howfar.core.errors import HowfarError
 from howfar.published import huang2023
 from howfar.results import tables

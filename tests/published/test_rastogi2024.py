@@ -12,9 +12,8 @@ import pytest
 from scipy import stats as reference
 
 from helpers.geuvadis_files import joined, read
-from helpers.published_studies import expected, fetch_mirrored, given, load, needs_mirror
+from helpers.published_studies import evaluate, expected, fetch_mirrored, given, load, needs_mirror
 from helpers.rastogi_files import TESTED, make_rastogi, positions, variant
-from howfar.cli.pipeline import evaluate
 from howfar.core.errors import HowfarError
 from howfar.published import huang2023
 from howfar.published import rastogi2024_causal as causal

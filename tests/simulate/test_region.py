@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from howfar.cli import pipeline
+from helpers.commands import invoke
 from howfar.cohort.expression import read_expression
 from howfar.core.errors import HowfarError
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Gene, Interval
 from howfar.genome.reference import Reference
 from howfar.simulate import region
+from howfar.simulate.worlds import simulate_study
 from howfar.study.reading import load_study
 
 SOURCES = ("z.fa", "z.vcf.gz")
@@ -110,7 +111,7 @@ def test_the_study_is_written_from_fetched_files_and_reads_back(shared, results_
     fetched.mkdir(parents=True)
     for name in SOURCES:
         shutil.copy(mirrored / name, fetched)
-    pipeline.simulate(load_study("region"))
+    simulate_study(load_study("region"))
     folder = results_folder / "region" / "data"
     reference = Reference(folder / "chr20_1Mb.fa")
     found = VariantFile(folder / "chr20_1Mb.vcf.gz").read(
@@ -161,7 +162,7 @@ def test_the_whole_pipeline_gives_the_oracles_people(shared, tmp_path, results_f
     pd.DataFrame({"sample": people}).to_csv(tmp_path / "people.csv", index=False)
     (tmp_path / "real.yaml").write_text(STUDY.format(shared=shared, folder=tmp_path))
     study = load_study(str(tmp_path / "real.yaml"))
-    pipeline.predict(study, results_folder, csv=tmp_path / "found.csv")
+    invoke(study, results_folder, "predict", "--out", tmp_path / "found.csv")
     names = pd.read_csv(shared / "realregion" / "genes.csv").set_index("gene_id")["name"]
     found = pd.read_csv(tmp_path / "found.csv").assign(gene=lambda f: f["gene_id"].map(names))
     for run, rows in found.groupby("run_id"):

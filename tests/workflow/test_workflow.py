@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from helpers.workflows import content, run_killed, start
-from howfar import workflow
+from howfar import evaluation, workflow
 from howfar.core.errors import HowfarError
 from howfar.results import tables
 from howfar.study.reading import load_study
@@ -116,9 +116,17 @@ def test_plans_without_files_ask_for_nothing_impossible(name, tmp_path):
     assert plan.tables == ([plan.stamp("tables")] if name == "demo" else [])
 
 
-@pytest.mark.parametrize("step", workflow.CODE)
-def test_each_step_names_package_files_that_exist(step):
-    assert workflow.code(step)
+@pytest.mark.parametrize("step", [*workflow.LAYERS, *workflow.PAGES])
+def test_each_step_depends_on_the_layers_that_its_command_imports(step):
+    """A module of a layer that a step's command uses can't change values unnoticed."""
+    assert workflow.versions(step)
+
+
+def test_a_raised_version_makes_a_step_run_again(tmp_path, monkeypatch):
+    before = workflow.versions("evaluate")
+    monkeypatch.setattr(evaluation, "VERSION", evaluation.VERSION + 1)
+    assert workflow.versions("evaluate") != before
+    assert workflow.versions("simulate") == workflow.versions("train")
 
 
 def test_shards_are_jobs_of_their_own(tmp_path, capfd):

@@ -1,8 +1,8 @@
 """Variant effects: what each variant of a cohort does to a prediction, by itself.
 
 The effect of an alternative allele is the prediction from the reference with this allele alone put
-in, less the prediction from the reference. Windows are those of `genome.windows`, made for people of
-whom each carries one allele and no other, so that the rules (anchor on the TSS, sides filled
+in, less the prediction from the reference. Windows are those of `genome.windows`, made for people
+of whom each carries one allele and no other, so that the rules (anchor on the TSS, sides filled
 from the haplotype) are the same as for real people.
 """
 
@@ -175,6 +175,21 @@ def track_scores(
     found["score"] = SCORES[score](difference)
     found["tracks"] = len(tracks)
     return found.assign(top_track=model.tracks["description"].loc[top].to_numpy())
+
+
+def score_tracks(
+    study: Study, runs: Sequence[Run], gene: str, wanted: str, score: str
+) -> pd.DataFrame:
+    """Return `track_scores` of a gene (id or name) for each run, with run_id and gene_id."""
+    cohort, parts = OpenCohort(study), []
+    (chosen,) = cohort.genes_to_run(gene)
+    for run in runs:
+        model = open_model(run)
+        table = track_scores(cohort, run, model, outputs_of(run, model), chosen, wanted, score)
+        table.insert(0, "gene_id", chosen.gene_id)
+        table.insert(0, "run_id", run.id)
+        parts.append(table)
+    return pd.concat(parts, ignore_index=True)
 
 
 def _matching(model: SequenceModel, wanted: str) -> list[int]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from howfar.cohort.files import input_files
+from howfar.cohort.files import input_files, require_inputs
+from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
+from howfar.doctor.kept import list_kept
 from howfar.doctor.verdicts import keep, models_table
 from howfar.fetch import catalogue
+from howfar.genome.genotypes.check import check_variants
 from howfar.study.reading import load_study
 from howfar.study.schema import Study, study_names
 
@@ -26,6 +30,8 @@ def report(study: str | None, results: Path) -> str:
     """The report for one study, or for all that the project has."""
     parts = [_software(), _device(), _models(results)]
     parts += [_study(load_study(name), results) for name in ([study] if study else study_names())]
+    if study:
+        parts.append(_kept(load_study(study), results))
     return "\n".join(parts)
 
 
@@ -41,6 +47,12 @@ def verified(model: str, weights: Path | None, device: str, results: Path) -> tu
     if weights is None:
         text += f"recorded in {keep(model, found.outcome(), results)}\n"
     return text, found.verified
+
+
+def check_genotypes(study: Study) -> Iterator[HowfarError]:
+    """Yield every fault of a study's genotype files, which are read whole."""
+    require_inputs(study)
+    yield from check_variants(resolve(study.cohort.variants))
 
 
 def _software() -> str:
@@ -86,6 +98,19 @@ def _study(study: Study, results: Path) -> str:
     lacking = any("MISSING" in line for line in lines)
     lines.append(f"  {_advice(study, lacking, made.is_file())}")
     return "\n".join(lines) + "\n"
+
+
+def _kept(study: Study, results: Path) -> str:
+    """What is kept of the study, and what of it is stale; needs its input files."""
+    if study.cohort is None or not all(path.is_file() for path in input_files(study).values()):
+        return ""
+    items = list_kept(study, results)
+    stale = sum(item.size for item in items if item.stale)
+    lines = ["Kept", *(f"  {item.describe()}" for item in items)]
+    if stale:
+        advice = f"howfar clean --study {study.handle} --stale"
+        lines.append(f"  {stale / 1e6:.1f} MB are stale; `{advice}` removes them")
+    return "\n".join(lines if items else [*lines, "  nothing yet"]) + "\n"
 
 
 def _present(what: str, path: Path, study: Study) -> str:

@@ -34,7 +34,7 @@ import pyarrow.parquet as parquet
 from howfar.cohort import preprocess
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import Panel
+from howfar.cohort.panel import Panel, make_panel
 from howfar.cohort.people import read_covariates, read_sample_map
 from howfar.core import provenance
 from howfar.core.atomic import whole
@@ -74,6 +74,13 @@ class Map:
     conditional: pd.DataFrame
     nominal: Path
     parameters: dict
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was counted on the way, and genes by their status."""
+        statuses = self.lead["status"].str.replace("_", " ").value_counts()
+        by_status = {f"genes, {status}": n for status, n in statuses.items()}
+        return tables.read_provenance(self.nominal)["warnings"] | by_status
 
     def pairs(self, genes: Iterable[str]) -> pd.DataFrame:
         """Rows of `nominal` of these genes."""
@@ -269,6 +276,12 @@ def compute(
     lead = with_q(parts.read("lead", LEAD), options.fdr)
     _signals(parts, panel, covariates, min_maf, options, lead)
     return _finished(study, cohort, results, options, parts, lead)
+
+
+def map_study(study: Study, results: str | Path, options: Eqtl) -> Map:
+    """Map the cis-eQTLs of a study from its files (see `compute`)."""
+    cohort = OpenCohort(study)
+    return compute(study, cohort, make_panel(cohort), results, options)
 
 
 def _signals(parts: Parts, panel, covariates, min_maf, options: Eqtl, lead: pd.DataFrame) -> None:

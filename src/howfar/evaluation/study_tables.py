@@ -11,9 +11,11 @@ import pandas as pd
 
 from howfar.attribution import variant_effects
 from howfar.attribution.variant_effects import linear_approximation
+from howfar.cohort.files import input_files
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel, make_panel
+from howfar.core import provenance
 from howfar.core.project import resolve
 from howfar.eqtl import network_agreement, study_map
 from howfar.eqtl.network_agreement import FEATURES, lead_only, with_slopes
@@ -24,6 +26,7 @@ from howfar.evaluation.across import across_table
 from howfar.evaluation.features import features_table
 from howfar.evaluation.individuals import individuals_table
 from howfar.evaluation.lead_snp import lead_snp_run
+from howfar.evaluation.numbers import numbers_table
 from howfar.evaluation.reference import reference_table
 from howfar.evaluation.runs import LEAD_SNP, TRUTH, runs_table
 from howfar.evaluation.within import within_table
@@ -33,6 +36,34 @@ from howfar.results import tables
 from howfar.results.predictions import Predictions
 from howfar.stacking import compare
 from howfar.study.schema import Run, Study
+
+
+def write_tables(study: Study, results: str | Path) -> Counter:
+    """Write a computed study's result tables; return the counts of what was left out."""
+    frames, warnings = frames_of(study, results)
+    block = provenance.block(
+        {"study": study.model_dump(mode="json")},
+        input_files(study),
+        seed=study.evaluation.seed,
+        warnings=warnings,
+    )
+    for name, frame in frames.items():
+        tables.write(tables.path_of(results, study.name, name), name, frame, block)
+    write_numbers(study, results)
+    return warnings
+
+
+def write_numbers(study: Study, results: str | Path, own: pd.DataFrame | None = None) -> None:
+    """Write table `numbers`: of the tables as they are on disk, and the study's `own`."""
+    options = study.evaluation
+    frame = numbers_table(tables.load(study.name, results), options.bootstrap, options.seed)
+    frame = frame if own is None else pd.concat([frame, own])
+    names = [n for n in tables.SCHEMAS if n not in ("individuals", "numbers")]
+    # by name only: a table's digest holds its time, and the table says itself what it comes from
+    used = [n for n in names if tables.path_of(results, study.name, n).exists()]
+    parameters = {"study": study.name, "bootstrap": options.bootstrap, "tables": used}
+    block = provenance.block(parameters, seed=options.seed)
+    tables.write(tables.path_of(results, study.name, "numbers"), "numbers", frame, block)
 
 
 def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame], Counter]:

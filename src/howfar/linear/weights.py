@@ -20,8 +20,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from howfar.cohort.files import input_files
+from howfar.cohort.opened import OpenCohort
+from howfar.core import provenance
 from howfar.core.errors import HowfarError
 from howfar.genome.intervals import Variant
+from howfar.study.schema import Study
 
 _NUMBERS, _LONGEST = ("pos", "weight"), 2**31 - 1  # longest contig that VCF can hold
 COLUMNS = ("gene_id", "chrom", "pos", "ref", "alt", "weight")
@@ -321,6 +325,30 @@ def apply(
         for gene, m in matches.items()
     }
     return pd.DataFrame.from_dict(values, orient="index"), counts
+
+
+def apply_to_cohort(
+    study: Study, path: Path, window: int, min_share: float = MIN_SHARE
+) -> tuple[pd.DataFrame, Counter, dict]:
+    """Predict a study's people by the weights in a file.
+
+    window: bp in total around the TSS in which variants are sought. Returns predictions (genes x
+    people), what was counted, and the provenance block: input files, options, counts.
+    """
+    cohort = OpenCohort(study)
+    genes = {gene.gene_id: gene for gene in cohort.genes}
+    values, counts = apply(
+        read_weights(path), list(genes), lambda gene: cohort.dosages(genes[gene], window), min_share
+    )
+    values.columns = cohort.samples
+    met = cohort.warnings + counts
+    options = {"weights": path.name, "window": window, "min_share": min_share}
+    block = provenance.block(
+        {"study": study.name, "cohort": study.cohort.model_dump(mode="json"), **options},
+        input_files(study) | files_of(path),
+        warnings=met,
+    )
+    return values, met, block
 
 
 def _matched(rows: pd.DataFrame, dosages: np.ndarray, variants: Sequence[Variant]) -> Match:

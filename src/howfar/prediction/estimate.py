@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,13 +12,9 @@ from howfar.core.project import resolve
 from howfar.study.schema import Run, Study
 
 
-def estimate(studies: list[Study], results: Path) -> None:
-    """Print forward passes, hours and disk of every run, from a sample of genes."""
-    rows = [row for study in studies for run in study.runs for row in [_estimate(study, run)]]
-    if not rows:
-        print("No model is run in these studies: their tables are published or already made.")
-        return
-    print(pd.DataFrame(rows).to_string(index=False))
+def estimate(studies: list[Study]) -> pd.DataFrame:
+    """Return forward passes, hours and disk of every run of the studies, from a few genes each."""
+    return pd.DataFrame([_estimate(study, run) for study in studies for run in study.runs])
 
 
 def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:

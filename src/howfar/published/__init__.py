@@ -28,6 +28,9 @@ from howfar.published.files import Files
 from howfar.results import tables
 from howfar.study.schema import Study
 
+#: Raised when values change; kept results of an older version are stale (see core.versions).
+VERSION = 1
+
 LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
     "capstone2025": capstone2025.load,
     "geuvadis_public": geuvadis_public.load,

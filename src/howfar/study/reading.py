@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from howfar.core.errors import HowfarError
-from howfar.study.schema import Study, study_file, study_names
+from howfar.study.schema import Eqtl, Study, study_file, study_names
 
 _MERGE = "tag:yaml.org,2002:merge"  # <<: *other
 
@@ -76,6 +76,20 @@ def with_baselines(study: Study, changes: dict[str, Any]) -> Study:
             do="Correct the option; `howfar baseline --help` explains each one.",
         ) from error
     return changed.from_file(study._file)
+
+
+def with_eqtl(study: Study, changes: dict[str, Any]) -> Eqtl:
+    """Return the study's options of an eQTL map with others in their place, checked."""
+    try:
+        return Eqtl.model_validate((study.eqtl or Eqtl()).model_dump() | changes)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise HowfarError(
+            f"--{str(first['loc'][0]).replace('_', '-')}",
+            found=f"{first.get('input')!r}",
+            expected=first["msg"],
+            do="Correct the option.",
+        ) from error
 
 
 #: What a text of each pattern of the models above is, in words.

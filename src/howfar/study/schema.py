@@ -242,6 +242,20 @@ class Study(_Strict):
             do="Correct the run's name, or add it to the study file.",
         )
 
+    def chosen_runs(self, run: str = "", model: str = "") -> list[Run]:
+        """Return the runs of that id and model, all where neither is given; HowfarError if none."""
+        runs = [self.run(run)] if run else list(self.runs)
+        kept = [each for each in runs if model in ("", each.model)]
+        if not kept:
+            every = ", ".join(f"run {each.id} of model {each.model}" for each in self.runs)
+            raise HowfarError(
+                f"{self.place}, key runs",
+                found=every or "no run",
+                expected=f"a run of model {model}" if model else "a run to predict",
+                do="Correct --run or --model, or add a run to the study file.",
+            )
+        return kept
+
 
 def study_file(name: str) -> Path:
     """``data/studies/<name>.yaml``, or `name` itself where it is a path to a YAML file."""

@@ -7,6 +7,7 @@ the operating system when the last process that holds it ends, however that happ
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import subprocess
@@ -18,25 +19,29 @@ from pathlib import Path
 from howfar.cohort.files import input_files
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
+from howfar.core.versions import versions_of
 from howfar.fetch import catalogue
 from howfar.study.reading import load_study
 from howfar.study.schema import Study, study_file
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
-#: The packages whose modules each step's result depends on (a change makes the step run again).
-CODE = {
-    "simulate": ["simulate"],
-    "train": ["simulate", "models"],
-    "predict": ["genome", "cohort", "models", "prediction", "attribution"],
-    "baseline": ["genome", "cohort", "linear"],
-    "transfer": ["genome", "cohort", "linear", "evaluation"],
-    "stack": ["genome", "cohort", "linear", "stacking"],
-    "evaluate": ["genome", "cohort", "eqtl", "linear", "evaluation"],
-    "publish": ["stats", "evaluation", "published"],
-    "notebook": ["figures"],
-    "inputs": ["cli", "genome", "cohort"],
-    "verify": ["doctor", "models"],
-    "book": ["book"],
+#: The layers whose versions decide each step's result: a raised number makes the step run again.
+LAYERS = {
+    "simulate": ("simulate",),
+    "train": ("simulate",),
+    "predict": ("attribution", "cohort", "genome", "prediction"),
+    "baseline": ("cohort", "genome", "linear"),
+    "transfer": ("cohort", "evaluation", "genome", "linear", "stats"),
+    "stack": ("cohort", "genome", "linear", "prediction", "stacking", "stats"),
+    "evaluate": ("cohort", "eqtl", "evaluation", "genome", "linear", "prediction", "stats"),
+    "publish": ("evaluation", "published", "stats"),
+}
+#: Packages that only lay out pages; their text decides, as they have no values.
+PAGES = {
+    "notebook": ("figures", "evaluation"),
+    "inputs": ("cli", "cohort", "genome", "study"),
+    "verify": ("doctor", "models"),
+    "book": ("book", "published"),
 }
 TARGETS = ("tables", "notebooks", "book")
 #: What the steps are told: threads that wait sleep, as steps share the cores.
@@ -46,10 +51,13 @@ ENVIRONMENT = {
 }
 
 
-def code(step: str) -> list[str]:
-    """The package files that `step` depends on, as paths."""
+def versions(step: str) -> dict[str, int] | str:
+    """Return what a step's result depends on in the package: versions, or a digest of the text."""
+    if step in LAYERS:
+        return versions_of(*LAYERS[step])
     package = Path(__file__).resolve().parents[1]
-    return sorted(str(p) for name in CODE[step] for p in (package / name).rglob("*.py"))
+    files = sorted(path for name in PAGES[step] for path in (package / name).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,128 @@
+"""Commands that measure speed and exactness against what would be used otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from howfar.cli.app import CHECKS, app
+from howfar.cli.common import (
+    REGION,
+    SEVERAL,
+    DeviceOption,
+    GenesOption,
+    OutOption,
+    ReferenceOption,
+    VariantsOption,
+    below_results,
+    split_words,
+    write_frame,
+)
+from howfar.core.errors import HowfarError
+
+bench = typer.Typer(no_args_is_help=True, help="Measure speed against what you would use instead.")
+app.add_typer(bench, name="bench", rich_help_panel=CHECKS)
+
+
+@bench.command("haplotypes")
+def bench_haplotypes(
+    reference: ReferenceOption,
+    variants: VariantsOption,
+    genes: GenesOption,
+    context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
+    alleles: Annotated[str, typer.Option(help="snv or all.")] = "all",
+    out: OutOption = None,
+) -> None:
+    """Haplotype windows per second, against bcftools consensus and a plain Python loop."""
+    from howfar.bench.haplotypes import run as measure
+
+    table = measure(reference, variants, genes, context=context, alleles=alleles)
+    typer.echo(table.to_string(index=False))
+    write_frame(out, table)
+
+
+@bench.command("inference")
+def bench_inference(
+    reference: ReferenceOption = REGION["reference"],
+    variants: VariantsOption = REGION["variants"],
+    genes: GenesOption = REGION["genes"],
+    gene: Annotated[str, typer.Option(help="One gene of the table, id or name.")] = "FKBP1A",
+    model: Annotated[str, typer.Option(help="enformer.")] = "enformer",
+    context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
+    haplotypes: Annotated[int, typer.Option(min=1, help="The first so many of the file.")] = 842,
+    device: DeviceOption = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, on CUDA tf32.")] = "float32",
+    batch: Annotated[int, typer.Option(min=1, help="Windows at once.")] = 4,
+    quick: Annotated[
+        bool, typer.Option(help="A reduced network with the same split of the work.")
+    ] = False,
+    out: OutOption = None,
+) -> None:
+    """A cohort's haplotypes per second: the studies' way, plain batches, the shared engine."""
+    if model != "enformer":
+        raise HowfarError(
+            "--model",
+            found=f"{model!r}",
+            expected="enformer",
+            do="The other models share their work in the same way; leave --model out.",
+        )
+    from howfar.bench.inference import measure
+
+    table = measure(
+        *(below_results(path) for path in (reference, variants, genes)),
+        gene=gene,
+        context=context,
+        haplotypes=haplotypes,
+        device=device,
+        precision=precision,
+        batch_size=batch,
+        quick=quick,
+    )
+    typer.echo(table.T.to_string(header=False))
+    write_frame(out, table, float_format="%.6g")
+
+
+@bench.command("baselines")
+def bench_baselines(
+    reference: ReferenceOption = REGION["reference"],
+    variants: VariantsOption = REGION["variants"],
+    genes: GenesOption = REGION["genes"],
+    models: Annotated[list[str] | None, typer.Option(help=f"Left out: all. {SEVERAL}")] = None,
+    large: Annotated[
+        int, typer.Option(min=0, help="Variants of the path that scikit-learn runs too; 0: none.")
+    ] = 2_900,
+    out: OutOption = None,
+) -> None:
+    """Linear models: seconds per gene against scikit-learn, GEMMA and FUSION's stated times."""
+    from howfar.bench.linear import measure
+
+    files = (below_results(path) for path in (reference, variants, genes))
+    table = measure(*files, models=split_words(models) or None, large=large)
+    typer.echo(table.T.to_string(header=False))
+    write_frame(out, table, float_format="%.6g")
+
+
+@bench.command("oracles")
+def bench_oracles(
+    folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],
+    region: Annotated[
+        Path | None, typer.Option(help="The real megabase: FASTA, VCF, genes.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    full_width: Annotated[
+        bool, typer.Option(help="Also the networks of 600 MB, which need 3 GB of memory.")
+    ] = True,
+    out: OutOption = None,
+) -> None:
+    """The models against their authors' code: the largest difference per oracle.
+
+    Ends with status 1 where one is above its tolerance.
+    """
+    from howfar.bench.oracles import measure
+
+    table = measure(folder, region, device=device, full_width=full_width)
+    typer.echo(table.to_string(index=False))
+    write_frame(out, table)
+    raise typer.Exit(int((table["largest_difference"] > table["tolerance"]).any()))

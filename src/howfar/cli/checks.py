@@ -1,0 +1,82 @@
+"""Commands that look: what is here, stale or damaged, and what models reproduce."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from howfar.cli.app import CHECKS, app
+from howfar.cli.common import DeviceOption, StudyOption, open_study, results
+from howfar.core.errors import HowfarError
+
+
+@app.command(rich_help_panel=CHECKS)
+def doctor(
+    study: Annotated[
+        str, typer.Option(help="Say what this study lacks, what is stale and why, bytes per run.")
+    ] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="With --study: read its genotype files whole.")
+    ] = False,
+    verify: Annotated[
+        str, typer.Option(help="A model: compare it with its published predictions.")
+    ] = "",
+    weights: Annotated[
+        Path | None, typer.Option(help="With --verify: other weights than the fetched ones.")
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """What is installed, which device is seen, which data are here, what is missing or stale.
+
+    With --check, all records of the study's genotype files are checked: a run checks those that
+    it reads.
+
+    With --verify MODEL: reproduce the published reference predictions of the genes whose whole
+    window lies in the real megabase (`howfar fetch MODEL huang2023 region`), say which choice of
+    bins, scale and strands fits and how well, and record the verdict.
+    """
+    from howfar.doctor.report import check_genotypes, report, verified
+
+    if verify:
+        text, fits = verified(verify, weights, device, results())
+        typer.echo(text, nl=False)
+        raise typer.Exit(0 if fits else 1)
+    if not check:
+        typer.echo(report(study or None, results()), nl=False)
+        return
+    if not study:
+        raise HowfarError(
+            "--check", found="no study", expected="--study NAME", do="Name the study to check."
+        )
+    with open_study(study) as opened:
+        faults = [str(fault) for fault in check_genotypes(opened)]
+    typer.echo("\n".join(faults) or "no fault in the genotype files")
+    raise typer.Exit(int(bool(faults)))
+
+
+@app.command(rich_help_panel=CHECKS)
+def clean(
+    study: StudyOption,
+    run: Annotated[str, typer.Option(help="Only what was made for this run or model.")] = "",
+    stale: Annotated[bool, typer.Option("--stale", help="Only what is stale.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Remove what was computed for a study, after saying what. Inputs are never touched."""
+    from howfar.doctor.kept import list_kept, remove
+
+    with open_study(study) as opened:
+        chosen = [
+            item
+            for item in list_kept(opened, results())
+            if (not run or item.run == run) and (item.stale or not stale)
+        ]
+    if not chosen:
+        typer.echo("nothing to remove")
+        return
+    for item in chosen:
+        typer.echo(item.describe())
+    if not yes:
+        typer.confirm("Remove these?", abort=True, err=True)
+    typer.echo(f"removed {sum(remove(item) for item in chosen) / 1e6:.1f} MB")

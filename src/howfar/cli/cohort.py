@@ -1,0 +1,111 @@
+"""Commands on a cohort's files: haplotype windows and expression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from howfar.cli.app import COHORT, app
+from howfar.cli.common import (
+    SEVERAL,
+    GenesOption,
+    ReferenceOption,
+    VariantsOption,
+    say_counts,
+    split_words,
+)
+from howfar.core.errors import HowfarError, about
+from howfar.core.registry import RECIPES
+
+
+@app.command(rich_help_panel=COHORT)
+def sequences(
+    reference: ReferenceOption,
+    variants: VariantsOption,
+    genes: GenesOption,
+    context: Annotated[
+        list[str], typer.Option(help=f"Window length, bp, the TSS at its middle. {SEVERAL}")
+    ],
+    samples: Annotated[
+        list[str] | None, typer.Option(help=f"Left out: everybody. {SEVERAL}")
+    ] = None,
+    alleles: Annotated[str, typer.Option(help="snv, or all (indels too).")] = "snv",
+    unphased: Annotated[
+        str,
+        typer.Option(
+            help="error, dosage or random(SEED); default: dosage for PLINK 1, else error."
+        ),
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="bgzipped FASTA to write.")] = None,
+    checksums: Annotated[Path | None, typer.Option(help="CSV of SHA-256 to write.")] = None,
+) -> None:
+    """Personal haplotype windows, as FASTA or checksums.
+
+    A drop-in for a loop around `samtools faidx | bcftools consensus`, on the forward strand.
+    """
+    if (out is None) == (checksums is None):
+        raise HowfarError(
+            "--out, --checksums",
+            found="both" if out else "neither",
+            expected="one of the two",
+            do="Give --out FILE.fa.gz for sequences, or --checksums FILE.csv.",
+        )
+    from howfar.genome import fasta_export
+    from howfar.genome.genes import read_genes
+    from howfar.genome.genotypes.open import open_variants
+    from howfar.genome.reference import Reference
+
+    with Reference(reference) as fasta, open_variants(variants) as file, about(genes):
+        request = fasta_export.Request(
+            fasta,
+            file,
+            read_genes(genes),
+            contexts=[_whole_number("--context", word) for word in split_words(context)],
+            variant_sets=[alleles],
+            samples=split_words(samples) or None,
+            unphased=unphased or None,
+        )
+        write = fasta_export.write_fasta if out else fasta_export.write_checksums
+        written = write(out or checksums, request)
+    typer.echo(f"{written:,} haplotype windows in {out or checksums}")
+    say_counts(request.counts + fasta.counts + file.counts)
+
+
+def _whole_number(option: str, word: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise typer.BadParameter(f"{word!r} is not a whole number", param_hint=option) from None
+
+
+@app.command(rich_help_panel=COHORT)
+def preprocess(
+    recipe: Annotated[str, typer.Argument(help=f"{', '.join(RECIPES)}.")],
+    source: Annotated[
+        Path, typer.Argument(help="Counts (gtex, sasse2023), RPKM or TPM: BED, CSV or TSV.")
+    ],
+    out: Annotated[Path, typer.Argument(help="File to write: .csv, .tsv or .bed, also .gz.")],
+    covariates: Annotated[
+        Path | None, typer.Option(help="Covariates by sample, either way round.")
+    ] = None,
+    genotype_pcs: Annotated[
+        Path | None, typer.Option(help="Genotype components, laid out alike.")
+    ] = None,
+    pcs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Expression components to remove; else the study's number."),
+    ] = None,
+    tpm: Annotated[
+        Path | None, typer.Option(help="TPM of the same genes and samples, for gtex's filter.")
+    ] = None,
+) -> None:
+    """Prepare expression as a published study did."""
+    from howfar.cohort import preprocess as recipes
+
+    prepared = recipes.run(recipe, source, covariates, genotype_pcs, pcs, tpm)
+    recipes.write(prepared.values, out, positions_from=source)
+    genes, people = prepared.values.shape
+    typer.echo(f"{out}: {genes:,} genes x {people:,} samples, {prepared.units}")
+    say_counts(prepared.counts)

@@ -1,0 +1,71 @@
+"""Commands that make result tables and take them elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from howfar.cli.app import EVALUATION, app
+from howfar.cli.common import StudyOption, open_study, results, say_counts, write_text
+from howfar.core.errors import HowfarError
+
+
+@app.command(rich_help_panel=EVALUATION)
+def evaluate(study: StudyOption) -> None:
+    """Make a study's result tables, from predictions or from published tables.
+
+    Needs no weights: what is known of a network stands beside its predictions.
+    """
+    from howfar.evaluation import study_tables
+    from howfar.evaluation.study_tables import write_numbers
+
+    with open_study(study) as opened:
+        if opened.published:
+            from howfar.published import write_tables
+
+            write_numbers(opened, results(), write_tables(opened, results()))
+        else:
+            say_counts(study_tables.write_tables(opened, results()))
+
+
+@app.command(rich_help_panel=EVALUATION)
+def numbers(
+    study: Annotated[str, typer.Argument(help="A study's name.")],
+    out: Annotated[Path | None, typer.Option("--out", "--csv", help="Write id,value here.")] = None,
+) -> None:
+    """Every number that a figure or a sentence shows: id,value."""
+    from howfar.results import tables
+
+    loaded = tables.load(study, results())
+    if loaded is None:
+        raise HowfarError(
+            str(results() / study),
+            found="no result tables",
+            expected=f"the tables of study {study}",
+            do=f"Run `howfar run --study {study}`.",
+        )
+    text = loaded["numbers"][["id", "value"]].to_csv(index=False)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
+
+
+@app.command(rich_help_panel=EVALUATION)
+def export(
+    study: StudyOption,
+    to: Annotated[Path, typer.Option("--to", help="Folder to write; may be another machine's.")],
+) -> None:
+    """Copy what figures need: result tables and descriptions of predictions, no weights.
+
+    Person-level data go along only where the study's file says `individuals: public`. Notebooks
+    and `howfar numbers` run from the folder as from a results folder (--results FOLDER).
+    """
+    from howfar.results.export import export_study
+
+    with open_study(study) as opened:
+        copied = export_study(opened, results(), to)
+    size = sum(path.stat().st_size for path in copied)
+    typer.echo(f"{len(copied)} files, {size / 1e6:.1f} MB, in {to}")

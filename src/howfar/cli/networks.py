@@ -1,0 +1,182 @@
+"""Commands on networks: what there is, predictions for people, sequences and single variants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from howfar.cli.app import NETWORKS, app
+from howfar.cli.common import (
+    DeviceOption,
+    GeneOption,
+    RunOption,
+    StudyOption,
+    open_study,
+    parse_shard,
+    results,
+    say_counts,
+    write_frame,
+    write_values,
+)
+from howfar.core.errors import HowfarError
+
+if TYPE_CHECKING:
+    from howfar.study.schema import Run, Study
+
+_VALUES = "Gene x person values, to write (.csv, .csv.gz)."
+
+
+@app.command(rich_help_panel=NETWORKS)
+def models() -> None:
+    """The models: what each reads and gives, its licence, what it needs, what was verified."""
+    from howfar.doctor.verdicts import models_table
+
+    for row in models_table(results()):
+        weights = {"yes": "weights here", "no": "weights not here"}.get(row["present"], "no fetch")
+        typer.echo(f"{row['name']}: {row['title']}; {weights}; {row['verified']}")
+        typer.echo(f"  reads {row['reads']}; gives {row['gives']}")
+        typer.echo(f"  licence of the weights: {row['licence']}; needs {row['needs']}")
+        typer.echo(f"  {row['checked']}")
+
+
+@app.command(rich_help_panel=NETWORKS)
+def predict(
+    study: StudyOption,
+    run: RunOption = "",
+    model: Annotated[str, typer.Option(help="Only runs of this model.")] = "",
+    sample: Annotated[str, typer.Option(help="One person, all genes.")] = "",
+    gene: GeneOption = "",
+    chrom: Annotated[str, typer.Option(help="Genes of one contig, all people.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", "--csv", help=_VALUES)] = None,
+    shard: Annotated[str, typer.Option(help="I/N: every N-th gene from the I-th on.")] = "1/1",
+) -> None:
+    """Predict expression from each person's two haplotypes. Finished genes are kept.
+
+    Without a restriction to some people or genes, the single variants of the genes under the
+    study's key `effects` are predicted too.
+    """
+    import pandas as pd
+
+    from howfar.prediction.run import predict as predict_run
+    from howfar.prediction.store import collect
+
+    part = parse_shard(shard)
+    frames = []
+    with open_study(study) as opened:
+        for each in opened.chosen_runs(run, model):
+            done = predict_run(
+                opened,
+                each,
+                results(),
+                gene=gene or None,
+                chrom=chrom or None,
+                sample=sample or None,
+                shard=part,
+            )
+            people = done.cohort.samples
+            typer.echo(
+                f"{each.id}: {len(done.genes)} genes x {len(people)} people in "
+                f"{done.store.path.name}"
+            )
+            say_counts(done.cohort.warnings)
+            if out:
+                values, reference, _ = collect(done.store, done.genes, people, each.transform)
+                values.insert(0, "reference", reference)
+                values.insert(0, "run_id", each.id)
+                frames.append(values)
+            if opened.effects and not (sample or gene or chrom or part[1] > 1):
+                _effects(opened, each, opened.effects)
+    if out:
+        write_values(out, pd.concat(frames))
+
+
+def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
+    from howfar.attribution.variant_effects import compute
+
+    table, counts = compute(study, run, results(), genes)
+    windows = table["gene_id"].nunique()
+    typer.echo(f"{run.id}: {len(table):,} effects of variants in the windows of {windows} genes")
+    say_counts(counts)
+
+
+@app.command(rich_help_panel=NETWORKS)
+def effects(
+    study: StudyOption,
+    run: RunOption = "",
+    gene: Annotated[
+        str, typer.Option(help="One gene (id or name); else the study's `effects`, or all genes.")
+    ] = "",
+    tracks: Annotated[
+        str, typer.Option(help="all, or a regular expression: score these tracks, for --out.")
+    ] = "",
+    score: Annotated[str, typer.Option(help="Over tracks: mean, or abs (of the size).")] = "mean",
+    out: Annotated[
+        Path | None, typer.Option("--out", "--csv", help="Where scores over tracks go.")
+    ] = None,
+) -> None:
+    """Predict each variant of a gene's window by itself. Finished genes are kept.
+
+    With --tracks, variants get one score over many tracks instead, written to --out.
+    """
+    scored = bool(tracks or out or score != "mean")
+    if scored and (out is None or not gene):
+        raise HowfarError(
+            "--tracks",
+            found="no --out" if gene else "no --gene",
+            expected="one gene, and a file for the scores",
+            do="Give --gene GENE and --out FILE.",
+        )
+    from howfar.attribution.variant_effects import score_tracks
+
+    with open_study(study) as opened:
+        runs = opened.chosen_runs(run)
+        if scored:
+            table = score_tracks(opened, runs, gene, tracks or "all", score)
+            write_frame(out, table, float_format="%.9g")
+            typer.echo(f"{len(table):,} scores of variants in {out}")
+            return
+        for each in runs:
+            _effects(opened, each, [gene] if gene else opened.effects or None)
+
+
+@app.command("predict-sequences", rich_help_panel=NETWORKS)
+def predict_sequences(
+    model: Annotated[str, typer.Option(help="See `howfar models`; or package.module:loader.")],
+    fasta: Annotated[Path, typer.Option(help="Sequences of the model's own input length.")],
+    out: Annotated[
+        Path, typer.Option("--out", "--csv", help="Sequence names and values, to write.")
+    ],
+    weights: Annotated[
+        Path | None, typer.Option(help="File or folder; default: what `howfar fetch` brought.")
+    ] = None,
+    tracks: Annotated[
+        list[str] | None,
+        typer.Option(help="all, numbers (5110,4980), a description, or a regular expression."),
+    ] = None,
+    bins: Annotated[str, typer.Option(help="all, centreK, 443..452, or 447,448.")] = "all",
+    device: DeviceOption = "auto",
+    options: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value of the model, as in a study file's `options`; repeatable."),
+    ] = None,
+) -> None:
+    """Predict plain sequences: one row each, one column per track and bin.
+
+    Sequences are read as they stand, already on the strand that the model reads. Letters beyond
+    ACGTN are read as the model's authors read them, or refused.
+    """
+    from howfar.prediction.fasta import predict_file
+
+    rows, loaded = predict_file(
+        model,
+        weights,
+        fasta,
+        out,
+        tracks=tracks or ["all"],
+        bins=bins,
+        device=device,
+        options=options or [],
+    )
+    typer.echo(f"{rows:,} sequences in {out}; {loaded.units}; weights {loaded.weights_sha256}")

@@ -1,0 +1,131 @@
+"""Commands to start with: run everything, fetch, simulate."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from howfar.cli.app import START, app
+from howfar.cli.common import StudyOption, open_study, results
+from howfar.core.errors import HowfarError
+
+
+@app.command(rich_help_panel=START)
+def run(
+    study: Annotated[list[str] | None, typer.Option("--study", help="Repeat for several.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every study that the book shows.")] = False,
+    to: Annotated[str, typer.Option(help="tables, notebooks or book.")] = "tables",
+    cores: Annotated[
+        int, typer.Option(min=1, help="CPU cores to use; of a cluster: by each network.")
+    ] = os.cpu_count() or 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate forward passes, hours and disk; run none.")
+    ] = False,
+    profile: Annotated[str, typer.Option(help="A Snakemake profile (a cluster, say).")] = "",
+    shards: Annotated[
+        int, typer.Option(min=1, help="Jobs that share the genes of each run (several GPUs, say).")
+    ] = 1,
+) -> None:
+    """All steps of a study; a run that was cut off goes on where it stopped."""
+    from howfar.study.reading import load_study
+    from howfar.study.schema import study_names
+    from howfar.workflow import needs
+    from howfar.workflow import run as run_workflow
+
+    names = [n for n in study_names() if load_study(n).notebooks] if every else study
+    if not names:
+        raise HowfarError(
+            "howfar run",
+            found="no study",
+            expected="--study NAME, or --all",
+            do=f"Name one of {', '.join(study_names())}, or a study file of your own.",
+        )
+    if dry_run:
+        from howfar.prediction.estimate import estimate
+
+        rows = estimate([load_study(name) for name in names])
+        none = "No model is run in these studies: their tables are published or already made."
+        typer.echo(none if rows.empty else rows.to_string(index=False))
+        return
+    needs.fetch_missing(names, results())
+    if not every:
+        needs.require(names, results())
+    status = run_workflow(names, results(), cores=cores, target=to, shards=shards, profile=profile)
+    raise typer.Exit(status)
+
+
+@app.command(rich_help_panel=START)
+def fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            help="Studies and models, e.g. huang2023 sasse2023 region xpresso enformer basenji2 "
+            "expecto."
+        ),
+    ],
+    quick: Annotated[
+        bool, typer.Option(help="Fetch only what the study files of these studies need.")
+    ] = False,
+    accept_licence: Annotated[
+        bool,
+        typer.Option(
+            "--accept-licence", help="Agree to a licence that has to be agreed to (ExPecto's)."
+        ),
+    ] = False,
+) -> None:
+    """Fetch public files and weights of models, checked by SHA-256, with their licences.
+
+    A large file that was cut off is continued. HOWFAR_MIRROR=FOLDER reads
+    FOLDER/owner/repository/commit/path, or FOLDER/host/path, instead of the network.
+    """
+    from howfar.fetch import catalogue, fetching, licences
+    from howfar.workflow.needs import needed, source_groups
+
+    words = needed(names) if quick else names
+    wanted = [source.id for source in catalogue.select(words, source_groups(names))]
+    folder = results() / "sources"
+    lacking = catalogue.missing(wanted, folder)
+    if announced := licences.announce(lacking):
+        typer.echo(announced, err=True)
+    accepted = accept_licence or _agrees(licences.licences_to_accept(lacking))
+    report = fetching.fetch(wanted, folder=folder, accepted=accepted)
+    typer.echo(report.summary())
+    raise typer.Exit(0 if report.ok else 1)
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _agrees(names: list[str]) -> bool:
+    """Ask on a terminal; without one nothing is agreed to, and the fetch says what to do."""
+    from howfar.fetch.licences import CONSENT
+
+    if not (names and _terminal()):
+        return False
+    for name in names:
+        words, address = CONSENT[name]
+        typer.echo(f"Licence {name}: {words}.\nIts text: {address}", err=True)
+        typer.confirm("Do you agree to it?", abort=True, err=True)
+    return True
+
+
+@app.command(rich_help_panel=START)
+def simulate(study: StudyOption) -> None:
+    """Simulate the cohort of a study whose file has a `simulate` block."""
+    from howfar.simulate.worlds import simulate_study
+
+    with open_study(study) as opened:
+        simulate_study(opened)
+
+
+@app.command(rich_help_panel=START)
+def train(study: StudyOption) -> None:
+    """Train the demo world's model on its reference genome (never on people)."""
+    from howfar.simulate.worlds import train_study
+
+    with open_study(study) as opened:
+        train_study(opened)

@@ -1,0 +1,118 @@
+"""What is kept of a study: by step and run, its size, and whether it is stale and why."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from howfar.attribution import variant_effects
+from howfar.cohort.opened import OpenCohort
+from howfar.prediction import store as prediction
+from howfar.prediction.store import store_key
+from howfar.results.cache import Key, Units, kept_key
+from howfar.study.schema import Run, Study
+
+_OLDER = "made by an older version of howfar"
+_NETWORK = ("options.network",)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One kept result: a folder or file, the step and run it is of, and why it is stale."""
+
+    step: str
+    run: str
+    path: Path
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def stale(self) -> bool:
+        """Whether it would not be used."""
+        return bool(self.reasons)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        files = [self.path] if self.path.is_file() else self.path.rglob("*")
+        return sum(path.stat().st_size for path in files if path.is_file())
+
+    def describe(self) -> str:
+        """Return one line: what it is, how large, current or why not."""
+        state = f"stale: {', '.join(self.reasons)}" if self.stale else "current"
+        return f"{self.step} {self.run}: {self.path.name}, {self.size / 1e6:.1f} MB, {state}"
+
+
+def list_kept(study: Study, results: str | Path) -> list[Kept]:
+    """Return what is kept of a computed study's steps; nothing for published tables."""
+    if study.cohort is None:
+        return []
+    cohort, folder = OpenCohort(study), Path(results) / study.name
+    return [*_predictions(cohort, folder), *_effects(cohort, folder), *_rows(cohort, folder)]
+
+
+def remove(item: Kept) -> int:
+    """Delete a kept result; return how many bytes it took."""
+    size = item.size
+    if item.path.is_dir():
+        shutil.rmtree(item.path)
+    else:
+        item.path.unlink()
+    return size
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    """Folders of units, and what an older version left beside them."""
+    yield from (path for path in sorted(parent.glob("*")) if not path.name.startswith("."))
+
+
+def _run_of(study: Study, path: Path) -> Run | None:
+    name = path.name.rpartition("-")[0]
+    return next((run for run in study.runs if run.id == name), None)
+
+
+def _differences(key: Key | None, path: Path, ignore: Iterable[str] = ()) -> tuple[str, ...]:
+    kept = Units(path).key if path.is_dir() else kept_key(path)
+    if not kept:
+        return (_OLDER,)
+    return (
+        ("nothing of the study asks for it",)
+        if key is None
+        else tuple(key.differences(kept, ignore))
+    )
+
+
+def _predictions(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
+    for path in _folders(folder / "predictions"):
+        run = _run_of(cohort.study, path)
+        key = None if run is None else store_key(cohort, run, {})
+        name = run.id if run else path.name.rpartition("-")[0]
+        yield Kept("predictions", name, path, _differences(key, path, _NETWORK))
+
+
+def _effects(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
+    for path in (p for p in _folders(folder / "effects") if p.is_dir()):
+        run = _run_of(cohort.study, path)
+        store = None if run is None else prediction.find_store(cohort, run, folder.parent)
+        key = None if run is None or store is None else variant_effects.effects_key(run, store)
+        yield Kept("effects", path.name.rpartition("-")[0], path, _differences(key, path))
+
+
+def _rows(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
+    from howfar.evaluation import transfer
+    from howfar.stacking import compare
+
+    steps = {
+        "transfer": (transfer.path_of, lambda options: transfer.key_of(cohort, options)),
+        "stack": (
+            compare.path_of,
+            lambda options: compare.key_of(cohort, folder.parent, options),
+        ),
+    }
+    for step, (path_of, key_of) in steps.items():
+        path = path_of(folder.parent, cohort.study.name)
+        if path.is_file():
+            kept = kept_key(path)
+            key = key_of(kept["options"]) if "options" in kept else None
+            yield Kept(step, step, path, _differences(key, path))
