@@ -13,8 +13,8 @@ from scipy import stats as reference
 
 from howfar import figures
 from howfar.attribution.variant_effects import linear_approximation
-from howfar.cohort import preprocess
 from howfar.cohort.panel import Panel
+from howfar.cohort.preprocess import statistics
 from howfar.core.errors import HowfarError
 from howfar.eqtl import gene as cis_eqtl
 from howfar.eqtl import lead
@@ -244,11 +244,11 @@ def test_expression_without_variation_of_its_own_is_said_to_be_constant(explaine
 
 def test_more_components_than_directions_are_refused():
     values = pd.DataFrame(np.random.default_rng(0).normal(size=(8, 3)))
-    assert preprocess.components(values, 3).shape == (8, 3)
+    assert statistics.components(values, 3).shape == (8, 3)
     with pytest.raises(HowfarError, match="vary in 3 directions"):
-        preprocess.components(values, 4)
+        statistics.components(values, 4)
     with pytest.raises(HowfarError, match="vary in 0 directions"):
-        preprocess.components(values.iloc[:, :0], 1)
+        statistics.components(values.iloc[:, :0], 1)
 
 
 def test_constant_dosages_stay_constant_where_calls_are_missing():

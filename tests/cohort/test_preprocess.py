@@ -16,10 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from howfar.cli.app import app
-from howfar.cohort import preprocess
 from howfar.cohort.expression import read_expression
 from howfar.cohort.panel import Panel
+from howfar.cohort.preprocess import gtex, rastogi2024, sagenet2024, sasse2023, statistics
+from howfar.cohort.preprocess.files import prepare_expression, write_expression
 from howfar.core.errors import HowfarError
+from howfar.core.registry import RECIPES
 from howfar.eqtl.study_map import expression_components, read_covariates
 
 
@@ -101,7 +103,7 @@ def sparse_counts(kind: str) -> np.ndarray:
 )
 def test_factors_of_sparse_samples_are_edgers(kind):
     counts = sparse_counts(kind)
-    found = preprocess.tmm_factors(pd.DataFrame(counts))
+    found = statistics.tmm_factors(pd.DataFrame(counts))
     np.testing.assert_allclose(found, edger_factors(counts.astype(float)), rtol=1e-9)
 
 
@@ -109,14 +111,14 @@ def test_factors_of_sparse_samples_are_edgers(kind):
 def test_nothing_left_to_prepare_is_said(recipe):
     same = pd.DataFrame(np.tile(np.arange(1, 41)[:, None] * 10, (1, 12)))
     with pytest.raises(HowfarError, match="none left"):
-        preprocess.RECIPES[recipe](same)
+        RECIPES.load(recipe)(same)
 
 
 def test_removing_all_components_is_refused():
     rpkm = pd.DataFrame(np.random.default_rng(0).gamma(2, 5, (30, 6)))
-    assert np.ptp(preprocess.rastogi2024(rpkm, pcs=4).values, axis=1).min() > 0.01
+    assert np.ptp(rastogi2024.prepare(rpkm, pcs=4).values, axis=1).min() > 0.01
     with pytest.raises(HowfarError, match="leave nothing"):
-        preprocess.rastogi2024(rpkm, pcs=5)
+        rastogi2024.prepare(rpkm, pcs=5)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -126,8 +128,8 @@ def test_factors_are_edgers(seed):
     high = counts[counts.min(axis=1) >= 10]
     assert len(high) > 120
     exact = edger_factors(high.to_numpy())
-    np.testing.assert_allclose(preprocess.tmm_factors(high), exact, rtol=1e-12)
-    found = preprocess.tmm_factors(counts)
+    np.testing.assert_allclose(statistics.tmm_factors(high), exact, rtol=1e-12)
+    found = statistics.tmm_factors(counts)
     np.testing.assert_allclose(found, edger_factors(counts.to_numpy()), rtol=2e-4)
     assert np.log(found).sum() == pytest.approx(0, abs=1e-10)
     assert found[:6].mean() < 0.9 * found[6:].mean()  # their other genes look lower
@@ -137,7 +139,7 @@ def test_a_library_twice_as_large_hardly_changes_a_factor():
     counts = read_counts(4)
     doubled = counts.copy()
     doubled["s3"] *= 2
-    found, other = preprocess.tmm_factors(counts), preprocess.tmm_factors(doubled)
+    found, other = statistics.tmm_factors(counts), statistics.tmm_factors(doubled)
     np.testing.assert_allclose(found, other, rtol=0.01)
 
 
@@ -165,12 +167,12 @@ def test_weights_are_limmas():
     counts = read_counts(5)
     counts = counts[counts.sum(axis=1) > 0]
     z = covariates(24)
-    library = counts.sum() * preprocess.tmm_factors(counts)
-    values = preprocess.log2_cpm(counts, library)
+    library = counts.sum() * statistics.tmm_factors(counts)
+    values = statistics.log2_cpm(counts, library)
     np.testing.assert_allclose(
         values.loc["g7", "s3"], np.log2((counts.loc["g7", "s3"] + 0.5) / (library["s3"] + 1) * 1e6)
     )
-    found = preprocess.voom_weights(values, library, z)
+    found = statistics.voom_weights(values, library, z)
     fits = [sm.OLS(row, sm.add_constant(z.to_numpy())).fit() for row in values.to_numpy()]
     sd = np.array([np.sqrt(fit.scale) for fit in fits])
     level = values.mean(axis=1).to_numpy() + np.mean(np.log2(library + 1)) - np.log2(1e6)
@@ -193,7 +195,7 @@ def test_regressing_out_is_statsmodels_and_keeps_the_mean(seed, weighted):
     rng = np.random.default_rng(seed)
     values, z = named(rng.normal(5, 2, (4, 20))), covariates(20, seed)
     weights = named(rng.uniform(0.2, 5, (4, 20))) if weighted else None
-    found = preprocess.regressed_out(values, z, weights)
+    found = statistics.regressed_out(values, z, weights)
     np.testing.assert_allclose(found.mean(axis=1), values.mean(axis=1), rtol=1e-10)
     for gene in values.index:
         w = 1.0 if weights is None else weights.loc[gene].to_numpy()
@@ -204,25 +206,25 @@ def test_regressing_out_is_statsmodels_and_keeps_the_mean(seed, weighted):
 
 def test_components_are_those_of_scikit_learn():
     matrix = named(np.random.default_rng(3).normal(size=(60, 15)) @ np.diag(np.arange(1, 16)))
-    found = preprocess.components(matrix.T, 5)
+    found = statistics.components(matrix.T, 5)
     other = PCA(5, svd_solver="full").fit_transform(matrix.T)
     np.testing.assert_allclose(np.abs(found), np.abs(other), atol=1e-9)
     assert (found.to_numpy()[np.abs(found.to_numpy()).argmax(axis=0), range(5)] > 0).all()
     with pytest.raises(HowfarError, match="15 components of 15 samples"):
-        preprocess.components(matrix.T, 15)
+        statistics.components(matrix.T, 15)
 
 
 def test_genes_are_standardised_by_the_population_sd():
     values = named(np.random.default_rng(9).normal(3, 2, (5, 12)))
     values.iloc[2] = 7.0
-    scaled, mean, sd = preprocess.standardised(values)
+    scaled, mean, sd = statistics.standardised(values)
     np.testing.assert_allclose(scaled.T, StandardScaler().fit_transform(values.T), atol=1e-12)
     assert sd["g2"] == 1 and mean["g2"] == 7
 
 
 def test_normal_scores_are_ranks_as_quantiles():
     values = named([[3, 1, 2, 2, 10], [5, 4, 3, 2, 1]])
-    found = preprocess.normal_scores(values)
+    found = statistics.normal_scores(values)
     ranks = stats.mstats.rankdata(values.to_numpy(), axis=1)
     np.testing.assert_allclose(found, stats.norm.ppf(ranks / 6))
     assert found.loc["g0", "s2"] == found.loc["g0", "s3"]
@@ -233,7 +235,7 @@ def test_explained_share_is_that_of_a_regression():
     rng = np.random.default_rng(4)
     x, y = rng.normal(size=(30, 3)), rng.normal(size=(30, 2))
     y[:, 0] += x[:, 1]
-    found = preprocess.r_squared(pd.DataFrame(y), pd.DataFrame(x))
+    found = statistics.r_squared(pd.DataFrame(y), pd.DataFrame(x))
     fits = [sm.OLS(column, sm.add_constant(x)).fit().rsquared for column in y.T]
     np.testing.assert_allclose(found, fits)
 
@@ -243,9 +245,9 @@ def test_explained_share_is_that_of_a_regression():
 
 def test_sasse_filters_weighs_and_removes_covariates():
     counts, z = read_counts(6), covariates(24)
-    made = preprocess.sasse2023(counts, z, pcs=3)
-    library = counts.sum() * preprocess.tmm_factors(counts)
-    logs = preprocess.log2_cpm(counts[counts.sum(axis=1) > 0], library)
+    made = sasse2023.prepare(counts, z, pcs=3)
+    library = counts.sum() * statistics.tmm_factors(counts)
+    logs = statistics.log2_cpm(counts[counts.sum(axis=1) > 0], library)
     kept = logs.index[logs.mean(axis=1) > 2]
     assert list(made.values.index) == list(kept) and 0 < len(kept) < 299
     assert made.counts["genes of one value"] == 1
@@ -257,7 +259,7 @@ def test_sasse_filters_weighs_and_removes_covariates():
     fit = sm.WLS(logs.loc[gene].to_numpy(), design, weights=made.weights.loc[gene]).fit()
     rest = fit.resid - fit.resid.mean() + logs.loc[gene].mean()
     np.testing.assert_allclose(made.values.loc[gene], rest, atol=1e-7)
-    plain = preprocess.sasse2023(counts, None, pcs=0)
+    plain = sasse2023.prepare(counts, None, pcs=0)
     assert np.corrcoef(plain.values.loc[gene], logs.loc[gene])[0, 1] == pytest.approx(1)
 
 
@@ -266,7 +268,7 @@ def test_rastogi_is_what_scikit_learn_makes_of_its_steps():
     rpkm = named(rng.gamma(1.5, 3, (200, 40)) * rng.uniform(0.5, 2, 40))
     rpkm.iloc[0, :20] = 0  # half: out
     rpkm.iloc[1, :19] = 0  # just fewer: stays
-    made = preprocess.rastogi2024(rpkm)
+    made = rastogi2024.prepare(rpkm)
     tpm = rpkm / rpkm.sum() * 1e6
     y = np.log(tpm.drop("g0") + 0.01).T
     scaler, pca = StandardScaler(), PCA(10, svd_solver="full")
@@ -276,9 +278,9 @@ def test_rastogi_is_what_scikit_learn_makes_of_its_steps():
     np.testing.assert_allclose(made.values.T, expected, atol=1e-8)
     assert made.counts["genes at zero in half of the samples or more"] == 1
     assert "g1" in made.values.index and made.units.startswith("ln")
-    np.testing.assert_allclose(preprocess.to_tpm(rpkm).sum(), 1e6)
+    np.testing.assert_allclose(statistics.to_tpm(rpkm).sum(), 1e6)
     with pytest.raises(HowfarError, match="found covariates"):
-        preprocess.rastogi2024(rpkm, covariates(40))
+        rastogi2024.prepare(rpkm, covariates(40))
 
 
 def test_sagenet_leaves_covariates_to_the_components_that_explain_them():
@@ -287,7 +289,7 @@ def test_sagenet_leaves_covariates_to_the_components_that_explain_them():
     tpm = named(np.exp(rng.normal(2, 0.2, (150, 40)) + np.outer(rng.normal(size=150), factor)))
     z = covariates(40).assign(batch=factor)
     genotype = pd.DataFrame(rng.normal(size=(40, 3)), z.index)
-    made = preprocess.sagenet2024(tpm, z, genotype, pcs=2)
+    made = sagenet2024.prepare(tpm, z, genotype, pcs=2)
     assert made.counts["covariates left to the components that explain them"] == 1
     logs = np.log2(tpm + 1)
     first = PCA(2).fit_transform(logs.T)
@@ -299,7 +301,7 @@ def test_sagenet_leaves_covariates_to_the_components_that_explain_them():
 
 def test_gtex_is_tmm_then_normal_scores():
     counts = read_counts(9)
-    made = preprocess.gtex(counts)
+    made = gtex.prepare(counts)
     enough = (counts >= 6).sum(axis=1) >= 0.2 * 24
     assert list(made.values.index) == list(counts.index[enough])
     cpm = counts / (counts.sum() * edger_factors(counts.to_numpy())) * 1e6
@@ -307,9 +309,9 @@ def test_gtex_is_tmm_then_normal_scores():
     np.testing.assert_allclose(made.values.loc["g50"], stats.norm.ppf(ranks / 25))
     low = counts * 0 + 1.0
     low.loc["g50"] = 0.1
-    assert "g50" not in preprocess.gtex(counts, tpm=low).values.index
+    assert "g50" not in gtex.prepare(counts, tpm=low).values.index
     with pytest.raises(HowfarError, match="1 genes and 0 samples fewer"):
-        preprocess.gtex(counts, tpm=low.drop("g3"))
+        gtex.prepare(counts, tpm=low.drop("g3"))
 
 
 # --- input -----------------------------------------------------------------------------------
@@ -327,17 +329,17 @@ def test_gtex_is_tmm_then_normal_scores():
 )
 def test_matrices_that_are_no_counts_are_refused(change, message):
     with pytest.raises(HowfarError, match=message):
-        preprocess.sasse2023(change(read_counts()))
+        sasse2023.prepare(change(read_counts()))
 
 
 def test_covariates_must_cover_the_samples_and_leave_freedom():
     counts, z = read_counts(), covariates(24)
     with pytest.raises(HowfarError, match="1 of 24 samples without a row"):
-        preprocess.sasse2023(counts, z.drop("s3"))
+        sasse2023.prepare(counts, z.drop("s3"))
     with pytest.raises(HowfarError, match="1 missing"):
-        preprocess.sasse2023(counts, z.mask(z == z.iloc[2, 0]))
+        sasse2023.prepare(counts, z.mask(z == z.iloc[2, 0]))
     with pytest.raises(HowfarError, match="25 covariates for 24 samples"):
-        preprocess.sasse2023(counts, z, pcs=23)
+        sasse2023.prepare(counts, z, pcs=23)
 
 
 def test_command_writes_what_the_recipe_gives(tmp_path):
@@ -350,15 +352,15 @@ def test_command_writes_what_the_recipe_gives(tmp_path):
     assert ran.exit_code == 0, ran.output
     assert "24 samples" in ran.output and "genes of one value: 1" in ran.output
     written = read_expression(arguments[1]).values
-    expected = preprocess.sasse2023(counts, covariates(24), pcs=2).values
+    expected = sasse2023.prepare(counts, covariates(24), pcs=2).values
     np.testing.assert_allclose(written, expected)
     with pytest.raises(HowfarError, match="expected a BED file"):
-        preprocess.write(expected, tmp_path / "x.bed", arguments[0])
+        write_expression(expected, tmp_path / "x.bed", arguments[0])
     with pytest.raises(HowfarError, match=r"one of gtex"):
-        preprocess.run("voom", arguments[0])
+        prepare_expression("voom", arguments[0])
     (tmp_path / "bad.csv").write_text("gene,a,b,c\nx,1,2,3\ny,1,-2,3\nz,1,2,3\n")
     with pytest.raises(HowfarError, match=r"bad\.csv, read counts.*1 negative"):
-        preprocess.run("gtex", tmp_path / "bad.csv")
+        prepare_expression("gtex", tmp_path / "bad.csv")
 
 
 def test_a_bed_file_keeps_its_positions(tmp_path):
@@ -366,8 +368,8 @@ def test_a_bed_file_keeps_its_positions(tmp_path):
     lines += [f"chr1\t{i}\t{i + 1}\tg{i}\t{i + 1}\t{3 * i}\t{7 * i % 5}" for i in range(1, 6)]
     with gzip.open(tmp_path / "in.bed.gz", "wt") as handle:
         handle.write("\n".join(lines) + "\n")
-    made = preprocess.run("sagenet2024", tmp_path / "in.bed.gz", pcs=1)
-    preprocess.write(made.values, tmp_path / "out.bed", tmp_path / "in.bed.gz")
+    made = prepare_expression("sagenet2024", tmp_path / "in.bed.gz", pcs=1)
+    write_expression(made.values, tmp_path / "out.bed", tmp_path / "in.bed.gz")
     again = read_expression(tmp_path / "out.bed")
     np.testing.assert_allclose(again.values, made.values)
     assert again.positions.loc["g3", "start0"] == 3
@@ -386,4 +388,4 @@ def test_components_and_covariates_of_real_expression(shared):
     table = read_covariates(folder / "covariates.txt.gz", list(values.columns))
     assert table.shape == (373, 4)
     with pytest.raises(HowfarError, match="negative"):
-        preprocess.run("rastogi2024", folder / "phenotypes.bed.gz")  # is already transformed
+        prepare_expression("rastogi2024", folder / "phenotypes.bed.gz")  # is already transformed

@@ -102,10 +102,10 @@ def preprocess(
     ] = None,
 ) -> None:
     """Prepare expression as a published study did."""
-    from howfar.cohort import preprocess as recipes
+    from howfar.cohort.preprocess.files import prepare_expression, write_expression
 
-    prepared = recipes.run(recipe, source, covariates, genotype_pcs, pcs, tpm)
-    recipes.write(prepared.values, out, positions_from=source)
+    prepared = prepare_expression(recipe, source, covariates, genotype_pcs, pcs, tpm)
+    write_expression(prepared.values, out, positions_from=source)
     genes, people = prepared.values.shape
     typer.echo(f"{out}: {genes:,} genes x {people:,} samples, {prepared.units}")
     say_counts(prepared.counts)

@@ -94,10 +94,14 @@ LINEAR_MODELS = Registry(
 
 RECIPES = Registry(
     "recipe",
-    ("gtex", "Counts: TMM, filters, normal scores", "cohort.preprocess:gtex"),
-    ("rastogi2024", "RPKM or TPM: log, standardised", "cohort.preprocess:rastogi2024"),
-    ("sagenet2024", "TPM: covariates and components removed", "cohort.preprocess:sagenet2024"),
-    ("sasse2023", "Counts: TMM, voom, covariates removed", "cohort.preprocess:sasse2023"),
+    ("gtex", "Counts: TMM, filters, normal scores", "cohort.preprocess.gtex:prepare"),
+    ("rastogi2024", "RPKM or TPM: log, standardised", "cohort.preprocess.rastogi2024:prepare"),
+    (
+        "sagenet2024",
+        "TPM: covariates and components removed",
+        "cohort.preprocess.sagenet2024:prepare",
+    ),
+    ("sasse2023", "Counts: TMM, voom, covariates removed", "cohort.preprocess.sasse2023:prepare"),
 )
 
 PUBLISHED = Registry(

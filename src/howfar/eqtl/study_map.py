@@ -31,11 +31,11 @@ import pandas as pd
 import pyarrow as arrow
 import pyarrow.parquet as parquet
 
-from howfar.cohort import preprocess
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel, make_panel
 from howfar.cohort.people import read_covariates, read_sample_map
+from howfar.cohort.preprocess import statistics
 from howfar.core import provenance
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
@@ -126,7 +126,7 @@ def _named(components: pd.DataFrame, what: str) -> pd.DataFrame:
 def expression_components(panel: Panel, count: int) -> pd.DataFrame:
     """First components of standardised expression, genes with a missing value left out."""
     values = panel.expression.dropna()
-    return preprocess.components(preprocess.standardised(values)[0].T, count)
+    return statistics.components(statistics.standardised(values)[0].T, count)
 
 
 def genotype_components(panel: Panel, count: int, min_maf: float = 0.05) -> pd.DataFrame:
@@ -145,7 +145,7 @@ def genotype_components(panel: Panel, count: int, min_maf: float = 0.05) -> pd.D
         x = x[:, kept] - x[:, kept].mean(axis=0)
         x = x[:, x.std(axis=0) > 0]
         product += (x / x.std(axis=0)) @ (x / x.std(axis=0)).T
-    return preprocess.components_of_product(product, people, count)
+    return statistics.components_of_product(product, people, count)
 
 
 def _apart(last: dict[str, int], variant) -> bool:
