@@ -16,6 +16,7 @@ from howfar.attribution.variant_effects import linear_approximation
 from howfar.cohort.panel import Panel
 from howfar.cohort.preprocess import statistics
 from howfar.core.errors import HowfarError
+from howfar.core.registry import LINEAR_MODELS
 from howfar.eqtl import gene as cis_eqtl
 from howfar.eqtl import lead
 from howfar.eqtl.gene import Beta, best_r2
@@ -27,7 +28,7 @@ from howfar.evaluation.numbers import numbers_table
 from howfar.evaluation.trends import binned_trend
 from howfar.genome.intervals import Gene, Variant
 from howfar.linear import folds, reml
-from howfar.linear.base import FITTERS, fitter
+from howfar.linear.base import fitter
 from howfar.linear.cis import training
 from howfar.results import tables
 from howfar.results.predictions import Predictions
@@ -257,7 +258,7 @@ def test_constant_dosages_stay_constant_where_calls_are_missing():
     assert np.ptp(lead.filled(dosages)) < 1e-15
     x, _ = training(dosages, np.ones(20, bool), 0.05)
     y = np.random.default_rng(0).normal(size=20)
-    assert {fitter(name)(x, y, 1).status for name in FITTERS} == {"no_variants"}
+    assert {fitter(name)(x, y, 1).status for name in LINEAR_MODELS} == {"no_variants"}
 
 
 # --- linear models -------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from howfar.core.errors import HowfarError
-from howfar.linear.base import FITTERS, LABELS, Fit, fitter, null_fit, obstacle, standardise
+from howfar.core.registry import LINEAR_MODELS
+from howfar.linear.base import Fit, fitter, null_fit, obstacle, standardise
 
 
 @pytest.fixture
@@ -57,6 +58,6 @@ def test_an_unknown_model_is_named():
         fitter("ridge")
 
 
-def test_every_fitter_has_a_label():
-    assert list(FITTERS) == list(LABELS)
+def test_every_model_has_a_label_and_a_fitter():
+    assert all(entry.help and callable(entry.load()) for entry in LINEAR_MODELS.values())
     assert Fit(np.zeros(1), 0.0).status == "fitted"

@@ -9,7 +9,8 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from helpers import cis_genotypes
-from howfar.linear import FITTERS, reml
+from howfar.core.registry import LINEAR_MODELS
+from howfar.linear import reml
 from howfar.linear.blup import fit_blup
 
 
@@ -116,7 +117,7 @@ def test_no_heritability_and_fusions_rule(people):
 
 def test_statuses_and_registry(people):
     x, y, _ = people
-    assert FITTERS["blup"] is fit_blup
+    assert LINEAR_MODELS.load("blup") is fit_blup
     assert fit_blup(x, np.ones(len(x)), 1).status == "constant_expression"
     assert fit_blup(np.ones_like(x), y, 1).status == "no_variants"
     assert fit_blup(x[:5], y[:5], 1).status == "too_few_people"

@@ -12,7 +12,8 @@ import pytest
 from scipy import stats
 
 from helpers import cis_genotypes
-from howfar.linear import FITTERS, bslmm, bslmm_chain, reml
+from howfar.core.registry import LINEAR_MODELS
+from howfar.linear import bslmm, bslmm_chain, reml
 from howfar.linear.base import standardise
 from howfar.linear.blup import fit_blup
 from howfar.linear.bslmm import fit_bslmm
@@ -231,7 +232,7 @@ def test_units_of_expression_and_expression_without_noise():
 
 def test_statuses_and_fusions_rule():
     x, y, _ = made("sparse")
-    assert FITTERS["bslmm"] is fit_bslmm
+    assert LINEAR_MODELS.load("bslmm") is fit_bslmm
     assert fit_bslmm(x, np.ones(len(x)), 1).status == "constant_expression"
     assert fit_bslmm(np.ones_like(x), y, 1).status == "no_variants"
     assert fit_bslmm(x[:5], y[:5], 1).status == "too_few_people"

@@ -12,11 +12,11 @@ import pytest
 from sklearn import metrics
 
 from howfar.core.errors import HowfarError
+from howfar.core.registry import STACKED
 from howfar.stacking import compare, regressors
 from howfar.stacking import pairs as stacking
 from howfar.stacking.compare import Options, pairs_of
-from howfar.stacking.pairs import SPLITS, Pairs, _inner
-from howfar.stacking.regressors import MODELS
+from howfar.stacking.pairs import SPLITS, Pairs, inner_folds
 
 QUICK = Options(folds=3, models=("ridge",), score="prs")
 
@@ -42,7 +42,7 @@ def world(genes=24, people=60, seed=1, effect=0.5):
 
 
 def values(rows, group, method):
-    part = rows[(rows["group"] == group) & (rows["method"] == MODELS[method])]
+    part = rows[(rows["group"] == group) & (rows["method"] == STACKED[method].help)]
     return part.set_index("set")["value"]
 
 
@@ -112,10 +112,8 @@ def test_a_split_holds_out_whole_units(split):
 
 def test_measures_are_scikit_learns(compared):
     pairs, genes = world()
-    truth, found, fold = compare.predictions(
-        pairs, "level", "people", "network", ("ridge",), Options(folds=3)
-    )
-    predicted = found["ridge"]
+    judged = compare.predictions(pairs, "level", "people", "network", ("ridge",), Options(folds=3))
+    truth, predicted, fold = judged.truth, judged.by_model["ridge"], judged.fold
     mine = compare.summarise(pairs, genes, truth, predicted, fold).set_index("set")["value"]
     assert mine["stacking.r2"] == pytest.approx(metrics.r2_score(truth, predicted))
     assert mine["stacking.mse"] == pytest.approx(metrics.mean_squared_error(truth, predicted))
@@ -134,12 +132,12 @@ def test_intervals_enclose_the_value_and_count_pairs_and_genes(compared):
     assert set(rows["n"]) == {24 * 60, 24}
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(STACKED))
 def test_every_model_learns_and_is_deterministic(name):
     if name not in regressors.installed():
         pytest.skip("XGBoost is not installed")
     pairs, _ = world()
-    inner = _inner(pairs.person, 1)
+    inner = inner_folds(pairs.person, 1)
     x, y = compare.prepared(pairs, "deviation", np.ones(len(pairs.y), bool))
     first, again = (regressors.make(name, inner).fit(x, y).predict(x) for _ in range(2))
     np.testing.assert_array_equal(first, again)
@@ -149,7 +147,7 @@ def test_every_model_learns_and_is_deterministic(name):
 def test_the_units_of_a_feature_do_not_matter():
     pairs, _ = world()
     x, y = pairs.x.copy(), pairs.y
-    inner = _inner(pairs.person, 1)
+    inner = inner_folds(pairs.person, 1)
     for name in ("ridge", "ridge_quantile", "polynomial", "elastic_net"):
         model = regressors.make(name, inner).fit(x, y)
         stretched = regressors.make(name, inner).fit(x * [10.0, 0.01] + 3, y)
@@ -167,7 +165,7 @@ def test_without_xgboost_it_is_left_out_or_refused_with_the_extra_to_install(mon
     assert "xgboost" not in regressors.installed()
     with pytest.raises(HowfarError, match=r"howfar\[trees\]"):
         regressors.make("xgboost", [])
-    regressors.make("stack", _inner(np.arange(30), 1))
+    regressors.make("stack", inner_folds(np.arange(30), 1))
 
 
 def _without_xgboost(real):
@@ -197,7 +195,7 @@ def test_wrong_names_and_too_few_units_are_refused():
 
 def test_normalisation_is_learnt_in_training():
     pairs, _ = world()
-    inner = _inner(pairs.person[pairs.person < 40], 1)
+    inner = inner_folds(pairs.person[pairs.person < 40], 1)
     train = pairs.person < 40
     for name in ("ridge", "ridge_quantile"):
         model = regressors.make(name, inner).fit(pairs.x[train], pairs.y[train])

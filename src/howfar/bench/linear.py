@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
+from howfar.core.registry import LINEAR_MODELS
 from howfar.core.threads import one_thread
 from howfar.eqtl.lead import filled, minor_frequency
 from howfar.genome.genes import read_genes
@@ -30,7 +31,7 @@ from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Gene, Interval
 from howfar.genome.reference import Reference
 from howfar.linear import folds
-from howfar.linear.base import FITTERS, LABELS, fitter, standardise
+from howfar.linear.base import fitter, standardise
 
 #: Seconds stated for FUSION's 400 genes, by model: of the linear ones a range, of which the lower
 #: end stands here.
@@ -83,11 +84,13 @@ def measure(
         listed = read_genes(genes)
         data = [_of_gene(fasta, file, gene, seed + i) for i, gene in enumerate(listed)]
         _compile(*data[0])
-        rows = [_nested(model, data, seed) for model in models or list(LABELS)]
-        rows += [row for row in (_gemma_row(m, *data[0], seed) for m in models or LABELS) if row]
+        rows = [_nested(model, data, seed) for model in models or list(LINEAR_MODELS)]
+        rows += [
+            row for row in (_gemma_row(m, *data[0], seed) for m in models or LINEAR_MODELS) if row
+        ]
         if large:
             many = _many(fasta, file, listed[0], large, seed)
-            both = [m for m in models or LABELS if m in _SCIKIT]
+            both = [m for m in models or LINEAR_MODELS if m in _SCIKIT]
             rows += [_against_scikit_learn(model, *many, seed) for model in both]
     stamp = {"date": datetime.now(UTC).date().isoformat(), "machine": f"{os.cpu_count()} cores"}
     return pd.DataFrame([asdict(row) for row in rows]).assign(**stamp)
@@ -128,7 +131,7 @@ def _many(fasta: Reference, file: VariantFile, gene: Gene, count: int, seed: int
 
 def _compile(x: np.ndarray, y: np.ndarray) -> None:
     """Everything is imported and compiled before it is timed."""
-    for model in FITTERS:
+    for model in LINEAR_MODELS:
         fitter(model)(x[:60, :20], y[:60], 1)
 
 
@@ -141,7 +144,7 @@ def _cpu(work: Callable[[], object]) -> tuple[float, object]:
 def _out_of_fold(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     predicted = np.empty(len(y))
     for trains, held in folds.nested(len(y), _FOLDS, seed).parts:
-        predicted[held] = FITTERS[model](x[trains], y[trains], seed).predict(x[held])
+        predicted[held] = fitter(model)(x[trains], y[trains], seed).predict(x[held])
     return predicted
 
 
@@ -209,7 +212,7 @@ def _gemma_row(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> Row | Non
     if model not in _GEMMA or not shutil.which("gemma"):
         return None
     held = folds.fold_of(len(y), _FOLDS, seed) == 0
-    seconds, ours = _cpu(lambda: FITTERS[model](x[~held], y[~held], seed))
+    seconds, ours = _cpu(lambda: fitter(model)(x[~held], y[~held], seed))
     std = standardise(x[~held], y[~held])
     other_seconds, beta = _gemma(std.z, std.y, model)
     theirs, mine = std.fit(beta).predict(x[held]), ours.predict(x[held])

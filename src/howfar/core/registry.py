@@ -92,6 +92,19 @@ LINEAR_MODELS = Registry(
     ("prs_pt", "PRS, pruned and thresholded", "linear.prs:fit_prs_pt"),
 )
 
+#: In the order in which figures and tables show them; the help is their label there.
+STACKED = Registry(
+    "stacked model",
+    ("ridge", "Ridge", "stacking.regressors:ridge"),
+    ("ridge_quantile", "Ridge on quantiles", "stacking.regressors:ridge_quantile"),
+    ("polynomial", "Polynomial (degree 2)", "stacking.regressors:polynomial"),
+    ("elastic_net", "Elastic net", "stacking.regressors:elastic_net"),
+    ("forest", "Random forest", "stacking.regressors:forest"),
+    ("boosting", "Gradient boosting", "stacking.regressors:boosting"),
+    ("xgboost", "XGBoost", "stacking.regressors:xgboost"),
+    ("stack", "Stack of ridge, polynomial and boosting", "stacking.regressors:stack"),
+)
+
 RECIPES = Registry(
     "recipe",
     ("gtex", "Counts: TMM, filters, normal scores", "cohort.preprocess.gtex:prepare"),

@@ -21,8 +21,9 @@ from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
+from howfar.core.registry import LINEAR_MODELS
 from howfar.core.threads import one_thread
-from howfar.linear.base import LABELS, Fit, fitter
+from howfar.linear.base import Fit, fitter
 from howfar.linear.cis import training
 from howfar.results import cache
 from howfar.results.cache import Key
@@ -288,7 +289,7 @@ class _Means:
 
 def label(model: str) -> str:
     """How figures name a model of these tables."""
-    return KNOWN.get(model) or LABELS[model]
+    return KNOWN.get(model) or LINEAR_MODELS[model].help
 
 
 def _frame(rows: list[Outcome]) -> pd.DataFrame:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
+from howfar.core.registry import LINEAR_MODELS
 from howfar.evaluation import transfer
 from howfar.figures import style
 from howfar.figures.paired import NO_RUNS, against_networks, compared, drawn_pairs, judged
 from howfar.figures.view import View, figure
-from howfar.linear import LABELS
 from howfar.stats.blocks import blocks_of
 
 _NO_PEOPLE = (
@@ -145,7 +145,7 @@ def _distribution(axis, view: View, place: int, part: pd.DataFrame, colour: str)
 def polygenic_scores(view: View):
     """Each gene's r of the score of index variants against that of the score of all variants."""
     runs = {label: run for run, label in view.labels.items()}
-    couple = tuple(runs.get(LABELS[name]) for name in ("prs_pt", "prs"))
+    couple = tuple(runs.get(LINEAR_MODELS[name].help) for name in ("prs_pt", "prs"))
     found = [] if None in couple else compared(view, [couple])
     if not found:
         return "This study has no two polygenic scores with r across people."
@@ -164,7 +164,9 @@ def method_colours(view: View, methods) -> dict[str, str]:
     """Colours of methods of `summary`: those of the runs with their labels, else of their kind."""
     known = {view.labels[run]: colour for run, colour in view.colours.items()}
     fixed = {_CEILING: style.KIND_COLOURS["truth"][0], _EXPECTED: style.KIND_COLOURS["truth"][1]}
-    ordered = [m for m in [*LABELS.values(), *fixed] if m in set(methods)]
+    ordered = [
+        m for m in [*(entry.help for entry in LINEAR_MODELS.values()), *fixed] if m in set(methods)
+    ]
     found, spare = {}, list(style.KIND_COLOURS["linear"])
     for method in ordered:
         colour = fixed.get(method) or known.get(method)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from howfar.core.registry import STACKED
 from howfar.figures import style
 from howfar.figures.view import View, figure
-from howfar.stacking.regressors import MODELS
 
 _NONE = "No stacked regressors have been fitted for this study; run `howfar stack` and evaluate."
 #: (split, features) in the order drawn: colour, shape, words.
@@ -102,7 +102,7 @@ def stacking_people(view: View):
 def _drawn(rows: pd.DataFrame, title: str):
     given = set(zip(rows["split"], rows["features"], strict=True))
     designs = [key for key in _SHOWN if key in given]
-    methods = [m for m in MODELS.values() if m in set(rows["method"])]
+    methods = [m.help for m in STACKED.values() if m.help in set(rows["method"])]
     drawn, axes = style.panels([0.6 + 0.4 * len(methods)] * 2)
     for axis, measure in zip(axes, ("r2", "r_people"), strict=True):
         _panel(axis, rows[rows["measure"] == measure], methods, designs)

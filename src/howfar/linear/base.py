@@ -1,19 +1,18 @@
-"""What every linear model shares: its result, its statuses, standardised genotypes.
+"""Interface of the linear models: the fit, its status, standardised genotypes.
 
 A fitter is a function of training people only. It never sees who will be predicted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from typing import Protocol
 
 import numpy as np
 
 from howfar.core.errors import HowfarError
+from howfar.core.registry import LINEAR_MODELS
 
 #: What can become of a gene. Only "fitted" has weights that may differ from zero.
 STATUSES = (
@@ -25,19 +24,9 @@ STATUSES = (
     "too_few_people",
 )
 
-#: How figures and tables name the models, in the order in which they are shown.
-LABELS = {
-    "top1": "Top SNP",
-    "lasso": "Lasso",
-    "enet": "Elastic net (PrediXcan)",
-    "blup": "BLUP",
-    "bslmm": "BSLMM",
-    "prs": "PRS",
-    "prs_pt": "PRS, pruned and thresholded",
-}
-
 MIN_PEOPLE = 10
-#: SD of dosages up to which a variant counts as one that doesn't vary.
+#: SD of dosages up to which a variant is constant: dosages of 0 to 2 in single precision leave
+#: about this much where everybody has the same.
 _FLAT = 1e-8
 
 
@@ -58,12 +47,12 @@ class Fit:
     details: dict[str, float] = field(default_factory=dict)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """float64 (people,): predictions for dosages (people, variants) of anybody."""
+        """Predict, float64 (people,), from dosages (people, variants) of anybody."""
         return np.asarray(x, float) @ self.weights + self.intercept
 
 
 class Fitter(Protocol):
-    """A way to fit one gene from training people alone."""
+    """Function that fits one gene from training people alone."""
 
     def __call__(self, x: np.ndarray, y: np.ndarray, seed: int) -> Fit:
         """x: (people, variants) dosages 0-2, missing ones imputed; y: (people,) expression."""
@@ -72,7 +61,7 @@ class Fitter(Protocol):
 
 @dataclass(frozen=True)
 class Standardised:
-    """Training genotypes with mean 0 and variance 1 (divisor n), and the way back.
+    """Training genotypes with mean 0 and variance 1 (divisor n), and the way back to dosages.
 
     z: float64 (people, kept variants), Fortran order. keep: bool (variants,), False where the
     training people don't differ. mean, sd: of the kept variants. y: centred expression.
@@ -86,7 +75,7 @@ class Standardised:
     y_mean: float
 
     def fit(self, beta: np.ndarray, status: str = "fitted", **details: float) -> Fit:
-        """The `Fit` of standardised effects `beta` (kept variants,)."""
+        """Return the `Fit` of standardised effects `beta` (kept variants,)."""
         weights = np.zeros(len(self.keep))
         weights[self.keep] = beta / self.sd
         intercept = self.y_mean - float(self.mean @ weights[self.keep])
@@ -94,7 +83,7 @@ class Standardised:
 
 
 def standardise(x: np.ndarray, y: np.ndarray) -> Standardised:
-    """Genotypes (people, variants) and expression (people,) as `Standardised`."""
+    """Standardise genotypes (people, variants) and centre expression (people,)."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     mean, sd = x.mean(axis=0), x.std(axis=0)
     keep = sd > _FLAT
@@ -104,13 +93,13 @@ def standardise(x: np.ndarray, y: np.ndarray) -> Standardised:
 
 
 def null_fit(x: np.ndarray, y: np.ndarray, status: str, **details: float) -> Fit:
-    """The fit that predicts the training mean for everybody, saying why in `status`."""
+    """Return the fit that predicts the training mean for everybody, with the reason as status."""
     y = np.asarray(y, float)
     return Fit(np.zeros(np.shape(x)[1]), float(y.mean()) if y.size else np.nan, status, details)
 
 
 def obstacle(x: np.ndarray, y: np.ndarray, min_people: int = MIN_PEOPLE) -> str | None:
-    """The status that makes fitting pointless, or None; every fitter asks this first.
+    """Find the status that makes fitting pointless, or None; every fitter asks this first.
 
     Raises HowfarError where x and y can't belong together or hold a missing value.
     """
@@ -125,46 +114,16 @@ def obstacle(x: np.ndarray, y: np.ndarray, min_people: int = MIN_PEOPLE) -> str 
         )
     if len(y) < min_people:
         return "too_few_people"
+    # Relative to its level: logs of TPM near 10 leave 1e-15 of rounding, and no person differs.
     if np.ptp(y) < 1e-12 * max(1.0, float(np.abs(y).max())):
         return "constant_expression"
     return None if x.size and (x.std(axis=0) > _FLAT).any() else "no_variants"
 
 
-_WHERE = {
-    "top1": ("top", "fit_top1"),
-    "lasso": ("elastic_net", "fit_lasso"),
-    "enet": ("elastic_net", "fit_enet"),
-    "blup": ("blup", "fit_blup"),
-    "bslmm": ("bslmm", "fit_bslmm"),
-    "prs": ("prs", "fit_prs"),
-    "prs_pt": ("prs", "fit_prs_pt"),
-}
-
-
-class _Fitters(Mapping[str, Callable[..., Fit]]):
-    """Fitters by name, each module imported when first asked for."""
-
-    def __getitem__(self, name: str) -> Callable[..., Fit]:
-        module, function = _WHERE[name]
-        return getattr(import_module(f".{module}", __package__), function)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_WHERE)
-
-    def __len__(self) -> int:
-        return len(_WHERE)
-
-
-FITTERS: Mapping[str, Callable[..., Fit]] = _Fitters()
-
-
 def fitter(name: str, **options: object) -> Fitter:
-    """The fitter of that name with its own options set (`fitter("enet", rule="1se")`)."""
-    if name not in FITTERS:
-        raise HowfarError(
-            "name of a linear model",
-            found=repr(name),
-            expected=f"one of {', '.join(FITTERS)}",
-            do="Correct --models, or baselines.models of the study file.",
-        )
-    return partial(FITTERS[name], **options)
+    """Return the fitter of that name with its own options set (`fitter("enet", rule="1se")`).
+
+    Raises HowfarError for a name that isn't in the registry.
+    """
+    do = "Correct --models, or baselines.models of the study file."
+    return partial(LINEAR_MODELS.load(name, do), **options)

@@ -40,10 +40,11 @@ from howfar.core.errors import HowfarError
 from howfar.core.progress import track
 from howfar.core.provenance import digest as file_digest
 from howfar.core.provenance import sha256_of
+from howfar.core.registry import LINEAR_MODELS
 from howfar.core.threads import one_thread
 from howfar.genome.intervals import Gene
 from howfar.linear import folds
-from howfar.linear.base import LABELS, Fit, fitter, null_fit
+from howfar.linear.base import Fit, fitter, null_fit
 from howfar.linear.cis import CisData, CisOptions, cis_data, training
 from howfar.results import tables
 from howfar.results.predictions import Predictions
@@ -401,7 +402,7 @@ def run_row(cohort: OpenCohort, plan: Plan) -> dict:
     return {
         "run_id": plan.model,
         "study": cohort.study.name,
-        "label": LABELS[plan.model],
+        "label": LINEAR_MODELS[plan.model].help,
         "kind": "linear",
         "model": plan.model,
         "units": cohort.settings.expression_units,

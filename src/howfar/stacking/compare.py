@@ -1,4 +1,4 @@
-"""Regressors stacked on predictions: expression of (gene, person) pairs from a few features.
+"""Comparison of stacked regressors: expression of (gene, person) pairs from a few features.
 
 Features are a network's outputs (each bin and track of each run) and, optionally, a polygenic
 score of the gene. One model is fitted to all genes together, as in projects that put a regressor
@@ -27,7 +27,9 @@ import pandas as pd
 from howfar import stats
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
+from howfar.cohort.panel import make_panel
 from howfar.core.errors import HowfarError
+from howfar.core.registry import STACKED
 from howfar.core.threads import one_thread
 from howfar.eqtl import lead
 from howfar.linear.base import fitter
@@ -35,8 +37,7 @@ from howfar.prediction import transform
 from howfar.prediction.store import find_store, finished_genes, require_store
 from howfar.results import cache
 from howfar.results.cache import Key, Unit
-from howfar.stacking.pairs import _INNER, Pairs, _check_size, _drawn, _inner, folds, group_of, units
-from howfar.stacking.regressors import MODELS, installed, make
+from howfar.stacking.pairs import INNER_FOLDS, Pairs, Rows, folds, inner_folds, units
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Study
 
@@ -50,8 +51,8 @@ DESIGNS = (
     ("deviation", "people", "network"),
     ("deviation", "genes", "network"),
 )
-
-
+#: Fewest pairs that are stacked on.
+MIN_PAIRS = 100
 #: What is measured, each a `set` of table `summary` after the prefix 'stacking.'.
 MEASURES = ("pearson", "r2", "mse", "r_people")
 
@@ -69,20 +70,20 @@ class Options:
 
 
 def by_gene(values: np.ndarray, gene: np.ndarray, train: np.ndarray, count: int) -> np.ndarray:
-    """Mean of `values` (rows, k) per gene (count, k) over training rows; over all without any."""
-    found = np.empty((count, values.shape[1]))
-    for code in range(count):
-        mine = gene == code
-        known = mine & train
-        found[code] = values[known if known.any() else mine].mean(axis=0) if mine.any() else 0.0
-    return found
+    """Average `values` (rows, k) per gene (count, k) over training rows; over all without any."""
+    means = np.zeros((count, values.shape[1]))
+    for code in np.unique(gene):
+        rows = gene == code
+        known = rows & train
+        means[code] = values[known if known.any() else rows].mean(axis=0)
+    return means
 
 
 def prepared(pairs: Pairs, target: str, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features and target of all rows, gene means taken off for 'deviation'.
+    """Prepare features and target of all rows, gene means taken off for 'deviation'.
 
     Means are over training rows. A gene without one is centred on its own rows: for features that
-    uses nothing but genotypes; for the target it only sets what its predictions are held against.
+    uses nothing but genotypes; for the target it only sets what its predictions are compared with.
     """
     if target == "level":
         return pairs.x, pairs.y
@@ -94,7 +95,7 @@ def prepared(pairs: Pairs, target: str, train: np.ndarray) -> tuple[np.ndarray, 
 def scores(
     pairs: Pairs, trained: np.ndarray, model: str, seed: int = 1, everybody: bool = False
 ) -> np.ndarray:
-    """A polygenic score of each row (rows,), by the linear model of that name.
+    """Compute a polygenic score of each row (rows,), by the linear model of that name.
 
     trained: rows of training. Rows of people out of training are scored by all training rows of
     their gene, training rows by the other inner folds, as a score of the people it was fitted to
@@ -102,29 +103,31 @@ def scores(
     """
     if pairs.dosages is None:
         raise HowfarError(
-            "polygenic scores as features", found="no genotypes", expected="a cohort with them",
+            "polygenic scores as features",
+            found="no genotypes",
+            expected="a cohort with them",
             do="Use the network's features alone.",
-        )  # fmt: skip
-    fit, found = fitter(model), np.zeros(len(pairs.y))
+        )
+    fit, score = fitter(model), np.zeros(len(pairs.y))
     people = int(pairs.person.max()) + 1
-    fold = np.random.default_rng(seed).permutation(np.arange(people) % _INNER)
+    fold = np.random.default_rng(seed).permutation(np.arange(people) % INNER_FOLDS)
     for code in range(len(pairs.gene_ids)):
         rows = np.flatnonzero(pairs.gene == code)
         dosages = pairs.dosages(code)
         for fitted, scored in _parts(rows, pairs.person, trained, fold, everybody):
-            made = fit(dosages[pairs.person[fitted]], pairs.y[fitted], seed)
-            found[scored] = made.predict(dosages[pairs.person[scored]])
-    return found
+            weights = fit(dosages[pairs.person[fitted]], pairs.y[fitted], seed)
+            score[scored] = weights.predict(dosages[pairs.person[scored]])
+    return score
 
 
-def _parts(rows, person, trained, fold, everybody: bool) -> Iterator[tuple]:
-    """(rows to fit, rows to score) of one gene."""
+def _parts(rows, person, trained, fold, everybody: bool) -> Iterator[Rows]:
+    """Yield (rows to fit, rows to score) of one gene."""
     if everybody:
         yield rows, rows
         return
     inside, inner = rows[trained[rows]], fold[person[rows[trained[rows]]]]
     yield inside, rows[~trained[rows]]
-    for k in range(_INNER):
+    for k in range(INNER_FOLDS):
         yield inside[inner != k], inside[inner == k]
 
 
@@ -136,14 +139,25 @@ def _with_score(
     return replace(pairs, x=x, names=[*pairs.names, "score"])
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """Out-of-fold predictions of the rows of `Pairs`.
+
+    truth: (rows,), the target as each row's fold defines it. by_model: model to (rows,).
+    fold: (rows,), int.
+    """
+
+    truth: np.ndarray
+    by_model: dict[str, np.ndarray]
+    fold: np.ndarray
+
+
 def predictions(
     pairs: Pairs, target: str, split: str, features: str, models: Sequence[str], options: Options
-) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """Out-of-fold predictions of every row by each model.
+) -> Predicted:
+    """Predict every row out of fold by each model."""
+    from howfar.stacking import regressors  # scikit-learn is slow to import
 
-    Returns the target (rows,) as each row's fold defines it, model to prediction (rows,), and the
-    fold of each row.
-    """
     if split == "genes" and features == "score":
         raise HowfarError(
             "polygenic scores of genes never seen",
@@ -155,21 +169,21 @@ def predictions(
         pairs = _with_score(pairs, np.ones(len(pairs.y), bool), options, everybody=True)
     unit = units(pairs, split)
     fold = folds(unit, options.folds, options.seed)
-    truth, found = np.empty(len(pairs.y)), {name: np.empty(len(pairs.y)) for name in models}
+    truth, by_model = np.empty(len(pairs.y)), {name: np.empty(len(pairs.y)) for name in models}
     for k in range(options.folds):
         train = fold != k
         scored = _with_score(pairs, train, options) if features == "score" else pairs
         x, y = prepared(scored, target, train)
         truth[~train] = y[~train]
-        inner = _inner(unit[train], options.seed)
+        inner = inner_folds(unit[train], options.seed)
         for name in models:
-            model = make(name, inner, options.seed).fit(x[train], y[train])
-            found[name][~train] = model.predict(x[~train])
-    return truth, found, fold
+            model = regressors.make(name, inner, options.seed).fit(x[train], y[train])
+            by_model[name][~train] = model.predict(x[~train])
+    return Predicted(truth, by_model, fold)
 
 
 def moments(pairs: Pairs, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Per gene (genes, 7): n, sums of p, y, pp, yy, py, and of squared errors.
+    """Sum up each gene (genes, 7): n, sums of p, y, pp, yy, py, and of squared errors.
 
     Both are centred over all pairs first. A prediction that varies 1e-13 times less than the truth
     does is rounding, and so constant.
@@ -178,8 +192,8 @@ def moments(pairs: Pairs, truth: np.ndarray, predicted: np.ndarray) -> np.ndarra
     predicted = stats.centred(predicted)
     if np.abs(predicted).max() <= 1e-13 * np.abs(truth).max():
         predicted = np.zeros_like(predicted)
-    columns = [np.ones_like(truth), predicted, truth, predicted**2, truth**2, predicted * truth,
-               errors]  # fmt: skip
+    squares = [predicted**2, truth**2, predicted * truth]
+    columns = [np.ones_like(truth), predicted, truth, *squares, errors]
     count = len(pairs.gene_ids)
     return np.column_stack([np.bincount(pairs.gene, c, minlength=count) for c in columns])
 
@@ -203,21 +217,21 @@ def _varies(values: np.ndarray) -> bool:
 def r_people(
     pairs: Pairs, truth: np.ndarray, predicted: np.ndarray, fold: np.ndarray
 ) -> np.ndarray:
-    """r across people of each gene (genes,), within folds, their mean weighted by people.
+    """Correlate people of each gene within folds; r (genes,), the folds' mean by people.
 
     Between folds both sides differ by their training part, which says nothing about people. A
     constant prediction counts as 0; folds of fewer than 3 people or of one truth are left out, and
     a gene without any other has NaN.
     """
-    found = np.full(len(pairs.gene_ids), np.nan)
-    for code in range(len(found)):
-        mine = np.flatnonzero(pairs.gene == code)
-        parts = [mine[fold[mine] == k] for k in np.unique(fold[mine])]
+    mean_r = np.full(len(pairs.gene_ids), np.nan)
+    for code in range(len(mean_r)):
+        rows = np.flatnonzero(pairs.gene == code)
+        parts = [rows[fold[rows] == k] for k in np.unique(fold[rows])]
         parts = [p for p in parts if len(p) >= stats.MIN_PAIRS and _varies(truth[p])]
         if parts:
             r = [stats.pearson_rows(predicted[p], truth[p])[0][0] for p in parts]
-            found[code] = np.average(np.nan_to_num(r), weights=[len(p) for p in parts])
-    return found
+            mean_r[code] = np.average(np.nan_to_num(r), weights=[len(p) for p in parts])
+    return mean_r
 
 
 def summarise(
@@ -229,23 +243,19 @@ def summarise(
     """
     blocks, _ = blocks_of(genes, pairs.gene_ids)
     sums, r = moments(pairs, truth, predicted), r_people(pairs, truth, predicted, fold)
-    value = [*of_moments(sums, np.ones((1, len(sums))))[0], _mean_given(r)]
+    known = r[~np.isnan(r)]
+    value = [*of_moments(sums, np.ones((1, len(sums))))[0], known.mean() if known.size else np.nan]
     low, high = stats.block_bootstrap(sums, blocks, of_moments, draws, seed, weighted=True)
     ends = stats.block_bootstrap(r, blocks, stats.weighted_mean, draws, seed, weighted=True)
     return pd.DataFrame(
         {
             "set": [f"stacking.{name}" for name in MEASURES],
             "value": value,
-            "n": [len(truth)] * 3 + [int((~np.isnan(r)).sum())],
+            "n": [len(truth)] * 3 + [known.size],
             "ci_low": [*low, ends[0]],
             "ci_high": [*high, ends[1]],
         }
     )
-
-
-def _mean_given(values: np.ndarray) -> float:
-    given = values[~np.isnan(values)]
-    return float(given.mean()) if given.size else float("nan")
 
 
 def compare(
@@ -254,31 +264,42 @@ def compare(
     options: Options | None = None,
     designs: Sequence[tuple[str, str, str]] = DESIGNS,
 ) -> pd.DataFrame:
-    """Rows of table `summary`: every model under every design (target, split, features).
+    """Compute rows of table `summary`: every model under every design (target, split, features).
 
-    genes: table `genes`, for the blocks of the bootstrap. x is the number of folds.
+    genes: table `genes`, for the blocks of the bootstrap. x is the number of folds. Raises
+    HowfarError for fewer pairs than `MIN_PAIRS`.
     """
     options = options or Options()
-    _check_size(pairs)
-    models = options.models or tuple(installed())
+    if len(pairs.y) < MIN_PAIRS:
+        raise HowfarError(
+            "pairs of gene and person",
+            found=f"{len(pairs.y)}, of {len(pairs.gene_ids)} genes and "
+            f"{len(np.unique(pairs.person))} people",
+            expected=f"at least {MIN_PAIRS}, to fit and judge a model that all genes share",
+            do="Use more genes and people.",
+        )
     if pairs.dosages is None:
         designs = [d for d in designs if d[2] == "network"]
     parts = []
     for design in designs:
-        truth, found, fold = predictions(pairs, *design, models, options)
-        for name, predicted in found.items():
-            rows = summarise(pairs, genes, truth, predicted, fold, seed=options.seed)
-            parts.append(rows.assign(method=MODELS[name], group=group_of(*design)))
+        judged = predictions(pairs, *design, _models(options), options)
+        for name, predicted in judged.by_model.items():
+            rows = summarise(pairs, genes, judged.truth, predicted, judged.fold, seed=options.seed)
+            parts.append(rows.assign(method=STACKED[name].help, group="; ".join(design)))
     return pd.concat(parts, ignore_index=True).assign(x=options.folds, replicate=1, units="")
 
 
-def pairs_of(study, results: str | Path, options: Options) -> tuple[Pairs, pd.DataFrame]:
-    """The pairs of a study's cohort with the features of all its runs, and its table `genes`.
+def _models(options: Options) -> tuple[str, ...]:
+    from howfar.stacking import regressors  # scikit-learn is slow to import
+
+    return tuple(dict.fromkeys(options.models)) or tuple(regressors.installed())
+
+
+def pairs_of(study: Study, results: str | Path, options: Options) -> tuple[Pairs, pd.DataFrame]:
+    """Read the pairs of a study's cohort with the features of all its runs, and table `genes`.
 
     A feature is one bin of one track of one run, transformed as the run says.
     """
-    from howfar.cohort.panel import make_panel
-
     cohort = OpenCohort(study)
     panel = make_panel(cohort)
     rng = np.random.default_rng(options.seed)
@@ -293,15 +314,24 @@ def pairs_of(study, results: str | Path, options: Options) -> tuple[Pairs, pd.Da
     blocks, _ = blocks_of(panel.genes, ids)
 
     def dosages(code: int) -> np.ndarray:
-        """(people, variants) of a gene, missing calls as their mean."""
+        """Return (people, variants) of a gene, missing calls as their mean."""
         return lead.filled(np.asarray(panel.dosages(ids[code])[0], float)[people])
 
-    made = Pairs(x[complete], observed[complete], gene, person, ids, blocks, names, dosages)
-    return made, panel.genes
+    pairs = Pairs(x[complete], observed[complete], gene, person, ids, blocks, names, dosages)
+    return pairs, panel.genes
 
 
-def network_features(study, cohort, results, gene_ids) -> tuple[np.ndarray, list[str]]:
-    """(genes, people, features) of all runs of the study, and the features' names."""
+def _drawn(rng: np.random.Generator, count: int, wanted: int) -> np.ndarray:
+    """Draw `wanted` of `count` places, in order; all of them for 0 or too many."""
+    if not 0 < wanted < count:
+        return np.arange(count)
+    return np.sort(rng.choice(count, wanted, replace=False))
+
+
+def network_features(
+    study: Study, cohort: OpenCohort, results: str | Path, gene_ids: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Read (genes, people, features) of all runs of the study, and the features' names."""
     parts, names = [], []
     for run in study.runs:
         store = require_store(cohort, run, results)
@@ -313,7 +343,7 @@ def network_features(study, cohort, results, gene_ids) -> tuple[np.ndarray, list
 
 
 def _gene_features(unit: Unit, steps: Sequence[str]) -> np.ndarray:
-    """(people, bins x tracks): the run's transform, of each bin and track by itself."""
+    """Transform each bin and track by itself as the run says: (people, bins x tracks)."""
     people = unit.arrays["values"][unit.arrays["index"]]
     places = np.ndindex(people.shape[2:])
     return np.column_stack(
@@ -322,7 +352,7 @@ def _gene_features(unit: Unit, steps: Sequence[str]) -> np.ndarray:
 
 
 def path_of(results: str | Path, study: str) -> Path:
-    """Where `howfar stack` writes a study's rows of table `summary`."""
+    """Return where a study's rows of table `summary` are written."""
     return Path(results) / study / "stacking" / "summary.parquet"
 
 
@@ -350,7 +380,7 @@ def stack(study: Study, results: str | Path, options: Options | None = None) -> 
     Rows on disk are taken up where all that decides them is unchanged. Returns their path.
     """
     options = options or Options()
-    options = replace(options, models=tuple(dict.fromkeys(options.models)) or tuple(installed()))
+    options = replace(options, models=_models(options))
     cohort, path = OpenCohort(study), path_of(results, study.name)
     key = key_of(cohort, results, asdict(options))
     if not cache.is_current(path, key):

@@ -1,4 +1,8 @@
-"""Gene-person pairs, their features and their splits into folds."""
+"""Gene-person pairs, their features, and the folds that hold some of them out.
+
+Three splits of the same pairs: 'pairs' at random, whose gene's other people are in training, so
+that recognising the gene looks like skill; 'people' never seen; 'genes' never seen, by block.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, wrong_option
 
 SPLITS = ("pairs", "people", "genes")
+#: Inner folds, by which penalties are chosen and members of a stack are fitted.
+INNER_FOLDS = 3
 
-
-#: Features by name: columns of the network, a score from training people, one from everybody.
-FEATURES = {
-    "network": "network",
-    "score": "network and polygenic score",
-    "score_of_all": "network and polygenic score from everybody",
-}
-
-
-#: Fewest pairs that are stacked on.
-MIN_PAIRS = 100
-
-
-_INNER = 3
+Rows = tuple[np.ndarray, np.ndarray]  # places of the rows that train, and of those held out
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of gene and person, one a row.
+    """Pairs of gene and person, one per row.
 
     x: float64 (rows, features); y: (rows,); gene, person: codes (rows,), into `gene_ids` and
     columns of dosages; block: (genes,), what is held out together. dosages: gene code to
@@ -59,19 +52,16 @@ class Pairs:
 
 
 def units(pairs: Pairs, split: str) -> np.ndarray:
-    """What a split holds out together, a code a row: the pair itself, its person, its block."""
+    """Code each row by what a split holds out together: the pair itself, its person, its block."""
     if split not in SPLITS:
-        raise HowfarError(
-            "split of the pairs", found=repr(split), expected=f"one of {', '.join(SPLITS)}",
-            do="Correct the name.",
-        )  # fmt: skip
+        raise wrong_option("split of the pairs", split, f"one of {', '.join(SPLITS)}")
     if split == "pairs":
         return np.arange(len(pairs.y))
     return pairs.person if split == "people" else pairs.block[pairs.gene]
 
 
 def folds(unit: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Fold of each row, whole units together, dealt out at random; HowfarError for too few."""
+    """Deal whole units out to folds at random: the fold of each row; HowfarError for too few."""
     names, code = np.unique(unit, return_inverse=True)
     if len(names) < count:
         raise HowfarError(
@@ -83,29 +73,7 @@ def folds(unit: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.arange(len(names)) % count)[code]
 
 
-def _inner(unit: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(train, test) rows of inner folds that hold out the same units as the split."""
-    fold = folds(unit, max(2, min(_INNER, len(np.unique(unit)))), seed)
+def inner_folds(unit: np.ndarray, seed: int) -> list[Rows]:
+    """Split training rows into inner folds that hold out the same units as the outer split."""
+    fold = folds(unit, max(2, min(INNER_FOLDS, len(np.unique(unit)))), seed)
     return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(fold.max() + 1)]
-
-
-def group_of(target: str, split: str, features: str) -> str:
-    """`group` of table `summary`: what is predicted, for whom, from what."""
-    return f"{target}; {split}; {features}"
-
-
-def _check_size(pairs: Pairs) -> None:
-    if len(pairs.y) < MIN_PAIRS:
-        raise HowfarError(
-            "pairs of gene and person",
-            found=f"{len(pairs.y)}, of {len(pairs.gene_ids)} genes and "
-            f"{len(np.unique(pairs.person))} people",
-            expected=f"at least {MIN_PAIRS}, to fit and judge a model that all genes share",
-            do="Use more genes and people.",
-        )
-
-
-def _drawn(rng: np.random.Generator, count: int, wanted: int) -> np.ndarray:
-    if not 0 < wanted < count:
-        return np.arange(count)
-    return np.sort(rng.choice(count, wanted, replace=False))

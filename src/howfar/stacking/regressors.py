@@ -1,88 +1,83 @@
-"""The regressors that are stacked."""
+"""Regressors that are stacked on predictions, each with its own normalisation.
+
+A builder takes (train, test) rows by which penalties are chosen and members of a stack are fitted
+out of fold, and a seed. The rows hold out the same kind of unit as the split that judges the model:
+penalties chosen on leaked rows would be too small for rows that don't leak.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 
 import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.ensemble import (
+    HistGradientBoostingRegressor,
+    RandomForestRegressor,
+    StackingRegressor,
+)
+from sklearn.linear_model import ElasticNetCV, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, StandardScaler
 
 from howfar.core.errors import HowfarError
-from howfar.stacking.pairs import _INNER
-
-#: Models by name and what figures call them, in the order in which they are shown.
-MODELS = {
-    "ridge": "Ridge",
-    "ridge_quantile": "Ridge on quantiles",
-    "polynomial": "Polynomial (degree 2)",
-    "elastic_net": "Elastic net",
-    "forest": "Random forest",
-    "boosting": "Gradient boosting",
-    "xgboost": "XGBoost",
-    "stack": "Stack of ridge, polynomial and boosting",
-}
-
+from howfar.core.registry import STACKED
+from howfar.stacking.pairs import INNER_FOLDS, Rows
 
 _ALPHAS = np.logspace(-2, 4, 7)
 
 
 def installed() -> list[str]:
-    """Names of `MODELS` that can be fitted here: XGBoost is an extra of the package."""
+    """List the names of `STACKED` that can be fitted here: XGBoost is an extra of the package."""
     lacking = importlib.util.find_spec("xgboost") is None
-    return [name for name in MODELS if not (lacking and name == "xgboost")]
+    return [name for name in STACKED if not (lacking and name == "xgboost")]
 
 
-def make(name: str, inner: list, seed: int = 1):
-    """A regressor of scikit-learn's kind, normalisation included.
-
-    inner: (train, test) rows by which penalties are chosen and stacked models are fitted out of
-    fold; they hold out the same kind of thing as the split that judges the model.
-    """
-    if name not in MODELS:
-        raise HowfarError(
-            "name of a stacked model", found=repr(name), expected=f"one of {', '.join(MODELS)}",
-            do="Correct --models.",
-        )  # fmt: skip
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import QuantileTransformer, StandardScaler
-
-    if name in _TREES:
-        return _TREES[name](seed)  # trees don't change under monotone maps of a feature
-    if name == "stack":
-        return _stacked(inner, seed)
-    normal = StandardScaler()
-    if name == "ridge_quantile":
-        normal = QuantileTransformer(
-            n_quantiles=200, output_distribution="normal", random_state=seed
-        )
-    return make_pipeline(normal, *_linear(name, inner))
+def make(name: str, inner: Sequence[Rows] | int, seed: int = 1) -> RegressorMixin:
+    """Build the regressor of that name; HowfarError for an unknown one."""
+    return STACKED.load(name, "Correct --models.")(inner, seed)
 
 
-def _linear(name: str, inner: list) -> list:
-    from sklearn.linear_model import ElasticNetCV, RidgeCV
-    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-
-    if name == "elastic_net":
-        return [ElasticNetCV(l1_ratio=0.5, alphas=30, cv=inner, max_iter=5000)]
-    ridge = RidgeCV(alphas=_ALPHAS, cv=inner)
-    if name == "polynomial":
-        return [PolynomialFeatures(2, include_bias=False), StandardScaler(), ridge]
-    return [ridge]
+def ridge(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """Ridge on standardised features."""
+    return make_pipeline(StandardScaler(), RidgeCV(alphas=_ALPHAS, cv=inner))
 
 
-def _forest(seed: int):
-    from sklearn.ensemble import RandomForestRegressor
+def ridge_quantile(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """Ridge on normal quantiles of the features."""
+    normal = QuantileTransformer(n_quantiles=200, output_distribution="normal", random_state=seed)
+    return make_pipeline(normal, RidgeCV(alphas=_ALPHAS, cv=inner))
 
+
+def polynomial(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """Ridge on all products of two features."""
+    products, last = PolynomialFeatures(2, include_bias=False), RidgeCV(alphas=_ALPHAS, cv=inner)
+    return make_pipeline(StandardScaler(), products, StandardScaler(), last)
+
+
+def elastic_net(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """Elastic net on standardised features."""
+    net = ElasticNetCV(l1_ratio=0.5, alphas=30, cv=inner, max_iter=5000)
+    return make_pipeline(StandardScaler(), net)
+
+
+# Trees don't change under monotone maps of a feature, and so need no normalisation.
+
+
+def forest(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """Random forest."""
     return RandomForestRegressor(30, min_samples_leaf=10, max_samples=0.5, random_state=seed)
 
 
-def _boosting(seed: int):
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
+def boosting(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """Gradient boosting on histograms."""
     return HistGradientBoostingRegressor(max_iter=100, early_stopping=False, random_state=seed)
 
 
-def _xgboost(seed: int):
-    if importlib.util.find_spec("xgboost") is None:
+def xgboost(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """XGBoost's gradient boosting; HowfarError where the extra isn't installed."""
+    if "xgboost" not in installed():
         raise HowfarError(
             "stacked model xgboost",
             found="no XGBoost in this installation",
@@ -91,22 +86,13 @@ def _xgboost(seed: int):
         )
     from xgboost import XGBRegressor
 
-    return XGBRegressor(n_estimators=100, max_depth=4, learning_rate=0.1, n_jobs=1,
-                        tree_method="hist", random_state=seed)  # fmt: skip
+    size = {"n_estimators": 100, "max_depth": 4, "learning_rate": 0.1}
+    return XGBRegressor(**size, n_jobs=1, tree_method="hist", random_state=seed)
 
 
-_MEMBERS = ("ridge", "polynomial")
-
-
-_TREES = {"forest": _forest, "boosting": _boosting, "xgboost": _xgboost}
-
-
-def _stacked(inner: list, seed: int):
-    """Ridge on out-of-fold predictions of the single models (Breiman 1996), none negative."""
-    from sklearn.ensemble import StackingRegressor
-    from sklearn.linear_model import RidgeCV
-
-    members = [*_MEMBERS, installed()[-2]]  # the last single model: XGBoost, or what stands in
+def stack(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
+    """Ridge on out-of-fold predictions of single models (Breiman 1996)."""
+    boosted = "xgboost" if "xgboost" in installed() else "boosting"
     # A member that has folds of its own can't use those of the whole on a part of the rows.
-    single = [(name, make(name, _INNER, seed)) for name in members]
-    return StackingRegressor(single, RidgeCV(alphas=_ALPHAS), cv=inner, n_jobs=1)
+    members = [(name, make(name, INNER_FOLDS, seed)) for name in ("ridge", "polynomial", boosted)]
+    return StackingRegressor(members, RidgeCV(alphas=_ALPHAS), cv=inner, n_jobs=1)
