@@ -19,8 +19,9 @@ from howfar.core.errors import HowfarError
 from howfar.core.registry import LINEAR_MODELS
 from howfar.eqtl import gene as cis_eqtl
 from howfar.eqtl import lead
+from howfar.eqtl.covariates import covariate_table
 from howfar.eqtl.gene import Beta, best_r2
-from howfar.eqtl.study_map import covariate_table, map_gene
+from howfar.eqtl.study_map import map_gene
 from howfar.evaluation import transfer
 from howfar.evaluation.across import across_table
 from howfar.evaluation.features import features_table
@@ -171,7 +172,7 @@ def test_a_null_of_perfect_linkage_is_one_number():
 def only_one_person():
     """Ten people, one of whom expresses the gene; each of six carries a variant of their own."""
     genotype = np.eye(10)[:, :6]
-    return cis_eqtl.Gene(genotype, np.eye(10)[0], np.arange(6))
+    return cis_eqtl.GeneData(genotype, np.eye(10)[0], np.arange(6))
 
 
 def test_a_perfect_correlation_that_chance_reaches_is_not_significant():
@@ -190,7 +191,9 @@ def test_every_gene_with_a_lead_has_a_p_and_a_threshold(seed):
     y = [rng.normal(size=people), rng.integers(0, 2, people), np.eye(people)[-1] * 5,
          genotype[:, 0] * 2 + 1, np.r_[rng.normal(size=people - 1), 1e30]][seed % 5]  # fmt: skip
     covariates = np.eye(people)[:, : int(rng.integers(0, people - 2))]
-    gene = cis_eqtl.Gene(genotype, np.asarray(y, float), np.arange(genotype.shape[1]), covariates)
+    gene = cis_eqtl.GeneData(
+        genotype, np.asarray(y, float), np.arange(genotype.shape[1]), covariates
+    )
     found = cis_eqtl.lead(gene, permutations=100)
     if found is None:
         assert not gene.varies or np.ptp(genotype, axis=0).max() == 0
@@ -205,7 +208,9 @@ def test_every_gene_with_a_lead_has_a_p_and_a_threshold(seed):
 def test_an_order_that_covariates_explain_counts_as_no_correlation():
     alone = np.eye(10)[:, :6]  # six people by themselves; residuals are those of the other four
     rng = np.random.default_rng(0)
-    gene = cis_eqtl.Gene(rng.integers(0, 3, (10, 1)) * 1.0, rng.normal(size=10), np.zeros(1), alone)
+    gene = cis_eqtl.GeneData(
+        rng.integers(0, 3, (10, 1)) * 1.0, rng.normal(size=10), np.zeros(1), alone
+    )
     found = best_r2(gene, gene.basis(), 500, 1)
     orders = cis_eqtl.orders(10, 500, 1)
     rest = np.r_[np.zeros(6), gene.expression[6:] - gene.expression[6:].mean()]
@@ -239,7 +244,7 @@ def test_expression_without_variation_of_its_own_is_said_to_be_constant(explaine
     options = Eqtl(permutations=100)
     covariates = covariate_table(made, options)
     gene = next(made.genes.itertuples(index=False))
-    _, row = map_gene(made, gene, covariates, 0.05, options)
+    row = map_gene(made, gene, covariates, 0.05, options).lead
     assert row["status"] == "constant_expression"
 
 

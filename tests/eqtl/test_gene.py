@@ -21,7 +21,7 @@ from howfar.eqtl import gene as cis_eqtl
 from howfar.eqtl import lead as eqtl
 from howfar.eqtl.gene import (
     Beta,
-    Gene,
+    GeneData,
     _log10_beta,
     benjamini_hochberg,
     best_r2,
@@ -52,7 +52,7 @@ def synthetic_genes(people=200, variants=40):
         y += [0, 0.1, 0.25, 0.5, 0.6, 0.8][g] * x[:, 10]
         if g >= 4:
             y += -0.5 * x[:, 30]
-        genes.append(Gene(x, y, np.arange(variants) * 100.0 - 2000, covariates))
+        genes.append(GeneData(x, y, np.arange(variants) * 100.0 - 2000, covariates))
     return genes
 
 
@@ -111,7 +111,7 @@ def test_well_scaled_data_agree_to_ten_digits(genes):
 def test_a_covariate_that_repeats_another_costs_no_degree_of_freedom(genes):
     gene = genes[4]
     twice = np.column_stack([gene.covariates, gene.covariates[:, 0] * 3 + 5])
-    again = Gene(gene.genotype, gene.expression, gene.distance, twice)
+    again = GeneData(gene.genotype, gene.expression, gene.distance, twice)
     a, b = (eqtl.scan(g.genotype, g.expression, g.basis()) for g in (gene, again))
     assert a.df == b.df == 196
     np.testing.assert_allclose(a.p, b.p)
@@ -137,7 +137,7 @@ def test_permuted_p_is_that_of_permuting_by_hand(genes):
         rest = sm.OLS(shuffled, design).fit().resid
         g = np.array([sm.OLS(v, design).fit().resid for v in gene.genotype.T[:8]])
         largest.append(max(np.corrcoef(v, rest)[0, 1] ** 2 for v in g))
-    small = Gene(gene.genotype[:, :8], gene.expression, gene.distance, gene.covariates)
+    small = GeneData(gene.genotype[:, :8], gene.expression, gene.distance, gene.covariates)
     found = best_r2(small, small.basis(), 300, 5)
     np.testing.assert_allclose(found[:40], largest, rtol=1e-9)
     lead = cis_eqtl.lead(small, 300, 5)
@@ -150,7 +150,7 @@ def test_permuting_expression_of_no_effect_gives_uniform_p():
     for _ in range(150):
         x = rng.binomial(2, 0.3, (80, 6)).astype(float)
         x[:, 1:] = np.where(rng.random((80, 5)) < 0.7, x[:, :1], x[:, 1:])
-        gene = Gene(x, rng.exponential(size=80), np.arange(6.0))
+        gene = GeneData(x, rng.exponential(size=80), np.arange(6.0))
         found = cis_eqtl.lead(gene, 200)
         p.append(found.p_permuted)
         beta.append(found.p_beta)
@@ -164,8 +164,8 @@ def test_a_population_is_no_eqtl_once_it_is_a_covariate():
     population = np.repeat([0.0, 1.0], 100)
     x = rng.binomial(2, np.where(population, 0.8, 0.1)[:, None], (200, 10)).astype(float)
     y = 2 * population + rng.normal(size=200)
-    bare = cis_eqtl.lead(Gene(x, y, np.arange(10.0)), 300)
-    held = cis_eqtl.lead(Gene(x, y, np.arange(10.0), population[:, None]), 300)
+    bare = cis_eqtl.lead(GeneData(x, y, np.arange(10.0)), 300)
+    held = cis_eqtl.lead(GeneData(x, y, np.arange(10.0), population[:, None]), 300)
     assert bare.log10p_beta > 8 and held.log10p_beta < 2
 
 
@@ -238,9 +238,9 @@ def test_storeys_q_is_benjamini_hochbergs_where_nothing_is_found():
 
 def test_two_signals_are_found_and_one_is_not_two(genes):
     both = cis_eqtl.independent(genes[5], 0.05, 1000)
-    assert [(rank, each.index) for rank, each in both] == [(1, 10), (2, 30)]
+    assert [(each.rank, each.lead.index) for each in both] == [(1, 10), (2, 30)]
     # each with the other as a covariate
-    for (_, each), other in zip(both, (30, 10), strict=True):
+    for each, other in zip([signal.lead for signal in both], (30, 10), strict=True):
         columns = [np.ones(200), genes[5].genotype[:, each.index], genes[5].genotype[:, other]]
         fit = sm.OLS(genes[5].expression, np.column_stack([*columns, *genes[5].covariates.T])).fit()
         assert each.scan.slope[each.index] == pytest.approx(fit.params[1], rel=1e-10)
@@ -256,9 +256,9 @@ def test_a_signal_that_others_explain_is_dropped():
     tag = np.round((a + b) / 2 + rng.normal(0, 0.12, 600))
     x = np.column_stack([a, b, tag])
     y = a + b + rng.normal(0, 0.8, 600)
-    gene = Gene(x, y, np.arange(3.0))
+    gene = GeneData(x, y, np.arange(3.0))
     assert cis_eqtl.lead(gene, 200).index == 2
-    kept = [each.index for _, each in cis_eqtl.independent(gene, 0.01, 200)]
+    kept = [each.lead.index for each in cis_eqtl.independent(gene, 0.01, 200)]
     assert sorted(kept) == [0, 1]
 
 
@@ -293,10 +293,10 @@ def test_independent_signals_are_tensorqtls(genes):
     rows = pd.read_csv(ORACLES / "tensorqtl_independent.csv")
     for number, part in rows.groupby("gene"):
         found = cis_eqtl.independent(genes[number], 0.05, 1000)
-        assert [(r, e.index) for r, e in found] == list(
+        assert [(each.rank, each.lead.index) for each in found] == list(
             zip(part["rank"], part["variant"], strict=True)
         )
-        for (_, each), row in zip(found, part.itertuples(), strict=True):
+        for each, row in zip([one.lead for one in found], part.itertuples(), strict=True):
             assert each.scan.slope[each.index] == pytest.approx(row.slope, rel=1e-5)
             assert each.scan.se[each.index] == pytest.approx(row.slope_se, rel=1e-5)
 

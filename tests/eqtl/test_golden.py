@@ -11,6 +11,7 @@ from helpers import golden
 from howfar import eqtl
 from howfar.cohort.panel import Panel
 from howfar.eqtl import gene, lead, network_agreement, study_map
+from howfar.eqtl.covariates import covariate_table
 from howfar.genome.intervals import Variant
 from howfar.study.schema import Eqtl
 
@@ -37,13 +38,13 @@ def panel() -> Panel:
 
 def values() -> dict[str, object]:
     cohort, options = panel(), Eqtl(permutations=100, expression_pcs=1, genotype_pcs=1)
-    covariates = study_map.covariate_table(cohort, options)
+    covariates = covariate_table(cohort, options)
     found: dict[str, object] = {"covariates": np.abs(covariates.to_numpy()[:4])}
     rows, pairs = [], []
     for each in cohort.genes.itertuples(index=False):
-        nominal, row = golden_map(cohort, each, covariates, options)
-        rows.append(row)
-        pairs.append(nominal)
+        mapped = study_map.map_gene(cohort, each, covariates, 0.05, options)
+        rows.append(mapped.lead)
+        pairs.append(pd.DataFrame(mapped.nominal))
     table = study_map.with_q(pd.DataFrame(rows), 0.2)
     found["lead"] = table["variant"].to_numpy(str)
     numbers = ["r", "slope", "slope_se", "log10p", "p_permuted", "beta_df", "beta_a", "beta_b"]
@@ -51,10 +52,10 @@ def values() -> dict[str, object]:
     found["nominal"] = pd.concat(pairs)[["maf", "t", "p"]].to_numpy(float)[::5]
     x, sites = cohort.dosages("g0")
     y = cohort.expression.loc["g0"].to_numpy(float)
-    one = gene.Gene(lead.filled(x.astype(float)), y, np.arange(8.0))
+    one = gene.GeneData(lead.filled(x.astype(float)), y, np.arange(8.0))
     signals = gene.independent(one, 0.3, 60, 1)
-    found["signals"] = [each.index for _, each in signals]
-    found["signals_log10p"] = [each.log10p_beta for _, each in signals]
+    found["signals"] = [each.lead.index for each in signals]
+    found["signals_log10p"] = [each.lead.log10p_beta for each in signals]
     best = lead.lead_eqtl(x, sites, 35_000, y)
     found["lead_eqtl"] = str(best.variant)
     found["lead_eqtl_numbers"] = [best.slope, best.se, best.r, best.p, best.log10p, best.maf]
@@ -74,11 +75,6 @@ def values() -> dict[str, object]:
     only = network_agreement.lead_only(effects, table)
     found["lead_only"] = only[["value", "ci_low", "ci_high"]].to_numpy(float)
     return found
-
-
-def golden_map(cohort, each, covariates, options):
-    nominal, row = study_map.map_gene(cohort, each, covariates, 0.05, options)
-    return pd.DataFrame(nominal), row
 
 
 def test_values_change_only_with_the_version():

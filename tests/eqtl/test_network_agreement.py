@@ -47,10 +47,9 @@ def test_signs_are_counted_in_each_group():
 
 
 def test_signs_at_random_are_at_one_half_and_signal_is_seen():
-    low, high = np.transpose([
-        network_agreement.signs(effects(seed), GENES).set_index("group").loc["all", ["ci_low", "ci_high"]]
-        for seed in range(40)
-    ]).astype(float)  # fmt: skip
+    rows = [network_agreement.signs(effects(seed), GENES).set_index("group") for seed in range(40)]
+    ends = [row.loc["all", ["ci_low", "ci_high"]] for row in rows]
+    low, high = np.transpose(ends).astype(float)
     assert 0.8 <= ((low < 0.5) & (high > 0.5)).mean() <= 1
     seen = network_agreement.signs(effects(follow=1.0), GENES).set_index("group")
     assert seen.loc["all", "ci_low"] > 0.6

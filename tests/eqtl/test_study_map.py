@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 from howfar.cli.app import app
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
+from howfar.cohort.people import read_covariates
 from howfar.core import provenance
 from howfar.core.errors import HowfarError
 from howfar.eqtl import study_map
 from howfar.eqtl import study_map as eqtl_map
+from howfar.eqtl.covariates import _apart, covariate_table, genotype_components
 from howfar.eqtl.gene import storey_q
 from howfar.eqtl.study_map import (
     LEAD,
@@ -25,13 +27,9 @@ from howfar.eqtl.study_map import (
     NOMINAL,
     STATUSES,
     Parts,
-    _apart,
     _batches,
-    covariate_table,
-    genotype_components,
     map_gene,
     path_of,
-    read_covariates,
 )
 from howfar.genome.intervals import Variant
 from howfar.results import tables

@@ -1,7 +1,7 @@
 """cis-eQTLs of one gene: permutations, the beta approximation, and independent signals.
 
 Methods of FastQTL (Ongen et al. 2016, Bioinformatics 32:1479) and of the GTEx Consortium (2020) for
-conditionally independent signals, on the scan of `eqtl.scan`. tensorQTL does the same on a GPU but
+conditionally independent signals, on the scan of `eqtl.lead`. tensorQTL does the same on a GPU but
 reads its tables with a package that breaks under pandas 3, so that it serves as an oracle in the
 tests and not at run time.
 """
@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import optimize, special, stats
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import wrong_option
 from howfar.eqtl import lead as eqtl
 from howfar.eqtl.lead import Scan, covariate_basis
 from howfar.stats import benjamini_hochberg, correlation_log10p, correlation_p
@@ -28,8 +28,8 @@ _MOST = 20
 
 
 @dataclass(frozen=True)
-class Gene:
-    """What one gene is mapped with, for the people with expression.
+class GeneData:
+    """Genotypes, expression and covariates of one gene, for the people with expression.
 
     `genotype`: (people, variants) float64 without missing values. `expression`: (people,).
     `covariates`: (people, k) or None. `distance`: (variants,) bp from the TSS to each variant,
@@ -43,10 +43,9 @@ class Gene:
 
     def basis(self, more: Sequence[int] = ()) -> np.ndarray:
         """Orthonormal basis of intercept, covariates and the dosages of the variants `more`."""
-        columns = [] if self.covariates is None else [self.covariates]
-        columns += [self.genotype[:, list(more)]] if len(more) else []
-        given = np.column_stack(columns) if columns else None
-        return covariate_basis(given, len(self.expression))
+        covariates = [] if self.covariates is None else [self.covariates]
+        columns = [*covariates, self.genotype[:, list(more)]]
+        return covariate_basis(np.column_stack(columns), len(self.expression))
 
     @property
     def varies(self) -> bool:
@@ -67,11 +66,11 @@ class Beta:
     b: float
 
     def log10p(self, r: float) -> float:
-        """-log10 of the gene's p where the lead variant has correlation `r`; never underflows."""
+        """Return -log10 of the gene's p for a lead variant of correlation `r`; never underflows."""
         return float(_log10_beta(correlation_log10p(r, self.df), self.a, self.b))
 
     def nominal_threshold(self, p: float, df: int) -> float:
-        """The nominal p (at `df`) that a variant needs for the gene's p to be `p`."""
+        """Return the nominal p (at `df`) that a variant needs for the gene to have `p`."""
         at = stats.beta.ppf(p, self.a, self.b)
         rest = special.betaincinv(self.df / 2, 0.5, at)  # 1 - r^2 of this p; 0 where p is 0
         return max(float(special.betainc(df / 2, 0.5, rest)), np.finfo(float).tiny)
@@ -99,9 +98,9 @@ class Lead:
 
 
 def lead(
-    gene: Gene, permutations: int = 1000, seed: int = 1, more: Sequence[int] = ()
+    gene: GeneData, permutations: int = 1000, seed: int = 1, more: Sequence[int] = ()
 ) -> Lead | None:
-    """The lead variant and its p from permutations; None if no variant varies.
+    """Find the lead variant and its p from permutations; None if no variant varies.
 
     more: variants whose dosages are covariates too.
     """
@@ -113,7 +112,8 @@ def lead(
     largest = best_r2(gene, basis, permutations, seed)
     beta = fit_beta(largest, scan.df)
     r = float(scan.r[best])
-    # as good as equal counts as equal, or rounding would decide
+    # Copies of the lead variant reach its |r| in the unpermuted order up to rounding: as good as
+    # equal counts as equal, or rounding would decide whether the smallest p counts itself.
     passed = int((largest >= r * r * (1 - 1e-12)).sum())
     p = (1 + passed) / (1 + permutations)
     # The fitted distribution has no r of exactly 1, which few people or many ties let chance reach.
@@ -121,8 +121,8 @@ def lead(
     return Lead(best, scan, beta, p, float(-np.log10(p)) if reached else beta.log10p(r))
 
 
-def best_r2(gene: Gene, basis: np.ndarray, permutations: int, seed: int) -> np.ndarray:
-    """The largest squared correlation of any variant with permuted expression, (permutations,).
+def best_r2(gene: GeneData, basis: np.ndarray, permutations: int, seed: int) -> np.ndarray:
+    """Find the largest squared r of any variant with permuted expression, (permutations,).
 
     Residuals of expression are permuted between people and the covariates removed again
     (Freedman and Lane 1983), so that covariates keep their tie to the genotypes.
@@ -133,35 +133,33 @@ def best_r2(gene: Gene, basis: np.ndarray, permutations: int, seed: int) -> np.n
     unit = g[:, varies] / np.sqrt(size[varies])
     rest = eqtl.residuals(gene.expression, basis)
     order = orders(len(rest), permutations, seed)
-    found = []
+    largest = []
     for start in range(0, permutations, _AT_ONCE):
         mixed = rest[order[:, start : start + _AT_ONCE]]
         length = rest @ rest - ((basis.T @ mixed) ** 2).sum(axis=0)
         # An order that the covariates explain whole leaves nothing to correlate with.
         left = length > 1e-12 * (rest @ rest)
-        found.append(((unit.T @ mixed) ** 2).max(axis=0) * left / np.where(left, length, 1))
-    return np.clip(np.concatenate(found), 0, 1)
+        largest.append(((unit.T @ mixed) ** 2).max(axis=0) * left / np.where(left, length, 1))
+    return np.clip(np.concatenate(largest), 0, 1)
 
 
 @lru_cache(maxsize=4)
 def orders(people: int, permutations: int, seed: int) -> np.ndarray:
-    """Random orders of people, int32 (people, permutations).
+    """Draw random orders of people, int32 (people, permutations).
 
     The same for every gene with as many people (as in tensorQTL), so that a gene's p does not
     depend on which others are mapped.
     """
     if permutations < 2:
-        raise HowfarError(
-            "permutations of an eQTL map", found=f"{permutations}", expected="2 or more",
-            do="Give --permutations 1000.",
-        )  # fmt: skip
+        do = "Give --permutations 1000."
+        raise wrong_option("permutations of an eQTL map", permutations, "2 or more", do)
     rng = np.random.default_rng(seed)
     start = np.repeat(np.arange(people, dtype=np.int32)[:, None], permutations, axis=1)
     return rng.permuted(start, axis=0)
 
 
 def fit_beta(largest: np.ndarray, df: float) -> Beta:
-    """The beta distribution of the smallest p among variants, from permutations.
+    """Fit the beta distribution of the smallest p among variants to permutations.
 
     largest: of `best_r2`. df: that of the scan, where the search for the df begins. Shapes by
     maximum likelihood; by moments where that doesn't converge.
@@ -191,7 +189,11 @@ def _moments(p: np.ndarray) -> tuple[float, float]:
 
 
 def _degrees(largest: np.ndarray, df: float) -> float:
-    """Degrees of freedom, 1 or more, at which the first shape, by moments, is nearest to 1."""
+    """Find the degrees of freedom, 1 or more, at which the first shape, by moments, is nearest 1.
+
+    The smallest of M independent uniform p-values is Beta(1, M). Nominal p-values of expression
+    that isn't normal aren't uniform; at these degrees of freedom they are nearly so (FastQTL).
+    """
 
     def excess(log_df: float) -> float:
         """Log of the first shape at these degrees of freedom, 0 where it is 1."""
@@ -206,54 +208,63 @@ def _degrees(largest: np.ndarray, df: float) -> float:
         )
     if how.converged and abs(root - start) < 2 and root >= 0 and abs(excess(root)) < 0.01:
         return float(np.exp(root))
-    found = optimize.minimize_scalar(
-        lambda x: abs(excess(x)), bounds=(max(start - 2, 0), start + 2), method="bounded"
-    )
-    return float(np.exp(found.x))
+    # The secant left the range: few permutations, or a first shape that never comes to 1.
+    bounds = (max(start - 2, 0), start + 2)
+    best = optimize.minimize_scalar(lambda x: abs(excess(x)), bounds=bounds, method="bounded")
+    return float(np.exp(best.x))
 
 
 def _log10_beta(log10p: float, a: float, b: float) -> float:
-    """-log10 of the beta distribution at p = 10^-log10p, by its first term where p is tiny."""
+    """Return -log10 of the beta distribution at p = 10^-log10p, by its first term for a tiny p."""
     direct = special.betainc(a, b, 10.0**-log10p)
     if direct > 1e-200:
         return -np.log10(direct)
     return a * log10p + (np.log(a) + special.betaln(a, b)) / np.log(10)
 
 
+@dataclass(frozen=True)
+class Signal:
+    """An independent signal: its rank in the forward search, from 1, and its lead variant."""
+
+    rank: int
+    lead: Lead
+
+
 def independent(
-    gene: Gene, threshold: float, permutations: int = 1000, seed: int = 1
-) -> list[tuple[int, Lead]]:
-    """Conditionally independent signals of a gene, as pairs of rank (from 1) and lead.
+    gene: GeneData, threshold: float, permutations: int = 1000, seed: int = 1
+) -> list[Signal]:
+    """Find conditionally independent signals of a gene.
 
     Forward: the lead, then the lead with those found as covariates, until its beta-approximated
     p exceeds `threshold`. Backward: each is looked for again with all others as covariates, and
     dropped where its p now exceeds `threshold`. A signal's scan is that of its backward step.
     """
-    found: list[tuple[int, Lead]] = []
+    signals: list[Signal] = []
     taken: list[int] = []
+    # Each signal costs a degree of freedom; the scan needs one that is left.
     while len(taken) < min(_MOST, len(gene.expression) - gene.basis(taken).shape[1] - 2):
         best = lead(gene, permutations, seed, taken)
         if best is None or best.p_beta > threshold:
             break
-        found.append((len(found) + 1, best))
+        signals.append(Signal(len(taken) + 1, best))
         taken.append(best.index)
-    return found if len(taken) < 2 else _backward(gene, taken, threshold, permutations, seed)
+    return signals if len(taken) < 2 else _backward(gene, taken, threshold, permutations, seed)
 
 
 def _backward(
-    gene: Gene, taken: list[int], threshold: float, permutations: int, seed: int
-) -> list[tuple[int, Lead]]:
-    kept: list[tuple[int, Lead]] = []
-    for place, index in enumerate(taken):
+    gene: GeneData, taken: list[int], threshold: float, permutations: int, seed: int
+) -> list[Signal]:
+    """Look for each signal again beside all others: the forward search conditions on few."""
+    kept: dict[int, Signal] = {}  # by variant: two signals can end on one
+    for rank, index in enumerate(taken, 1):
         best = lead(gene, permutations, seed, [v for v in taken if v != index])
-        known = {each.index for _, each in kept}
-        if best is not None and best.p_beta <= threshold and best.index not in known:
-            kept.append((place + 1, best))
-    return kept
+        if best is not None and best.p_beta <= threshold:
+            kept.setdefault(best.index, Signal(rank, best))
+    return list(kept.values())
 
 
 def storey_q(p: np.ndarray, at: float = 0.5) -> np.ndarray:
-    """q-values of Storey (2002): Benjamini-Hochberg's times the share of true nulls.
+    """Compute q-values of Storey (2002): Benjamini-Hochberg's times the share of true nulls.
 
     That share is (1 + number of p above `at`) / ((1 - at) tests), at most 1 (Storey, Taylor and
     Siegmund 2004: with the 1 added, the false discovery rate is controlled for few tests too).

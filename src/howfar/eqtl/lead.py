@@ -1,7 +1,7 @@
-"""The lead cis-eQTL of a gene, and the simplest rival of any model: prediction by that one variant.
+"""The lead cis-eQTL of a gene, and the simplest baseline: prediction by that one variant.
 
 Both use marginal ordinary least squares of expression on dosage, one variant at a time (`scan`),
-which `cis_eqtl` uses too to map a whole study.
+which `eqtl.gene` uses too to map a whole study.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Scan:
 
 
 def scan(genotype: np.ndarray, expression: np.ndarray, basis: np.ndarray) -> Scan:
-    """Nominal statistics of every variant.
+    """Compute nominal statistics of every variant.
 
     genotype: (people, variants) float64 without missing values (see `filled`). expression:
     (people,), complete. basis: of `covariate_basis`. At least one degree of freedom is needed.
@@ -90,7 +90,7 @@ def lead_eqtl(
     min_maf: float = 0.05,
     covariates: np.ndarray | None = None,
 ) -> LeadEqtl | None:
-    """The lead cis-eQTL of one gene; None if no variant qualifies.
+    """Find the lead cis-eQTL of one gene; None if no variant qualifies.
 
     dosages: (people, variants), copies of the alternative allele, missing NaN (taken at the mean).
     tss: 1-based. expression: (people,), missing NaN (left out). covariates: (people, k), removed
@@ -106,15 +106,16 @@ def lead_eqtl(
     basis = covariate_basis(covariates, len(y))
     if len(y) - basis.shape[1] < 2 or not common.size:
         return None
-    found = scan(genotype[:, common], y, basis)
-    if np.isnan(found.r).all():
+    statistics = scan(genotype[:, common], y, basis)
+    if np.isnan(statistics.r).all():
         return None
     distance = np.array([abs(variants[i].start0 - (tss - 1)) for i in common])
-    best = strongest(found.r, distance)
+    best = strongest(statistics.r, distance)
+    numbers = ("slope", "se", "r", "p", "log10p")
     return LeadEqtl(
         variant=variants[common[best]],
         distance=int(distance[best]),
-        **{name: float(getattr(found, name)[best]) for name in ("slope", "se", "r", "p", "log10p")},
+        **{name: float(getattr(statistics, name)[best]) for name in numbers},
         maf=float(maf[common[best]]),
         n=len(y),
         tried=int(common.size),
@@ -128,7 +129,7 @@ def lead_snp_prediction(
     seed: int = 1,
     min_maf: float = 0.05,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Expression predicted by the lead SNP alone, for every person out of fold.
+    """Predict every person's expression out of fold by the lead SNP alone.
 
     dosages: (people, variants); expression: (people,), NaN where missing: such people are
     predicted too, but never trained on. For each fold the lead SNP (largest |r|) and its slope b
@@ -148,33 +149,27 @@ def lead_snp_prediction(
             do="Change `evaluation.folds` in the study file.",
         )
     fold = np.random.default_rng(seed).permutation(np.arange(people) % folds)
-    given, predicted = ~np.isnan(y), np.full(people, np.nan)
-    level = y[given].mean() if given.any() else np.nan
+    measured, predicted = ~np.isnan(y), np.full(people, np.nan)
+    level = y[measured].mean() if measured.any() else np.nan
     for k in range(folds):
-        train, held = given & (fold != k), fold == k
+        train, held = measured & (fold != k), fold == k
         predicted[held] = level + _from_training(genotype, y, train, held, min_maf)
     return predicted, fold
 
 
 def _from_training(genotype, y, train, held, min_maf: float) -> np.ndarray:
-    """b (dosage - training mean) of the held-out people; NaN if no variant qualifies."""
-    g = genotype[train]
-    missing = np.full(int(held.sum()), np.nan)
-    if train.sum() < 3 or g.shape[1] == 0:
-        return missing
-    mean = column_means(g)
-    g = np.where(np.isnan(g), mean, g)
+    """Predict b (dosage - training mean) of the held-out people; NaN if no variant qualifies."""
+    g = filled(genotype[train])
     maf = minor_frequency(g)
     common = np.flatnonzero((maf >= min_maf) & (maf > 0))
-    if not common.size:
-        return missing
+    if train.sum() < 3 or not common.size:
+        return np.full(int(held.sum()), np.nan)
     r, slope = partial(g[:, common], y[train], covariate_basis(None, len(g)))
     if np.isnan(r).all():
-        return missing
+        return np.full(int(held.sum()), np.nan)
     best = strongest(r, np.zeros(common.size))
-    column = genotype[held, common[best]]
-    centred = np.where(np.isnan(column), 0.0, column - mean[common[best]])
-    return slope[best] * centred
+    column, mean = genotype[held, common[best]], column_means(genotype[train])[common[best]]
+    return slope[best] * np.where(np.isnan(column), 0.0, column - mean)
 
 
 def _checked(dosages, variants, expression) -> np.ndarray:
@@ -191,25 +186,25 @@ def _checked(dosages, variants, expression) -> np.ndarray:
 
 
 def column_means(genotype: np.ndarray) -> np.ndarray:
-    """Mean dosage of each variant over the people with a call, 0 without any. (variants,)."""
+    """Average each variant's dosage over the people with a call, 0 without any: (variants,)."""
     missing = np.isnan(genotype)
     total = np.where(missing, 0, genotype).sum(axis=0, dtype=float)
     return total / np.maximum((~missing).sum(axis=0), 1)
 
 
 def filled(genotype: np.ndarray) -> np.ndarray:
-    """Dosages (people, variants) with missing ones taken at the variant's mean."""
+    """Fill missing dosages (people, variants) with the variant's mean."""
     return np.where(np.isnan(genotype), column_means(genotype), genotype)
 
 
 def minor_frequency(genotype: np.ndarray) -> np.ndarray:
-    """Minor allele frequency of each column of complete dosages (people, variants)."""
+    """Compute the minor allele frequency of each column of complete dosages (people, variants)."""
     frequency = genotype.mean(axis=0) / 2 if len(genotype) else np.zeros(genotype.shape[1])
     return np.minimum(frequency, 1 - frequency)
 
 
 def covariate_basis(covariates: np.ndarray | None, people: int) -> np.ndarray:
-    """Orthonormal columns (people, rank) that span the intercept and the covariates."""
+    """Build orthonormal columns (people, rank) that span the intercept and the covariates."""
     ones = np.ones((people, 1))
     design = ones if covariates is None else np.hstack([ones, covariates])
     # One column's units are no reason to take another for rounding error.
@@ -219,18 +214,20 @@ def covariate_basis(covariates: np.ndarray | None, people: int) -> np.ndarray:
 
 
 def residuals(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """`values` (people,) or (people, columns) with what the orthonormal `basis` spans removed."""
+    """Remove what the orthonormal `basis` spans from `values` (people,) or (people, columns)."""
     rest = values - basis @ (basis.T @ values)
     return rest - basis @ (basis.T @ rest)  # twice: rounding left by large means goes too
 
 
 def varies(rest: np.ndarray, y: np.ndarray) -> bool:
-    """Whether `rest`, what covariates leave of `y` (people,), is more than rounding."""
+    """Tell whether `rest`, what covariates leave of `y` (people,), is more than rounding."""
     return float(rest @ rest) > 1e-24 * max(float(y @ y), 1e-300)
 
 
-def partial(genotype: np.ndarray, y: np.ndarray, basis: np.ndarray):
-    """r and slope of `y` on each column with `basis` removed from both; NaN for flat columns."""
+def partial(
+    genotype: np.ndarray, y: np.ndarray, basis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute r and slope of `y` on each column, `basis` removed from both; NaN for flat ones."""
     g, e = residuals(genotype, basis), residuals(y, basis)
     gg, ee, ge = (g**2).sum(axis=0), float(e @ e), e @ g
     # What is left of a column that the covariates explain is rounding error.
@@ -242,7 +239,7 @@ def partial(genotype: np.ndarray, y: np.ndarray, basis: np.ndarray):
 
 
 def strongest(r: np.ndarray, distance: np.ndarray) -> int:
-    """Index of the largest |r|; among equals (perfect linkage) the nearest, then the first."""
+    """Index the largest |r|; among equals (perfect linkage) the nearest, then the first."""
     size = np.abs(r)
     ties = np.flatnonzero(size >= np.nanmax(size) - 1e-12)
     return int(ties[np.argmin(distance[ties])])

@@ -1,4 +1,4 @@
-"""Does a network's effect of a variant agree with the variant's eQTL slope?
+"""Agreement of a network's variant effects with eQTL slopes.
 
 Everything is a row of the table `summary`, worked out from the table `effects`, whose `effect` is
 the network's and whose `slope`, `slope_se` and `p` are those of the cis-eQTL map.
@@ -39,20 +39,20 @@ _DRAWS = 1000
 
 
 def with_slopes(effects: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Table `effects` with slope, slope_se and p of the map's `pairs` (rows of `nominal`).
+    """Put slope, slope_se and p of the map's `pairs` (rows of `nominal`) into table `effects`.
 
     A variant that the map lacks (too rare, outside its window) has none.
     """
     columns = ["slope", "slope_se", "p"]
     keys = ["gene_id", "variant"]
     plain = effects.drop(columns=columns).astype(dict.fromkeys(keys, object))
-    found = pairs[keys + columns].astype(dict.fromkeys(keys, object))
-    found = found.drop_duplicates(keys)  # a record may stand in a VCF twice
-    return plain.merge(found, on=keys, how="left", validate="many_to_one")
+    slopes = pairs[keys + columns].astype(dict.fromkeys(keys, object))
+    slopes = slopes.drop_duplicates(keys)  # a record may stand in a VCF twice
+    return plain.merge(slopes, on=keys, how="left", validate="many_to_one")
 
 
 def compared(effects: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `effects` with an effect and a slope other than 0.
+    """Keep rows of `effects` with an effect and a slope other than 0, whose signs can agree.
 
     Adds `z` (size of slope / SE), `same` (equal signs) and `away` (unsigned distance).
     """
@@ -64,7 +64,7 @@ def compared(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def signs(effects: pd.DataFrame, genes: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Rows of `summary`, set 'eqtl_sign': share of variants whose effect has the slope's sign.
+    """Compute rows of `summary`, set 'eqtl_sign': share of effects with the slope's sign.
 
     method: the run. group: 'all', with a 95 % interval by bootstrap over blocks of genes (table
     `genes`), or '<what>: <range>' of `GROUPS` with Wilson's, which takes variants as independent.
@@ -74,10 +74,15 @@ def signs(effects: pd.DataFrame, genes: pd.DataFrame, seed: int = 1) -> pd.DataF
     for run, rows in compared(effects).groupby("run_id", sort=True):
         parts.append(_all_signs(rows, genes, seed).assign(method=run))
         parts += [_sign_groups(rows, what).assign(method=run) for what in GROUPS]
+    return _summary(parts, "eqtl_sign", "share of variants with equal signs")
+
+
+def _summary(parts: Sequence[pd.DataFrame], name: str, units: str) -> pd.DataFrame:
+    """Stack parts of the set `name` of table `summary`; an empty frame without any row."""
+    parts = [part for part in parts if len(part)]
     if not parts:
         return pd.DataFrame()
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(set="eqtl_sign", replicate=0, units="share of variants with equal signs")
+    return pd.concat(parts, ignore_index=True).assign(set=name, replicate=0, units=units)
 
 
 def _all_signs(rows: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
@@ -92,29 +97,26 @@ def _sign_groups(rows: pd.DataFrame, what: str) -> pd.DataFrame:
     from statsmodels.stats.proportion import proportion_confint  # slow to import
 
     column, edges, form = GROUPS[what]
-    given = rows.dropna(subset=[column])
-    place = np.searchsorted(edges, given[column], side="right") - 1
-    found = []
-    for i, name in enumerate(_ranges(edges, form)):
-        same = given.loc[place == i, "same"]
-        if same.empty:
-            continue
+    known = rows.dropna(subset=[column])
+    place = np.searchsorted(edges, known[column], side="right") - 1
+    names, shares = _ranges(edges, form), []
+    for i, same in known["same"].groupby(place):
         low, high = proportion_confint(int(same.sum()), len(same), method="wilson")
-        found.append((f"{what}: {name}", i, same.mean(), len(same), low, high))
-    return pd.DataFrame(found, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
+        shares.append((f"{what}: {names[i]}", i, same.mean(), len(same), low, high))
+    return pd.DataFrame(shares, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
 
 
 def _ranges(edges: Sequence[float], form: str) -> list[str]:
-    """'below 2', '2 to 4', ..., 'from 8'."""
-    said = [form.format(edge) for edge in edges]
-    middle = [f"{a.removesuffix(' bp')} to {b}" for a, b in itertools.pairwise(said[1:])]
-    return [f"below {said[1]}", *middle, f"from {said[-1]}"]
+    """Name the groups: 'below 2', '2 to 4', ..., 'from 8'."""
+    texts = [form.format(edge) for edge in edges]
+    middle = [f"{a.removesuffix(' bp')} to {b}" for a, b in itertools.pairwise(texts[1:])]
+    return [f"below {texts[1]}", *middle, f"from {texts[-1]}"]
 
 
 def overlaps(
     effects: pd.DataFrame, genes: pd.DataFrame, sizes: Sequence[int] = SIZES, seed: int = 1
 ) -> pd.DataFrame:
-    """Rows of `summary`, set 'eqtl_overlap': what a gene's top k by |effect| and by p share.
+    """Compute rows of `summary`, set 'eqtl_overlap': what a gene's top k by |effect| and p share.
 
     method: the run; x: k. group 'observed': share of k over the genes with 2k compared variants
     or more, with a 95 % interval by bootstrap over blocks of genes; 'chance': mean and 95 % range
@@ -124,15 +126,11 @@ def overlaps(
     parts = []
     for run, rows in compared(effects).groupby("run_id", sort=True):
         parts += [_overlap(rows, genes, k, seed).assign(method=run) for k in sizes]
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return pd.DataFrame()
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(set="eqtl_overlap", replicate=0, units="share of the k variants")
+    return _summary(parts, "eqtl_overlap", "share of the k variants")
 
 
 def _overlap(rows: pd.DataFrame, genes: pd.DataFrame, k: int, seed: int) -> pd.DataFrame:
-    rng, seen, chance, names = np.random.default_rng([seed, k]), [], [], []
+    rng, observed, chance, names = np.random.default_rng([seed, k]), [], [], []
     for gene, part in rows.groupby("gene_id", sort=True):
         if len(part) < 2 * k:
             continue
@@ -141,24 +139,21 @@ def _overlap(rows: pd.DataFrame, genes: pd.DataFrame, k: int, seed: int) -> pd.D
         own = top_overlap.shared(size, z, [k])
         turned = np.concatenate([own, top_overlap.rotated(size, z, [k])[:, 0]])
         names.append(gene)
-        seen.append(own[0] / k)
+        observed.append(own[0] / k)
         chance.append(rng.choice(turned, _DRAWS) / k)
     if not names:
         return pd.DataFrame()
-    return _overlap_rows(np.array(seen), np.array(chance).mean(axis=0), genes, names, k, seed)
-
-
-def _overlap_rows(seen, chance, genes: pd.DataFrame, names, k: int, seed: int) -> pd.DataFrame:
+    shares, means = np.array(observed), np.array(chance).mean(axis=0)
     blocks, _ = blocks_of(genes, names)
-    ends = stats.block_bootstrap(seen, blocks, stats.weighted_mean, seed=seed, weighted=True)
-    by_chance = (chance.mean(), *np.quantile(chance, [0.025, 0.975]))
-    rows = [("observed", seen.mean(), *ends), ("chance", *by_chance)]
-    found = pd.DataFrame(rows, columns=["group", "value", "ci_low", "ci_high"])
-    return found.assign(x=k, n=len(names))
+    ends = stats.block_bootstrap(shares, blocks, stats.weighted_mean, seed=seed, weighted=True)
+    by_chance = (means.mean(), *np.quantile(means, [0.025, 0.975]))
+    lines = [("observed", shares.mean(), *ends), ("chance", *by_chance)]
+    table = pd.DataFrame(lines, columns=["group", "value", "ci_low", "ci_high"])
+    return table.assign(x=k, n=len(names))
 
 
 def lead_only(effects: pd.DataFrame, lead: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `summary`, set 'eqtl_lead_only': the reference with only the lead variant put in.
+    """Compute rows of `summary`, set 'eqtl_lead_only': the reference with only the lead variant.
 
     With one variant a network's prediction is reference + effect x copies, so that its r over
     people is the lead variant's r, with the sign of the network's effect turned against the
@@ -167,21 +162,19 @@ def lead_only(effects: pd.DataFrame, lead: pd.DataFrame) -> pd.DataFrame:
     effect, or that is outside its window, has no row.
     """
     leads = lead.dropna(subset=["r"])[["gene_id", "variant", "r", "df"]]
-    found = effects.astype({"gene_id": object, "variant": object})
-    found = found.merge(leads, on=["gene_id", "variant"])
-    found = found[found["effect"].notna() & (found["effect"] != 0)]
-    if found.empty:
-        return pd.DataFrame()
-    r = (np.sign(found["effect"]) * found["r"]).to_numpy(float)
-    n = found["df"].to_numpy() + 2
+    frame = effects.astype({"gene_id": object, "variant": object})
+    frame = frame.merge(leads, on=["gene_id", "variant"])
+    frame = frame[frame["effect"].notna() & (frame["effect"] != 0)]
+    r = (np.sign(frame["effect"]) * frame["r"]).to_numpy(float)
+    n = frame["df"].to_numpy() + 2
     low, high = stats.fisher_interval(r, n)
-    rows = {"method": found["run_id"], "group": found["gene_id"], "value": r, "n": n}
-    rows = pd.DataFrame(rows).assign(ci_low=low, ci_high=high)
-    return rows.assign(set="eqtl_lead_only", x=0, replicate=0, units="Pearson r")
+    rows = {"method": frame["run_id"], "group": frame["gene_id"], "value": r, "n": n}
+    rows = pd.DataFrame(rows).assign(ci_low=low, ci_high=high, x=0)
+    return _summary([rows], "eqtl_lead_only", "Pearson r")
 
 
 def signals(lead: pd.DataFrame, conditional: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `summary`, set 'eqtl_signals': genes (value) by their number of signals (x).
+    """Compute rows of `summary`, set 'eqtl_signals': genes (value) by number of signals (x).
 
     n: genes mapped.
     """
@@ -189,12 +182,12 @@ def signals(lead: pd.DataFrame, conditional: pd.DataFrame) -> pd.DataFrame:
     each = conditional.groupby("gene_id").size().reindex(mapped, fill_value=0)
     counts = each.value_counts().sort_index()
     rows = pd.DataFrame({"x": counts.index.astype(float), "value": counts.to_numpy(float)})
-    rows = rows.assign(set="eqtl_signals", method="forward and backward", group="all")
-    return rows.assign(replicate=0, n=len(mapped), units="genes")
+    rows = rows.assign(method="forward and backward", group="all", n=len(mapped))
+    return _summary([rows], "eqtl_signals", "genes")
 
 
 def features(lead: pd.DataFrame, conditional: pd.DataFrame, source: str) -> pd.DataFrame:
-    """Rows of table `features`: each mapped gene's lead variant, its p over variants, signals."""
+    """List rows of table `features`: each mapped gene's lead variant, p over variants, signals."""
     mapped = lead[lead["status"] == "mapped"].set_index("gene_id")
     count = conditional.groupby("gene_id").size().reindex(mapped.index, fill_value=0)
     columns = [mapped["distance"].abs()]

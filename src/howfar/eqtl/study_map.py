@@ -34,19 +34,18 @@ import pyarrow.parquet as parquet
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel, make_panel
-from howfar.cohort.people import read_covariates, read_sample_map
-from howfar.cohort.preprocess import statistics
 from howfar.core import provenance
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
 from howfar.core.progress import track
 from howfar.core.project import resolve
 from howfar.core.provenance import digest
-from howfar.eqtl import gene as cis_eqtl
-from howfar.eqtl import lead as eqtl
-from howfar.eqtl.gene import Beta, Gene, benjamini_hochberg, storey_q
-from howfar.eqtl.lead import Scan, covariate_basis, minor_frequency
+from howfar.eqtl.covariates import covariate_table
+from howfar.eqtl.gene import Beta, GeneData, independent, storey_q
+from howfar.eqtl.gene import lead as find_lead
+from howfar.eqtl.lead import Scan, covariate_basis, filled, minor_frequency
 from howfar.results import tables
+from howfar.stats import benjamini_hochberg
 from howfar.study.schema import Eqtl, Study
 
 STATUSES = ("mapped", "no_variants", "constant_expression", "too_few_people")
@@ -63,7 +62,6 @@ _COUNTS = {"gene_id": str, "counts": str}  # what each gene was read with, as JS
 _VERSION = 2  # of these definitions; a new one makes old results out of date
 _EVERY = 5.0  # seconds between writes of finished genes
 _FEW = 10  # people; fewer are not mapped
-_SPACING = 2_000  # bp between variants from which genotype components are made
 
 
 @dataclass(frozen=True)
@@ -95,129 +93,84 @@ def path_of(results: str | Path, study: str, name: str) -> Path:
     return Path(results) / study / "eqtl" / f"{name}.parquet"
 
 
-# --- covariates ------------------------------------------------------------------------------
-
-
-def covariate_table(panel: Panel, options: Eqtl, sample_map: Path | None = None) -> pd.DataFrame:
-    """All covariates of a map, sample x covariate, in the order of `panel.expression`.
-
-    Populations as 0/1 columns (the first left out), those of the file, and the first principal
-    components of expression and of genotypes. sample_map: the study's, where names differ.
-    """
-    people = list(panel.expression.columns)
-    parts = [pd.DataFrame(index=people)]
-    if options.populations and panel.populations is not None:
-        groups = panel.populations.reindex(people).astype(str)
-        parts.append(pd.get_dummies(groups, drop_first=True, dtype=float, prefix="population"))
-    if options.covariates is not None:
-        pairs = None if sample_map is None else read_sample_map(resolve(sample_map))
-        parts.append(read_covariates(resolve(options.covariates), people, pairs))
-    if options.expression_pcs:
-        parts.append(_named(expression_components(panel, options.expression_pcs), "expression"))
-    if options.genotype_pcs:
-        parts.append(_named(genotype_components(panel, options.genotype_pcs), "genotype"))
-    return pd.concat(parts, axis=1)
-
-
-def _named(components: pd.DataFrame, what: str) -> pd.DataFrame:
-    return components.rename(columns=lambda i: f"{what}_pc{i + 1}")
-
-
-def expression_components(panel: Panel, count: int) -> pd.DataFrame:
-    """First components of standardised expression, genes with a missing value left out."""
-    values = panel.expression.dropna()
-    return statistics.components(statistics.standardised(values)[0].T, count)
-
-
-def genotype_components(panel: Panel, count: int, min_maf: float = 0.05) -> pd.DataFrame:
-    """First components of the people's dosages: common variants at least 2 kb apart.
-
-    Variants are those of the genes' windows, each once, standardised.
-    """
-    people = panel.expression.columns
-    product = np.zeros((len(people), len(people)))
-    last: dict[str, int] = {}
-    for gene in panel.genes.sort_values(["chrom", "tss"])["gene_id"]:
-        dosages, variants = panel.dosages(gene)
-        x = eqtl.filled(dosages.astype(float))
-        maf = minor_frequency(x)
-        kept = [i for i, v in enumerate(variants) if maf[i] >= min_maf and _apart(last, v)]
-        x = x[:, kept] - x[:, kept].mean(axis=0)
-        x = x[:, x.std(axis=0) > 0]
-        product += (x / x.std(axis=0)) @ (x / x.std(axis=0)).T
-    return statistics.components_of_product(product, people, count)
-
-
-def _apart(last: dict[str, int], variant) -> bool:
-    """Whether the variant is 2 kb beyond the last one taken on its contig; it is then the last."""
-    if variant.start0 < last.get(variant.chrom, -_SPACING) + _SPACING:
-        return False
-    last[variant.chrom] = variant.start0
-    return True
-
-
 # --- one gene --------------------------------------------------------------------------------
 
 
-def prepared(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, max_missing: float):
-    """The gene as `cis_eqtl` wants it, its variants, their frequencies, and counts; or a status.
+@dataclass(frozen=True)
+class Prepared:
+    """One gene as it is mapped, or the status that leaves it out.
 
-    gene: a row of `panel.genes`.
+    counts: n, tried, rare, missing, df, as in `lead`. data: with "mapped" alone, as are variant
+    (names) and maf, one each per column of its genotypes.
     """
+
+    gene_id: str
+    status: str
+    counts: dict[str, int]
+    data: GeneData | None = None
+    variant: np.ndarray | None = None
+    maf: np.ndarray | None = None
+
+    def columns(self, scan: Scan, at: int | slice = slice(None)) -> dict:
+        """Return the columns of `nominal` for the variants `at`, with their statistics."""
+        statistics = {"r": scan.r, "slope": scan.slope, "slope_se": scan.se, "t": scan.t}
+        statistics |= {"p": scan.p, "log10p": scan.log10p}
+        columns = {"variant": self.variant, "distance": self.data.distance, "maf": self.maf}
+        rows = {name: values[at] for name, values in (columns | statistics).items()}
+        return {"gene_id": self.gene_id} | rows
+
+
+@dataclass(frozen=True)
+class MappedGene:
+    """One gene's row of `lead`, and its columns of `nominal`, None where it isn't mapped."""
+
+    lead: dict
+    nominal: dict | None = None
+
+
+def prepared(
+    panel: Panel, gene: tuple, covariates: pd.DataFrame, min_maf: float, max_missing: float
+) -> Prepared:
+    """Prepare one gene (a row of `panel.genes`): its people, variants and covariates."""
     y = panel.expression.loc[gene.gene_id].to_numpy(float)
-    given = ~np.isnan(y)
+    measured = ~np.isnan(y)
     dosages, variants = panel.dosages(gene.gene_id)
-    calls, y = dosages[given].astype(float), y[given]
-    x = eqtl.filled(calls)
+    calls, y = dosages[measured].astype(float), y[measured]
+    x = filled(calls)
     maf = minor_frequency(x)
+    # Of the people with expression: a variant rare among them says nothing of this gene.
     rare = (maf < min_maf) | (maf == 0)
     lacking = ~rare & (np.isnan(calls).sum(axis=0) > max_missing * len(y))
     common = np.flatnonzero(~rare & ~lacking)
-    counts = {"n": len(y), "tried": len(common), "rare": int(rare.sum())}
-    counts["missing"] = int(lacking.sum())
-    z = covariates.to_numpy(float)[given] if covariates.shape[1] else None
+    z = covariates.to_numpy(float)[measured] if covariates.shape[1] else None
     df = len(y) - covariate_basis(z, len(y)).shape[1] - 1 if len(y) else 0
-    counts["df"] = max(df, 0)
+    counts = {"n": len(y), "tried": len(common), "rare": int(rare.sum())}
+    counts |= {"missing": int(lacking.sum()), "df": max(df, 0)}
     if len(y) < _FEW or df < 1:
-        return "too_few_people", counts
+        return Prepared(gene.gene_id, "too_few_people", counts)
     if np.ptp(y) == 0:
-        return "constant_expression", counts
+        return Prepared(gene.gene_id, "constant_expression", counts)
     if not common.size:
-        return "no_variants", counts
+        return Prepared(gene.gene_id, "no_variants", counts)
     distance = np.array([variants[i].start0 - (gene.tss - 1) for i in common], float)
     names = np.array([str(variants[i]) for i in common], object)
-    made = Gene(x[:, common], y, distance, z)
-    return (made, names, maf[common]), counts
+    data = GeneData(x[:, common], y, distance, z)
+    return Prepared(gene.gene_id, "mapped", counts, data, names, maf[common])
 
 
-def _rows(gene_id: str, scan: Scan, made, names, maf, at=slice(None)) -> dict:
-    return {
-        "gene_id": gene_id,
-        "variant": names[at],
-        "distance": made.distance[at],
-        "maf": maf[at],
-        "r": scan.r[at],
-        "slope": scan.slope[at],
-        "slope_se": scan.se[at],
-        "t": scan.t[at],
-        "p": scan.p[at],
-        "log10p": scan.log10p[at],
-    }
-
-
-def map_gene(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, options: Eqtl):
-    """Rows of `nominal` (or None) and the row of `lead` of one gene, as dicts."""
-    found, counts = prepared(panel, gene, covariates, min_maf, options.max_missing)
-    if isinstance(found, str):
-        return None, {"gene_id": gene.gene_id, "status": found} | counts
-    made, names, maf = found
-    lead = cis_eqtl.lead(made, options.permutations, options.seed)
-    if lead is None:
-        status = "no_variants" if made.varies else "constant_expression"
-        return None, {"gene_id": gene.gene_id, "status": status} | counts
-    row = _rows(gene.gene_id, lead.scan, made, names, maf, lead.index) | counts
-    row |= {
-        "status": "mapped",
+def map_gene(
+    panel: Panel, gene: tuple, covariates: pd.DataFrame, min_maf: float, options: Eqtl
+) -> MappedGene:
+    """Map one gene (a row of `panel.genes`): its lead variant and all pairs."""
+    source = prepared(panel, gene, covariates, min_maf, options.max_missing)
+    row = {"gene_id": gene.gene_id, "status": source.status} | source.counts
+    if source.data is None:
+        return MappedGene(row)
+    lead = find_lead(source.data, options.permutations, options.seed)
+    if lead is None:  # nothing is left beyond the covariates, of the variants or of expression
+        status = "no_variants" if source.data.varies else "constant_expression"
+        return MappedGene(row | {"status": status})
+    row |= source.columns(lead.scan, lead.index) | {
         "p_permuted": lead.p_permuted,
         "beta_df": lead.beta.df,
         "beta_a": lead.beta.a,
@@ -225,20 +178,24 @@ def map_gene(panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, optio
         "p_beta": lead.p_beta,
         "log10p_beta": lead.log10p_beta,
     }
-    return _rows(gene.gene_id, lead.scan, made, names, maf), row
+    return MappedGene(row, source.columns(lead.scan))
 
 
 def signals_of_gene(
-    panel: Panel, gene, covariates: pd.DataFrame, min_maf: float, options: Eqtl, threshold: float
+    panel: Panel,
+    gene: tuple,
+    covariates: pd.DataFrame,
+    min_maf: float,
+    options: Eqtl,
+    threshold: float,
 ) -> list[dict]:
-    """Rows of `conditional` of one gene; one row of rank 0 where no signal stays."""
-    found, _ = prepared(panel, gene, covariates, min_maf, options.max_missing)
-    made, names, maf = found
-    signals = cis_eqtl.independent(made, threshold, options.permutations, options.seed)
+    """Find rows of `conditional` of one gene; one row of rank 0 where no signal stays."""
+    source = prepared(panel, gene, covariates, min_maf, options.max_missing)
+    signals = independent(source.data, threshold, options.permutations, options.seed)
     rows = [
-        _rows(gene.gene_id, each.scan, made, names, maf, each.index)
-        | {"rank": rank, "log10p_beta": each.log10p_beta}
-        for rank, each in signals
+        source.columns(each.lead.scan, each.lead.index)
+        | {"rank": each.rank, "log10p_beta": each.lead.log10p_beta}
+        for each in signals
     ]
     return rows or [{"gene_id": gene.gene_id, "rank": 0}]
 
@@ -267,9 +224,9 @@ def compute(
     todo = [g for g in genes if g.gene_id not in done]
     made = (map_gene(panel, g, covariates, min_maf, options) for g in todo)
     for batch in _batches(track(made, len(genes), f"{study.name}: eQTL genes", done=len(done))):
-        nominal = [pd.DataFrame(rows) for rows, _ in batch if rows is not None]
+        nominal = [pd.DataFrame(each.nominal) for each in batch if each.nominal is not None]
         parts.write("nominal", pd.concat(nominal) if nominal else pd.DataFrame(), NOMINAL)
-        lead = pd.DataFrame([row for _, row in batch])
+        lead = pd.DataFrame([each.lead for each in batch])
         counts = [json.dumps(cohort.counts_of(gene, window)) for gene in lead["gene_id"]]
         parts.write("counts", lead[["gene_id"]].assign(counts=counts), _COUNTS)
         parts.write("lead", lead, LEAD)
