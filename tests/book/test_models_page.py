@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from howfar.book import models_page as book_models
-from howfar.book.models_page import MEASURED, markdown_table, models_page, project_root
+from howfar.book.markdown import markdown_table
+from howfar.book.models_page import MEASURED, models_page, project_root
 from howfar.doctor import verdicts
 from howfar.models.registry import MODELS
 

@@ -17,6 +17,7 @@ from helpers import synthetic
 from helpers.places import ROOT
 from howfar import figures
 from howfar.book import pages as book
+from howfar.book import reference_pages, start_page
 from howfar.cli.app import app
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
@@ -67,7 +68,7 @@ def made(tmp_path):
     (copy / "_executed" / "inputs.md").write_text("# Every input\n")
     (copy / "_figures" / "central.demo.svg").write_text("<svg/>")
     synthetic.write(tmp_path / "results", "demo")
-    return book.prepare(tmp_path / "results", copy)
+    return book.prepare(tmp_path / "results", app, copy)
 
 
 def test_contents_name_files_that_exist_or_are_generated():
@@ -105,7 +106,7 @@ def test_pages_hold_no_path_and_no_parameters(made):
 def test_a_notebook_that_was_not_run_is_named(tmp_path):
     (tmp_path / "_toc.yml").write_text((BOOK / "_toc.yml").read_text())
     with pytest.raises(HowfarError, match="make book"):
-        book.prepare(tmp_path, tmp_path)
+        book.prepare(tmp_path, app, tmp_path)
     assert not (tmp_path / "_generated").exists()
 
 
@@ -122,7 +123,7 @@ def test_the_answer_of_published_people(tmp_path):
     for study in book.STUDIES:
         synthetic.write(tmp_path, study)
     views = {s: figures.view(s, results=tmp_path) for s in book.STUDIES}
-    text = book.answer(views)
+    text = start_page.answer(views)
     table = views["geuvadis_public"].tables["numbers"].set_index("id")["value"]
     for what in ("net.reference.spearman", "net.across.pooled.observed_sd",
                  "blup.across.pooled.mean_r"):  # fmt: skip
@@ -138,7 +139,7 @@ def test_numbers_page_lists_every_number(made, tmp_path):
 
 
 def test_tables_page_has_every_column():
-    text = book.table_reference()
+    text = reference_pages.table_reference()
     for name, schema in tables.SCHEMAS.items():
         assert f"## `{name}`" in text
         for column in schema.columns:
@@ -148,7 +149,7 @@ def test_tables_page_has_every_column():
 
 
 def test_commands_page_has_every_command():
-    text = book.commands()
+    text = reference_pages.commands(app)
     names = [c.name or c.callback.__name__ for c in app.registered_commands]
     assert {"fetch", "run", "predict", "evaluate", "numbers"} <= set(names)
     for name in names:
@@ -157,7 +158,7 @@ def test_commands_page_has_every_command():
 
 
 def test_commands_named_on_pages_exist():
-    text = book.commands()
+    text = reference_pages.commands(app)
     for page in PAGES:
         for command in re.findall(r"howfar ([a-z]+) ", page.read_text().replace("`", " ")):
             if command in ("fetch", "simulate", "sequences", "predict", "evaluate", "numbers",

@@ -1,12 +1,13 @@
 """The page of what agrees: verdicts by the digits printed; no row of ours or theirs is lost."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from howfar.book import stated_page
-from howfar.book import stated_page as book_stated
 from howfar.core.errors import HowfarError
 from howfar.published import stated
 from howfar.published.stated import STATUS
@@ -61,7 +62,7 @@ def test_a_repeated_row_is_named(tmp_path, monkeypatch):
     (tmp_path / "data" / "published_numbers.csv").write_text(
         "id,stated,where,note\na,1,x,\na,2,y,\n"
     )
-    monkeypatch.setattr(book_stated, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(stated, "project_root", lambda: tmp_path)
     with pytest.raises(HowfarError, match=r"published_numbers.csv.*1 repeated"):
         stated.stated()
 
@@ -70,10 +71,11 @@ def test_the_page_names_what_differs_and_escapes_what_markdown_would_eat(monkeyp
     given = pd.DataFrame(
         [("S.a", "0.5", "Fig. 9", "an older version")], columns=["id", "stated", "where", "note"]
     )
-    monkeypatch.setattr(book_stated, "stated", lambda: given)
+    monkeypatch.setattr(stated, "stated", lambda: given)
     rows = numbers(**{"S.a": 0.4, "S.b": -1.0}).assign(definition="mean |r|")
-    monkeypatch.setattr(book_stated, "own_numbers", lambda view: rows)
-    page = stated_page.page([type("V", (), {"study": type("S", (), {"name": "s"})})()])
+    monkeypatch.setattr(stated_page, "own_numbers", lambda table, study: rows)
+    view = SimpleNamespace(study=SimpleNamespace(name="s"), tables={"numbers": rows})
+    page = stated_page.page([view])
     assert "| `S.a` | 0.4 | 0.5 | Fig. 9 | an older version |" in page
     assert "mean \\|r\\|" in page and "−1" in page
     assert page.count("::::{div} filterable") == 2

@@ -1,4 +1,4 @@
-"""Build the book."""
+"""Build the book by Jupyter Book."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import typer
+
+from howfar.book.pages import prepare
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 
 
-def build_book(results: Path) -> None:
-    """Write the generated pages and build the HTML book, warnings being errors."""
-    from howfar.book import pages as book
+def build_book(results: Path, app: typer.Typer) -> None:
+    """Write the generated pages and build the HTML book, warnings being errors.
 
+    results: the results folder. app: the command line, whose commands a page lists.
+    """
     root = project_root()
-    book.prepare(results)
+    prepare(results, app)
     shutil.rmtree(root / "book" / "_build", ignore_errors=True)  # or stale pages stay
     command = ["build", "book", "--config", "_config.yml", "--path-output", "book"]
     flags = ["-W", "-n", "--keep-going", "--quiet"]

@@ -1,4 +1,4 @@
-"""Execute notebooks by papermill."""
+"""Execute notebooks by papermill, each with a study's name and folders as its parameters."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from howfar.core.project import project_root
 
 
 def execute_notebook(source: Path, out: Path, *, study: str | None, results: Path) -> None:
-    """Execute a template by papermill, whole or not at all; `study` is a name or a file.
+    """Execute a notebook by papermill, whole or not at all.
 
-    The kernel works in the project's folder and is given paths relative to it, so that no page
-    shows where on a machine the project lies.
+    study: a name or a file, the notebook's parameter `study`. The kernel works in the current
+    folder, so that a relative path to which a notebook writes counts from there. Its figures go
+    to ``_figures`` beside the folder of `out`. Raises HowfarError where a cell fails.
     """
     import papermill
     from traitlets.config import Config
 
+    # Relative where they can be: an executed notebook is not to show where on a machine it was run.
     figures = out.resolve().parents[1] / "_figures"
-    parameters = {"results": _in_project(results), "output": _in_project(figures)}
+    parameters = {
+        "results": _relative_to(project_root(), results.resolve()),
+        "output": _relative_to(Path.cwd(), figures),
+    }
     if study:
         parameters["study"] = study
     part = out.with_name(f".{out.stem}.{os.getpid()}.ipynb")
@@ -38,7 +43,7 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
                     parameters=parameters,
                     progress_bar=False,
                     kernel_name="python3",
-                    cwd=project_root(),
+                    cwd=Path.cwd(),
                     config=config,
                 )
         os.replace(part, out)
@@ -48,7 +53,7 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
 
 @contextmanager
 def _as_one_message(source: Path) -> Iterator[None]:
-    """What stops a notebook, as a HowfarError about its file."""
+    """Raise what stops a notebook as a HowfarError about its file."""
     from papermill.exceptions import PapermillExecutionError
 
     try:
@@ -69,6 +74,5 @@ def _as_one_message(source: Path) -> Iterator[None]:
         ) from error
 
 
-def _in_project(path: Path) -> str:
-    path, root = path.resolve(), project_root()
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+def _relative_to(folder: Path, path: Path) -> str:
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)

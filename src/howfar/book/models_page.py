@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from howfar.book.markdown import formatted, markdown_table
 from howfar.core.project import project_root, results_root
 from howfar.doctor.verdicts import models_table, recorded
 from howfar.fetch.licences import CONSENT
@@ -35,20 +36,20 @@ _ORACLES = (
 
 
 def models_page(results: str | Path | None = None) -> str:
-    """The page, as Markdown.
+    """Write the page.
 
-    results: the results folder, whose fetched files and verifications it reports; default: the
-    one in use.
+    results: the folder whose fetched files and verifications it reports; default: the one in use.
     """
     results = Path(results) if results is not None else results_root()
+    rows = models_table(results)
     parts = [
         "# Models",
         _INTRODUCTION,
-        _models(results),
+        _models(rows),
         "## Weights, and what verification means",
         _FETCH,
         *_licences(),
-        *_verdicts(results),
+        *_verdicts(rows, results),
         "## Against the authors' code",
         _ORACLES,
         _measured(),
@@ -56,41 +57,41 @@ def models_page(results: str | Path | None = None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _models(results: Path) -> str:
-    rows = [
-        {
-            "model": f"**{row['name']}**<br>{row['title']}",
-            "reads": row["reads"],
-            "gives": row["gives"],
-            "licence of the weights": row["licence"],
-            "published predictions": row["verified"],
-        }
-        for row in models_table(results)
-    ]
-    return markdown_table(pd.DataFrame(rows))
+def _models(rows: list[dict[str, str]]) -> str:
+    table = pd.DataFrame(rows)
+    table["name"] = "**" + table["name"] + "**<br>" + table["title"]
+    columns = {
+        "model": ("name", "{}"),
+        "reads": ("reads", "{}"),
+        "gives": ("gives", "{}"),
+        "licence of the weights": ("licence", "{}"),
+        "published predictions": ("verified", "{}"),
+    }
+    return markdown_table(formatted(table, columns))
 
 
 def _licences() -> list[str]:
-    return [f"Licence *{name}* ([text]({where})): {words}." for name, (words, where) in
-            CONSENT.items()]  # fmt: skip
+    return [
+        f"Licence *{name}* ([text]({where})): {words}." for name, (words, where) in CONSENT.items()
+    ]
 
 
-def _verdicts(results: Path) -> list[str]:
-    """One sentence per model that was held against its published predictions."""
-    found = []
-    for row in models_table(results):
+def _verdicts(rows: list[dict[str, str]], results: Path) -> list[str]:
+    """Write a sentence per model that was verified against its published predictions."""
+    sentences = []
+    for row in rows:
         kept = recorded(row["name"], results)
         if kept is None or row["verified"].startswith("unverified"):
             continue
         verdict = "reproduces" if kept["verified"] else "does **not** reproduce"
-        found.append(
+        sentences.append(
             f"**{row['name']}** {verdict} the published predictions of "
             f"{', '.join(gene.upper() for gene in kept['genes'])}: best of {kept['candidates']} "
             f"readings is “{kept['candidate']}”, largest {kept['difference']} difference "
             f"{kept['largest_difference']:.1e} (tolerance {kept['tolerance']:g}; {kept['date']}, "
             f"howfar {kept['howfar']}, {kept['device']})."
         )
-    return found
+    return sentences
 
 
 def _measured() -> str:
@@ -98,25 +99,16 @@ def _measured() -> str:
     if not path.is_file():
         return "Not measured yet."
     table = pd.read_csv(path)
-    shown = pd.DataFrame(
-        {
-            "model": table["model"],
-            "what": table["what"],
-            "sequences": table["n"],
-            "largest difference": table["largest_difference"].map("{:.1e}".format),
-            "tolerance": table["tolerance"].map("{:.0e}".format),
-            "s per sequence": table["seconds_each"].map("{:.2g}".format),
-        }
-    )
+    columns = {
+        "model": ("model", "{}"),
+        "what": ("what", "{}"),
+        "sequences": ("n", "{}"),
+        "largest difference": ("largest_difference", "{:.1e}"),
+        "tolerance": ("tolerance", "{:.0e}"),
+        "s per sequence": ("seconds_each", "{:.2g}"),
+    }
     return (
-        f"{markdown_table(shown)}\n\nMeasured on {table['date'].max()}, one thread of a shared CPU "
-        "with other work on it; the seconds of narrow networks say nothing about the published "
-        "ones."
+        f"{markdown_table(formatted(table, columns))}\n\nMeasured on {table['date'].max()}, one "
+        "thread of a shared CPU with other work on it; the seconds of narrow networks say nothing "
+        "about the published ones."
     )
-
-
-def markdown_table(frame: pd.DataFrame) -> str:
-    """A table in Markdown, cells as text."""
-    cells = frame.astype(str).map(lambda text: text.replace("|", "\\|")).to_numpy()
-    lines = [list(frame.columns), ["---"] * frame.shape[1], *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -11,7 +11,7 @@ from matplotlib.transforms import blended_transform_factory
 
 from howfar import stats
 from howfar.figures import style
-from howfar.figures.view import Box, View, from_project, view
+from howfar.figures.view import Box, View, view
 from howfar.stats.blocks import blocks_of
 
 _COLUMNS = [
@@ -108,7 +108,7 @@ def synthesis(
     with style.look():
         drawn = _draw(table)
         return style.save(
-            drawn, table.drop(columns="colour"), "synthesis", from_project(output), _CAPTION
+            drawn, table.drop(columns="colour"), "synthesis", Path(output).resolve(), _CAPTION
         )
 
 

@@ -116,6 +116,8 @@ def view(
 ) -> View:
     """Open a study for figures; `runs` limits them (empty: all).
 
+    A relative `output`, where figures go, counts from the current folder.
+
     Raises HowfarError if the study has no file, or a run asked for is not in its tables.
     """
     found = load_study(study)
@@ -134,7 +136,7 @@ def view(
     chosen = table[table["run_id"].isin(asked)] if asked else table
     palette = style.colours(table)
     kept = {run: palette[run] for run in palette if run in set(chosen["run_id"])}
-    return View(found, loaded, results, from_project(output), chosen, kept)
+    return View(found, loaded, results, Path(output).resolve(), chosen, kept)
 
 
 def missing(view: View) -> Box | None:

@@ -1,0 +1,78 @@
+"""The page on the Python interface: every public name with its signature and docstring."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pandas as pd
+
+import howfar
+from howfar.book.markdown import markdown_table
+
+_HEAD = """# Python
+
+`import howfar as hf` gives the names below; everything else may change without notice.
+"""
+
+
+def api() -> str:
+    """List the names of `howfar.__all__`: signature, docstring, and what a class offers."""
+    return "\n\n".join([_HEAD, *(_entry(name, getattr(howfar, name)) for name in howfar.__all__)])
+
+
+def _entry(name: str, thing: Any) -> str:
+    parts = [f"## `{name}`"]
+    if callable(thing):
+        parts.append(f"```python\n{name}{_signature(thing)}\n```")
+    parts.append(docstring_as_markdown(inspect.getdoc(thing) or ""))
+    members = _members(thing) if inspect.isclass(thing) else []
+    if members:
+        parts.append(markdown_table(pd.DataFrame(members)))
+    return "\n\n".join(parts)
+
+
+def _signature(thing: Any) -> str:
+    try:
+        return str(inspect.signature(thing)).replace("'", "")
+    except ValueError:  # a class of another library, made in C
+        return "(...)"
+
+
+def _members(kind: type) -> list[dict[str, str]]:
+    """List the public methods and properties that a class itself defines."""
+    rows = []
+    for name, member in vars(kind).items():
+        documented = inspect.getdoc(member) if callable(member) or hasattr(member, "fget") else None
+        if documented and not name.startswith("_"):
+            call = "" if hasattr(member, "fget") else "()"
+            rows.append({"name": f"`{name}{call}`", "meaning": documented.split("\n")[0]})
+    return rows
+
+
+def docstring_as_markdown(text: str) -> str:
+    """Turn a docstring in NumPy style into Markdown.
+
+    A section's underlined title becomes bold, an entry of a section (``name : type``, its text
+    indented below) a list item, an example a block of code.
+    """
+    lines = [*text.splitlines(), ""]
+    out: list[str] = []
+    section = example = False
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        underline = set(line) == {"-"}
+        if example and not line.strip():
+            out.append("```")
+        if not example and line.lstrip().startswith(">>>"):
+            out += ["", "```python"]
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        if underline:
+            continue
+        if following and set(following) == {"-"}:
+            section = True
+            out.append(f"**{line}**\n")
+        elif section and not example and line and not line.startswith(" "):
+            out.append(f"- `{line}`")
+        else:
+            out.append(line.strip() if example else line)
+    return "\n".join(out).strip()

@@ -1,0 +1,132 @@
+"""Pages to look things up: commands, result tables, numbers, and the demo world by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pandas as pd
+import typer
+
+from howfar.book.markdown import interval, markdown_table, written
+from howfar.book.speed_page import measured
+from howfar.book.start_page import absent
+from howfar.figures.view import View
+from howfar.results import tables
+
+_TYPES = {"string": "text", "float64": "number", "Int64": "whole number", "boolean": "yes or no"}
+
+
+def commands(app: typer.Typer) -> str:
+    """List every command of the program with its options, from the command line's own help."""
+    root = typer.main.get_command(app)
+    return "\n".join(["# Commands", "", _help_text(root), "", *_command_lines(root, "howfar")])
+
+
+def _command_lines(command: click.Command, path: str) -> Iterator[str]:
+    """Yield the lines of a command, or of all commands of a group."""
+    if hasattr(command, "commands"):  # a group; Typer's are not always click's own class
+        for name in sorted(command.commands):
+            yield from _command_lines(command.commands[name], f"{path} {name}")
+        return
+    yield from [f"## `{path}`", "", _help_text(command), ""]
+    options = [_option(p) for p in command.params if p.name != "help"]
+    if options:
+        yield from [markdown_table(pd.DataFrame(options)), ""]
+
+
+def _help_text(command: click.Command) -> str:
+    """Return help text as Markdown, in which indented lines are code."""
+    lines = (command.help or "").strip().splitlines()
+    return "\n".join(f"    {x.strip()}" if x.startswith("    ") else x for x in lines)
+
+
+def _option(parameter: click.Parameter) -> dict[str, str]:
+    names = ", ".join(f"`{o}`" for o in parameter.opts)
+    default = parameter.default
+    shown = "" if default in (None, "", False) or callable(default) else f" Default: `{default}`."
+    return {
+        "option": names if names.startswith("`-") else f"`{parameter.name.upper()}`",
+        "meaning": (getattr(parameter, "help", "") or "") + shown,
+    }
+
+
+def table_reference() -> str:
+    """List the columns of every result table, from the schemas."""
+    lines = [
+        "# Result tables",
+        "",
+        "One schema for what is computed here and for what others published. Each table is a "
+        "Parquet file, `results/<study>/tables/<table>.parquet`, checked when written and when "
+        "read, with its provenance in the file's metadata. `individuals` lies in a folder of its "
+        "own, because its rows are single people.",
+        "",
+    ]
+    for name, schema in tables.SCHEMAS.items():
+        key = ", ".join(f"`{c}`" for c in schema.unique)
+        columns = [
+            {"column": f"`{column}`", "type": _type(spec)}
+            for column, spec in schema.columns.items()
+        ]
+        lines += [f"## `{name}`", "", f"One row for each {key}.", ""]
+        lines += [markdown_table(pd.DataFrame(columns)), ""]
+    features = [{"feature": f"`{name}`", "meaning": text} for name, text in tables.FEATURES.items()]
+    return "\n".join([*lines, "## Features", "", markdown_table(pd.DataFrame(features))])
+
+
+def _type(column) -> str:
+    kind = str(column.dtype)
+    return _TYPES.get(kind.split("[")[0], kind) + ("" if column.nullable else ", required")
+
+
+def numbers(views: dict[str, View]) -> str:
+    """List every number that the figures and sentences show."""
+    lines = [
+        "# Numbers",
+        "",
+        "Every number that a shared figure or a sentence of this book shows; those that belong to "
+        "one paper are on the page [What agrees](stated.md). The same list as CSV: `howfar "
+        "numbers STUDY --csv numbers.csv`.",
+        "",
+    ]
+    for study, view in views.items():
+        lines += [f"## {view.study.title}", ""]
+        lines += [absent(view) if view.tables is None else _number_table(study, view), ""]
+    return "\n".join(lines)
+
+
+def _number_table(study: str, view: View) -> str:
+    rows = [row for row in view.all_numbers() if row.id.startswith(f"{study}.")]
+    cells = [
+        {
+            "id": f"`{row.id.removeprefix(f'{study}.')}`",
+            "value": f"{row.value:.5g}",
+            "interval": interval(row, "{:.4g}".format),
+            "n": written(row.n, "{:,}"),
+        }
+        for row in sorted(rows, key=lambda row: row.id)
+    ]
+    return markdown_table(pd.DataFrame(cells, columns=["id", "value", "interval", "n"]))
+
+
+def seeds() -> str:
+    """Write what the demo world gives, made five times: r across genes and people, by seed."""
+    table = measured("demo_seeds")
+    shown = pd.DataFrame({"seed": table["seed"]})
+    for title, key in (
+        ("network, held-out genes", "network"),
+        ("ridge on GC", "ridge_gc"),
+        ("ridge on k-mers", "ridge_kmers"),
+    ):
+        columns = table[[f"{key}_held_out", f"{key}_low", f"{key}_high"]].to_numpy()
+        shown[title] = [f"{r:.2f} ({low:.2f} to {high:.2f})" for r, low, high in columns]
+    for title, key in (("model", "model"), ("lead SNP", "lead_snp"), ("truth", "truth")):
+        shown[f"people: {title}"] = table[f"people_{key}"].map("{:.2f}".format)
+    first = table.iloc[0]
+    return (
+        f"{markdown_table(shown)}\n\n"
+        f"Measured on {table['date'].max()} with {first['people']} people and {first['genes']} "
+        f"genes, {first['genes_held_out']} of them held out. Left: Pearson r "
+        "across held-out genes, with its 95 % interval (Fisher's); the ridge on k-mers reads every "
+        "promoter that the network is trained on. Right: mean r across people, over all genes."
+    )
