@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,8 @@ _HEAD = """# Python
 
 `import howfar as hf` gives the names below; everything else may change without notice.
 """
+#: Sections of a docstring that list names.
+_OF_ENTRIES = {"Parameters", "Returns", "Yields", "Raises", "Attributes"}
 
 
 def api() -> str:
@@ -34,7 +37,7 @@ def _entry(name: str, thing: Any) -> str:
 
 def _signature(thing: Any) -> str:
     try:
-        return str(inspect.signature(thing)).replace("'", "")
+        return re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(thing)))
     except ValueError:  # a class of another library, made in C
         return "(...)"
 
@@ -69,7 +72,7 @@ def docstring_as_markdown(text: str) -> str:
         if underline:
             continue
         if following and set(following) == {"-"}:
-            section = True
+            section = line in _OF_ENTRIES
             out.append(f"**{line}**\n")
         elif section and not example and line and not line.startswith(" "):
             out.append(f"- `{line}`")
