@@ -28,8 +28,13 @@ _LAYOUTS = (
 )
 _GTEX_TISSUE = ["id", "name", "description"]  # a GCT 1.2 of GTEx with a column before the usual two
 # Rows of HTSeq below its genes.
-_NO_GENES = {"__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned",
-             "__alignment_not_unique"}  # fmt: skip
+_NO_GENES = {
+    "__no_feature",
+    "__ambiguous",
+    "__too_low_aQual",
+    "__not_aligned",
+    "__alignment_not_unique",
+}
 _TRANSCRIPT = re.compile(r"ENS[A-Z]*T\d+[^|]*\|ENS[A-Z]*G\d")
 # Numbers of a table with semicolons, whose decimals have a comma or a point.
 _COMMA = re.compile(r"(?<=;)\s*([+-]?\d+),(\d+)(?=(?:[eE][+-]?\d+)?\s*(?:;|$))")
@@ -219,9 +224,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
             found = f"no readable Parquet file ({str(error).splitlines()[0]})"
     raise HowfarError(
-        str(path), found=found, expected="a Parquet file of expression",
+        str(path),
+        found=found,
+        expected="a Parquet file of expression",
         do="Correct the path, or write the file again.",
-    )  # fmt: skip
+    )
 
 
 def table_lines(path: Path) -> tuple[list[str], int]:
@@ -238,9 +245,8 @@ def table_lines(path: Path) -> tuple[list[str], int]:
 
 def _empty(path: Path, found: str) -> HowfarError:
     return HowfarError(
-        str(path), found=found, expected="a header and at least one row",
-        do="Write the file again.",
-    )  # fmt: skip
+        str(path), found=found, expected="a header and at least one row", do="Write the file again."
+    )
 
 
 def _separated(path: Path, lines: list[str], first: int) -> tuple[list[str], str]:
@@ -320,9 +326,11 @@ def is_number(text: str) -> bool:
 
 def _no_header(path: Path, found: str) -> HowfarError:
     return HowfarError(
-        f"{path}, header", found=found, expected="the names of the samples",
+        f"{path}, header",
+        found=found,
+        expected="the names of the samples",
         do="The header line is missing: restore it. Without it the first gene would be lost.",
-    )  # fmt: skip
+    )
 
 
 def _check_width(path: Path, lines: list[str], sep: str, width: int, first: int) -> None:
@@ -356,10 +364,11 @@ def _parse(path: Path, lines: list[str], sep: str, keys: int) -> pd.DataFrame:
         )
     except (pd.errors.ParserError, OverflowError) as error:
         raise HowfarError(
-            str(path), found=f"rows that can't be read ({error})",
+            str(path),
+            found=f"rows that can't be read ({error})",
             expected="one row a line, cells separated as in the header",
             do="Look for a quotation mark without its other half.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataFrame:
@@ -408,9 +417,11 @@ def _gene_ids(
     parts = next((name for name in names if _TRANSCRIPT.match(name)), None)
     if parts:
         raise HowfarError(
-            f"{path}, {where}", found=f"the transcript {parts[:50]!r}", expected="genes",
+            f"{path}, {where}",
+            found=f"the transcript {parts[:50]!r}",
+            expected="genes",
             do="Sum the transcripts of each gene, such as with R's tximport.",
-        )  # fmt: skip
+        )
     genes = [strip_version(g) for g in names] if strip else list(names)
     index = pd.Index(genes, name="gene_id", dtype=object)
     twice = index[index.duplicated()].unique()
@@ -421,9 +432,10 @@ def _gene_ids(
             found=f"{len(twice)} repeated (first: {twice[0] if len(twice) else 'an empty id'})"
             + (" once their versions are stripped" if stripped else ""),
             expected="each gene once",
-            do="Set gene_versions to keep, or remove the repeats." if stripped
+            do="Set gene_versions to keep, or remove the repeats."
+            if stripped
             else "Remove the repeats, or sum them if they are parts of one gene.",
-        )  # fmt: skip
+        )
     return index
 
 

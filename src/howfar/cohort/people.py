@@ -21,8 +21,18 @@ from howfar.core.errors import HowfarError
 from howfar.core.text import cells_of, separator_of, stem_of
 
 # The first of these that a header has is the column of people; `id` may number the rows.
-_SAMPLE_HEADERS = ("sample", "samples", "sample_id", "sampleid", "sample name", "iid",
-                   "individual", "individual id", "individual_id", "id")  # fmt: skip
+_SAMPLE_HEADERS = (
+    "sample",
+    "samples",
+    "sample_id",
+    "sampleid",
+    "sample name",
+    "iid",
+    "individual",
+    "individual id",
+    "individual_id",
+    "id",
+)
 _POPULATION_HEADERS = {"population", "pop", "population code"}
 _EXPRESSION = ("expression", "expression_id", "expression_sample")
 _GENOTYPE = ("genotype", "genotype_id", "genotype_sample")
@@ -54,9 +64,11 @@ def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Ser
     repeats = len(samples) - len(set(samples))
     if repeats or "" in samples:
         raise HowfarError(
-            str(path), found=f"{repeats} repeated and {samples.count('')} empty samples",
-            expected="each sample once", do="Remove the repeats.",
-        )  # fmt: skip
+            str(path),
+            found=f"{repeats} repeated and {samples.count('')} empty samples",
+            expected="each sample once",
+            do="Remove the repeats.",
+        )
     index = pd.Index(samples, name="sample", dtype=object)
     return pd.Series(populations, index=index, name="population", dtype="string")
 
@@ -107,8 +119,9 @@ def _columns(rows, head: list[str], named: bool) -> tuple[list[str], list[str | 
     sample = head.index(next(c for c in _SAMPLE_HEADERS if c in head))
     population = next((i for i, c in enumerate(head) if c in _POPULATION_HEADERS), None)
     body = [r + [""] * (len(head) - len(r)) for r in rows[1:]]
-    groups = [None if population is None or r[population] in MISSING else r[population]
-              for r in body]  # fmt: skip
+    groups = [
+        None if population is None or r[population] in MISSING else r[population] for r in body
+    ]
     return [r[sample] for r in body], groups
 
 

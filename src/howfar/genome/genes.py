@@ -48,17 +48,25 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
         _check_new(path, kept, lines, number, stripped=kept.gene_id != gene.gene_id)
         genes.append(kept)
     if not genes:
-        raise _wrong(str(path), "no gene", "at least one row of a gene",
-                     "Check that the file is complete; a GTF or GFF3 file needs records of the "
-                     "feature gene or, in a GTF, transcript.")  # fmt: skip
+        raise _wrong(
+            str(path),
+            "no gene",
+            "at least one row of a gene",
+            "Check that the file is complete; a GTF or GFF3 file needs records of the "
+            "feature gene or, in a GTF, transcript.",
+        )
     return genes
 
 
 def check_versions(where: str, gene_versions: str) -> None:
     """Raise HowfarError for a rule of gene versions that isn't known."""
     if gene_versions not in ("keep", "strip"):
-        raise _wrong(where, f"gene_versions {gene_versions!r}", "'keep' or 'strip'",
-                     "Correct `cohort.gene_versions` in the study file.")  # fmt: skip
+        raise _wrong(
+            where,
+            f"gene_versions {gene_versions!r}",
+            "'keep' or 'strip'",
+            "Correct `cohort.gene_versions` in the study file.",
+        )
 
 
 def strip_version(gene: str) -> str:
@@ -80,18 +88,23 @@ def _reader(path: Path, tss: str) -> Callable[[Iterable[str], Path, str], Number
     annotation = name.endswith((".gtf", ".gff", ".gff3"))
     if tss not in TSS_RULES or (tss != "gene" and not annotation):
         raise _wrong(
-            str(path), f"the TSS rule {tss!r}",
+            str(path),
+            f"the TSS rule {tss!r}",
             f"one of {', '.join(TSS_RULES)}; 'gene' for a BED, CSV or TSV file",
             "Correct `cohort.tss` in the study file, or give a GTF or GFF3 file.",
-        )  # fmt: skip
+        )
     if annotation:
         return _annotation
     if name.endswith(".bed"):
         return _bed
     if name.endswith((".csv", ".tsv", ".txt")):
         return _table
-    raise _wrong(str(path), f"the name {path.name}", _EXPECTED,
-                 "Name the file after its format: .gtf, .gff3, .bed, .csv or .tsv.")  # fmt: skip
+    raise _wrong(
+        str(path),
+        f"the name {path.name}",
+        _EXPECTED,
+        "Name the file after its format: .gtf, .gff3, .bed, .csv or .tsv.",
+    )
 
 
 def _named(gene: Gene, gene_versions: str) -> Gene:
@@ -181,9 +194,12 @@ def _bed(lines: Iterable[str], path: Path, _: str) -> Numbered:
             continue
         where, cells = f"{path}, line {number}", line.split("\t")
         if len(cells) < 6:
-            raise _wrong(where, f"{len(cells)} columns separated by tabs",
-                         "chrom, start, end, gene id, score, strand",
-                         "Add the columns; without a strand there is no TSS.")  # fmt: skip
+            raise _wrong(
+                where,
+                f"{len(cells)} columns separated by tabs",
+                "chrom, start, end, gene id, score, strand",
+                "Add the columns; without a strand there is no TSS.",
+            )
         chrom, start, end, gene_id, _, strand = (c.strip() for c in cells[:6])
         low = _whole(where, "start", start, "a whole number, 0-based")
         high = _whole(where, "end", end, "a whole number, 0-based, not included")
@@ -269,9 +285,12 @@ def _features(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]
             continue
         cells = line.split("\t")
         if len(cells) != 9:
-            raise _wrong(f"{path}, line {number}", f"{len(cells)} columns separated by tabs",
-                         "the 9 columns of GTF and GFF3",
-                         "Correct the line; the file may be cut short.")  # fmt: skip
+            raise _wrong(
+                f"{path}, line {number}",
+                f"{len(cells)} columns separated by tabs",
+                "the 9 columns of GTF and GFF3",
+                "Correct the line; the file may be cut short.",
+            )
         yield number, cells
 
 
@@ -299,8 +318,12 @@ def _gene_record(where: str, number: int, cells: list[str], gff3: bool, rule: st
     key = given.get("ID" if gff3 else "gene_id", [""])[0]
     gene_id = given.get("gene_id", [re.sub(r"^gene[:-]", "", key)])[0]
     if not (key and gene_id):
-        raise _wrong(where, "a gene without an id", "gene_id \"...\" (GTF) or ID=... (GFF3)",
-                     "Correct the line, or name the file after its format.")  # fmt: skip
+        raise _wrong(
+            where,
+            "a gene without an id",
+            'gene_id "..." (GTF) or ID=... (GFF3)',
+            "Correct the line, or name the file after its format.",
+        )
     name = (given.get("gene_name") or given.get("Name") or given.get("gene") or [gene_id])[0]
     tss = _start_site(where, cells)
     return key, _Found(number, gene_id, name, cells[0], cells[6], tss if rule == "gene" else None)
@@ -333,5 +356,9 @@ def _transcript(where: str, cells: list[str], gff3: bool, rule: str, genes: dict
 
 def _no_transcript(where: str, gene: _Found, rule: str) -> HowfarError:
     wanted = f"transcript tagged {_CANONICAL}" if rule == "canonical" else "transcript"
-    return _wrong(where, f"gene {gene.gene_id} without a {wanted}", "one for every gene",
-                  "Set cohort.tss to 'gene' or 'first', or take a newer annotation.")  # fmt: skip
+    return _wrong(
+        where,
+        f"gene {gene.gene_id} without a {wanted}",
+        "one for every gene",
+        "Set cohort.tss to 'gene' or 'first', or take a newer annotation.",
+    )

@@ -288,9 +288,13 @@ def _packed_indexes(path: Path) -> tuple[Path, Path]:
         parts = [index.with_name(f"{index.name}.{os.getpid()}.part") for index in made]
         try:
             pysam.faidx(
-                str(path), "--fai-idx", str(parts[0]), "--gzi-idx", str(parts[1]),
+                str(path),
+                "--fai-idx",
+                str(parts[0]),
+                "--gzi-idx",
+                str(parts[1]),
                 catch_stdout=False,
-            )  # fmt: skip
+            )
         except pysam.SamtoolsError as error:
             raise _not_fasta(path, str(error)) from error
         for part, index in zip(parts, made, strict=True):

@@ -8,19 +8,26 @@ a call is phased where the file says so.
 
 from __future__ import annotations
 
-import io
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
 from howfar.genome.genotypes.base import MISSING, RawCalls, kept_alleles
-from howfar.genome.genotypes.plink1 import SiteSource, check_people, check_positions, together
+from howfar.genome.genotypes.plink_tables import (
+    check_people,
+    check_positions,
+    files_together,
+    open_table,
+    read_rows,
+)
+from howfar.genome.genotypes.sites import SiteSource
 from howfar.genome.intervals import Interval, Variant
 from howfar.genome.reference import Reference
 
@@ -66,7 +73,7 @@ class PgenFile(SiteSource):
         self._reader.close()
 
     @cached_property
-    def _reader(self):
+    def _reader(self) -> Any:
         _check_head(self.path, self._variants, len(self.samples))
         try:
             return _pgenlib(self.path).PgenReader(
@@ -110,7 +117,7 @@ class PgenFile(SiteSource):
         reference: Reference,
         *,
         samples: Sequence[str] | None = None,
-        **options,
+        **options: Any,
     ) -> tuple[np.ndarray, list[Variant]]:
         """As `VariantSource.dosages`, from the dosages that the file may have beside calls."""
         values, variants = super().dosages(interval, reference, samples=samples, **options)
@@ -165,18 +172,21 @@ class PgenFile(SiteSource):
 def pgen_files(path: str | Path) -> tuple[Path, Path, Path]:
     """The `.pgen`, `.pvar` (or `.bim`, `.zst`) and `.psam` (or `.fam`) of a path or a prefix."""
     prefix, *ends = pgen_names(path)
-    return together(prefix, tuple(f".{end}" for end in ends), _MAKE)
+    pgen, pvar, psam = files_together(prefix, [f".{end}" for end in ends], _MAKE)
+    return pgen, pvar, psam
 
 
 def pgen_names(path: str | Path) -> tuple[str, str, str, str]:
     """(prefix, then the endings, without dot) of the files that `path` means, there or not."""
     prefix = str(path).removesuffix(".pgen")
-    ends = [next((e for e in some if Path(prefix + e).is_file()), some[0])
-            for some in (_SITES, _PEOPLE)]  # fmt: skip
-    return prefix, "pgen", *(end[1:] for end in ends)
+    pvar, psam = (
+        next((end for end in ends if Path(prefix + end).is_file()), ends[0])
+        for ends in (_SITES, _PEOPLE)
+    )
+    return prefix, "pgen", pvar[1:], psam[1:]
 
 
-def _pgenlib(path: Path):
+def _pgenlib(path: Path) -> Any:
     try:
         import pgenlib
     except ImportError as error:
@@ -239,7 +249,7 @@ def _read_table(
     plain: the columns of a table without header, by their number.
     """
     heads = tuple(name.encode() for name in first)
-    with _text(path) as handle:
+    with open_table(path) as handle:
         skipped = 0
         for line in handle:
             skipped += 1
@@ -253,11 +263,18 @@ def _read_table(
     names = ["IID" if n == "#IID" else n for n in header]
     if header[0] not in first or not set(needed) <= set(names):
         raise _no_header(f"{path}, line {skipped}", header, needed, first, plain)
-    return _read_rows(path, names, skipped, "\t" if tabs else r"\s+")
+    sep = "\t" if tabs else r"\s+"
+    table = read_rows(path, names, maker=_MAKE, skipped=skipped, sep=sep)
+    table.attrs["skipped"] = skipped
+    return table
 
 
 def _no_header(
-    where: str, header: list[str], needed: tuple, first: tuple, plain: dict[int, list[str]]
+    where: str,
+    header: list[str],
+    needed: tuple[str, ...],
+    first: tuple[str, ...],
+    plain: dict[int, list[str]],
 ) -> HowfarError:
     return HowfarError(
         where,
@@ -267,42 +284,3 @@ def _no_header(
         f"{', '.join(needed)}, or none and {' or '.join(map(str, plain))} columns",
         do=f"Make the files anew with `{_MAKE}`.",
     )
-
-
-def _read_rows(path: Path, names: list[str], skipped: int, sep: str) -> pd.DataFrame:
-    wide = [*names, "beyond the header"]
-    try:
-        with _text(path) as handle:
-            table = pd.read_csv(
-                handle, sep=sep, header=None, names=wide, skiprows=skipped, dtype=str,
-                na_filter=False, quoting=3, index_col=False,
-            )  # fmt: skip
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
-        raise _rows_differ(path, str(error), names) from error
-    few = table[names[-1]].isna() | (table[names[-1]] == "")
-    many = ~(table[wide[-1]].isna() | (table[wide[-1]] == ""))
-    bad = np.flatnonzero(few | many)
-    if len(bad):
-        where = f"{path}, line {bad[0] + 1 + skipped}"
-        raise _rows_differ(where, "another number of columns", names)
-    table = table[names]
-    table.attrs["skipped"] = skipped
-    return table
-
-
-def _rows_differ(where: str | Path, found: str, names: list[str]) -> HowfarError:
-    return HowfarError(
-        str(where),
-        found=found,
-        expected=f"lines of {len(names)} columns, as the header has them",
-        do=f"Make the files anew with `{_MAKE}`, or fetch them again.",
-    )
-
-
-def _text(path: Path):
-    """The file's bytes, decompressed where its name ends in .zst."""
-    if path.suffix != ".zst":
-        return path.open("rb")
-    import pyarrow
-
-    return io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"))

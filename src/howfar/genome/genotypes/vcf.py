@@ -181,8 +181,11 @@ class VariantFile(VariantSource):
             names = _alleles_of(record, self.path, interval, alleles, counts)
             if names is None:
                 continue
-            row = (self._calls_of(record, counts) if self._has_calls
-                   else self._stated(record, people, len(names) - 1))  # fmt: skip
+            row = (
+                self._calls_of(record, counts)
+                if self._has_calls
+                else self._stated(record, people, len(names) - 1)
+            )
             if row is not None:
                 self._count_marks(record, counts)
                 starts.append(record.start)
