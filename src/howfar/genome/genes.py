@@ -42,7 +42,8 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
     path = Path(path)
     check_versions(str(path), gene_versions)
     reader = _reader(path, tss)
-    genes, lines = [], {}
+    genes: list[Gene] = []
+    lines: dict[str, int] = {}
     for number, gene in reader(lines_of(path, _EXPECTED), path, tss):
         kept = _named(gene, gene_versions)
         _check_new(path, kept, lines, number, stripped=kept.gene_id != gene.gene_id)
@@ -156,8 +157,8 @@ def _table(lines: Iterable[str], path: Path, _: str) -> Numbered:
         where = f"{path}, line {number}"
         cells = cells_of(line, sep, where)
         values = _values(where, header, cells)
-        tss = _whole(where, "TSS", values["tss"], "a whole number, 1-based")
-        yield number, _made(where, **(values | {"tss": tss}))
+        tss = _whole(where, "TSS", values.pop("tss"), "a whole number, 1-based")
+        yield number, _made(where, tss=tss, **values)
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -312,8 +313,10 @@ def attributes(text: str, gff3: bool) -> dict[str, list[str]]:
     return found
 
 
-def _gene_record(where: str, number: int, cells: list[str], gff3: bool, rule: str):
-    """(the id that transcripts refer to, the gene)."""
+def _gene_record(
+    where: str, number: int, cells: list[str], gff3: bool, rule: str
+) -> tuple[str, _Found]:
+    """Return the id that transcripts refer to, and the gene."""
     given = attributes(cells[8], gff3)
     key = given.get("ID" if gff3 else "gene_id", [""])[0]
     gene_id = given.get("gene_id", [re.sub(r"^gene[:-]", "", key)])[0]
@@ -342,7 +345,9 @@ def _start_site(where: str, cells: list[str]) -> int:
     return low if cells[6] == "+" else high
 
 
-def _transcript(where: str, cells: list[str], gff3: bool, rule: str, genes: dict) -> None:
+def _transcript(
+    where: str, cells: list[str], gff3: bool, rule: str, genes: dict[str, _Found]
+) -> None:
     """Note the TSS of a transcript that the rule takes for its gene."""
     if not gff3 and cells[2] != "transcript":
         return

@@ -8,7 +8,6 @@ read-only folder works and a stale index does no harm.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import re
 import shutil
@@ -21,9 +20,11 @@ from pathlib import Path
 import numpy as np
 import pyfaidx
 import pysam
+from pysam.utils import SamtoolsError
 
-from howfar.core.errors import HowfarError
-from howfar.genome.genotypes.bgzf import check_whole, is_bgzf
+from howfar.core.atomic import whole
+from howfar.core.errors import HowfarError, no_such_file
+from howfar.genome.genotypes.bgzf import check_whole, is_bgzf, state_key
 from howfar.genome.intervals import Interval
 
 _N = ord("N")
@@ -106,7 +107,7 @@ class Reference:
 
     def _packed(self) -> pysam.FastaFile:
         check_whole(self.path)
-        fai, gzi = _packed_indexes(self.path)
+        fai, gzi = _find_packed_indexes(self.path)
         try:
             return pysam.FastaFile(
                 str(self.path), filepath_index=str(fai), filepath_index_compressed=str(gzi)
@@ -135,7 +136,7 @@ class Reference:
 
     def length(self, chrom: str) -> int:
         """Length of a contig, bp."""
-        return self._lengths[self.contig(chrom)]
+        return int(self._lengths[self.contig(chrom)])
 
     def fetch(self, interval: Interval) -> np.ndarray:
         """uint8 (len(interval),): upper-case ASCII A C G T N, forward strand.
@@ -156,7 +157,7 @@ class Reference:
         return window
 
     def _clean(self, raw: np.ndarray, name: str, start: int) -> np.ndarray:
-        clean = _CLEAN[raw]
+        clean: np.ndarray = _CLEAN[raw]
         if not clean.all():
             first = int(np.argmin(clean))
             raise HowfarError(
@@ -189,7 +190,7 @@ class _Plain:
 
     def fetch(self, name: str, start: int, end: int) -> str:
         """Bases of a contig, 0-based half-open, as the file has them."""
-        return self._fasta[name][start:end]
+        return str(self._fasta[name][start:end])
 
 
 def _not_fasta(path: Path, found: str) -> HowfarError:
@@ -213,22 +214,19 @@ def _in_words(error: Exception) -> str:
 
 def _check_readable(path: Path) -> None:
     if not path.is_file():
-        raise HowfarError(
-            str(path),
-            found="no such file",
-            expected="the reference genome as FASTA",
-            do="Correct the path of the reference.",
-        )
+        expected = "the reference genome as FASTA"
+        raise no_such_file(path, expected, "Correct the path of the reference.")
     with path.open("rb") as handle:
         start = handle.read(2)
-    if start == b"\x1f\x8b" and not is_bgzf(path):
+    packed = start == b"\x1f\x8b"
+    if packed and not is_bgzf(path):
         raise HowfarError(
             str(path),
             found="a compressed file, not by bgzip",
             expected="a FASTA file that is plain or bgzipped, as windows are read by position",
             do=f"Run `gunzip -k {path.name}` and name the new file.",
         )
-    if start == b"\x1f\x8b":
+    if packed:
         with gzip.open(path) as handle:
             start = handle.read(2)
     if start[:1] != b">":
@@ -250,19 +248,17 @@ def _cache_folder() -> Path:
     return folder
 
 
-def _find_index(path: Path) -> tuple[Path, int]:
-    """(an index that fits `path`, 1 if the one beside the FASTA is stale).
+def _find_index(path: Path) -> tuple[Path, bool]:
+    """Return an index that fits `path`, and whether the one beside the FASTA is stale.
 
     The one beside the FASTA where it fits; else one in the cache folder, made if need be.
     """
-    status = path.stat()
     beside = path.with_name(path.name + ".fai")
     fits = beside.is_file() and index_fits(path, beside)
-    if fits and beside.stat().st_mtime >= status.st_mtime:
-        return beside, 0
-    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
-    index = _cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.fai"
-    stale = int(beside.is_file() and not fits)
+    if fits and beside.stat().st_mtime >= path.stat().st_mtime:
+        return beside, False
+    index = _cache_folder() / f"{state_key(path)[:32]}.fai"
+    stale = beside.is_file() and not fits
     if stale:
         warnings.warn(
             f"{beside}: the index does not fit the FASTA file and is ignored; "
@@ -275,53 +271,42 @@ def _find_index(path: Path) -> tuple[Path, int]:
     return index, stale
 
 
-def _packed_indexes(path: Path) -> tuple[Path, Path]:
-    """(.fai, .gzi) of a bgzipped FASTA, made in the cache folder when it is first read.
+def _find_packed_indexes(path: Path) -> tuple[Path, Path]:
+    """Return the .fai and .gzi of a bgzipped FASTA, made in the cache folder when first read.
 
     Those beside it are not used, as nothing shows cheaply that they belong to it.
     """
-    status = path.stat()
-    key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
-    name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    made = tuple(_cache_folder() / f"{name}{end}" for end in (".gz.fai", ".gz.gzi"))
-    if not all(index.is_file() for index in made):
-        parts = [index.with_name(f"{index.name}.{os.getpid()}.part") for index in made]
+    name = state_key(path)[:32]
+    fai, gzi = (_cache_folder() / f"{name}{end}" for end in (".gz.fai", ".gz.gzi"))
+    if not (fai.is_file() and gzi.is_file()):
         try:
-            pysam.faidx(
-                str(path),
-                "--fai-idx",
-                str(parts[0]),
-                "--gzi-idx",
-                str(parts[1]),
-                catch_stdout=False,
-            )
-        except pysam.SamtoolsError as error:
+            with whole(fai) as lines, whole(gzi) as blocks:
+                words = [str(path), "--fai-idx", str(lines), "--gzi-idx", str(blocks)]
+                pysam.faidx(*words, catch_stdout=False)
+        except SamtoolsError as error:
             raise _not_fasta(path, str(error)) from error
-        for part, index in zip(parts, made, strict=True):
-            os.replace(part, index)
-    return made
+    return fai, gzi
 
 
 def _make_index(path: Path, index: Path, known: Path | None) -> None:
-    part = index.with_name(f"{index.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    if known is not None:
-        shutil.copyfile(known, part)
-    else:
+    """Write the index of `path`: a copy of the one `known`, or a new one."""
+    with whole(index) as part:
+        if known is not None:
+            shutil.copyfile(known, part)
+            return
         try:
             pyfaidx.Faidx(str(path), indexname=str(part), build_index=True).close()
         except (pyfaidx.FastaIndexingError, ValueError) as error:
             part.unlink(missing_ok=True)
             if not _index_by_samtools(path, part):
                 raise _not_fasta(path, _in_words(error)) from error
-    os.replace(part, index)
 
 
 def _index_by_samtools(path: Path, index: Path) -> bool:
     """Whether samtools indexes what pyfaidx refuses: empty lines at a contig's end."""
     try:
         pysam.faidx(str(path), "--fai-idx", str(index), catch_stdout=False)
-    except pysam.SamtoolsError:
+    except SamtoolsError:
         index.unlink(missing_ok=True)
         return False
     return index_fits(path, index)
@@ -335,11 +320,8 @@ def index_fits(path: Path, index: Path) -> bool:
     """
     size = path.stat().st_size
     try:
-        rows = [line.split("\t") for line in index.read_text().splitlines()]
-        entries = sorted((int(r[2]), r[0], *map(int, (r[1], r[3], r[4]))) for r in rows)
+        entries = sorted(map(_index_entry, index.read_text().splitlines()))
     except (ValueError, IndexError, UnicodeDecodeError):
-        return False
-    if not entries:
         return False
     expected = 0  # where the next header starts
     with path.open("rb") as handle:
@@ -361,4 +343,10 @@ def index_fits(path: Path, index: Path) -> bool:
             if tail[:1] not in (b"", b">"):
                 return False
             expected = size - len(tail) if not tail else handle.tell() - len(tail)
-    return expected >= size
+    return bool(entries) and expected >= size
+
+
+def _index_entry(line: str) -> tuple[int, str, int, int, int]:
+    """Offset, contig, length, bases in a line, and bytes in a line, of a line of a `.fai`."""
+    name, length, offset, bases, width = line.split("\t")[:5]
+    return int(offset), name, int(length), int(bases), int(width)

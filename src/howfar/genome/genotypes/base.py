@@ -154,12 +154,15 @@ def is_snv_site(alleles: Sequence[bytes]) -> bool:
     )
 
 
-@dataclass
+@dataclass(frozen=True)
 class RawCalls:
-    """Records as a file has them. starts: 0-based, (V,). alleles, stated: as in `Genotypes`.
-    matrix: int16 (V, P, 3), two alleles (-1 missing, -2 none) and 1 where they are phased."""
+    """Records as a file has them.
 
-    starts: Sequence[int]
+    starts: 0-based, (V,). alleles, stated: as in `Genotypes`. matrix: int16 (V, P, 3), two alleles
+    (-1 missing, -2 none) and 1 where they are phased.
+    """
+
+    starts: list[int]
     alleles: list[tuple[bytes, ...]]
     matrix: np.ndarray
     stated: list[np.ndarray] | None = None

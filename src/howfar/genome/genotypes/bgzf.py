@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pysam
 from cyvcf2.cyvcf2 import set_htslib_log_level
@@ -100,7 +101,7 @@ def _mebibytes(path: Path, copied: bool) -> Iterator[int]:
     packed = is_gzip(path)
     read, behind, lines = 0, 0, None
     try:  # round `with`, as closing raises too behind a broken block
-        with pysam.BGZFile(str(path), "r") if packed else path.open("rb") as handle:
+        with pysam.BGZFile(str(path), "r", None) if packed else path.open("rb") as handle:
             while chunk := handle.read(_CHUNK):
                 if not read and chunk.removeprefix(codecs.BOM_UTF8).startswith(VCF_START):
                     lines = LineCheck(path, copied)
@@ -133,9 +134,14 @@ def _broken(path: Path, found: str) -> HowfarError:
 
 def _place(path: Path) -> Path:
     """The folder below the results for what belongs to this file as it is now."""
+    return results_root() / "indexes" / state_key(path)[:20]
+
+
+def state_key(path: Path) -> str:
+    """Hash a file's path, size and date, which tell apart its states without reading it."""
     status = path.stat()
     key = f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}"
-    return results_root() / "indexes" / hashlib.sha256(key.encode()).hexdigest()[:20]
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def index_beside(path: Path) -> Path:
@@ -241,8 +247,10 @@ def _make(path: Path, stand_in: Path, packed: bool) -> None:
 
 
 def _readable(path: Path, part: Path) -> Path:
-    """A plain VCF that htslib can read: `path`, or a copy in `part` without a byte order mark and
-    the empty lines at the end."""
+    """Return a plain VCF that htslib can read: `path`, or a copy in the folder `part`.
+
+    The copy is without a byte order mark and the empty lines at the end.
+    """
     with path.open("rb") as handle:
         start = len(codecs.BOM_UTF8) * handle.read(3).startswith(codecs.BOM_UTF8)
         handle.seek(max(path.stat().st_size - _TAIL, 0))
@@ -266,9 +274,9 @@ def _index(path: Path, work: Path) -> None:
     its end may pass; one with wider bins has more room.
     """
     binary = path.suffix == ".bcf"
+    preset: Any = "bcf" if binary else "vcf"  # pysam's annotations lack the former
     for shift in (14, 16, 18) if binary else (14,):
         try:
-            preset = "bcf" if binary else "vcf"
             pysam.tabix_index(str(work), preset=preset, csi=True, min_shift=shift, force=True)
             return
         except OSError as error:

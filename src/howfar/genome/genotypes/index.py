@@ -143,7 +143,7 @@ def index_belongs(path: Path, index: Path) -> bool:
     try:
         read = read_index(index)
         spans = [(n, span) for n, contig in enumerate(read.contigs) if (span := contig.span)]
-        with pysam.BGZFile(str(path), "r") as handle:
+        with pysam.BGZFile(str(path), "r", None) as handle:
             bcf = handle.read(3) == b"BCF"
             for number, (begin, end) in spans[:_CONTIGS]:
                 contig = number if bcf else read.names[number]

@@ -95,7 +95,9 @@ class PlinkFile(SiteSource):
                 names.append(spelled)
         chosen = np.array(kept, np.int64)
         copies = self._read_calls(sites.rows[chosen], columns)
-        return RawCalls(sites.starts[chosen], names, _as_calls(copies, sides[chosen] == _A1))
+        return RawCalls(
+            sites.starts[chosen].tolist(), names, _as_calls(copies, sides[chosen] == _A1)
+        )
 
     def _read_calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """int8 (V, P): copies of A1, -127 where missing."""

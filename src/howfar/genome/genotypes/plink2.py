@@ -109,7 +109,7 @@ class PgenFile(SiteSource):
                 names.append(spelled)
         chosen = np.array(kept, np.int64)
         matrix = self._read_calls(sites.rows[chosen], columns)
-        return RawCalls(sites.starts[chosen], names, matrix)
+        return RawCalls(sites.starts[chosen].tolist(), names, matrix)
 
     def dosages(
         self,

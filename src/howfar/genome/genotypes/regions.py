@@ -34,7 +34,7 @@ class RegionCheck:
     def __init__(self, path: Path, opened: Path) -> None:
         """Check the header of `opened`, the user's file `path` or its indexed stand-in."""
         self._path, self._opened = path, opened
-        self._handle = pysam.BGZFile(str(opened), "r")
+        self._handle = pysam.BGZFile(str(opened), "r", None)
         self._is_bcf = self._handle.read(3) == b"BCF"
         self._lines = LineCheck(path)
         self._index: Index | None = None

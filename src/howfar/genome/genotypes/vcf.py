@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +48,14 @@ class VariantFile(VariantSource):
         self._opened = indexed(self.path)
         self._text = RegionCheck(self.path, self._opened)
         self._all = self._open(None)
-        people, contigs, fields, self._provisional = _header(self._all, self.path)
-        super().__init__(self.path, people, contigs)
+        header = _read_header(self._all, self.path)
+        super().__init__(self.path, header.people, header.contigs)
         self.counts["indexes of genotypes made anew"] += self._opened != self.path
-        self._some: tuple[tuple[int, ...], VCF] | None = None
+        self._some: tuple[tuple[int, ...], Any] | None = None
+        fields = header.fields
         self._has_calls = "GT" in fields or not fields  # a bare header leaves out what htslib knows
         self._has_sets = "PS" in fields
+        self._provisional = header.provisional
         self._stating = [name for name in _STATING if name in fields]
         if not self.samples or not (self._has_calls or self._stating):
             raise _no_genotypes(self.path, len(self.samples), fields)
@@ -63,7 +67,7 @@ class VariantFile(VariantSource):
         if self._some is not None:
             self._some[1].close()
 
-    def read(self, interval: Interval, reference: Reference, **options) -> Genotypes:
+    def read(self, interval: Interval, reference: Reference, **options: Any) -> Genotypes:
         """As `VariantSource.read`; HowfarError for a file of dosages alone."""
         if not self._has_calls:
             raise HowfarError(
@@ -95,27 +99,21 @@ class VariantFile(VariantSource):
     def record_count(self) -> int:
         """As `VariantSource.record_count`, from the index."""
         try:
-            return self._all.num_records
+            return int(self._all.num_records)
         except ValueError:
             return 0
 
     def check_records(self) -> Iterator[int]:
         """As `VariantSource.check_records`, in the order of the file."""
         counts: Counter[str] = Counter()
-        handle = self._open(None)
-        people = len(self.samples)
-        records = self._parsed(handle, self._contigs[0] if self._contigs else "", 1)
-        for number, record in enumerate(records, start=1):
-            anywhere = Interval(record.CHROM, 0, record.end)
-            names = _alleles_of(record, self.path, anywhere, "all", counts)
-            if names is not None and self._has_calls:
-                row = self._calls_of(record, counts)
-                if row is not None:
-                    self._check_alleles(row[..., :2], names, f"{record.CHROM}:{record.POS}")
-            elif names is not None:
-                self._stated(record, people, len(names) - 1)
-            yield number
-        handle.close()
+        with closing(self._open(None)) as handle:
+            for number, record in enumerate(self._parsed(handle, "the start", 0), start=1):
+                anywhere = Interval(record.CHROM, 0, record.end)
+                names = _alleles_of(record, self.path, anywhere, "all", counts)
+                row = names and self._row(record, len(self.samples), names, counts)
+                if names and row is not None and self._has_calls:
+                    self._check_alleles(row[:, :2], names, f"{record.CHROM}:{record.POS}")
+                yield number
 
     def _open(self, samples: list[str] | None) -> VCF:
         try:
@@ -174,40 +172,44 @@ class VariantFile(VariantSource):
         counts: Counter[str],
     ) -> RawCalls:
         handle, places = self._handle(columns)
-        people = len(handle.samples)
-        ordered = np.array_equal(places, np.arange(people))
-        starts, kept, rows, sets = [], [], [], []
-        for record in self._query(handle, self._contig(interval.chrom), *_bounds(interval)):
+        everybody = np.array_equal(places, np.arange(len(handle.samples)))
+        start, end = max(interval.start, 0), max(interval.end, 0)
+        read = RawCalls([], [], np.zeros((0, len(columns), 3), np.int16), [])
+        rows, sets = [], []
+        for record in self._query(handle, self._contig(interval.chrom), start, end):
             names = _alleles_of(record, self.path, interval, alleles, counts)
-            if names is None:
+            row = None if names is None else self._row(record, len(handle.samples), names, counts)
+            if names is None or row is None:
                 continue
-            row = (
-                self._calls_of(record, counts)
-                if self._has_calls
-                else self._stated(record, people, len(names) - 1)
-            )
-            if row is not None:
-                self._count_marks(record, counts)
-                starts.append(record.start)
-                kept.append(names)
-                rows.append(row if ordered else row[places])
-                if self._has_calls and self._has_sets:
-                    sets.append(_phase_sets(record, people)[places])
+            self._count_marks(record, counts)
+            read.starts.append(record.start)
+            read.alleles.append(names)
+            rows.append(row if everybody else row[places])
+            if self._has_calls and self._has_sets:
+                sets.append(_phase_sets(record, len(handle.samples))[places])
         if sets:
-            counts[SEVERAL_SETS] += _several(sets, rows)
+            counts[SEVERAL_SETS] += _count_several_sets(sets, rows)
         if not self._has_calls:
-            return RawCalls(starts, kept, np.zeros((len(rows), len(columns), 3), np.int16), rows)
-        empty = np.zeros((0, len(columns), 3), np.int16)
-        return RawCalls(starts, kept, np.stack(rows) if rows else empty)
+            shape = (len(rows), len(columns), 3)
+            return replace(read, matrix=np.zeros(shape, np.int16), stated=rows)
+        return replace(read, matrix=np.stack(rows) if rows else read.matrix, stated=None)
 
-    def _count_marks(self, record, counts: Counter[str]) -> None:
+    def _row(
+        self, record: Any, people: int, names: tuple[bytes, ...], counts: Counter[str]
+    ) -> np.ndarray | None:
+        """Calls (P, 3) of a record, or its dosages (P, ALTs) where the file has no calls."""
+        if self._has_calls:
+            return self._calls_of(record, counts)
+        return self._stated(record, people, len(names) - 1)
+
+    def _count_marks(self, record: Any, counts: Counter[str]) -> None:
         """Count what a record that is used says against itself."""
         if self._provisional and record.INFO.get("PR"):
             counts["records whose REF is provisional (INFO field PR)"] += 1
         if record.FILTER is not None:  # neither PASS nor '.'
             counts["records that do not pass FILTER, used"] += 1
 
-    def _calls_of(self, record, counts: Counter[str]) -> np.ndarray | None:
+    def _calls_of(self, record: Any, counts: Counter[str]) -> np.ndarray | None:
         """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
         try:
             array = np.asarray(record.genotype.array())
@@ -229,7 +231,7 @@ class VariantFile(VariantSource):
                 )
         return wide
 
-    def _stated(self, record, people: int, alts: int) -> np.ndarray:
+    def _stated(self, record: Any, people: int, alts: int) -> np.ndarray:
         """float32 (P, alts): the dosages of a record of so many people, NaN where missing."""
         for name in self._stating:
             try:
@@ -240,27 +242,26 @@ class VariantFile(VariantSource):
                 return self._copies(record, name, values, alts)
         return np.full((people, alts), np.nan, np.float32)
 
-    def _copies(self, record, name: str, values: np.ndarray, alts: int) -> np.ndarray:
+    def _copies(self, record: Any, name: str, values: np.ndarray, alts: int) -> np.ndarray:
         """float32 (P, alts): copies of the ALTs by the FORMAT field `name`, its `values` (P, n)."""
         if values.dtype.kind not in "fiu":
             raise HowfarError(
                 f"{self.path}, header, FORMAT field {name}",
                 found="a field of text",
-                expected=f"numbers: Number={_STATING[name]}, Type=Float",
+                expected=f"numbers: Number={_STATING[name].number}, Type=Float",
                 do=f"Correct the line ##FORMAT=<ID={name},...> with `bcftools reheader`.",
             )
-        top = 2 if name == "DS" else 1
-        found = _DOSAGES[name](values) if name == "DS" or alts == 1 else values[:, :0]
-        good = found.shape[1] == alts and not ((values < 0) | (values > top)).any()
-        if not good:
+        field = _STATING[name]
+        copies = field.copies(values) if name == "DS" or alts == 1 else values[:, :0]
+        if copies.shape[1] != alts or ((values < 0) | (values > field.top)).any():
             raise HowfarError(
                 f"{self.path}, record {record.CHROM}:{record.POS}, field {name}",
                 found=f"{values.shape[1]} value(s) a person from {np.nanmin(values):.4g} to "
                 f"{np.nanmax(values):.4g}, for {alts} ALT",
-                expected=_EXPECTED[name] + f", from 0 to {top}",
+                expected=f"{field.expected}, from 0 to {field.top}",
                 do="Repair the record, or use the file with calls.",
             )
-        return found
+        return copies
 
 
 def _no_genotypes(path: Path, people: int, fields: set[str]) -> HowfarError:
@@ -276,7 +277,7 @@ def _no_genotypes(path: Path, people: int, fields: set[str]) -> HowfarError:
     )
 
 
-def _of_haplotypes(values: np.ndarray) -> np.ndarray:
+def _sum_haplotypes(values: np.ndarray) -> np.ndarray:
     """float32 (P, 1): copies by the dosages of one or two haplotypes, (P, 1 or 2).
 
     One haplotype counts twice, as haploid calls do.
@@ -288,7 +289,7 @@ def _of_haplotypes(values: np.ndarray) -> np.ndarray:
     return np.where(alone, 2 * values[:, :1], values[:, :1] + second).astype(np.float32)
 
 
-def _expected(values: np.ndarray) -> np.ndarray:
+def _expect_copies(values: np.ndarray) -> np.ndarray:
     """float32 (P, 1): copies to expect by the probabilities of 0, 1 and 2, or of 0 and 1, copies.
 
     (P, 2 or 3); those of a person have a sum of 1 but for rounding, else the copies are missing.
@@ -302,13 +303,27 @@ def _expected(values: np.ndarray) -> np.ndarray:
     return np.where(np.abs(total - 1) < 0.05, copies, np.nan).astype(np.float32)[:, None]
 
 
-# Fields that state dosages, the best first: how many values the header says; what they amount to.
-_STATING = {"DS": "A", "HDS": "2", "GP": "G"}
-_DOSAGES = {"DS": np.asarray, "HDS": _of_haplotypes, "GP": _expected}
-_EXPECTED = {
-    "DS": "one value per ALT",
-    "HDS": "one ALT and one or two values",
-    "GP": "one ALT and the probabilities of its copies, two or three",
+@dataclass(frozen=True)
+class _DosageField:
+    """A FORMAT field that states dosages.
+
+    number: of values, as the header has it. top: the largest value. copies: makes (P, ALTs) of the
+    values (P, n), or no column where their number can't be right. expected: for messages.
+    """
+
+    number: str
+    top: int
+    copies: Callable[[np.ndarray], np.ndarray]
+    expected: str
+
+
+# The best first, as a file may have several.
+_STATING = {
+    "DS": _DosageField("A", 2, np.asarray, "one value per ALT"),
+    "HDS": _DosageField("2", 1, _sum_haplotypes, "one ALT and one or two values"),
+    "GP": _DosageField(
+        "G", 1, _expect_copies, "one ALT and the probabilities of its copies, two or three"
+    ),
 }
 _FROM_HDS = (
     " `plink2 --vcf FILE dosage=HDS --hard-call-threshold 0.499 --export vcf bgz` writes phased "
@@ -316,19 +331,19 @@ _FROM_HDS = (
 )
 
 
-def _phase_sets(record, people: int) -> np.ndarray:
+def _phase_sets(record: Any, people: int) -> np.ndarray:
     """int64 (P,): the field PS of a record of so many people, 0 where it states none."""
     try:
-        found = record.format("PS")
+        sets = record.format("PS")
     except (KeyError, ValueError):
-        found = None
-    if found is None or found.dtype.kind not in "iu":
+        sets = None
+    if sets is None or sets.dtype.kind not in "iu":
         return np.zeros(people, np.int64)
-    return np.maximum(found[:, 0].astype(np.int64), 0)  # a missing number is negative
+    return np.maximum(sets[:, 0].astype(np.int64), 0)  # a missing number is negative
 
 
-def _several(sets: list[np.ndarray], rows: list[np.ndarray]) -> int:
-    """How many people have phased heterozygotes in more than one phase set.
+def _count_several_sets(sets: list[np.ndarray], rows: list[np.ndarray]) -> int:
+    """Count the people who have phased heterozygotes in more than one phase set.
 
     sets: of each record, (P,). rows: its calls, (P, 3) as in `RawCalls`.
     """
@@ -338,18 +353,22 @@ def _several(sets: list[np.ndarray], rows: list[np.ndarray]) -> int:
     return int((np.where(used, number, 0).max(axis=0) > low).sum())
 
 
-def _bounds(interval: Interval) -> tuple[int, int]:
-    return max(interval.start, 0), max(interval.end, 0)
+@dataclass(frozen=True)
+class _Header:
+    """What a file's header names. fields: ids of FORMAT. provisional: it has PLINK's INFO PR."""
+
+    people: list[str]
+    contigs: list[str]
+    fields: set[str]
+    provisional: bool
 
 
-def _header(handle: VCF, path: Path) -> tuple[list[str], list[str], set[str], bool]:
-    """(people, contigs, ids of FORMAT fields) that a file's header names; if it has PLINK's PR."""
+def _read_header(handle: VCF, path: Path) -> _Header:
     try:
         kinds = ("FORMAT", "INFO")
         named = {(h["HeaderType"], h["ID"]) for h in handle.header_iter() if h.type in kinds}
         fields = {name for kind, name in named if kind == "FORMAT"}
-        provisional = ("INFO", "PR") in named
-        return list(handle.samples), list(handle.seqnames), fields, provisional
+        return _Header(list(handle.samples), list(handle.seqnames), fields, ("INFO", "PR") in named)
     except UnicodeDecodeError as error:
         raise HowfarError(
             f"{path}, header",
@@ -360,9 +379,9 @@ def _header(handle: VCF, path: Path) -> tuple[list[str], list[str], set[str], bo
 
 
 def _alleles_of(
-    record, path: Path, interval: Interval, wanted: str, counts: Counter[str]
+    record: Any, path: Path, interval: Interval, wanted: str, counts: Counter[str]
 ) -> tuple[bytes, ...] | None:
-    """The alleles of a record of `path`, or None where it is left out; counts why."""
+    """Return the alleles of a record of `path`, or None where it is left out; counts why."""
     ref, alts = _spelled(record, path)
     if record.start + len(ref) <= interval.start or not alts:
         return None
@@ -372,7 +391,7 @@ def _alleles_of(
     return kept_alleles(names, f"{path}, record {record.CHROM}:{record.POS}", wanted, counts)
 
 
-def _spelled(record, path: Path) -> tuple[bytes, list[bytes]]:
+def _spelled(record: Any, path: Path) -> tuple[bytes, list[bytes]]:
     """(REF, ALTs) of a record of `path`, upper case."""
     try:
         return record.REF.upper().encode(), [alt.upper().encode() for alt in record.ALT]
