@@ -22,7 +22,7 @@ from howfar.cohort.preprocess import gtex, rastogi2024, sagenet2024, sasse2023, 
 from howfar.cohort.preprocess.files import prepare_expression, write_expression
 from howfar.core.errors import HowfarError
 from howfar.core.registry import RECIPES
-from howfar.eqtl.study_map import expression_components, read_covariates
+from howfar.eqtl.covariates import expression_components, read_covariates
 
 
 def named(matrix) -> pd.DataFrame:

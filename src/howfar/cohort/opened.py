@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from howfar.genome.genotypes.open import open_variants
 from howfar.genome.intervals import Gene, Interval, Variant
 from howfar.genome.reference import Reference
 from howfar.genome.windows import Windows, build_windows
+from howfar.study.reading import parse_study
 from howfar.study.schema import Cohort, Study
 
 
@@ -263,3 +266,66 @@ class OpenCohort:
     def counts_of(self, gene_id: str, window: int) -> Counter:
         """What a gene's dosages were read with; empty where they were not read."""
         return self._counted.get((gene_id, window), Counter())
+
+
+def open_cohort(
+    study: Study | None = None,
+    *,
+    reference: str | Path | None = None,
+    variants: str | Path | None = None,
+    genes: str | Path | None = None,
+    expression: str | Path | None = None,
+    samples: str | Path | None = None,
+    name: str = "cohort",
+    **settings: Any,
+) -> OpenCohort:
+    """Open a cohort: of a study, or from files.
+
+    Parameters
+    ----------
+    study
+        A study with a cohort (see `howfar.load_study`); files are then left out.
+    reference, variants, genes
+        FASTA; VCF, BCF, PLINK 1 or 2 (``{chrom}`` for one file per contig); gene table (CSV,
+        GTF, GFF3, BED). Relative paths count from the current folder.
+    expression, samples
+        Expression matrix (BED, GCT, CSV, Parquet) and sample table (sample, population), if any.
+    name
+        Of the study that is made of the files.
+    settings
+        Other keys of a study file's `cohort`, such as ``alleles="all"``.
+
+    Raises
+    ------
+    HowfarError
+        For a file that isn't there or can't be read, and a setting that doesn't exist.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> from howfar.simulate.example import FOLDER
+    >>> cohort = hf.open_cohort(
+    ...     reference=FOLDER / "reference.fa",
+    ...     variants=FOLDER / "variants.vcf.gz",
+    ...     genes=FOLDER / "genes.csv",
+    ... )
+    >>> cohort.genes[0].name
+    'demo0001'
+    """
+    if study is not None:
+        return OpenCohort(study)
+    files = {
+        "reference": reference,
+        "variants": variants,
+        "genes": genes,
+        "expression": expression,
+        "samples": samples,
+    }
+    given = {role: Path(path).absolute() for role, path in files.items() if path is not None}
+    unknown = dict.fromkeys(("genotypes", "expression", "weights"), "as given")
+    return OpenCohort(
+        parse_study(
+            {"name": name, "title": name, "reality": unknown, "cohort": given | settings},
+            f"cohort {name}",
+        )
+    )

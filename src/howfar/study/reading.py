@@ -39,10 +39,15 @@ def load_study(name: str) -> Study:
             expected=f"a study file; the project has {', '.join(study_names())}",
             do="Correct the name, or copy data/studies/template.yaml and fill it in.",
         )
+    return parse_study(_parsed(path), str(path)).from_file(path)
+
+
+def parse_study(values: Any, where: str) -> Study:
+    """Return the study that YAML values describe; HowfarError, about `where`, for a wrong key."""
     try:
-        return Study.model_validate(_parsed(path)).from_file(path)
+        return Study.model_validate(values)
     except ValidationError as error:
-        raise _wrong_key(path, error) from error
+        raise _wrong_key(where, error) from error
 
 
 def _parsed(path: Path) -> Any:
@@ -125,7 +130,7 @@ def _shown(value: Any) -> str:
     return repr(value)[:200]
 
 
-def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
+def _wrong_key(path: str, error: ValidationError) -> HowfarError:
     """The first key that is wrong; one that doesn't exist before one that lacks for it."""
     kinds = {"extra_forbidden": "a key that doesn't exist", "missing": "no such key"}
     every = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
@@ -136,7 +141,7 @@ def _wrong_key(path: Path, error: ValidationError) -> HowfarError:
     unknown = first["type"] == "extra_forbidden"
     more = f" ({len(every)} keys wrong in all)" if len(every) > 1 else ""
     return HowfarError(
-        f"{path}, key {key}" if first["loc"] else str(path),
+        f"{path}, key {key}" if first["loc"] else path,
         found=found + more,
         expected="one of those in data/studies/template.yaml" if unknown else _wanted(first),
         do="Correct the key; data/studies/template.yaml explains each one.",
