@@ -9,7 +9,6 @@ from scipy import stats
 
 from helpers.eqtl_effects import GENES, effects
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import make_panel
 from howfar.eqtl import network_agreement
 from howfar.eqtl.network_agreement import GROUPS, lead_only, with_slopes
 from howfar.eqtl.study_map import path_of
@@ -148,7 +147,7 @@ def test_signals_and_features_of_a_map():
 def test_a_studys_tables_take_the_map_up(study, model, tmp_path):
     """Four people are too few to map; their genes get a status and the tables stay whole."""
     cohort = OpenCohort(study)
-    panel = make_panel(cohort)
+    panel = cohort.panel()
     assert eqtl_map_of(study, cohort, panel, tmp_path) is None
     asked = study.model_copy(update={"eqtl": Eqtl(permutations=100)})
     made = eqtl_map_of(asked, cohort, panel, tmp_path)

@@ -8,7 +8,6 @@ import pytest
 
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import make_panel
 from howfar.core.errors import HowfarError
 from howfar.evaluation import known_truth
 from howfar.evaluation.across import across_table
@@ -50,7 +49,7 @@ def small(tmp_path_factory):
     world.simulate(folder, seed=3, people=120, genes=24)
     (folder / "small.yaml").write_text(YAML.format(folder))
     study = load_study(str(folder / "small.yaml"))
-    panel = make_panel(OpenCohort(study))
+    panel = OpenCohort(study).panel()
     values = true_values(study)
     nothing = pd.Series(np.nan, index=values.index)
     signs = {"right": 1, "flipped": -1, TRUTH: 1}

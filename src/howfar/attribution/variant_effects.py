@@ -235,6 +235,46 @@ def _row(name: str, frequency: float, gene: Gene) -> tuple[str, float, int, int,
     return name, minor, variant.start0 - gene.start0, variant.start0, variant.end0
 
 
+def predict_effects(
+    cohort: OpenCohort,
+    model: SequenceModel,
+    gene: str,
+    *,
+    tracks: Sequence[int | str | dict] = (0,),
+    bins: str | Sequence[int] = "centre3",
+    transform: Sequence[str] = ("sum_bins", "mean_tracks", "mean_haplotypes"),
+    alleles: str | None = None,
+) -> pd.DataFrame:
+    """Predict each variant of a gene's window by itself, in memory.
+
+    Parameters
+    ----------
+    cohort, model, tracks, bins, transform, alleles
+        As of `howfar.predict`.
+    gene
+        A gene id or name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        variant (chrom:pos:ref:alt, pos 1-based), maf, distance (position - TSS, bp) and effect:
+        the prediction with this allele alone, less that from the reference.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> cohort, model = hf.example_cohort(), hf.load_model("gc-content")
+    >>> effects = hf.variant_effects(cohort, model, "demo0001", bins="centre1")
+    >>> list(effects.columns)
+    ['variant', 'maf', 'distance', 'effect']
+    """
+    given = {"id": model.name, "label": model.name, "model": model.name, "tracks": list(tracks)}
+    given |= {"transform": list(transform), "alleles": alleles}
+    run = Run.model_validate(given | {"bins": bins if isinstance(bins, str) else list(bins)})
+    rows = gene_effects(cohort, run, model, outputs_of(run, model), cohort.gene(gene))
+    return rows[list(_COLUMNS)].reset_index(drop=True)
+
+
 def path_of(results: str | Path, study: str, run: str) -> Path:
     """Where a run's variant effects lie as one table."""
     return Path(results) / study / "effects" / f"{run}.parquet"

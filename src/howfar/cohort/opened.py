@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pandas as pd
 
 from howfar.cohort.expression import Expression, read_expression
 from howfar.cohort.files import input_files, require_inputs, unphased_rule
+from howfar.cohort.panel import FEWEST, Panel, cached_dosages
 from howfar.cohort.people import common_samples, read_sample_map, read_samples, renamed
 from howfar.core.errors import HowfarError, about
 from howfar.core.project import resolve
@@ -187,8 +189,25 @@ class OpenCohort:
                 do="Use the gene table of the reference's genome build.",
             )
 
-    def windows(self, gene: Gene, length: int, tss_offset: int, alleles: str | None) -> Windows:
-        """Both haplotypes of everyone around a gene's TSS (see `build_windows`)."""
+    def gene(self, name: str | Gene) -> Gene:
+        """Return the gene of that id or name; HowfarError where there is none."""
+        return name if isinstance(name, Gene) else self.genes_to_run(name)[0]
+
+    def windows(
+        self,
+        gene: Gene | str,
+        length: int,
+        tss_offset: int | None = None,
+        alleles: str | None = None,
+    ) -> Windows:
+        """Build both haplotypes of everyone around a gene's TSS (see `build_windows`).
+
+        gene: a gene, its id or name. length: bp. tss_offset: 0-based index of the TSS base in the
+        forward-strand window, its middle where left out. alleles: 'snv' or 'all', as the cohort's
+        settings say where left out.
+        """
+        gene = self.gene(gene)
+        tss_offset = length // 2 if tss_offset is None else tss_offset
         with about(resolve(self.settings.genes)):
             built = build_windows(
                 self.reference,
@@ -235,13 +254,14 @@ class OpenCohort:
                 do="Leave the gene out, use a reference without the gap, or raise cohort.max_n.",
             )
 
-    def dosages(self, gene: Gene, window: int):
+    def dosages(self, gene: Gene | str, window: int):
         """Dosages of the alternative alleles in `window` bp centred on the TSS.
 
         Returns float32 (people, variants), NaN where missing, and the list of Variants, of records
         that stand in the file twice the first. What was met is counted once, however often the
         gene is read.
         """
+        gene = self.gene(gene)
         counts: Counter[str] = Counter()
         length = self.reference.length(gene.chrom)
         around = gene.window(window)
@@ -256,6 +276,50 @@ class OpenCohort:
         self._count_opening()
         self.count_gene(gene.gene_id, window, counts)
         return _each_once(*found)
+
+    def panel(self) -> Panel:
+        """Return expression, genes, populations and dosages of the people and genes in all inputs.
+
+        Dosages are of the window `evaluation.cis_window` of the study. HowfarError for fewer than
+        three people, as correlations are taken across people.
+        """
+        genes = self.measured(self.genes, "to evaluate predictions against")
+        ids = [gene.gene_id for gene in genes]
+        values = self.expression.values
+        self.warnings["genes of the expression file that the gene table lacks"] += len(
+            values
+        ) - len(genes)
+        values = values.loc[ids, self.samples]
+        self._check_values(values)
+        columns = ("gene_id", "name", "chrom", "tss", "strand")
+        table = pd.DataFrame([{c: getattr(g, c) for c in columns} for g in genes])
+        populations = self.populations
+        by_id, window = dict(zip(ids, genes, strict=True)), self.study.evaluation.cis_window
+        with about(input_files(self.study).get("samples", self.study.place)):
+            return Panel(
+                expression=values,
+                genes=table,
+                populations=None if populations is None else populations.loc[self.samples],
+                dosages=cached_dosages(lambda gene_id: self.dosages(by_id[gene_id], window)),
+                units=self.settings.expression_units,
+                log_scale=self.settings.log_base is not None,
+                log_base=self.settings.log_base or math.e,
+            )
+
+    def _check_values(self, values: pd.DataFrame) -> None:
+        """Too few people stop the evaluation; genes without variation are counted."""
+        if values.shape[1] < FEWEST:
+            files = input_files(self.study)
+            raise HowfarError(
+                f"{files['variants']} against {files['expression']}",
+                found=f"{values.shape[1]} person(s) with genotypes and expression",
+                expected=f"at least {FEWEST}, as correlations are taken across people",
+                do="Add people; `howfar predict` works with one.",
+            )
+        seen, ranged = values.notna().any(axis=1), values.max(axis=1) > values.min(axis=1)
+        constant, absent = int((seen & ~ranged).sum()), int((~seen).sum())
+        self.warnings["genes with one expression value for everybody"] += constant
+        self.warnings["genes whose expression is missing for everybody"] += absent
 
     def count_gene(self, gene_id: str, window: int, counts: Mapping[str, int]) -> None:
         """Add what a gene's dosages were read with, once however often they are read."""

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from howfar.cohort.files import input_files
-from howfar.cohort.opened import OpenCohort
-from howfar.core.errors import HowfarError, about
-from howfar.genome.intervals import Gene, Variant
+from howfar.core.errors import HowfarError
+from howfar.genome.intervals import Variant
 
 #: Rows of `across` that are no population of the study.
 RESERVED = ("pooled", "centred", "permuted")
@@ -84,65 +82,26 @@ class Panel:
         return (self.groups[:, None] == names).astype(float) if len(names) else None
 
 
-_FEWEST = 3  # people that a correlation needs
+FEWEST = 3  # people that a correlation needs
 
 
 _CACHE_BYTES = 1 << 29  # of dosages kept in memory; more are read again when asked for
 
 
-def make_panel(cohort: OpenCohort) -> Panel:
-    """Expression, genes, populations and dosages of the people and genes in all inputs."""
-    genes = cohort.measured(cohort.genes, "to evaluate predictions against")
-    values = cohort.expression.values
-    strangers = len(values) - len(genes)
-    cohort.warnings["genes of the expression file that the gene table lacks"] += strangers
-    _check_values(cohort, values.loc[[g.gene_id for g in genes], cohort.samples])
-    columns = ("gene_id", "name", "chrom", "tss", "strand")
-    table = pd.DataFrame([{c: getattr(g, c) for c in columns} for g in genes])
-    populations = cohort.populations
-    with about(input_files(cohort.study).get("samples", cohort.study.place)):
-        return Panel(
-            expression=values.loc[[g.gene_id for g in genes], cohort.samples],
-            genes=table,
-            populations=populations if populations is None else populations.loc[cohort.samples],
-            dosages=_dosage_reader(cohort, {g.gene_id: g for g in genes}),
-            units=cohort.settings.expression_units,
-            log_scale=cohort.settings.log_base is not None,
-            log_base=cohort.settings.log_base or math.e,
-        )
-
-
-def _check_values(cohort: OpenCohort, values: pd.DataFrame) -> None:
-    """Too few people stop the evaluation; genes without variation are counted."""
-    if values.shape[1] < _FEWEST:
-        files = input_files(cohort.study)
-        raise HowfarError(
-            f"{files['variants']} against {files['expression']}",
-            found=f"{values.shape[1]} person(s) with genotypes and expression",
-            expected=f"at least {_FEWEST}, as correlations are taken across people",
-            do="Add people; `howfar predict` works with one.",
-        )
-    seen, ranged = values.notna().any(axis=1), values.max(axis=1) > values.min(axis=1)
-    cohort.warnings["genes with one expression value for everybody"] += int((seen & ~ranged).sum())
-    cohort.warnings["genes whose expression is missing for everybody"] += int((~seen).sum())
-
-
-def _dosage_reader(
-    cohort: OpenCohort, genes: dict[str, Gene]
-) -> Callable[[str], tuple[np.ndarray, list[Variant]]]:
-    """A reader of dosages by gene id that keeps what fits in memory."""
+def cached_dosages(read: Dosages, room: int | None = None) -> Dosages:
+    """Return a reader of dosages by gene id that keeps what fits in `room` bytes of memory."""
     kept: dict[str, tuple[np.ndarray, list[Variant]]] = {}
-    room = _CACHE_BYTES
+    left = _CACHE_BYTES if room is None else room
 
-    def read(gene_id: str) -> tuple[np.ndarray, list[Variant]]:
+    def read_cached(gene_id: str) -> tuple[np.ndarray, list[Variant]]:
         """Dosages and variants of a gene, kept while there is room."""
-        nonlocal room
+        nonlocal left
         if gene_id not in kept:
-            found = cohort.dosages(genes[gene_id], cohort.study.evaluation.cis_window)
-            if found[0].nbytes > room:
-                return found
-            room -= found[0].nbytes
-            kept[gene_id] = found
+            dosages = read(gene_id)
+            if dosages[0].nbytes > left:
+                return dosages
+            left -= dosages[0].nbytes
+            kept[gene_id] = dosages
         return kept[gene_id]
 
-    return read
+    return read_cached

@@ -33,7 +33,7 @@ import pyarrow.parquet as parquet
 
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import Panel, make_panel
+from howfar.cohort.panel import Panel
 from howfar.core import provenance
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
@@ -238,7 +238,7 @@ def compute(
 def map_study(study: Study, results: str | Path, options: Eqtl) -> Map:
     """Map the cis-eQTLs of a study from its files (see `compute`)."""
     cohort = OpenCohort(study)
-    return compute(study, cohort, make_panel(cohort), results, options)
+    return compute(study, cohort, cohort.panel(), results, options)
 
 
 def _signals(parts: Parts, panel, covariates, min_maf, options: Eqtl, lead: pd.DataFrame) -> None:

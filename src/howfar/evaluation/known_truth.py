@@ -15,7 +15,7 @@ from scipy import stats as scipy_stats
 from howfar import stats
 from howfar.cohort.expression import read_expression
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import Panel, make_panel
+from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
 from howfar.evaluation.runs import TRUTH
@@ -69,7 +69,7 @@ def signs(study: Study, results: str | Path, panel: Panel | None = None) -> pd.D
     Variants whose effect the people do not determine are left out. true: on log expression of cell
     type A, per alternate allele.
     """
-    panel = panel or make_panel(OpenCohort(study))
+    panel = panel or OpenCohort(study).panel()
     people = tables.read(tables.path_of(results, study.name, "individuals"), "individuals")
     people = people[~people["run_id"].isin([TRUTH, "lead_snp"])]
     truth = pd.read_csv(truth_folder(study) / "truth_variants.csv").set_index("gene_id")
@@ -119,7 +119,7 @@ def null_p_values(
     Columns gene_id, rule, p. Rules: the t test of r against 0, the two rules with the moments of
     50 draws, and the calibrated one with all `draws`.
     """
-    panel = panel or make_panel(OpenCohort(study))
+    panel = panel or OpenCohort(study).panel()
     values = read_expression(truth_folder(study) / "expression_null.bed.gz").values
     values = values[panel.expression.columns]
     people = tables.read(tables.path_of(results, study.name, "individuals"), "individuals")

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from howfar.cohort.files import unphased_rule
-from howfar.prediction.store import RunDescription, Store
+from howfar.prediction.store import Store, network_row
 from howfar.results import tables
-from howfar.study.schema import Run, Study
+from howfar.study.schema import Study
 
 LEAD_SNP, TRUTH = "lead_snp", "truth"
 
@@ -22,7 +21,11 @@ def runs_table(
     with_truth: bool,
 ) -> pd.DataFrame:
     """Table `runs`: the study's runs, the lead-SNP rival, linear ones, the truth where known."""
-    rows = [_run_row(study, run, stores[run.id].description) for run in study.runs]
+    rows = [
+        network_row(study, run, stores[run.id].description)
+        for run in study.runs
+        if run.id in stores
+    ]
     common = {"study": study.name, "units": study.cohort.expression_units}
     rows.append(
         common
@@ -41,34 +44,3 @@ def runs_table(
         truth = {"run_id": TRUTH, "label": "True genetic value", "kind": "truth"}
         rows.append(common | truth | {"model": "the simulation's own function"})
     return tables.validate("runs", pd.DataFrame(rows), study.name)
-
-
-def _run_row(study: Study, run: Run, network: RunDescription) -> dict:
-    return {
-        "run_id": run.id,
-        "study": study.name,
-        "label": _label(study, run),
-        "kind": "network",
-        "model": run.model,
-        "weights_sha256": network.weights_sha256,
-        "tracks": "; ".join(network.tracks),
-        "bins": str(run.bins),
-        "transform": " > ".join(run.transform),
-        "units": _units(run, network),
-        "context": network.context,
-        "alleles": run.alleles or study.cohort.alleles,
-        "precision": network.precision,
-        "engine": network.engine,
-    }
-
-
-def _label(study: Study, run: Run) -> str:
-    """The run's label; it says so where a prediction isn't the mean of two haplotypes."""
-    return f"{run.label} (unphased dosage)" if unphased_rule(study) == "dosage" else run.label
-
-
-def _units(run: Run, network: RunDescription) -> str:
-    """Units of a prediction: the model's, or their logarithm where the transform takes one."""
-    if not any(step.startswith("log") for step in run.transform):
-        return network.units
-    return f"log of {network.units.split(',')[0]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from howfar.attribution.variant_effects import linear_approximation
 from howfar.cohort.files import input_files
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import Panel, make_panel
+from howfar.cohort.panel import Panel
 from howfar.core import provenance
 from howfar.core.project import resolve
 from howfar.eqtl import network_agreement, study_map
@@ -70,7 +71,7 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     """A computed study's tables (all but `numbers`), and the counts of what was left out."""
     cohort = OpenCohort(study)
     options = study.evaluation
-    panel = make_panel(cohort)
+    panel = cohort.panel()
     stores = {run.id: require_store(cohort, run, results) for run in study.runs}
     runs = [_predictions(cohort, run, stores[run.id]) for run in study.runs]
     linear = baseline.finished(cohort, results)
@@ -224,3 +225,70 @@ def evaluate(
         "within": within_table(panel, runs),
         "features": features_table(panel, source, min_maf, window),
     }
+
+
+class Evaluable(Protocol):
+    """What an evaluation takes: predictions, their row of table `runs`, folds where held out."""
+
+    @property
+    def predictions(self) -> Predictions: ...
+
+    @property
+    def run_row(self) -> dict[str, Any]: ...
+
+    @property
+    def folds(self) -> pd.DataFrame | None: ...
+
+
+def evaluate_cohort(
+    cohort: OpenCohort, predictions: Sequence[Evaluable], *, draws: int = 1_000
+) -> tables.Tables:
+    """Evaluate predictions of a cohort's people, beside the lead-SNP baseline.
+
+    Parameters
+    ----------
+    cohort
+        With expression.
+    predictions
+        What `howfar.predict` and `howfar.fit_linear` return.
+    draws
+        Random weightings of the gene-specific null.
+
+    Returns
+    -------
+    Tables
+        A mapping from table name ("runs", "genes", "reference", "across", "within", "numbers",
+        ...) to a checked DataFrame.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> cohort = hf.example_cohort()
+    >>> linear = hf.fit_linear(cohort, "blup", folds=2)
+    >>> tables = hf.evaluate(cohort, [linear], draws=100)
+    >>> tables["across"].query("population == 'pooled'")["run_id"].unique().tolist()
+    ['blup', 'lead_snp']
+    """
+    options, panel = cohort.study.evaluation, cohort.panel()
+    lead, folds = lead_snp_run(
+        panel, LEAD_SNP, options.folds, options.seed, options.min_maf, options.cis_window
+    )
+    runs = [*(each.predictions for each in predictions), lead]
+    frames = {name: tables.empty(name) for name in tables.SCHEMAS}
+    frames |= evaluate(
+        panel,
+        runs,
+        cohort.study.name,
+        draws=draws,
+        min_maf=options.min_maf,
+        window=options.cis_window,
+        seed=options.seed,
+    )
+    frames["runs"] = runs_table(
+        cohort.study, {}, [each.run_row for each in predictions], with_truth=False
+    )
+    held = {each.predictions.run_id: each.folds for each in predictions if each.folds is not None}
+    frames["individuals"] = individuals_table(panel, runs, held | {LEAD_SNP: folds})
+    made = tables.Tables(cohort.study.name, frames)
+    frames["numbers"] = numbers_table(made, options.bootstrap, options.seed)
+    return made

@@ -407,10 +407,9 @@ def run(study: Study, results: str | Path, options: Options | None = None) -> Pa
 
 def _of_cohort(cohort: OpenCohort, options: Options) -> pd.DataFrame:
     from howfar.cohort.known_values import true_values
-    from howfar.cohort.panel import make_panel
 
     truth, files = None, _truth_files(cohort.study)
     if files:
         genes = pd.read_csv(files[1]).set_index("gene_id")
         truth = Truth(true_values(cohort.study), genes["sd_noise"], genes["h2_additive"])
-    return transfer(make_panel(cohort), options, truth)
+    return transfer(cohort.panel(), options, truth)

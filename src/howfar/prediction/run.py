@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
@@ -19,8 +22,18 @@ from howfar.genome.intervals import Gene
 from howfar.genome.windows import Windows
 from howfar.models.base import SequenceModel, reverse_complement
 from howfar.models.registry import load_model
-from howfar.prediction.store import Outputs, Store, open_store, outputs_of
+from howfar.prediction.store import (
+    Outputs,
+    Store,
+    collect,
+    describe,
+    network_row,
+    open_store,
+    outputs_of,
+)
 from howfar.prediction.transform import check_transform
+from howfar.results.cache import MemoryUnits
+from howfar.results.predictions import Predictions
 from howfar.study.schema import Run, Study
 
 
@@ -69,6 +82,111 @@ def predict(
     cohort.warnings = about_files + store.counts(genes)
     _write_provenance(store, cohort, model, about_files + store.counts(cohort.genes))
     return Predicted(store, cohort, genes)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions of one network for a cohort: raw outputs, and one number per person.
+
+    `run` says how raw outputs become numbers; `store` holds them, in memory or on disk.
+    """
+
+    run: Run
+    cohort: OpenCohort
+    store: Store
+    genes: list[Gene]
+
+    @cached_property
+    def _collected(self) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
+        return collect(self.store, self.genes, self.cohort.samples, self.run.transform)
+
+    @property
+    def people(self) -> pd.DataFrame:
+        """Predictions, gene_id x sample."""
+        return self._collected[0]
+
+    @property
+    def reference(self) -> pd.Series:
+        """Predictions from the reference genome, by gene_id."""
+        return self._collected[1]
+
+    def values(self, gene: str) -> np.ndarray:
+        """Return raw outputs of a gene, float32 (people, 2 haplotypes, bins, tracks)."""
+        arrays = self.store.read(self.cohort.gene(gene).gene_id).arrays
+        return arrays["values"][arrays["index"]]
+
+    @property
+    def run_row(self) -> dict[str, Any]:
+        """The row of table `runs`."""
+        return network_row(self.cohort.study, self.run, self.store.description)
+
+    @property
+    def folds(self) -> None:
+        """None: a network holds nobody out."""
+        return None
+
+    @property
+    def predictions(self) -> Predictions:
+        """The predictions as an evaluation takes them."""
+        people, reference, regions = self._collected
+        known = None if regions.isna().all() else regions
+        return Predictions(self.run.id, people, reference, known)
+
+
+def predict_cohort(
+    cohort: OpenCohort,
+    model: SequenceModel,
+    genes: Sequence[str] | None = None,
+    *,
+    tracks: Sequence[int | str | dict[str, Any]] = (0,),
+    bins: str | Sequence[int] = "centre3",
+    transform: Sequence[str] = ("sum_bins", "mean_tracks", "mean_haplotypes"),
+    alleles: str | None = None,
+    name: str | None = None,
+    store: str | Path | None = None,
+) -> Prediction:
+    """Predict a cohort's people with a network, in memory or resumably on disk.
+
+    Parameters
+    ----------
+    cohort, model
+        Of `howfar.open_cohort` and `howfar.load_model`.
+    genes
+        Gene ids or names; all of the gene table where left out.
+    tracks, bins, transform, alleles
+        As the keys of a study file's run: which outputs of the network are kept, how they become
+        one number per person, and 'snv' or 'all' alleles (None: as the cohort says).
+    name
+        Id of the run, the model's name where left out.
+    store
+        A results folder: finished genes are kept there, in the store of `howfar predict`, and are
+        not predicted again.
+
+    Returns
+    -------
+    Prediction
+        `.people` (gene_id x sample), `.reference`, and raw outputs by `.values(gene)`.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> cohort = hf.example_cohort()
+    >>> prediction = hf.predict(cohort, hf.load_model("gc-content"), bins="centre1")
+    >>> prediction.people.shape
+    (6, 20)
+    """
+    given = {"id": name or model.name, "label": name or model.name, "model": model.name}
+    given |= {"tracks": list(tracks), "transform": list(transform), "alleles": alleles}
+    run = Run.model_validate(given | {"bins": bins if isinstance(bins, str) else list(bins)})
+    check_transform(run.transform)
+    chosen = cohort.genes if genes is None else [cohort.gene(gene) for gene in genes]
+    kept = (
+        Store(MemoryUnits(), describe(run, model))
+        if store is None
+        else open_store(cohort, run, model, store)
+    )
+    predict_missing(cohort, run, model, kept, chosen)
+    return Prediction(run, cohort, kept, chosen)
 
 
 def predict_missing(

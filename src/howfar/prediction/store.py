@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from howfar.cohort.files import unphased_rule
 from howfar.cohort.opened import OpenCohort
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError, about, damaged_file
@@ -32,7 +33,7 @@ from howfar.models.base import SequenceModel, parse_bins
 from howfar.models.registry import version_of
 from howfar.prediction.transform import reference_prediction, transform
 from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key, read_json
-from howfar.study.schema import Run
+from howfar.study.schema import Run, Study
 
 _DESCRIPTION = "run.json"
 #: Settings of a cohort that decide predictions, beside alleles and unphased calls.
@@ -130,6 +131,38 @@ class Store:
     def counts(self, genes: Iterable[Gene]) -> Counter[str]:
         """Sum what was counted when the finished ones of `genes` were made."""
         return self.units.counts(gene.gene_id for gene in genes)
+
+
+def network_row(study: Study, run: Run, network: RunDescription) -> dict[str, Any]:
+    """Return the row of a network's run in table `runs`."""
+    return {
+        "run_id": run.id,
+        "study": study.name,
+        "label": _label(study, run),
+        "kind": "network",
+        "model": run.model,
+        "weights_sha256": network.weights_sha256,
+        "tracks": "; ".join(network.tracks),
+        "bins": str(run.bins),
+        "transform": " > ".join(run.transform),
+        "units": _units(run, network),
+        "context": network.context,
+        "alleles": run.alleles or study.cohort.alleles,
+        "precision": network.precision,
+        "engine": network.engine,
+    }
+
+
+def _label(study: Study, run: Run) -> str:
+    """The run's label; it says so where a prediction isn't the mean of two haplotypes."""
+    return f"{run.label} (unphased dosage)" if unphased_rule(study) == "dosage" else run.label
+
+
+def _units(run: Run, network: RunDescription) -> str:
+    """Units of a prediction: the model's, or their logarithm where the transform takes one."""
+    if not any(step.startswith("log") for step in run.transform):
+        return network.units
+    return f"log of {network.units.split(',')[0]}"
 
 
 def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:

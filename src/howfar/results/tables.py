@@ -8,7 +8,7 @@ rows (`individuals`) in ``results/<study>/individuals/``, apart, as they may be 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,7 +231,7 @@ FEATURES = {
 
 
 @dataclass(frozen=True)
-class Tables:
+class Tables(Mapping[str, pd.DataFrame]):
     """A study's result tables by name: ``tables["across"]``; absent ones are empty frames."""
 
     study: str
@@ -239,6 +239,12 @@ class Tables:
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         return self.frames[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.frames)
+
+    def __len__(self) -> int:
+        return len(self.frames)
 
 
 def empty(name: str) -> pd.DataFrame:

@@ -72,11 +72,13 @@ def _write_corner(world: Path, folder: Path) -> None:
     (folder / "reference.fa").write_text(text)
     pysam.faidx(str(folder / "reference.fa"))
     path = folder / "variants.vcf.gz"
-    with pysam.VariantFile(str(world / "variants.vcf.gz")) as source:
-        with pysam.VariantFile(str(path), "w", header=source.header) as target:
-            for record in source:
-                if record.contig in _CONTIGS:
-                    target.write(record)
+    with (
+        pysam.VariantFile(str(world / "variants.vcf.gz")) as source,
+        pysam.VariantFile(str(path), "w", header=source.header) as target,
+    ):
+        for record in source:
+            if record.contig in _CONTIGS:
+                target.write(record)
     pysam.tabix_index(str(path), preset="vcf", force=True)
 
 

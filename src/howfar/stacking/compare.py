@@ -27,7 +27,6 @@ import pandas as pd
 from howfar import stats
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import make_panel
 from howfar.core.errors import HowfarError
 from howfar.core.registry import STACKED
 from howfar.core.threads import one_thread
@@ -301,7 +300,7 @@ def pairs_of(study: Study, results: str | Path, options: Options) -> tuple[Pairs
     A feature is one bin of one track of one run, transformed as the run says.
     """
     cohort = OpenCohort(study)
-    panel = make_panel(cohort)
+    panel = cohort.panel()
     rng = np.random.default_rng(options.seed)
     chosen = _drawn(rng, len(panel.expression), options.genes)
     people = _drawn(rng, len(cohort.samples), options.people)
