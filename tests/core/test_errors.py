@@ -20,7 +20,7 @@ def wrong(where: str) -> HowfarError:
         ("gene G", "genes.csv, gene G"),
         ("model a, option pretrained 'b/c'", "genes.csv, model a, option pretrained 'b/c'"),
         ("/x/study.yaml, key runs", "/x/study.yaml, key runs"),
-        ("v.vcf.gz against ref/a.fa", "genes.csv, v.vcf.gz against ref/a.fa"),
+        ("v.vcf.gz against ref/a.fa", "v.vcf.gz against ref/a.fa"),
         ("x/v.vcf.gz against ref.fa", "x/v.vcf.gz against ref.fa"),
         ("--tracks 'liver'", "--tracks 'liver'"),
     ],
@@ -32,11 +32,17 @@ def test_a_message_gets_a_file_where_it_names_none(where, named):
     assert str(caught.value) == f"{named}: found A; expected C. Write C."
 
 
-def test_a_file_that_is_there_is_a_file_without_a_folder_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize("there", [False, True])
+def test_what_lies_in_the_current_folder_changes_no_message(tmp_path, monkeypatch, there):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "v.vcf.gz").write_text("")
+    if there:
+        for name in ("bins", "v.vcf.gz"):
+            (tmp_path / name).write_text("")
     with pytest.raises(HowfarError, match=r"^v\.vcf\.gz, line 3: "), about("genes.csv"):
         raise wrong("v.vcf.gz, line 3")
+    with pytest.raises(HowfarError, match=r"^study\.yaml, run net, bins: "):
+        with about("study.yaml, run net"):
+            raise wrong("bins")
 
 
 def test_the_nearest_file_stays():

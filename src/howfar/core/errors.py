@@ -15,6 +15,15 @@ class HowfarError(Exception):
 
     The message always has four parts, so that a reader can act on it without reading code:
     where (file and line or record), what was found, what was expected, what to do.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> try:
+    ...     hf.load_study("no_such_study")
+    ... except hf.HowfarError as error:
+    ...     print(error.found)
+    no such file
     """
 
     def __init__(self, where: str, *, found: str, expected: str, do: str) -> None:
@@ -69,10 +78,15 @@ def about(place: str | Path) -> Iterator[None]:
         raise
 
 
+#: A file by its looks: a path with a folder, or one word with a suffix. Whether it is there plays
+#: no part, as a message must not depend on what lies in the current folder.
+_FILE = re.compile(r"\S*/.*|\S+\.[A-Za-z]\w*|.*/.*\.[A-Za-z]\w*")
+
+
 def _is_complete(where: str) -> bool:
-    """Whether `where` begins with an option, a file that is there, or a path with a folder."""
+    """Whether `where` begins with an option of the command line or a file."""
     first = where.split(", ")[0].split(" against ")[0]
-    return first.startswith("--") or "/" in first.split(" ")[0] or Path(first).exists()
+    return first.startswith("--") or _FILE.fullmatch(first) is not None
 
 
 def refused_option(error: TypeError) -> str:

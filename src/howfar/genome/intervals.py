@@ -13,7 +13,14 @@ from howfar.core.errors import HowfarError
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A stretch of a contig, 0-based half-open; `start` may be negative (off the contig)."""
+    """A stretch of a contig, 0-based half-open; `start` may be negative (off the contig).
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> len(hf.Interval("20", 999_999, 1_000_010))
+    11
+    """
 
     chrom: str
     start: int
@@ -37,7 +44,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One reference/alternative allele pair; `pos` is 1-based, as in VCF."""
+    """One reference/alternative allele pair; `pos` is 1-based, as in VCF.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> str(hf.Variant("20", 1_000_000, "A", "G"))
+    '20:1000000:A:G'
+    """
 
     chrom: str
     pos: int
@@ -60,7 +74,15 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Gene:
-    """A gene by its transcription start site; `tss` is 1-based."""
+    """A gene by its transcription start site; `tss` is 1-based.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> gene = hf.Gene("ENSG1", "PSMF1", "20", 1_093_906, "+")
+    >>> str(gene.window(196_608))
+    '20:995601-1192209'
+    """
 
     gene_id: str
     name: str

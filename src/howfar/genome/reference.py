@@ -83,6 +83,14 @@ class Reference:
 
     `path` is a FASTA file, plain or compressed by bgzip. `counts` collects what was put right on
     the way: 'ambiguous bases read as N' (each once) and 'stale index of the reference ignored'.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> from howfar.simulate.example import FOLDER
+    >>> with hf.Reference(FOLDER / "reference.fa") as reference:
+    ...     reference.length("chr1")
+    61440
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -97,6 +97,14 @@ def build_windows(
 
     tss_offset: 0-based index of the TSS base, default ``length // 2``. The other options and
     the errors are those of `VariantSource.read`; a TSS off the contig is an error too.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> cohort = hf.example_cohort()
+    >>> windows = hf.build_windows(cohort.reference, cohort.variants, cohort.genes[0], 1_000)
+    >>> windows.index.shape, windows.sequences.shape[1]
+    ((20, 2), 1000)
     """
     offset = length // 2 if tss_offset is None else tss_offset
     _check_request(reference, gene, length, offset)
@@ -124,6 +132,17 @@ def personalize(
 
     The window is anchored on the interval's centre base (index ``len(interval) // 2``) as
     `build_windows` is on a TSS, so ``personalize(gene.window(n), ...)`` is that gene's window.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> cohort = hf.example_cohort()
+    >>> window = cohort.genes[0].window(1_000)
+    >>> first, second = hf.personalize(
+    ...     window, cohort.samples[0], reference=cohort.reference, variants=cohort.variants
+    ... )
+    >>> len(first), len(second)
+    (1000, 1000)
     """
     half = len(interval) // 2
     if interval.start + half < 0:

@@ -348,7 +348,17 @@ def read_provenance(path: str | Path) -> dict:
 
 
 def load(study: str, results: str | Path = "results") -> Tables | None:
-    """All shareable result tables of a study (never `individuals`); None if there are none."""
+    """Read the shareable result tables of a study (never `individuals`).
+
+    study: its name. results: the results folder. Returns None where there are no tables yet;
+    raises HowfarError for a damaged one.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> hf.load_tables("demo", "no_such_folder") is None
+    True
+    """
     names = [n for n in SCHEMAS if n != "individuals"]
     paths = {n: path_of(results, study, n) for n in names}
     if not paths["runs"].exists():

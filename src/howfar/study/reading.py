@@ -30,7 +30,17 @@ class _NoRepeats(yaml.SafeLoader):
 
 
 def load_study(name: str) -> Study:
-    """The study of that name, checked; errors name the file and the key."""
+    """Read and check a study file.
+
+    name: of a study in ``data/studies``, or a path to a YAML file. Raises HowfarError, with the
+    file and the key, for what can't be a study.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> hf.load_study("demo").title
+    'The demo cohort'
+    """
     path = study_file(name)
     if not path.is_file():
         raise HowfarError(

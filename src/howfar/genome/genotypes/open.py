@@ -29,6 +29,13 @@ def open_variants(path: str | Path) -> VariantSource:
     """The genotypes at `path`, opened; see the module for the kinds of path.
 
     Raises HowfarError for files that are missing, broken, or of no kind known here.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> from howfar.simulate.example import FOLDER
+    >>> hf.open_variants(FOLDER / "variants.vcf.gz").samples[:2]
+    ['D0001', 'D0002']
     """
     kind = kind_of(path)
     if kind == "template":

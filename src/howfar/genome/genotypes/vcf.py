@@ -36,6 +36,13 @@ class VariantFile(VariantSource):
     `indexed` says what happens without an index. A file without the FORMAT field GT gives dosages
     alone: DS, else the sum of HDS, else what GP makes one expect (the latter two of records of one
     ALT). Not safe to share between threads.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> from howfar.simulate.example import FOLDER
+    >>> len(hf.VariantFile(FOLDER / "variants.vcf.gz").samples)
+    20
     """
 
     flip_advice = (
