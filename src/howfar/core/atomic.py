@@ -1,4 +1,4 @@
-"""Writing a file or folder whole or not at all, and under a name that stays in its folder."""
+"""Atomic writes and safe file names."""
 
 from __future__ import annotations
 

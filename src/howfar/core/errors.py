@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 class HowfarError(Exception):
@@ -33,7 +34,7 @@ class HowfarError(Exception):
     def __str__(self) -> str:
         return f"{self.where}: found {self.found}; expected {self.expected}. {self.do}"
 
-    def __reduce__(self) -> tuple:  # an error of another process comes back whole
+    def __reduce__(self) -> tuple[Any, ...]:  # an error of another process comes back whole
         return _made, (self.where, self.found, self.expected, self.do)
 
 
@@ -111,7 +112,7 @@ def _in_words(error: OSError) -> str:
 
 
 def of_memory(error: MemoryError) -> HowfarError:
-    """That the memory was not enough, in the four parts of a message."""
+    """Return a HowfarError for a MemoryError."""
     return HowfarError(
         "the memory of this machine",
         found=f"none left ({error})" if str(error) else "none left",
@@ -122,7 +123,7 @@ def of_memory(error: MemoryError) -> HowfarError:
 
 
 def of_file_system(error: OSError) -> HowfarError:
-    """What the file system refused, in the four parts of a message."""
+    """Return a HowfarError for an OSError."""
     where = error.filename or error.filename2 or "a file of the results folder"
     full = no_room(error)
     return HowfarError(

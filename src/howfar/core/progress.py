@@ -1,4 +1,4 @@
-"""Long work: a line at most every few seconds with rate and time left; the next item ahead."""
+"""Progress lines of long work, and prefetching."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TextIO, TypeVar
 
 T = TypeVar("T")
@@ -46,15 +47,14 @@ def track(
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
-    """`items`, the next of which is made in a thread while the caller works on the last.
+    """Prefetch: compute the next item in a thread while the caller works on the last.
 
     For work that waits on two things in turn: reading files, and a device. An error of `items`
     is raised where its item would have come.
     """
     source = iter(items)
-    end = object()
     with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, source, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, source, end)
-            yield item
+        coming = pool.submit(list, islice(source, 1))
+        while item := coming.result():
+            coming = pool.submit(list, islice(source, 1))
+            yield item[0]

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from howfar.core.atomic import whole
 from howfar.core.project import project_root
@@ -52,11 +53,11 @@ def commit() -> str:
 
 
 def block(
-    parameters: dict,
-    inputs: dict[str, str | Path] | None = None,
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, str | Path] | None = None,
     warnings: Mapping[str, int] | None = None,
-    **extra,
-) -> dict:
+    **extra: Any,
+) -> dict[str, Any]:
     """The provenance block of a result.
 
     `parameters` are the call's; `inputs` maps a role to a file, which is recorded by SHA-256;
@@ -80,7 +81,7 @@ def block(
     }
 
 
-def write(path: str | Path, block: dict) -> None:
+def write(path: str | Path, block: Mapping[str, Any]) -> None:
     """Write a provenance block as JSON, whole or not at all."""
     with whole(path) as part:
         part.write_text(json.dumps(block, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -190,7 +190,7 @@ class Units:
             "notes": notes,
         }
         with whole(self._path(unit)) as part, part.open("wb") as handle:
-            np.savez(handle, _about=np.array(json.dumps(about)), **arrays)
+            np.savez(handle, allow_pickle=False, _about=np.array(json.dumps(about)), **dict(arrays))
 
     def read(self, unit: str) -> Unit:
         """Return a finished unit; HowfarError where its file is damaged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,8 @@ class Rows:
     """
 
     def __init__(self, genes: pd.DataFrame | None = None, seed: int = 1, study: str = "") -> None:
-        self._genes, self._seed, self._rows = genes, seed, []
+        self._genes, self._seed = genes, seed
+        self._rows: list[dict[str, Any]] = []
         self._prefix = f"{study}." if study else ""
 
     def add(
@@ -68,12 +70,14 @@ class Rows:
             self.add(key, np.nan, 0, f"{definition}; no such genes.", source)
             return
         blocks, unit = blocks_of(self._genes, gene_ids)
-        ci = stats.block_bootstrap(values, blocks, statistic, _DRAWS, self._seed, weighted=True)
+        low, high = stats.block_bootstrap(
+            values, blocks, statistic, _DRAWS, self._seed, weighted=True
+        )
         value = statistic(values, np.ones((1, len(values))))[0]
         if np.ptp(values) == 0:  # resampling equal values would give an interval of width 0
-            ci = NOWHERE
+            low, high = NOWHERE
         text = f"{definition}; interval by bootstrap over {unit}."
-        self.add(key, value, len(values), text, source, ci)
+        self.add(key, value, len(values), text, source, (float(low), float(high)))
 
     def frame(self) -> pd.DataFrame:
         """The rows as a checked table `numbers`."""

@@ -27,15 +27,15 @@ SCHEMA_VERSION = 1
 _KEY = {"nullable": False, "coerce": True}
 
 
-def _text(**kw) -> pa.Column:
+def _text(**kw: Any) -> pa.Column:
     return pa.Column("string", **({"nullable": True, "coerce": True} | kw))
 
 
-def _number(*checks, **kw) -> pa.Column:
+def _number(*checks: pa.Check, **kw: Any) -> pa.Column:
     return pa.Column("float64", list(checks), **({"nullable": True, "coerce": True} | kw))
 
 
-def _count(**kw) -> pa.Column:
+def _count(**kw: Any) -> pa.Column:
     return pa.Column("Int64", pa.Check.ge(0), **({"nullable": True, "coerce": True} | kw))
 
 
@@ -292,11 +292,11 @@ def path_of(results: str | Path, study: str, name: str) -> Path:
     return Path(results) / study / folder / f"{name}.parquet"
 
 
-def write(path: str | Path, name: str, frame: pd.DataFrame, provenance: dict) -> Path:
+def write(path: str | Path, name: str, frame: pd.DataFrame, provenance: Mapping[str, Any]) -> Path:
     """Check `frame` against schema `name` and write it, whole or not at all."""
     path = Path(path)
     table = arrow.Table.from_pandas(validate(name, frame, str(path)), preserve_index=False)
-    block = {"table": name, "schema": SCHEMA_VERSION} | provenance
+    block = {"table": name, "schema": SCHEMA_VERSION, **provenance}
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), b"howfar": json.dumps(block, sort_keys=True).encode()}
     )
@@ -340,11 +340,11 @@ def _readable(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def read_provenance(path: str | Path) -> dict:
+def read_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance block in a table's metadata; empty if it carries none."""
     with _readable(path):
         metadata = parquet.read_schema(path).metadata or {}
-    return json.loads(metadata.get(b"howfar", b"{}"))
+    return dict(json.loads(metadata.get(b"howfar", b"{}")))
 
 
 def load(study: str, results: str | Path = "results") -> Tables | None:
