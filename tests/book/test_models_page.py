@@ -24,7 +24,7 @@ def test_every_model_is_unverified_until_it_was_verified(results_folder):
     page = models_page(results_folder)
     for name, entry in MODELS.items():
         row = row_of(page, name)
-        assert "unverified" in row and entry.licence in row and entry.reads in row
+        assert "unverified" in row and entry.card.licence in row and entry.card.reads in row
     verdicts.keep("xpresso", OUTCOME, results_folder)
     page = models_page(results_folder)
     assert "unverified" not in row_of(page, "xpresso")

@@ -103,7 +103,7 @@ def test_models_are_listed_without_torch(results_folder):
     assert done.returncode == 0
     for name, entry in MODELS.items():
         assert f"{name}: {entry.title}" in done.stdout
-        assert f"licence of the weights: {entry.licence}" in done.stdout
+        assert f"licence of the weights: {entry.card.licence}" in done.stdout
     assert "weights not here; unverified" in done.stdout
     words = (
         "import sys\nfrom typer.testing import CliRunner\nimport howfar.cli\nfrom howfar.cli.app import app\n"

@@ -106,7 +106,7 @@ ONES = {name.lower(): 1.0 for name in GENES[3]}
 
 def made_by(world, *, load=Letters, name="enformer", n_at=(), **candidate) -> dict[str, float]:
     """The values that the candidate of that description gives, by gene."""
-    column = MODELS[name].published
+    column = MODELS[name].card.published
     table = reproduce.verify(name, load=load, **world(ONES, column, n_at)).table
     hits = table[np.all([table[k] == v for k, v in candidate.items()], axis=0)]
     assert len(hits) == 1, hits

@@ -97,7 +97,7 @@ def test_every_file_of_every_model_is_listed():
         if entry.sources:
             selected = sources.select([name], source_groups([]))
             assert {s.id for s in selected} == set(entry.sources), name
-            assert known[entry.sources[0]].licence == entry.licence, name
+            assert known[entry.sources[0]].licence == entry.card.licence, name
 
 
 def test_the_place_in_a_mirror():

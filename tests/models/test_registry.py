@@ -169,9 +169,10 @@ def test_a_device_that_is_not_there_is_named(weights, device):
 
 def test_every_entry_says_what_a_user_must_know():
     for name, entry in MODELS.items():
-        assert entry.title and entry.reads and entry.gives and entry.checked and entry.licence, name
-        assert entry.published or "unverified" in verdicts.state(name, "nowhere")
-    assert set(RECIPES) == {name for name, entry in MODELS.items() if entry.published}
+        card = entry.card
+        assert entry.title and card.reads and card.gives and card.checked and card.licence, name
+        assert card.published or "unverified" in verdicts.state(name, "nowhere")
+    assert set(RECIPES) == {name for name, entry in MODELS.items() if entry.card.published}
 
 
 def test_a_loader_is_imported_only_when_it_is_called():

@@ -178,9 +178,9 @@ def _model(network: Any, case: Case, device: str, engine: str, precision: str) -
     """The network as a `SequenceModel` with that engine."""
     import torch
 
-    from howfar.models.base import Layout
+    from howfar.models.base import Layout, encoding_table
+    from howfar.models.engine.enformer_network import embeddings, split
     from howfar.models.engine.shared_network import SharedNetwork
-    from howfar.models.zoo.demo_enformer import embeddings, parts_of
 
     class Bench(SharedNetwork):
         """The network's human head on all bins of a window, none cropped."""
@@ -199,8 +199,8 @@ def _model(network: Any, case: Case, device: str, engine: str, precision: str) -
     context = case.windows.shape[1]
     model.layout, model.precision = Layout(context, 128, context // 128), precision
     model.tracks = pd.DataFrame({"description": ["track"] * case.sizes["output_heads"]["human"]})
-    model._ready(network, device, case.batch_size, 0.25)
-    model._share(parts_of(network, model._head), engine)
+    model._ready(network, device, case.batch_size, encoding_table(0.25))
+    model._share(split(network, model._head), engine)
     return model
 
 
@@ -213,7 +213,7 @@ def lively(sizes: dict[str, Any], context: int, seed: int = 1) -> Any:
     import torch
 
     from howfar.models.base import encoding_table
-    from howfar.models.zoo.demo_enformer import build_network
+    from howfar.models.engine.enformer_network import build_network
 
     torch.manual_seed(seed)
     network = build_network(sizes | {"target_length": -1})
@@ -241,13 +241,13 @@ def operations(sizes: dict[str, Any], context: int) -> dict[str, float]:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from howfar.models.zoo.demo_enformer import build_network, parts_of
+    from howfar.models.engine.enformer_network import build_network, split
 
     with torch.device("meta"):
         network = build_network(sizes | {"target_length": -1}).eval()
         one_hot = torch.empty(1, context, 4)
     linear, positive = network.heads["human"]
-    parts = parts_of(network, lambda x, tracks: positive(linear(x)[..., :1]))
+    parts = split(network, lambda x, tracks: positive(linear(x)[..., :1]))
 
     def count(what: Callable[[], Any]) -> float:
         """Floating-point operations of a call."""

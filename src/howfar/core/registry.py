@@ -67,17 +67,21 @@ class Registry(Mapping[str, Entry]):
 
 MODELS = Registry(
     "network",
-    ("demo-enformer", "Small Enformer of the demo world", "models.zoo.demo_enformer:load_demo"),
-    ("enformer", "Enformer (Avsec et al. 2021)", "models.zoo.enformer:load"),
-    ("basenji2", "Basenji2 (Kelley 2020)", "models.zoo.basenji2:load"),
-    ("expecto", "ExPecto (Zhou et al. 2018)", "models.zoo.expecto:load"),
+    (
+        "demo-enformer",
+        "Small Enformer of the demo world",
+        "models.zoo.demo_enformer:DemoEnformerModel",
+    ),
+    ("enformer", "Enformer (Avsec et al. 2021)", "models.zoo.enformer:EnformerModel"),
+    ("basenji2", "Basenji2 (Kelley 2020)", "models.zoo.basenji2:Basenji2Model"),
+    ("expecto", "ExPecto (Zhou et al. 2018)", "models.zoo.expecto:ExpectoModel"),
     (
         "beluga",
         "Beluga, the chromatin network of ExPecto (Zhou et al. 2018)",
-        "models.zoo.beluga:load",
+        "models.zoo.beluga:BelugaModel",
     ),
-    ("xpresso", "Xpresso (Agarwal and Shendure 2020)", "models.zoo.xpresso:load"),
-    ("borzoi", "Borzoi (Linder et al. 2025)", "models.zoo.borzoi:load"),
+    ("xpresso", "Xpresso (Agarwal and Shendure 2020)", "models.zoo.xpresso:XpressoModel"),
+    ("borzoi", "Borzoi (Linder et al. 2025)", "models.zoo.borzoi:BorzoiModel"),
 )
 
 #: In the order in which figures and tables show them; the help is their label there.

@@ -235,7 +235,7 @@ def _inputs(
     name: str, model: SequenceModel, recipe: Recipe, files: Files
 ) -> tuple[pd.Series, dict[str, np.ndarray]]:
     """Published values by gene, and the genes' windows for each place of the TSS."""
-    genes, published = _published(files, MODELS[name].published)
+    genes, published = _published(files, MODELS[name].card.published)
     with Reference(files.path(SEQUENCE)) as fasta:
         genes = [g for g in genes if _fits(fasta, model, recipe, g)]
         _enough(name, genes, model)

@@ -62,7 +62,9 @@ def state(name: str, results: str | Path) -> str:
     """
     kept = recorded(name, results)
     if kept is None:
-        return "unverified" if MODELS[name].published else "unverified (no published predictions)"
+        return (
+            "unverified" if MODELS[name].card.published else "unverified (no published predictions)"
+        )
     if kept.get("sources") != _source_sums(name, Path(results)):
         return f"unverified (other weights than on {kept['date']})"
     apart = f"{kept['difference']} difference {kept['largest_difference']:.1e} on {kept['date']}"
@@ -81,13 +83,13 @@ def models_table(results: str | Path) -> list[dict[str, str]]:
         {
             "name": name,
             "title": entry.title,
-            "reads": entry.reads,
-            "gives": entry.gives,
-            "licence": entry.licence,
+            "reads": entry.card.reads,
+            "gives": entry.card.gives,
+            "licence": entry.card.licence,
             "needs": _needs(name),
             "present": _present(name, Path(results)),
             "verified": state(name, results),
-            "checked": entry.checked,
+            "checked": entry.card.checked,
         }
         for name, entry in MODELS.items()
     ]

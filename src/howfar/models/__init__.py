@@ -1,1 +1,5 @@
-"""Sequence-to-expression models behind one interface (`base.SequenceModel`)."""
+"""Sequence-to-expression models: interface, registry, engine, weights, and the zoo of networks."""
+
+from howfar.models.base import Layout, SequenceModel
+
+__all__ = ["Layout", "SequenceModel"]

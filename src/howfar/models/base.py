@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from howfar.core.errors import HowfarError
+
+#: A track as a study file names it: number, description, or {index, description}.
+TrackName = str | int | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,30 @@ class Layout:
     bin_size: int
     n_bins: int
     first_base: int = 0
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a user wants to know of a model before its weights are there.
+
+    `reads`, `gives`: input and output in words. `checked`: what its numbers were verified
+    against. `licence`: of the weights. `sources`: ids of ``data/sources.csv`` that `howfar fetch
+    <name>` brings; the first is, or lies in the folder of, the weights. `published`: the model's
+    column in the published reference predictions of Huang et al. 2023, which `howfar doctor
+    --verify <name>` reproduces. `iupac`: the model's option of that name for IUPAC letters beyond
+    ACGTN as its authors read them.
+    `extra`, `package`: the extra of howfar that the model needs, and its module, if any.
+    """
+
+    reads: str
+    gives: str
+    checked: str
+    licence: str
+    sources: tuple[str, ...] = ()
+    published: str = ""
+    iupac: str = ""
+    extra: str = ""
+    package: str = ""
 
 
 class SequenceModel(ABC):
@@ -54,24 +84,27 @@ class SequenceModel(ABC):
     windows_at_once: int = 128
     #: 'shared' where work is shared between windows, 'plain' where each is computed alone.
     engine: str = "plain"
+    #: Versions of the code that decides values: kept predictions of another version are stale.
+    version: Mapping[str, int | str] = MappingProxyType({})
 
     def tss_index(self, strand: str) -> int:
-        """0-based index of the TSS base in the window as the model reads it."""
+        """Return the 0-based index of the TSS base in the window as the model reads it."""
         return self.layout.context // 2
 
     def tss_offset(self, strand: str) -> int:
-        """0-based index of the TSS base in the forward-strand window."""
+        """Return the 0-based index of the TSS base in the forward-strand window."""
         index = self.tss_index(strand)
         flipped = self.oriented and strand == "-"
         return self.layout.context - 1 - index if flipped else index
 
     def tss_bin(self, strand: str) -> int:
-        """The output bin that holds the TSS base."""
+        """Return the output bin that holds the TSS base."""
         return (self.tss_index(strand) - self.layout.first_base) // self.layout.bin_size
 
     def tss_edge(self, strand: str) -> int:
-        """The bin whose left edge is nearest to the TSS base (of two, the left one): the middle
-        of an even number of bins.
+        """Return the bin whose left edge is nearest to the TSS base (of two, the left one).
+
+        It is the middle of an even number of bins.
 
         The TSS is the last base of a bin where a window is cut one base further to the right
         (Basenji2, '+' genes); the bins around it are then the same as on the other strand.
@@ -81,90 +114,88 @@ class SequenceModel(ABC):
 
     @abstractmethod
     def predict(
-        self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
-    ) -> np.ndarray:
-        """Values for `windows`.
+        self, windows: NDArray[np.uint8], bins: Sequence[int], tracks: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Predict values for `windows`.
 
         windows: uint8 (n, context), ASCII A C G T N (IUPAC codes stand for equal mixtures), in
-        the model's orientation. Returns float32 (n, len(bins), len(tracks)) in `units`.
+        the model's orientation. bins: 0-based output bins. tracks: track numbers, of the index of
+        `tracks`. Returns float32 (n, len(bins), len(tracks)) in `units`.
         """
 
     def region_of(self, gene_id: str) -> str | None:
-        """'train', 'valid' or 'test' if the model's training region of the gene is known."""
+        """Return 'train', 'valid' or 'test', the gene's part in training; None if not known."""
         return None
 
-    def track_indices(self, wanted: Sequence[str | int | dict]) -> list[int]:
-        """Track numbers for names, numbers or ``{index, description}`` pairs.
+    def track_indices(self, wanted: Sequence[TrackName]) -> list[int]:
+        """Return track numbers for names, numbers or ``{index, description}`` pairs.
 
         A bare string must equal exactly one description; a pair's index must carry the
-        description given.
+        description given. Raises HowfarError for any other, and for a track twice or none.
         """
-        found = [self._track_index(item) for item in wanted]
-        if not found or len(set(found)) < len(found):
-            raise HowfarError(
-                f"model {self.name}, tracks",
-                found=f"tracks {', '.join(map(str, found))}" if found else "no track",
-                expected="one track at least, and each once",
-                do="Correct the run's `tracks` in the study file.",
-            )
-        return found
+        numbers = [self._track_index(item) for item in wanted]
+        if not numbers or len(set(numbers)) < len(numbers):
+            found = f"tracks {', '.join(map(str, numbers))}" if numbers else "no track"
+            raise self._bad_track("s", found, "one track at least, and each once")
+        return numbers
 
-    def _track_index(self, item: str | int | dict) -> int:
-        if isinstance(item, dict) and not {"index"} <= set(item) <= {"index", "description"}:
-            raise HowfarError(
-                f"model {self.name}, tracks",
-                found=f"the keys {', '.join(map(str, item)) or 'none'}",
-                expected="`index`, and `description` if it is to be checked",
-                do="Correct the run's `tracks` in the study file.",
-            )
-        index, description = (
-            (item["index"], item.get("description")) if isinstance(item, dict) else (item, None)
-        )
+    def _track_index(self, item: TrackName) -> int:
+        index: Any = item
+        description = None
+        if isinstance(item, Mapping):
+            if not {"index"} <= set(item) <= {"index", "description"}:
+                found = f"the keys {', '.join(map(str, item)) or 'none'}"
+                expected = "`index`, and `description` if it is to be checked"
+                raise self._bad_track("s", found, expected)
+            index, description = item["index"], item.get("description")
         if isinstance(index, str):
             hits = self.tracks.index[self.tracks["description"] == index]
             if len(hits) != 1:
-                raise HowfarError(
-                    f"model {self.name}, track {index!r}",
-                    found=f"{len(hits)} tracks of that description",
-                    expected="exactly one",
-                    do="Name the track by its full description or by {index, description}.",
-                )
-            index = int(hits[0])
+                do = "Name the track by its full description or by {index, description}."
+                found = f"{len(hits)} tracks of that description"
+                raise self._bad_track(f" {index!r}", found, "exactly one", do)
+            index = hits[0]
         elif type(index) is bool or not isinstance(index, (int, float, np.integer, type(None))):
-            raise HowfarError(
-                f"model {self.name}, tracks",
-                found=repr(index),
-                expected="a track's number or its description",
-                do="Correct the run's `tracks` in the study file.",
-            )
+            raise self._bad_track("s", repr(index), "a track's number or its description")
         self._check_track(index, description)
         return int(index)
 
-    def _check_track(self, index: int, description: str | None) -> None:
+    def _check_track(self, index: Any, description: str | None) -> None:
         found = self.tracks["description"].get(index)
         if found is None:
-            raise HowfarError(
-                f"model {self.name}, track {index}",
-                found=f"{len(self.tracks)} tracks, none with that number",
-                expected=f"a number from {self.tracks.index.min()} to {self.tracks.index.max()}",
-                do="Correct the run's `tracks` in the study file.",
+            numbers = self.tracks.index
+            raise self._bad_track(
+                f" {index}",
+                f"{len(self.tracks)} tracks, none with that number",
+                f"a number from {numbers.min()} to {numbers.max()}",
             )
         if description is not None and found != description:
-            raise HowfarError(
-                f"model {self.name}, track {index}",
-                found=f"the description {found!r}",
-                expected=f"{description!r}, as the study file says",
-                do="Correct the index or the description in the study file.",
-            )
+            do = "Correct the index or the description in the study file."
+            expected = f"{description!r}, as the study file says"
+            raise self._bad_track(f" {index}", f"the description {found!r}", expected, do)
+
+    def _bad_track(
+        self,
+        which: str,
+        found: str,
+        expected: str,
+        do: str = "Correct the run's `tracks` in the study file.",
+    ) -> HowfarError:
+        where = f"model {self.name}, track{which}"
+        return HowfarError(where, found=found, expected=expected, do=do)
 
 
-_BASES = {"A": "A", "C": "C", "G": "G", "T": "T", "R": "AG", "Y": "CT", "S": "CG", "W": "AT",
-          "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG"}  # fmt: skip
+#: Bases that an IUPAC letter stands for.
+_BASES = {
+    **{base: base for base in "ACGT"},
+    **{"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC"},
+    **{"B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG"},
+}
 _COMPLEMENT = bytes.maketrans(b"ACGTRYSWKMBDHVNacgtn", b"TGCAYRSWMKVHDBNtgcan")
 
 
-def encoding_table(n_value: float = 0.0) -> np.ndarray:
-    """float32 (256, 4): the one-hot row (A, C, G, T) of each ASCII byte.
+def encoding_table(n_value: float = 0.0) -> NDArray[np.float32]:
+    """Return float32 (256, 4): the one-hot row (A, C, G, T) of each ASCII byte.
 
     IUPAC codes are equal mixtures, N is `n_value` in each channel, other bytes are zero.
     """
@@ -176,20 +207,16 @@ def encoding_table(n_value: float = 0.0) -> np.ndarray:
     return table
 
 
-def reverse_complement(windows: np.ndarray) -> np.ndarray:
-    """The reverse complement of uint8 ASCII windows (..., length)."""
+def reverse_complement(windows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the reverse complement of uint8 ASCII windows (..., length)."""
     table = np.frombuffer(_COMPLEMENT, np.uint8)
     return np.ascontiguousarray(table[windows[..., ::-1]])
-
-
-def _range(numbers: Sequence[int]) -> str:
-    return f"{min(numbers)} to {max(numbers)}" if numbers else "none at all"
 
 
 def parse_bins(
     bins: str | Sequence[int], tss_bin: int, n_bins: int, tss_edge: int | None = None
 ) -> list[int]:
-    """Output bins for a rule.
+    """Return the 0-based output bins that a rule chooses; HowfarError where it chooses none.
 
     `centreK` with odd K: the TSS bin and (K-1)/2 either side; with even K: the K bins around the
     left edge of bin `tss_edge` (default: the TSS bin; see `SequenceModel.tss_edge`), so centre10
@@ -198,30 +225,26 @@ def parse_bins(
     """
     if isinstance(bins, str):
         if not re.fullmatch(r"centre0*[1-9][0-9]{0,8}", bins):
-            raise HowfarError(
-                "bins",
-                found=f"{bins!r}",
-                expected="centreK (K = 1, 2, 3, ...) or a list of bin numbers",
-                do="Correct the run's `bins` in the study file.",
-            )
+            do = "Correct the run's `bins` in the study file."
+            raise _bad_bins(f"{bins!r}", "centreK (K = 1, 2, 3, ...) or a list of bin numbers", do)
         k = int(bins[6:])
         middle = tss_bin if k % 2 or tss_edge is None else tss_edge
         first = middle - k // 2
+        # Of more bins than there are, both ends are enough to refuse them.
         chosen = [first, first + k - 1] if k > n_bins else list(range(first, first + k))
     else:
         chosen = [int(b) for b in bins]
     if not chosen or min(chosen) < 0 or max(chosen) >= n_bins:
-        raise HowfarError(
-            "bins",
-            found=f"{bins if isinstance(bins, str) else 'a list'}: {_range(chosen)}",
-            expected=f"bins from 0 to {n_bins - 1}",
-            do="Choose bins inside the model's output.",
-        )
-    if len(set(chosen)) < len(chosen):
-        raise HowfarError(
-            "bins",
-            found=f"{len(chosen) - len(set(chosen))} bins more than once",
-            expected="each bin once",
-            do="Correct the list of bins.",
+        span = f"{min(chosen)} to {max(chosen)}" if chosen else "none at all"
+        found = f"{bins if isinstance(bins, str) else 'a list'}: {span}"
+        do = "Choose bins inside the model's output."
+        raise _bad_bins(found, f"bins from 0 to {n_bins - 1}", do)
+    if twice := len(chosen) - len(set(chosen)):
+        raise _bad_bins(
+            f"{twice} bins more than once", "each bin once", "Correct the list of bins."
         )
     return chosen
+
+
+def _bad_bins(found: str, expected: str, do: str) -> HowfarError:
+    return HowfarError("bins", found=found, expected=expected, do=do)

@@ -46,11 +46,11 @@ def predict_file(
     """`predict_fasta` with the model of that name; returns the rows, and the model.
 
     weights: a path; None: what `howfar fetch` brought. options: "key=value", values as in YAML.
-    Letters beyond ACGTN are read as the model's authors read them (`Entry.iupac`, or the option
+    Letters beyond ACGTN are read as the model's authors read them (`Card.iupac`, or the option
     `iupac`), and refused where that isn't known. Raises HowfarError as `load_model` does.
     """
     given = parse_options(options)
-    authors = MODELS[name].iupac if name in MODELS else ""
+    authors = MODELS[name].card.iupac if name in MODELS else ""
     if authors:
         given = {"iupac": authors} | given
     letters = IUPAC if "iupac" in given else PLAIN

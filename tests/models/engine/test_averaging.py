@@ -5,14 +5,8 @@ import pytest
 import torch
 
 from howfar.core.errors import HowfarError
-from howfar.models.engine.averaging import (
-    check_n_value,
-    check_shifts,
-    check_switch,
-    mean_of_views,
-    middle,
-    shifted,
-)
+from howfar.models.engine.averaging import mean_of_views, shifted
+from howfar.models.engine.options import check_n_value, check_shifts, check_switch, middle
 from howfar.models.registry import Layout
 
 N_BINS, BIN = 6, 4

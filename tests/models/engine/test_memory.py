@@ -12,7 +12,7 @@ import pytest
 SCRIPT = """
 import resource, sys
 import numpy as np
-from howfar.models.memory import give_back, keep_freed
+from howfar.models.engine.memory import give_back, keep_freed
 
 print(keep_freed() if sys.argv[1] == "keep" else None)
 size = 24 << 20  # floats: 96 MiB, which glibc would take from the system each time

@@ -6,10 +6,10 @@ import pytest
 
 from howfar.bench.inference import lively
 from howfar.core.errors import HowfarError
-from howfar.models.base import Layout
+from howfar.models.base import Layout, encoding_table
 from howfar.models.engine.averaging import mean_of_views
+from howfar.models.engine.enformer_network import embeddings, split
 from howfar.models.engine.shared_network import SharedNetwork, SharedTower, _shifted
-from howfar.models.zoo.demo_enformer import embeddings, parts_of
 
 CONTEXT, BIN, CROP = 2048, 128, 2
 SIZES = {"dim": 96, "depth": 2, "heads": 2, "dim_divisible_by": 16, "output_heads": {"human": 2}}
@@ -26,8 +26,8 @@ class Narrow(SharedNetwork):
 
     def __init__(self, network, views=((0, False),), engine="shared", batch_size=3, **more):
         self._views = views
-        self._ready(network, "cpu", batch_size, 0.25)
-        self._share(parts_of(network, self._head, CROP, views), engine, **more)
+        self._ready(network, "cpu", batch_size, encoding_table(0.25))
+        self._share(split(network, self._head, CROP, views), engine, **more)
 
     def _head(self, x, tracks):
         return self._network.heads["human"](x)[:, :, tracks]

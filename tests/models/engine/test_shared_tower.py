@@ -11,9 +11,8 @@ from helpers.rounding import assert_as_exact_as
 from howfar.bench.inference import lively
 from howfar.core.errors import HowfarError
 from howfar.models.base import encoding_table
-from howfar.models.engine import shared_tower
+from howfar.models.engine import enformer_network, shared_tower
 from howfar.models.engine.shared_tower import SharedTower, block_of, halo_of
-from howfar.models.zoo import demo_enformer
 
 BIN, WIDTH = 128, 96
 BASES = np.frombuffer(b"ACGT", np.uint8)
@@ -53,7 +52,7 @@ def network(one_thread):
 
 @pytest.fixture(scope="module")
 def tower(network):
-    return partial(demo_enformer.tower, network)
+    return partial(enformer_network.tower, network)
 
 
 def shared(tower, bins: int, **options) -> SharedTower:
@@ -81,7 +80,7 @@ def in_float64(network):
     def exact(windows):
         with torch.inference_mode():
             encoded = [encode(torch.from_numpy(w[None])).double() for w in windows]
-            return torch.cat([demo_enformer.tower(double, each) for each in encoded])
+            return torch.cat([enformer_network.tower(double, each) for each in encoded])
 
     return exact
 

@@ -8,7 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from howfar.core.errors import HowfarError
-from howfar.models.weights.checkpoint import assemble, locate, place, read_config, read_tensors
+from howfar.models.weights.checkpoint import assemble, load_tensors, read_config, read_tensors
+from howfar.models.weights.locating import TENSORS, locate
+
+
+def _locate(model, weights, pretrained, source=""):
+    return locate(model, weights, source, TENSORS, pretrained)
 
 
 class Net(torch.nn.Module):
@@ -48,7 +53,7 @@ def test_every_name_of_a_tensor_will_do(tensors, tmp_path):
 def test_tensors_of_lower_precision_are_widened(tensors, tmp_path):
     halves = {n: t.half() for n, t in tensors.items()}
     network = Net()
-    place(network, halves, tmp_path / "x.bin")
+    load_tensors(network, halves, tmp_path / "x.bin")
     assert network.first.weight.dtype == torch.float32
     assert torch.equal(network.first.weight, halves["both.0.weight"].float())
 
@@ -77,8 +82,8 @@ def test_what_does_not_fit_is_named(tensors, tmp_path):
         (r"on meta", {n: t.to("meta") for n, t in tensors.items()}, 3),
     ]:
         with pytest.raises(HowfarError, match=message):
-            place(Net(width), given, file)
-    place(Net(), tensors | {"norm.num_batches_tracked": torch.tensor(7)}, file)
+            load_tensors(Net(width), given, file)
+    load_tensors(Net(), tensors | {"norm.num_batches_tracked": torch.tensor(7)}, file)
 
 
 def test_files_that_cannot_be_read_are_named(tensors, tmp_path):
@@ -107,14 +112,16 @@ def test_weights_are_found_where_they_are(tmp_path, results_folder):
     for folder, name in ((fetched, "pytorch_model.bin"), (tmp_path / "x", "model.safetensors")):
         folder.mkdir(parents=True)
         (folder / name).write_bytes(b"")
-    assert locate("m", None, None, "m/config.json") == fetched / "pytorch_model.bin"
+    assert _locate("m", None, None, "m/config.json") == fetched / "pytorch_model.bin"
     file = tmp_path / "x" / "model.safetensors"
-    assert locate("m", tmp_path / "x", None) == locate("m", file, None) == file
+    assert _locate("m", tmp_path / "x", None) == _locate("m", file, None) == file
     for message, call in {
-        "model m: found no weights.*Set `weights`": lambda: locate("m", None, None),
-        "sources/n: found no weights.*`howfar fetch n`": lambda: locate("n", None, None, "n/x.bin"),
-        "found both": lambda: locate("m", file, "a/b"),
-        "'no name/at all/'.*no weights": lambda: locate("m", None, "no name/at all/"),
+        "model m: found no weights.*Set `weights`": lambda: _locate("m", None, None),
+        "sources/n: found no weights.*`howfar fetch n`": lambda: _locate(
+            "n", None, None, "n/x.bin"
+        ),
+        "found both": lambda: _locate("m", file, "a/b"),
+        "'no name/at all/'.*no weights": lambda: _locate("m", None, "no name/at all/"),
     }.items():
         with pytest.raises(HowfarError, match=message):
             call()
@@ -136,11 +143,11 @@ def test_the_users_cache_is_asked_before_the_network(tmp_path, monkeypatch):
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     cached = True
-    assert locate("m", None, "a/b") == tmp_path / "a/b" / "pytorch_model.bin"
+    assert _locate("m", None, "a/b") == tmp_path / "a/b" / "pytorch_model.bin"
     assert all(local for _, local in asked)
     asked.clear()
     cached = False
-    assert locate("m", None, "a/b") == tmp_path / "a/b" / "pytorch_model.bin"
+    assert _locate("m", None, "a/b") == tmp_path / "a/b" / "pytorch_model.bin"
     assert [local for _, local in asked] == [True, False, False, False]
 
 

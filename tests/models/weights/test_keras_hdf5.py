@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from helpers.keras_files import layer_name, random_layers, write_keras
 from howfar.core.errors import HowfarError
-from howfar.models.weights.keras_hdf5 import locate, read_weights
+from howfar.models.weights.keras_hdf5 import read_weights
+from howfar.models.weights.locating import locate
 
 NORM = {name: (3,) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
 # More than ten of one shape: sorted by name, conv1d_10 would come before conv1d_9.

@@ -267,7 +267,7 @@ def test_a_changed_byte_is_not_taken_for_a_weight(tmp_path, state):
 
 @pytest.mark.parametrize("windows", [0, -3, 2.5, "x", True, 1001])
 def test_a_number_of_windows_is_one(folder, windows):
-    with pytest.raises(HowfarError, match="option `windows`: found"):
+    with pytest.raises(HowfarError, match="option windows: found"):
         BelugaModel(folder / "beluga.pth", device="cpu", windows=windows)
 
 
@@ -396,9 +396,9 @@ def test_bad_options_and_files_are_refused(load, tmp_path, haplotypes):
         load_model("expecto", None, "cpu")
     with pytest.raises(HowfarError, match="no linear model"):
         load(tissues=tmp_path)
-    with pytest.raises(HowfarError, match="option `block`: found 7; expected a divisor of 200"):
+    with pytest.raises(HowfarError, match="option block: found 7; expected a divisor of 200"):
         load(block=7)
-    with pytest.raises(HowfarError, match="option `engine`: found 'quick'"):
+    with pytest.raises(HowfarError, match="option engine: found 'quick'"):
         load(engine="quick")
     write_linear(tmp_path / "x.json", np.zeros((10, 9)), 0, 0)
     with pytest.raises(HowfarError, match="found 90 inputs; expected 10 x 7"):

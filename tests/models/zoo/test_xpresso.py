@@ -1,6 +1,7 @@
 """Xpresso against an independent computation, the authors' own outputs and published numbers."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -139,7 +140,7 @@ def test_wrong_options_and_weights_are_named(weights, windows, tmp_path):
 
 def test_fetched_weights_that_changed_are_refused(weights, results_folder):
     """Their shapes fit: what they predict would be taken for the published model's values."""
-    fetched = results_folder / "sources" / "models" / xpresso.CELLS["GM12878"][0]
+    fetched = results_folder / "sources" / xpresso.CELLS["GM12878"].source
     fetched.parent.mkdir(parents=True)
     fetched.write_bytes(weights.read_bytes())
     with pytest.raises(HowfarError, match="another content than was fetched.*howfar fetch xpresso"):
@@ -156,7 +157,7 @@ def test_the_track_says_whose_it_is(weights, results_folder, monkeypatch):
     assert track(weights, cell="human_median") == ["RNA-seq: median of human cell types"]
     fetched = results_folder / "sources" / "models"
     fetched.mkdir(parents=True)
-    for file, _, _ in xpresso.CELLS.values():
+    for file in (Path(cell.source).name for cell in xpresso.CELLS.values()):
         (fetched / file).write_bytes(weights.read_bytes())
     assert track(None, cell="GM12878") == ["RNA-seq: GM12878"]
 
@@ -271,7 +272,7 @@ def test_the_published_reference_predictions(oracle, region, shared):
 
 
 def test_published_weights_are_recognised(oracle):
-    median = oracle / xpresso.CELLS["human_median"][0]
+    median = oracle / Path(xpresso.CELLS["human_median"].source).name
     assert (
         load_model("xpresso", median, "cpu").tracks["description"][0].startswith("RNA-seq: median")
     )

@@ -9,12 +9,11 @@ bins; outputs of shifts are not moved back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from howfar.core.errors import HowfarError
-from howfar.models.base import Layout
 from howfar.models.engine.network import NetworkModel
+from howfar.models.engine.options import check_n_value, check_shifts, check_switch
 
 
 def shifted(one_hot: Any, shift: int, fill: float) -> Any:
@@ -62,93 +61,24 @@ def mean_of_views(
     return total / views
 
 
-def check_shifts(name: str, shifts: Iterable[int], context: int) -> tuple[int, ...]:
-    """The option `shifts` of model `name` as a tuple; HowfarError where it makes no sense."""
-    chosen = tuple(shifts) if isinstance(shifts, Iterable) else (shifts,)
-    if chosen and all(type(s) is int and abs(s) < context for s in chosen):
-        return chosen
-    raise HowfarError(
-        f"model {name}, option shifts",
-        found=f"{list(chosen)}",
-        expected=f"one or more whole numbers of bases below {context:,}, such as [-1, 0, 1]",
-        do="Correct `shifts` in the run's `options` of the study file.",
-    )
-
-
-def check_n_value(name: str, n_value: float) -> float:
-    """The option `n_value` of model `name`, N in each channel; HowfarError outside 0 to 1."""
-    if type(n_value) in (int, float) and 0 <= n_value <= 1:
-        return float(n_value)
-    raise HowfarError(
-        f"model {name}, option n_value",
-        found=f"{n_value!r}",
-        expected="a number from 0 to 1, such as 0.25 (equal shares) or 0 (nothing)",
-        do="Correct `n_value` in the run's `options` of the study file.",
-    )
-
-
-def check_switch(name: str, option: str, given: bool) -> bool:
-    """`given`, the option of model `name`; HowfarError for a word such as "no", which would count
-    as true.
-    """
-    if isinstance(given, bool):
-        return given
-    raise HowfarError(
-        f"model {name}, option {option}",
-        found=f"{given!r}",
-        expected="true or false",
-        do=f"Correct `{option}` in the run's `options` of the study file.",
-    )
-
-
-def check_context(name: str, context: int, unit: int, longest: int, remark: str = "") -> None:
-    """HowfarError unless `context` of model `name`, bp, is a multiple of `unit` up to `longest`.
-
-    remark: what else to say of windows that are refused.
-    """
-    if type(context) is int and context % unit == 0 and unit <= context <= longest:
-        return
-    raise HowfarError(
-        f"model {name}, option context",
-        found=f"{context!r}",
-        expected=f"a multiple of {unit} bp up to {longest:,}{remark}",
-        do="Correct `context` in the run's `options` of the study file.",
-    )
-
-
-def middle(name: str, whole: Layout, crop: int | None, usual: dict[int, int]) -> Layout:
-    """The layout of the bins that model `name` keeps, equally far from both ends of the window.
-
-    whole: the layout before the crop. crop: bins kept; None: `usual` for this number of bins,
-    else all. Raises HowfarError where so many bins can't lie in the middle.
-    """
-    bins = whole.n_bins
-    kept = usual.get(bins, bins) if crop is None else crop
-    if type(kept) is int and 1 <= kept <= bins and (bins - kept) % 2 == 0:
-        first = (bins - kept) // 2 * whole.bin_size
-        return Layout(whole.context, whole.bin_size, kept, first_base=first)
-    raise HowfarError(
-        f"model {name}, option crop",
-        found=f"{crop!r}",
-        expected=f"{bins} bins or fewer, by an even number",
-        do="Correct `crop` in the run's `options` of the study file.",
-    )
-
-
 class AveragingModel(NetworkModel):
     """A `NetworkModel` whose values are means over strands and shifts of a window.
 
-    A subclass sets its layout, calls `_average` before `_ready`, and gives `_values`.
+    A subclass gives `_values`; `notes` say what a value is the mean of.
     """
 
-    def _average(self, rc: bool, shifts: Iterable[int], n_value: float) -> str:
-        """Take the options of the average; says in words what a value is the mean of."""
-        self._rc = check_switch(self.name, "rc", rc)
-        self._fill = check_n_value(self.name, n_value)
-        self._shifts = check_shifts(self.name, shifts, self.layout.context)
-        strands = "both strands" if rc else "the forward strand"
+    def _check_options(self) -> None:
+        super()._check_options()
+        options = self.options
+        self._rc = check_switch(self.name, "rc", options.rc)
+        self._fill = check_n_value(self.name, options.n_value)
+        self._shifts = check_shifts(self.name, options.shifts, self.layout.context)
+
+    def _notes(self, network: Any) -> tuple[str, ...]:
+        strands = "both strands" if self._rc else "the forward strand"
         moved = ", ".join(map(str, self._shifts))
-        return f"Mean over {strands} and shifts of {moved} bp; N is {self._fill:g} per channel."
+        average = f"Mean over {strands} and shifts of {moved} bp; N is {self._fill:g} per channel."
+        return (*super()._notes(network), average)
 
     @property
     def _views(self) -> tuple[tuple[int, bool], ...]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from howfar.core.errors import HowfarError
 from howfar.models.base import encoding_table
+from howfar.models.engine.options import bad_option
 
 RULES = ("mixture", "zero", "n")
 _BEYOND = np.frombuffer(b"RYSWKMBDHVryswkmbdhv", np.uint8)
@@ -24,12 +24,7 @@ def letters_table(name: str, iupac: str, n_value: float) -> np.ndarray:
     channel. HowfarError for another rule.
     """
     if iupac not in RULES:
-        raise HowfarError(
-            f"model {name}, option iupac",
-            found=f"{iupac!r}",
-            expected=" or ".join(map(repr, RULES)),
-            do="Correct `iupac` in the run's `options` of the study file.",
-        )
+        raise bad_option(name, "iupac", iupac, " or ".join(map(repr, RULES)))
     table = encoding_table(n_value)
     if iupac != "mixture":
         table[_BEYOND] = n_value if iupac == "n" else 0

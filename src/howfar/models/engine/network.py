@@ -1,41 +1,114 @@
-"""What the PyTorch models share: a device, batches of one fixed shape, and too little memory."""
+"""What PyTorch models share: start-up, device, batches of one fixed shape, too little memory."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 
 from howfar.core.errors import HowfarError
-from howfar.models.base import SequenceModel, encoding_table
+from howfar.core.provenance import digest
+from howfar.models.base import Card, SequenceModel, encoding_table
+from howfar.models.engine import VERSION
+from howfar.models.engine.iupac import letters_table
 from howfar.models.engine.memory import keep_freed
-from howfar.models.engine.precision import arithmetic
+from howfar.models.engine.options import NetworkOptions
+from howfar.models.engine.precision import arithmetic, check_precision
+from howfar.models.weights.locating import check_fetched, check_package
 
 
 class NetworkModel(SequenceModel):
     """A `SequenceModel` whose values come from one PyTorch network.
 
-    A subclass sets what `SequenceModel` asks for, calls `_ready`, and gives `_forward`.
+    Every network of the zoo starts in the same way, `__init__`, and fills its steps in: `_locate`,
+    `_describe`, `_build`, and `_forward` for the values. `notes` say how values are made.
     Batches have one fixed shape: the last one is filled up with N, so that a window's values do
     not depend on which windows are beside it. Where a batch doesn't fit into memory, the batch
     size is halved, with a message; values may then differ in the last digit. The network runs in
     the model's `precision` (see `precision.arithmetic`).
     """
 
+    version = MappingProxyType({"engine": VERSION})
+    option_class: ClassVar[type[NetworkOptions]] = NetworkOptions
+    card: ClassVar[Card]
+    options: NetworkOptions
     batch_size: int
+    notes: tuple[str, ...] = ()
 
-    def _ready(self, network: Any, device: str, batch_size: int, n_value: float = 0.0) -> None:
-        """Put the network on the device, in evaluation mode; `n_value`: N in each channel."""
+    def __init__(self, weights: Path | None = None, device: str = "auto", **options: Any) -> None:
+        """Load and check the network.
+
+        weights: its file or folder of weights; None: what `howfar fetch` brought. device: 'cpu',
+        'cuda', 'cuda:1', 'auto'. options: those of the network's `option_class`. Raises
+        HowfarError for anything that doesn't fit.
+        """
+        check_package(self.name, self.card)
+        self.options = self.option_class.read(self.name, options)
+        self.device = pick_device(device)
+        self.precision = check_precision(self.name, self.options.precision, self.device)
+        if weights is None and not self.options.pretrained:
+            check_fetched(self.name, self.card.sources)
+        file = self._locate(weights)
+        self._describe(file)
+        self._check_options()
+        table = self._letters()
+        network = self._build(file)
+        self.weights_sha256 = self._checksum(file)
+        self.notes = self._notes(network)
+        batch_size = affordable(
+            self.name, self.options.batch_size, self._window_bytes(), self.device
+        )
+        self._ready(network, self.device, batch_size, table)
+
+    def _locate(self, weights: Path | None) -> Path:
+        """Find the file of weights; HowfarError where there is none."""
+        raise NotImplementedError
+
+    def _describe(self, file: Path) -> None:
+        """Set layout, tracks and units, from the options and what lies beside the weights."""
+
+    def _check_options(self) -> None:
+        """Check options that need the layout."""
+
+    def _letters(self) -> np.ndarray:
+        """float32 (256, 4): the row of channels A, C, G, T of each ASCII byte."""
+        return letters_table(self.name, self.options.iupac, self.options.n_value)
+
+    def _build(self, file: Path) -> Any:
+        """Make the PyTorch network with its weights."""
+        raise NotImplementedError
+
+    def _checksum(self, file: Path) -> str:
+        return digest(file)
+
+    def _notes(self, network: Any) -> tuple[str, ...]:
+        return ()
+
+    def _window_bytes(self) -> int:
+        """Bytes of main memory that one window takes; 0 where that is no concern."""
+        return 0
+
+    def _ready(
+        self, network: Any, device: str, batch_size: int, table: np.ndarray | None = None
+    ) -> None:
+        """Put the network on the device, in evaluation mode; `table`: see `_letters`."""
         import torch
 
         self.device, self.batch_size = pick_device(device), int(batch_size)
         if self.device == "cpu":
             keep_freed()
         self._network = network.to(self.device).eval()
-        self._table = torch.from_numpy(encoding_table(n_value)).to(self.device)
+        table = encoding_table() if table is None else table
+        self._table = torch.from_numpy(table).to(self.device)
+
+    @property
+    def network(self) -> Any:
+        """The PyTorch network, for engines that compute its parts themselves."""
+        return self._network
 
     @property
     def windows_at_once(self) -> int:
@@ -145,15 +218,14 @@ def free_memory() -> float:
 
 
 def affordable(name: str, batch_size: int, window_bytes: int, device: str) -> int:
-    """`batch_size`, or as many windows of `window_bytes` as main memory holds, with a message.
+    """Lower `batch_size`, with a message, to as many windows as main memory holds.
 
     On the CPU only: there the system ends a process that takes too much, before an error can be
     caught.
     """
-    room = free_memory() // window_bytes
-    if device != "cpu" or batch_size <= room:
+    if device != "cpu" or batch_size * window_bytes <= (free := free_memory()):
         return batch_size
-    fewer = max(1, int(room))
+    fewer = max(1, int(free // window_bytes))
     print(
         f"howfar: {name} on cpu: memory for batches of {fewer}, not {batch_size}, windows",
         file=sys.stderr,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from howfar.core.errors import HowfarError
+from howfar.models.engine.options import bad_option
 
 #: float32: full single precision, TensorFloat-32 off everywhere. tf32: products of convolutions
 #: and matrices on a CUDA device with 10 bits of mantissa. bfloat16: PyTorch's autocast, with
@@ -14,16 +14,12 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def check_precision(name: str, precision: str, device: str) -> str:
-    """`precision` where the resolved `device` has it; HowfarError otherwise. name: the model's."""
+    """Return `precision` if the resolved `device` has it, else raise. name: the model's."""
     possible = [p for p in PRECISIONS if p != "tf32" or device.startswith("cuda")]
     if precision in possible:
         return precision
-    raise HowfarError(
-        f"model {name} on {device}, option precision",
-        found=f"{precision!r}",
-        expected=" or ".join(possible),
-        do="Correct `precision` in the run's `options` of the study file, or its `device`.",
-    )
+    do = "Correct `precision` in the run's `options` of the study file, or its `device`."
+    raise bad_option(f"{name} on {device}", "precision", precision, " or ".join(possible), do)
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 `SharedNetwork` splits a network in two: the tower, shared between haplotypes by `SharedTower`,
 and what follows it, which sees the whole window. ``engine="plain"`` runs the whole network on
-each window instead: the oracle that the shared engine is held against.
+each window instead: the oracle that the shared engine is verified against.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from howfar.core.errors import HowfarError
 from howfar.models.base import reverse_complement
 from howfar.models.engine.network import NetworkModel, free_memory
+from howfar.models.engine.options import bad_option
 from howfar.models.engine.precision import arithmetic
 from howfar.models.engine.shared_tower import SharedTower, block_of
 
@@ -49,15 +51,22 @@ class SharedNetwork(NetworkModel):
     engine = "plain"
     _parts: Parts
 
+    def __init__(self, weights: Path | None = None, device: str = "auto", **options: Any) -> None:
+        """Load and check the network; see `NetworkModel`."""
+        super().__init__(weights, device, **options)
+        self._share(self._split(self._network), self.options.engine)
+
+    def _split(self, network: Any) -> Parts:
+        """Return the network in two parts."""
+        raise NotImplementedError
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        _check_engine(self.name, self.options.engine)
+
     def _share(self, parts: Parts, engine: str, memory: float | None = None) -> None:
         """Use that engine from now on; call after `_ready`. memory: bytes for features."""
-        if engine not in ENGINES:
-            raise HowfarError(
-                f"model {self.name}, option engine",
-                found=f"{engine!r}",
-                expected=" or ".join(ENGINES),
-                do="Correct `engine` in the run's `options` of the study file.",
-            )
+        _check_engine(self.name, engine)
         _refuse_training(self.name, self._network)
         self.engine, self._parts, self._memory = engine, parts, memory
         if engine == "shared":
@@ -132,8 +141,13 @@ def _shifted(windows: np.ndarray, shift: int) -> np.ndarray:
     return moved
 
 
+def _check_engine(name: str, engine: str) -> None:
+    if engine not in ENGINES:
+        raise bad_option(name, "engine", engine, " or ".join(ENGINES))
+
+
 def _refuse_training(name: str, network: Any) -> None:
-    """Batch normalisation over a batch would tie a stretch to its company."""
+    # Batch normalisation over a batch would make a stretch depend on the others of the batch.
     if any(module.training for module in network.modules()):
         raise HowfarError(
             f"model {name}",

@@ -1,4 +1,4 @@
-"""Published PyTorch weights: where they are, safe to read, and put into a network or refused.
+"""Published PyTorch weights: read safely, and put into a network or refused.
 
 Weights come as one file, as the folder of a Hugging Face repository (``config.json`` beside
 ``model.safetensors`` or ``pytorch_model.bin``), or by the repository's name. All end in the same
@@ -16,82 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from howfar.core.errors import HowfarError
-from howfar.core.project import results_root
-
-FILES = ("model.safetensors", "pytorch_model.bin")
-
-
-def locate(name: str, weights: Path | None, pretrained: str | None, source: str = "") -> Path:
-    """The file of tensors for model `name`.
-
-    weights: a file, or a folder with one of `FILES`. pretrained: name of a Hugging Face
-    repository, taken from the user's cache or the network. source: id, in ``data/sources.csv``,
-    of the file that `howfar fetch` brings and that is used where neither is given. Raises
-    HowfarError where there is none.
-    """
-    if weights is not None and pretrained is not None:
-        raise HowfarError(
-            f"model {name}",
-            found="both `weights` and the option `pretrained`",
-            expected="one of them",
-            do="Remove one from the run of the study file.",
-        )
-    if pretrained is not None:
-        return _from_hub(name, pretrained)
-    if weights is None and source:
-        weights = (results_root() / "sources" / source).parent
-    chosen = [weights] if weights is None or weights.is_file() else [weights / f for f in FILES]
-    for file in chosen:
-        if file is not None and file.is_file():
-            return file
-    fetch = f"Run `howfar fetch {name}`, or set" if source else "Set"
-    raise HowfarError(
-        f"model {name}" if weights is None else str(weights),
-        found="no weights",
-        expected=f"a file of weights, or a folder with {' or '.join(FILES)}",
-        do=f"{fetch} `weights` (a path) or the option `pretrained` (a Hugging Face name).",
-    )
-
-
-def _from_hub(name: str, repository: str) -> Path:
-    """The repository's file of tensors, with its config.json beside it.
-
-    What is in the user's cache is taken from there, so that no network is needed for it.
-    """
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-    problem = Exception()
-    for cached in (True, False):
-        try:
-            return _downloaded(repository, cached)
-        except (HfHubHTTPError, HFValidationError, OSError) as error:
-            problem = error
-    raise HowfarError(
-        f"model {name}, option pretrained {repository!r}",
-        found=f"no weights ({first_line(problem)})",
-        expected="a Hugging Face repository in the cache, or a network that reaches it",
-        do="Correct the name, go online once, or give `weights` as a local folder.",
-    ) from problem
-
-
-def _downloaded(repository: str, cached: bool) -> Path:
-    """The first of `FILES` that the repository has; `cached`: look into the cache only."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    hf_hub_download(repository, "config.json", local_files_only=cached)
-    *others, last = FILES
-    for file in others:
-        try:
-            return Path(hf_hub_download(repository, file, local_files_only=cached))
-        except EntryNotFoundError:
-            continue
-    return Path(hf_hub_download(repository, last, local_files_only=cached))
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its kind where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+from howfar.models.weights.locating import first_line
 
 
 def read_config(file: Path, model_type: str) -> dict[str, Any]:
@@ -106,12 +31,13 @@ def read_config(file: Path, model_type: str) -> dict[str, Any]:
         config, found = {}, f"no readable JSON object ({error})"
     if config.get("model_type") == model_type:
         return config
-    raise HowfarError(
-        str(path),
-        found=found,
-        expected=f"{model_type!r}",
-        do="Give the weights with the config.json that belongs to them.",
-    )
+    raise bad_config(path, found, f"{model_type!r}")
+
+
+def bad_config(where: str | Path, found: str, expected: str) -> HowfarError:
+    """Return the error for a config.json that isn't that of the weights beside it."""
+    do = "Give the weights with the config.json that belongs to them."
+    return HowfarError(str(where), found=found, expected=expected, do=do)
 
 
 def read_tensors(file: Path) -> dict[str, Any]:
@@ -166,7 +92,7 @@ def is_plain(tensor: Any) -> bool:
 
 
 def assemble(make: Callable[[], Any], file: Path) -> Any:
-    """The network that `make` makes, with the tensors of `file`; HowfarError as `place` says.
+    """Make a network and put the tensors of `file` into it; HowfarError as `load_tensors` says.
 
     No memory or time goes into first weights, which are replaced.
     """
@@ -176,17 +102,13 @@ def assemble(make: Callable[[], Any], file: Path) -> Any:
         with torch.device("meta"):
             network = make()
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
-        raise HowfarError(
-            str(file.parent / "config.json"),
-            found=f"sizes of no network ({first_line(error)})",
-            expected="sizes that fit each other",
-            do="Give the weights with the config.json that belongs to them.",
-        ) from error
-    place(network, read_tensors(file), file)
+        found = f"sizes of no network ({first_line(error)})"
+        raise bad_config(file.parent / "config.json", found, "sizes that fit each other") from error
+    load_tensors(network, read_tensors(file), file)
     return network
 
 
-def place(network: Any, tensors: dict[str, Any], file: Path) -> None:
+def load_tensors(network: Any, tensors: dict[str, Any], file: Path) -> None:
     """Put the tensors of `file` into `network`, float32; HowfarError unless every one fits.
 
     Where a network lists a tensor under several names, the file may use any of them. Counters of

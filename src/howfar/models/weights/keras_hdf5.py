@@ -17,29 +17,9 @@ from typing import Any
 import numpy as np
 
 from howfar.core.errors import HowfarError
-from howfar.core.project import results_root
 
 #: What a layer owns: array name ('kernel', 'bias', 'gamma', ...) to shape, as Keras stores it.
 Shapes = Mapping[str, tuple[int, ...]]
-
-
-def locate(name: str, weights: Path | None, source: str) -> Path:
-    """The file of weights of model `name`; HowfarError where there is none.
-
-    weights: a file, or a folder that holds it under its published name; None: what `howfar fetch`
-    brought. source: id of the published file in ``data/sources.csv``.
-    """
-    fetched = results_root() / "sources" / source
-    file = fetched if weights is None else weights
-    file = file / fetched.name if file.is_dir() else file
-    if file.is_file():
-        return file
-    raise HowfarError(
-        str(file),
-        found="no such file",
-        expected=f"the weights of model {name}",
-        do=f"Run `howfar fetch {name}`, or correct `weights`.",
-    )
 
 
 def read_weights(path: Path, architecture: Sequence[Shapes]) -> list[dict[str, np.ndarray]]:
@@ -58,6 +38,15 @@ def read_weights(path: Path, architecture: Sequence[Shapes]) -> list[dict[str, n
             )
         layers = zip(names, architecture, strict=True)
         return [_layer(f"{path}, layer {name}", group[name], shapes) for name, shapes in layers]
+
+
+def fill(module: Any, **arrays: np.ndarray) -> None:
+    """Put arrays into the parameters and buffers of a PyTorch module, by their names there."""
+    import torch
+
+    with torch.no_grad():
+        for name, array in arrays.items():
+            getattr(module, name).copy_(torch.from_numpy(np.ascontiguousarray(array)))
 
 
 @contextmanager

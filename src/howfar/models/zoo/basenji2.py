@@ -21,18 +21,19 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
-from howfar.core.provenance import sha256_of
-from howfar.models.base import Layout
+from howfar.models import engine
+from howfar.models.base import Card, Layout
 from howfar.models.engine.averaging import AveragingModel
-from howfar.models.engine.iupac import letters_table
-from howfar.models.engine.network import affordable, pick_device, softplus_head
-from howfar.models.engine.precision import check_precision
+from howfar.models.engine.network import softplus_head
+from howfar.models.engine.options import NetworkOptions, numbered_tracks
 from howfar.models.engine.shared_network import Parts, SharedNetwork
 from howfar.models.engine.shared_tower import halo_of
-from howfar.models.registry import MODELS
-from howfar.models.weights.keras_hdf5 import Shapes, locate, read_weights
+from howfar.models.weights.keras_hdf5 import Shapes, fill, read_weights
+from howfar.models.weights.locating import locate
 from howfar.models.weights.targets import HUMAN_TRACKS, check_number, human_tracks, read_tracks
 
+#: Raised when this network's values change by its own code (see `models.engine.VERSION`).
+VERSION = 1
 EPSILON = 1e-3  # Keras' default in batch normalisation; PyTorch's is 1e-5
 #: The published hyper-parameters that bear on predictions, in the form of the authors' file.
 PUBLISHED: dict[str, Any] = {
@@ -42,22 +43,25 @@ PUBLISHED: dict[str, Any] = {
     "batch_norm": True,
     "trunk": [
         {"name": "conv_block", "filters": 288, "kernel_size": 15, "pool_size": 2},
-        {"name": "conv_tower", "filters_init": 339, "filters_mult": 1.1776, "kernel_size": 5,
-         "pool_size": 2, "repeat": 6},
-        {"name": "dilated_residual", "filters": 384, "rate_mult": 1.5, "repeat": 11,
-         "round": True},
+        {
+            "name": "conv_tower",
+            "filters_init": 339,
+            "filters_mult": 1.1776,
+            "kernel_size": 5,
+            "pool_size": 2,
+            "repeat": 6,
+        },
+        {"name": "dilated_residual", "filters": 384, "rate_mult": 1.5, "repeat": 11, "round": True},
         {"name": "Cropping1D", "cropping": 64},
         {"name": "conv_block", "filters": 1536},
     ],
     "head_human": {"name": "dense", "units": HUMAN_TRACKS, "activation": "softplus"},
-}  # fmt: skip
+}
 MOST_BLOCKS = 40  # of a kind: a rate or a width that grows over more is no number any more
 #: Of these any value will do; every other one must be as published.
-_SIZES = {"seq_length", "target_length", "filters", "filters_init", "filters_mult", "kernel_size",
-          "rate_mult", "repeat", "cropping", "units"}  # fmt: skip
+_SIZES = {"seq_length", "target_length", "filters", "filters_init", "filters_mult", "kernel_size"}
+_SIZES |= {"rate_mult", "repeat", "cropping", "units"}
 _TRAINING = {"bn_momentum", "dropout"}  # without effect on predictions
-
-
 #: Arrays of batch normalisation in Keras' names, and their names in PyTorch.
 _NORM = {
     "gamma": "weight",
@@ -88,12 +92,11 @@ class Architecture:
     def layout(self) -> Layout:
         """Input and output in bases and bins."""
         size = 2 ** len(self.tower)
-        return Layout(
-            self.context, size, self.context // size - 2 * self.crop, first_base=self.crop * size
-        )
+        bins = self.context // size - 2 * self.crop
+        return Layout(self.context, size, bins, first_base=self.crop * size)
 
     def convolutions(self) -> Iterator[tuple[int, int, int]]:
-        """(kernel, inputs, outputs) of every convolution, in the network's order."""
+        """Yield (kernel, inputs, outputs) of every convolution, in the network's order."""
         inputs = 4
         for filters, kernel in self.tower:
             yield kernel, inputs, filters
@@ -104,42 +107,37 @@ class Architecture:
         yield 1, inputs, self.last
 
     def shapes(self) -> list[Shapes]:
-        """What each layer that owns weights owns, in Keras' shapes and order."""
-        found: list[Shapes] = []
+        """Return what each layer that owns weights owns, in Keras' shapes and order."""
+        layers: list[Shapes] = []
         for kernel in self.convolutions():
-            norm = dict.fromkeys(_NORM, kernel[-1:])
-            found += [{"kernel": kernel}, norm]
-        return [*found, {"kernel": (self.last, self.outputs), "bias": (self.outputs,)}]
+            layers += [{"kernel": kernel}, dict.fromkeys(_NORM, kernel[-1:])]
+        return [*layers, {"kernel": (self.last, self.outputs), "bias": (self.outputs,)}]
 
 
 def architecture_of(model: Mapping[str, Any], where: str = "params") -> Architecture:
-    """The sizes that a block ``model`` of the authors' parameters gives.
+    """Return the sizes that a block ``model`` of the authors' parameters gives.
 
     HowfarError, naming the entry, where it is another network than Basenji2 or makes no sense.
     """
     _compare(where, model, PUBLISHED)
     stem, tower, dilated, crop, last = model["trunk"]
-    for part, block in (("trunk[1]", tower), ("trunk[2]", dilated)):
-        if block["repeat"] > MOST_BLOCKS:
-            raise _misfit(
-                f"{where}, {part}, repeat", f"{block['repeat']:,}", f"at most {MOST_BLOCKS}"
-            )
+    for name, block in (("trunk[1]", tower), ("trunk[2]", dilated)):
+        if (repeat := block["repeat"]) > MOST_BLOCKS:
+            raise _misfit(f"{where}, {name}, repeat", f"{repeat:,}", f"at most {MOST_BLOCKS}")
     filters = [tower["filters_init"] * tower["filters_mult"] ** k for k in range(tower["repeat"])]
     kernels = (tower["kernel_size"],) * tower["repeat"]
-    found = Architecture(
+    stem_sizes = stem["filters"], stem["kernel_size"]
+    sizes = Architecture(
         context=model["seq_length"],
-        tower=(
-            (stem["filters"], stem["kernel_size"]),
-            *zip(map(_round, filters), kernels, strict=True),
-        ),
+        tower=(stem_sizes, *zip(map(round, filters), kernels, strict=True)),
         residual=dilated["filters"],
         dilations=dilations(dilated["repeat"], dilated["rate_mult"]),
         crop=crop["cropping"],
         last=last["filters"],
         outputs=model["head_human"]["units"],
     )
-    _check_bins(found, model["target_length"], where)
-    return found
+    _check_bins(sizes, model["target_length"], where)
+    return sizes
 
 
 def _check_bins(sizes: Architecture, target: int, where: str) -> None:
@@ -152,15 +150,11 @@ def _check_bins(sizes: Architecture, target: int, where: str) -> None:
 
 
 def dilations(number: int, factor: float) -> tuple[int, ...]:
-    """1, then each time `factor` more, rounded half to even: 1, 2, 3, 4, 6, 9, 14, 21, ..."""
-    found = [1]
-    while len(found) < number:
-        found.append(_round(found[-1] * factor))
-    return tuple(found[:number])
-
-
-def _round(value: float) -> int:
-    return round(value)  # half to even, as NumPy does
+    """Return 1, then each time `factor` more, rounded half to even: 1, 2, 3, 4, 6, 9, 14, ..."""
+    rates = [1]
+    while len(rates) < number:
+        rates.append(round(rates[-1] * factor))  # half to even, as NumPy does
+    return tuple(rates[:number])
 
 
 def _compare(where: str, given: Any, known: Any) -> None:
@@ -168,9 +162,8 @@ def _compare(where: str, given: Any, known: Any) -> None:
     if isinstance(known, dict) and isinstance(given, Mapping):
         odd = sorted((set(known) ^ set(given)) - _TRAINING)
         if odd:
-            raise _misfit(
-                f"{where}, {odd[0]}", "present" if odd[0] in given else "absent", "not so"
-            )
+            found = "present" if odd[0] in given else "absent"
+            raise _misfit(f"{where}, {odd[0]}", found, "not so")
         for key, value in known.items():
             check = _check_size if key in _SIZES else _compare
             check(f"{where}, {key}", given[key], value)
@@ -192,10 +185,12 @@ def _check_size(where: str, given: Any, known: int | float) -> None:
 
 
 def read_params(path: Path) -> Architecture:
-    """The sizes in a file of the authors' parameters (JSON, block ``model``); HowfarError."""
+    """Read the sizes in a file of the authors' parameters (JSON, block ``model``).
+
+    HowfarError where it is no such file.
+    """
     try:
-        given = json.loads(Path(path).read_text())
-        model = given["model"]
+        model = json.loads(Path(path).read_text())["model"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         words = f"no JSON with a block `model` ({error})"
         raise _misfit(str(path), words, "the parameters of a Basenji2") from error
@@ -212,71 +207,87 @@ def _misfit(where: str, found: str, expected: str) -> HowfarError:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Basenji2Options(NetworkOptions):
+    """Options of Basenji2, beside the shared ones.
+
+    params: the authors' file of parameters, for other sizes than the published. targets: table
+    of tracks (see `targets.read_tracks`); None: the human table for 5,313 outputs, else tracks
+    are named by number. rc, shifts: by default as in Huang et al. 2023. iupac: 'n' as the
+    authors have it.
+    """
+
+    batch_size: int = 2
+    n_value: float = 0.25
+    rc: bool = True
+    shifts: Iterable[int] = (1, 0, -1)
+    engine: str = "shared"
+    params: str | Path | None = None
+
+    takes = frozenset({"targets", "rc", "shifts", "n_value", "iupac", "engine", "precision"})
+
+
 class Basenji2Model(SharedNetwork, AveragingModel):
     """Basenji2 with published weights, or others of the same architecture in other sizes.
 
-    Values are outputs of the human head (after softplus): coverage summed or averaged over a bin
-    as in the training data, linear. The forward strand is read for genes of either strand.
-    `network` has the parts `tower`, `trunk`, `final` and `head`; functions of these names apply
-    the first three. `notes` say how the values were made.
+    Weights are the Keras file (``model_human.h5``), with or without its optimiser, or a folder
+    with it. Values are outputs of the human head (after softplus): coverage summed or averaged
+    over a bin as in the training data, linear. The forward strand is read for genes of either
+    strand. `network` has the parts `tower`, `trunk`, `final` and `head`; functions of these names
+    apply the first three.
     """
 
     name = "basenji2"
+    version = engine.versions("basenji2", VERSION)
+    option_class = Basenji2Options
+    options: Basenji2Options
+    card = Card(
+        reads="131,072 bp, forward strand",
+        gives="896 bins of 128 bp, 5,313 human tracks, linear",
+        checked="arithmetic verified against the original code on a reduced model; published "
+        "weights against published predictions by `howfar doctor --verify basenji2`",
+        licence="Apache-2.0",
+        sources=(
+            "basenji2/model_human.h5",
+            "models/params_human.json",
+            "models/targets_human.txt",
+        ),
+        published="Basenji2",
+        iupac="n",
+    )
 
-    def __init__(
-        self,
-        weights: Path | None,
-        device: str = "auto",
-        *,
-        params: str | Path | None = None,
-        targets: str | Path | None = None,
-        rc: bool = True,
-        shifts: Iterable[int] = (1, 0, -1),
-        n_value: float = 0.25,
-        iupac: str = "mixture",
-        engine: str = "shared",
-        precision: str = "float32",
-        batch_size: int = 2,
-    ) -> None:
-        """Load and check; the options are those of `load`."""
-        import torch
+    def _locate(self, weights: Path | None) -> Path:
+        return locate(self.name, weights, self.card.sources[0])
 
+    def _describe(self, file: Path) -> None:
+        params = self.options.params
         sizes = architecture_of(PUBLISHED) if params is None else read_params(Path(params))
         self.architecture, self.layout = sizes, sizes.layout
-        self.precision = check_precision(self.name, precision, pick_device(device))
-        self.notes = (self._average(rc, shifts, n_value),)
-        table = letters_table(self.name, iupac, self._fill)
         self.units = f"training-data coverage per {self.layout.bin_size}-bp bin, linear"
-        file = locate(self.name, weights, MODELS[self.name].sources[0])
-        network = build_network(sizes, read_weights(file, sizes.shapes()))
-        self.tracks = _tracks(sizes.outputs, targets)
-        self.weights_sha256 = sha256_of(file)
-        # The first block's output, at full length, is needed about three times at once.
-        window_bytes = 3 * 4 * sizes.context * sizes.tower[0][0]
-        batch_size = affordable(self.name, batch_size, window_bytes, pick_device(device))
-        self._ready(network, device, batch_size)
-        self._table = torch.from_numpy(table).to(self.device)
-        self._share(self._parts_of(network), engine)
 
-    @property
-    def network(self) -> Any:
-        """The PyTorch network, for engines that compute its parts themselves."""
-        return self._network
+    def _build(self, file: Path) -> Any:
+        sizes = self.architecture
+        network = build_network(sizes, read_weights(file, sizes.shapes()))
+        self.tracks = _tracks(sizes.outputs, self.options.targets)
+        return network
+
+    def _window_bytes(self) -> int:
+        # The first block's output, at full length, is needed about three times at once.
+        return 3 * 4 * self.layout.context * self.architecture.tower[0][0]
 
     def tss_index(self, strand: str) -> int:
-        """0-based index of the TSS base, left ('+') or right ('-') of the window's middle.
+        """Return the 0-based index of the TSS base, left ('+') or right ('-') of the middle.
 
         65,535 or 65,536: the last base of output bin 447 or the first of 448, as Huang et al.
         2023 cut their windows. Their prediction is the mean of bins 443..452 for both strands.
         """
         return self.layout.context // 2 - (strand == "+")
 
-    def _parts_of(self, network: Any) -> Parts:
-        """The network in two parts, for the engine that shares the tower between windows."""
-        views = tuple((s, turned) for s in self._shifts for turned in (False, True)[: 1 + self._rc])
-        halo = halo_of([kernel for _, kernel in self.architecture.tower], self.layout.bin_size)
-        channels = self.architecture.tower[-1][0]
-        return Parts(partial(tower, network), self._after, channels, halo, views)
+    def _split(self, network: Any) -> Parts:
+        tower_sizes = self.architecture.tower
+        halo = halo_of([kernel for _, kernel in tower_sizes], self.layout.bin_size)
+        channels = tower_sizes[-1][0]
+        return Parts(partial(tower, network), self._after, channels, halo, self._views)
 
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
         return self._after(tower(self._network, one_hot), bins, tracks)
@@ -289,36 +300,16 @@ class Basenji2Model(SharedNetwork, AveragingModel):
         return softplus_head(x, linear.weight[tracks], linear.bias[tracks])
 
 
-def load(weights: Path | None, device: str = "auto", **options: Any) -> Basenji2Model:
-    """Basenji2, ready to predict.
-
-    weights: the Keras file (``model_human.h5``), with or without its optimiser, or a folder with
-    it; None: what `howfar fetch basenji2` brought. Options:
-
-    params: the authors' file of parameters, for other sizes than the published. targets: table
-    of tracks (see `targets.read_tracks`); None: the human table for 5,313 outputs, else tracks
-    are named by number. rc, shifts: mean over both strands and over shifts in bp; by default, as
-    in Huang et al. 2023, both strands and shifts of 1, 0 and -1. n_value: each channel of N and
-    of bases that a shift leaves empty. iupac: 'mixture', IUPAC letters are equal mixtures, as for
-    unphased genotypes; 'n', they are as N, as the authors have it. engine: 'shared' computes the
-    tower once for each distinct stretch of sequence, much the less work for the haplotypes of a
-    cohort; 'plain' for each window, less work for sequences that have nothing in common.
-    precision: 'float32', 'bfloat16', or on CUDA 'tf32'. batch_size: windows at once. Raises
-    HowfarError for anything that doesn't fit.
-    """
-    return Basenji2Model(weights, device, **options)
-
-
 def _tracks(outputs: int, targets: str | Path | None) -> pd.DataFrame:
     if targets is None and outputs != HUMAN_TRACKS:
-        return pd.DataFrame({"description": [f"track {k}" for k in range(outputs)]})
+        return numbered_tracks("track", outputs)
     tracks = human_tracks() if targets is None else read_tracks(Path(targets))
     check_number(tracks, outputs, "model basenji2, table of tracks")
     return tracks
 
 
 def build_network(sizes: Architecture, layers: list[dict[str, np.ndarray]]) -> Any:
-    """The network with its weights. layers: what `keras.read_weights` gives."""
+    """Make the network with its weights. layers: what `keras_hdf5.read_weights` gives."""
     from torch import nn
 
     pooled, blocks = len(sizes.tower), []
@@ -332,9 +323,9 @@ def build_network(sizes: Architecture, layers: list[dict[str, np.ndarray]]) -> A
         for pair in zip(blocks[pooled:-1:2], blocks[pooled + 1 :: 2], strict=True)
     ]
     linear = nn.Linear(sizes.last, sizes.outputs)
-    _fill(linear, {"weight": layers[-1]["kernel"].T, "bias": layers[-1]["bias"]})
-    parts = {"tower": nn.ModuleList(blocks[:pooled]), "trunk": nn.ModuleList(residual)}
-    return nn.ModuleDict(parts | {"final": blocks[-1], "head": linear})
+    fill(linear, weight=layers[-1]["kernel"].T, bias=layers[-1]["bias"])
+    modules = {"tower": nn.ModuleList(blocks[:pooled]), "trunk": nn.ModuleList(residual)}
+    return nn.ModuleDict(modules | {"final": blocks[-1], "head": linear})
 
 
 def _convolution(
@@ -343,33 +334,25 @@ def _convolution(
     kernel: dict[str, np.ndarray],
     norm: dict[str, np.ndarray],
 ) -> list[Any]:
-    """Convolution and batch normalisation of a block, in PyTorch's layout."""
+    """Make convolution and batch normalisation of a block, in PyTorch's layout."""
     from torch import nn
 
     width, inputs, outputs = shape
     padding = (width - 1) * dilation // 2
-    made = nn.Conv1d(inputs, outputs, width, padding=padding, dilation=dilation, bias=False)
-    _fill(made, {"weight": kernel["kernel"].transpose(2, 1, 0)})
-    normed = nn.BatchNorm1d(outputs, eps=EPSILON, momentum=0.1)
-    _fill(normed, {_NORM[name]: array for name, array in norm.items()})
-    return [made, normed]
-
-
-def _fill(module: Any, arrays: dict[str, np.ndarray]) -> None:
-    import torch
-
-    with torch.no_grad():
-        for name, array in arrays.items():
-            getattr(module, name).copy_(torch.from_numpy(np.ascontiguousarray(array)))
+    convolution = nn.Conv1d(inputs, outputs, width, padding=padding, dilation=dilation, bias=False)
+    fill(convolution, weight=kernel["kernel"].transpose(2, 1, 0))
+    normalisation = nn.BatchNorm1d(outputs, eps=EPSILON, momentum=0.1)
+    fill(normalisation, **{_NORM[name]: array for name, array in norm.items()})
+    return [convolution, normalisation]
 
 
 def activation(x: Any) -> Any:
-    """x * sigmoid(1.702 x), which the authors call GELU."""
+    """Compute x * sigmoid(1.702 x), which the authors call GELU."""
     return x * (1.702 * x).sigmoid()
 
 
 def tower(network: Any, one_hot: Any) -> Any:
-    """One-hot (batch, length, 4) to features (batch, length // bin size, channels)."""
+    """Turn one-hot (batch, length, 4) into features (batch, length // bin size, channels)."""
     x = one_hot.transpose(1, 2)
     for block in network["tower"]:
         x = block(activation(x))
@@ -377,7 +360,7 @@ def tower(network: Any, one_hot: Any) -> Any:
 
 
 def trunk(network: Any, features: Any) -> Any:
-    """The dilated blocks, (batch, bins, channels) to the same; bins not yet cropped."""
+    """Apply the dilated blocks, (batch, bins, channels) to the same; bins not yet cropped."""
     x = features.transpose(1, 2)
     for first, second in network["trunk"]:
         x = x + second(activation(first(activation(x))))
@@ -385,5 +368,5 @@ def trunk(network: Any, features: Any) -> Any:
 
 
 def final(network: Any, x: Any) -> Any:
-    """The last block, for any bins: (batch, bins, channels) to (batch, bins, features)."""
+    """Apply the last block, for any bins: (batch, bins, channels) to (batch, bins, features)."""
     return activation(network["final"](activation(x.transpose(1, 2)))).transpose(1, 2)

@@ -13,18 +13,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from howfar.core.errors import HowfarError
-from howfar.core.provenance import sha256_of
-from howfar.models.base import Layout
+from howfar.models import engine
+from howfar.models.base import Card, Layout, encoding_table
 from howfar.models.engine.network import NetworkModel
+from howfar.models.engine.options import NetworkOptions, bad_option, choose, numbered_tracks
 from howfar.models.weights.checkpoint import check_sums, is_plain
+from howfar.models.weights.locating import locate
 
+#: Raised when this network's values change by its own code (see `models.engine.VERSION`).
+VERSION = 1
 WINDOW, STEP = 2000, 200  # bp
 MOST_WINDOWS = 1000  # of one sequence; ExPecto has 200
 _CONVOLUTIONS = tuple(f"model.0.{i}" for i in (0, 2, 6, 8, 12, 14))
@@ -37,75 +41,80 @@ LETTERS = {"mixture": b"ACGTNRYSWKMBDHV", "error": b"ACGTN"}
 _STRANDS = {"both": (False, True), "forward": (False,), "reverse": (True,)}
 
 
-class BelugaModel(NetworkModel):
-    """Beluga over `windows` windows of 2,000 bp, 200 bp apart.
+@dataclass(frozen=True, kw_only=True)
+class BelugaOptions(NetworkOptions):
+    """Options of Beluga, beside the shared ones.
 
-    One bin a window, one track an output, in the order of the weights file; probabilities.
-    strands: 'both' (the mean of the sequence and its reverse complement, as ExPecto takes it),
-    'forward' or 'reverse' (the reverse complement alone). N is zeros. iupac: 'mixture' (other
-    IUPAC letters are equal mixtures, as an unphased personal sequence has them) or 'error' (they
-    are refused, as by the authors' encoder).
+    windows: of 2,000 bp, 200 bp apart. strands: 'both' (the mean of the sequence and its reverse
+    complement, as ExPecto takes it), 'forward' or 'reverse' (the reverse complement alone).
+    iupac: 'mixture' (IUPAC letters beyond N are equal mixtures, as an unphased personal sequence
+    has them) or 'error' (they are refused, as by the authors' encoder).
     """
 
-    units = "probability"
+    windows: int = 1
+    strands: str = "both"
 
-    def __init__(
-        self,
-        weights: Path,
-        *,
-        device: str = "auto",
-        batch_size: int = 8,
-        windows: int = 1,
-        strands: str = "both",
-        iupac: str = "mixture",
-    ) -> None:
-        """Load and check; HowfarError for unusable weights, device, or option."""
-        self._turns = choice("strands", strands, _STRANDS)
-        self._letters = choice("iupac", iupac, LETTERS)
+    takes = frozenset({"iupac"})
+
+
+class BelugaModel(NetworkModel):
+    """Beluga over windows of 2,000 bp, 200 bp apart; probabilities.
+
+    Weights are its state dict (``deepsea.beluga.pth``). One bin a window, one track an output, in
+    the order of the weights file. N is zeros.
+    """
+
+    name = "beluga"
+    units = "probability"
+    version = engine.versions("beluga", VERSION)
+    option_class = BelugaOptions
+    options: BelugaOptions
+    card = Card(
+        reads="2,000 bp, either strand",
+        gives="2,002 probabilities of chromatin features",
+        checked="arithmetic verified against the original code with seeded weights",
+        licence="Princeton Academic Use",
+        sources=("expecto/deepsea.beluga.pth",),
+        iupac="error",
+    )
+
+    def _locate(self, weights: Path | None) -> Path:
+        return locate(self.name, weights, self.card.sources[0])
+
+    def _describe(self, file: Path) -> None:
+        windows = self.windows = self.options.windows
         if type(windows) is not int or not 1 <= windows <= MOST_WINDOWS:
-            raise HowfarError(
-                "option `windows`",
-                found=repr(windows),
-                expected=f"a number of windows from 1 to {MOST_WINDOWS}",
-                do="Correct the model's options.",
-            )
-        self.name, self.windows = "beluga", windows
+            words = f"a number of windows from 1 to {MOST_WINDOWS}"
+            raise bad_option(self.name, "windows", windows, words)
+        self._turns = choose(self.name, "strands", self.options.strands, _STRANDS)
         self.layout = Layout(WINDOW + STEP * (windows - 1), STEP, windows)
-        state = read_weights(weights)
-        outputs = len(state[_DENSE[-1] + ".bias"])
-        self.tracks = pd.DataFrame({"description": [f"output {i}" for i in range(outputs)]})
-        self.weights_sha256 = sha256_of(weights)
-        self._ready(_network(state), device, batch_size)
+
+    def _letters(self) -> np.ndarray:
+        self._known_letters = choose(self.name, "iupac", self.options.iupac, LETTERS)
+        return encoding_table()
+
+    def _build(self, file: Path) -> Any:
+        state = read_weights(file)
+        self.tracks = numbered_tracks("output", len(state[_DENSE[-1] + ".bias"]))
+        return _network(state)
 
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
         """Probabilities float32 (n, bins, tracks); see `SequenceModel`."""
         self._check(windows)
-        check_letters(self.name, windows, self._letters)
+        check_letters(self.name, windows, self._known_letters)
         return super().predict(windows, bins, tracks)
 
-    def _forward(self, bases, bins: Sequence[int], tracks):
+    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
         x = self._one_hot(bases)[..., _AGCT].transpose(1, 2)
-        total = 0
+        total: Any = 0
         for turned in self._turns:
             logits = forward(self._network, x.flip(1, 2) if turned else x)
             logits = logits.flip(1) if turned else logits
             # in float64: the vectorised float32 sigmoid rounds by a value's place in the batch
             total = total + logits[:, list(bins)][..., tracks].double().sigmoid()
         return (total / len(self._turns)).float()
-
-
-def choice(option: str, given: str, choices: dict[str, Any]) -> Any:
-    """What `given` stands for; HowfarError where it is none of the choices."""
-    if isinstance(given, str) and given in choices:
-        return choices[given]
-    raise HowfarError(
-        f"option `{option}`",
-        found=repr(given),
-        expected=" or ".join(map(repr, choices)),
-        do="Correct the model's options.",
-    )
 
 
 def check_letters(name: str, windows: np.ndarray, letters: bytes) -> None:
@@ -123,28 +132,8 @@ def check_letters(name: str, windows: np.ndarray, letters: bytes) -> None:
         )
 
 
-def load(weights: Path | None, device: str, **options: Any) -> BelugaModel:
-    """Beluga alone, for 2,000 bp; `weights`: its state dict (``deepsea.beluga.pth``)."""
-    return BelugaModel(weights_file(weights), device=device, **options)
-
-
-def weights_file(weights: Path | None) -> Path:
-    """`weights`, or the place of the fetched file; HowfarError where there is none."""
-    from howfar.core.project import results_root
-
-    path = weights or results_root() / "sources" / "expecto" / "deepsea.beluga.pth"
-    if not path.is_file():
-        raise HowfarError(
-            str(path),
-            found="no such file",
-            expected="the weights of Beluga, deepsea.beluga.pth",
-            do="Run `howfar fetch expecto`, or correct `weights`.",
-        )
-    return path
-
-
-def forward(network, x):
-    """Logits (n, windows, outputs) of one-hot x (n, 4, 2000 + 200 (windows - 1)), A G C T."""
+def forward(network: Any, x: Any) -> Any:
+    """Compute logits (n, windows, outputs) of one-hot x, A G C T (n, 4, 1800 + 200 windows)."""
     import torch
 
     convolutions = [network.get_submodule(name) for name in _CONVOLUTIONS]
@@ -156,24 +145,24 @@ def forward(network, x):
     # after the first pooling window k begins at 50 k, which is 4 * 25 m for k = 2 m, and
     # 4 * (25 m + 12) + 2 for k = 2 m + 1
     for parity, (rest, first) in enumerate([(0, 0), (2, 12)][:windows]):
-        part = _pair(_pool(h[..., rest:]), *convolutions[4:])[:, :, 0, first:]
-        part = part.unfold(2, _LAST, 2 * STEP // _POOL**2)  # (n, channels, windows, positions)
-        pieces[:, parity::2] = part.transpose(1, 2).flatten(2)
+        grid = _pair(_pool(h[..., rest:]), *convolutions[4:])[:, :, 0, first:]
+        grid = grid.unfold(2, _LAST, 2 * STEP // _POOL**2)  # (n, channels, windows, positions)
+        pieces[:, parity::2] = grid.transpose(1, 2).flatten(2)
     return last(torch.relu(hidden(pieces)))
 
 
-def _pair(x, first, second):
+def _pair(x: Any, first: Any, second: Any) -> Any:
     return second(first(x).relu()).relu()
 
 
-def _pool(x):
+def _pool(x: Any) -> Any:
     import torch
 
     return torch.nn.functional.max_pool2d(x, (1, _POOL))
 
 
-def read_weights(path: Path) -> OrderedDict:
-    """The state dict of a Beluga network: float32 tensors by their published names.
+def read_weights(path: Path) -> OrderedDict[str, Any]:
+    """Read the state dict of a Beluga network: float32 tensors by their published names.
 
     The widths of the layers are the file's; names, kernels and what a layer hands to the next
     are checked. Nothing in the file is executed. Raises HowfarError, naming the tensor.
@@ -201,7 +190,7 @@ def read_weights(path: Path) -> OrderedDict:
     return OrderedDict((name, state[name].float()) for name in names)
 
 
-def _check_shapes(path: Path, state: dict) -> None:
+def _check_shapes(path: Path, state: dict[str, Any]) -> None:
     """Each layer takes what the one before it gives."""
     inputs = (4, 1, _KERNEL)
     for layer in (*_CONVOLUTIONS, *_DENSE):
@@ -218,8 +207,8 @@ def _check_shapes(path: Path, state: dict) -> None:
             inputs = weight[:1]
 
 
-def _network(state: OrderedDict):
-    """Modules under the published names that hold the tensors of `state` themselves."""
+def _network(state: OrderedDict[str, Any]) -> Any:
+    """Make modules under the published names that hold the tensors of `state` themselves."""
     import torch
     from torch.nn import Conv2d, Linear, ModuleDict
 
@@ -227,8 +216,7 @@ def _network(state: OrderedDict):
         layers = {}
         for name in (*_CONVOLUTIONS, *_DENSE):
             outputs, inputs, *kernel = state[f"{name}.weight"].shape
-            layer = Conv2d(inputs, outputs, kernel) if kernel else Linear(inputs, outputs)
-            layers[name] = layer
+            layers[name] = Conv2d(inputs, outputs, kernel) if kernel else Linear(inputs, outputs)
     body = ModuleDict({name.split(".")[2]: layers[name] for name in _CONVOLUTIONS})
     head = ModuleDict({name.split(".")[2]: ModuleDict({"1": layers[name]}) for name in _DENSE})
     network = ModuleDict({"model": ModuleDict({"0": body, "1": head})})

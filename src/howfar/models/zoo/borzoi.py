@@ -7,20 +7,32 @@ of 3/4 (RNA) or 1, what exceeds a threshold was replaced by a square root, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from howfar.core.errors import HowfarError
-from howfar.core.provenance import sha256_of
-from howfar.models.base import Layout
-from howfar.models.engine.averaging import AveragingModel, check_context, check_switch, middle
-from howfar.models.engine.network import affordable, pick_device, softplus_head
-from howfar.models.engine.precision import check_precision
-from howfar.models.weights.checkpoint import assemble, first_line, locate, read_config
+from howfar.models import engine
+from howfar.models.base import Card, Layout
+from howfar.models.engine.averaging import AveragingModel
+from howfar.models.engine.network import softplus_head
+from howfar.models.engine.options import (
+    ALL_SHARED,
+    NetworkOptions,
+    check_context,
+    check_species,
+    check_switch,
+    middle,
+    numbered_tracks,
+)
+from howfar.models.weights.checkpoint import assemble, read_config
+from howfar.models.weights.locating import TENSORS, first_line, locate
 
+#: Raised when this network's values change by its own code (see `models.engine.VERSION`).
+VERSION = 1
 CONTEXT, BIN, TOKEN, KEPT = 524_288, 32, 128, 6144
 COLUMNS = {"identifier", "clip_soft", "scale", "sum_stat", "strand_pair", "description"}
 SQUASHED = "training-data coverage per 32-bp bin, squashed (power, soft clip, scale)"
@@ -29,53 +41,70 @@ LINEAR = "coverage per 32-bp bin, linear"
 WINDOW_BYTES = 8 * 4 * 512
 
 
-class BorzoiModel(AveragingModel):
-    """Borzoi with published weights, or others in the same form.
+@dataclass(frozen=True, kw_only=True)
+class BorzoiOptions(NetworkOptions):
+    """Options of Borzoi, beside the shared ones.
 
-    Values are outputs of one species' head (after softplus), on the squashed scale of the
-    training data or, with `unsquash`, as linear coverage. `notes` say how they were made.
+    pretrained: such as 'johahi/borzoi-replicate-0'; each of the four replicates is a run of its
+    own. species: 'human' (7,611 tracks) or 'mouse' (2,608). targets: table of the tracks
+    (tab-separated, with the package's columns); the package has the human one. context: a
+    multiple of 128; published weights know 524,288 only. crop: None: 6,144 of 16,384 bins, all of
+    another number. unsquash: linear coverage in the place of the squashed scale. rc: stranded
+    tracks change places.
+    """
+
+    batch_size: int = 1
+    context: int = CONTEXT
+    unsquash: bool = False
+
+    takes = ALL_SHARED - {"iupac", "engine"}
+
+
+class BorzoiModel(AveragingModel):
+    """Borzoi with published weights, or others in the same form; needs ``howfar[borzoi]``.
+
+    Weights are a folder (``config.json`` beside ``model.safetensors`` or ``pytorch_model.bin``)
+    or one file of tensors. Values are outputs of one species' head (after softplus), on the
+    squashed scale of the training data or, with `unsquash`, as linear coverage.
     """
 
     name = "borzoi"
+    version = engine.versions("borzoi", VERSION)
+    option_class = BorzoiOptions
+    options: BorzoiOptions
+    card = Card(
+        reads="524,288 bp, forward strand",
+        gives="6,144 bins of 32 bp, 7,611 human tracks",
+        checked="the interface only, with random weights at a reduced size",
+        licence="Apache-2.0",
+        extra="borzoi",
+        package="borzoi_pytorch",
+    )
 
-    def __init__(
-        self,
-        weights: Path | None,
-        device: str = "auto",
-        *,
-        pretrained: str | None = None,
-        species: str = "human",
-        targets: str | Path | None = None,
-        context: int = CONTEXT,
-        crop: int | None = None,
-        unsquash: bool = False,
-        n_value: float = 0.0,
-        rc: bool = False,
-        shifts: Iterable[int] = (0,),
-        precision: str = "float32",
-        batch_size: int = 1,
-    ) -> None:
-        """Load and check; the options are those of `load`."""
-        _package()
-        file = locate(self.name, weights, pretrained)
-        self.layout = layout_of(context, crop)
-        self.precision = check_precision(self.name, precision, pick_device(device))
-        views = self._average(rc, shifts, n_value)
+    def _locate(self, weights: Path | None) -> Path:
+        return locate(self.name, weights, "", TENSORS, self.options.pretrained)
+
+    def _describe(self, file: Path) -> None:
+        self.layout = layout_of(self.options.context, self.options.crop)
+        self._unsquash = check_switch(self.name, "unsquash", self.options.unsquash)
+        self.units = LINEAR if self._unsquash else SQUASHED
+
+    def _build(self, file: Path) -> Any:
         network = network_of(read_config(file, "borzoi"), file, self.layout)
-        self._head = head_of(network, species)
-        self.tracks = tracks_of(species, self._head.out_channels, targets)
-        self._check_table({"rc": rc, "unsquash": unsquash})
-        self._unsquash = check_switch(self.name, "unsquash", unsquash)
-        self.units = LINEAR if unsquash else SQUASHED
-        self.weights_sha256 = sha256_of(file)
-        self.notes = (f"Values are {self.units}.", views)
-        batch_size = affordable(self.name, batch_size, WINDOW_BYTES * context, pick_device(device))
-        self._ready(network, device, batch_size, n_value)
+        species = self.options.species
+        check_species(
+            self.name, species, [s for s in ("human", "mouse") if hasattr(network, f"{s}_head")]
+        )
+        self._head = getattr(network, f"{species}_head")
+        self.tracks = tracks_of(species, self._head.out_channels, self.options.targets)
+        self._check_table({"rc": self._rc, "unsquash": self._unsquash})
+        return network
 
-    @property
-    def network(self) -> Any:
-        """The PyTorch network, for engines that compute its parts themselves."""
-        return self._network
+    def _notes(self, network: Any) -> tuple[str, ...]:
+        return (f"Values are {self.units}.", *super()._notes(network))
+
+    def _window_bytes(self) -> int:
+        return WINDOW_BYTES * self.layout.context
 
     def _check_table(self, options: dict[str, bool]) -> None:
         """These options need to know each track's scale and strand."""
@@ -120,62 +149,16 @@ class BorzoiModel(AveragingModel):
         return torch.stack(parts, dim=-1)
 
 
-def load(weights: Path | None, device: str = "auto", **options: Any) -> BorzoiModel:
-    """Borzoi, ready to predict; needs the extra ``howfar[borzoi]``.
-
-    weights: a folder (``config.json`` beside ``model.safetensors`` or ``pytorch_model.bin``) or
-    one file of tensors. Options:
-
-    pretrained: a Hugging Face name in the place of `weights`, such as
-    'johahi/borzoi-replicate-0'; each of the four replicates is a run of its own.
-    species: 'human' (7,611 tracks) or 'mouse' (2,608). targets: table of the tracks
-    (tab-separated, with the package's columns); the package has the human one.
-    context: window in bp, a multiple of 128; published weights know 524,288 only. crop: bins
-    kept, in the middle; None: 6,144 of 16,384, all of another number.
-    unsquash: linear coverage in the place of the squashed scale. n_value: each channel of N and
-    of bases that a shift leaves empty. rc, shifts: mean over both strands, where stranded tracks
-    change places, and over shifts. precision: 'float32', 'bfloat16', or on CUDA 'tf32'.
-    batch_size: windows at once. Raises HowfarError for anything that doesn't fit.
-    """
-    return BorzoiModel(weights, device, **options)
-
-
-def _package() -> None:
-    """HowfarError where the extra isn't installed."""
-    try:
-        import borzoi_pytorch  # noqa: F401
-    except ImportError as error:
-        raise HowfarError(
-            "model borzoi",
-            found=str(error),
-            expected="the package borzoi-pytorch",
-            do="Run `pip install 'howfar[borzoi]'`.",
-        ) from error
-
-
 def layout_of(context: int, crop: int | None) -> Layout:
-    """The layout for a window of `context` bp of which the middle `crop` bins are kept."""
+    """Return the layout for a window of `context` bp of which the middle `crop` bins are kept."""
     check_context("borzoi", context, TOKEN, CONTEXT)
     return middle("borzoi", Layout(context, BIN, context // BIN), crop, {CONTEXT // BIN: KEPT})
 
 
-def head_of(network: Any, species: str) -> Any:
-    """The last layer of a species; HowfarError where these weights have none."""
-    heads = [s for s in ("human", "mouse") if hasattr(network, f"{s}_head")]
-    if species in heads:
-        return getattr(network, f"{species}_head")
-    raise HowfarError(
-        "model borzoi, option species",
-        found=f"{species!r}",
-        expected=f"a head of these weights: {', '.join(heads)}",
-        do="Correct `species`, or take weights that have the head.",
-    )
-
-
 def tracks_of(species: str, number: int, targets: str | Path | None) -> pd.DataFrame:
-    """The tracks of a species' head: DataFrame by number, `description` and the rest."""
+    """Return the tracks of a species' head: DataFrame by number, `description` and the rest."""
     if targets is None and species != "human":
-        return pd.DataFrame({"description": [f"{species} track {k}" for k in range(number)]})
+        return numbered_tracks(f"{species} track", number)
     if targets is None:
         from borzoi_pytorch.pytorch_borzoi_model import TRACKS_DF as table
     else:
@@ -204,7 +187,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def network_of(config: dict[str, Any], file: Path, layout: Layout) -> Any:
-    """The network of `config` with the tensors of `file`; HowfarError where they don't fit."""
+    """Make the network of `config` with the tensors of `file`; HowfarError unless they fit."""
     import torch
     from borzoi_pytorch import Borzoi
     from borzoi_pytorch.config_borzoi import BorzoiConfig

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,17 @@ import pandas as pd
 
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
-from howfar.core.provenance import sha256_of
-from howfar.models.base import Layout
+from howfar.core.provenance import digest
+from howfar.models import engine
+from howfar.models.base import Card, Layout, encoding_table
 from howfar.models.engine.network import NetworkModel
+from howfar.models.engine.options import NetworkOptions, bad_option, choose
 from howfar.models.weights import gblinear
-from howfar.models.zoo.beluga import (
-    LETTERS,
-    STEP,
-    WINDOW,
-    BelugaModel,
-    check_letters,
-    choice,
-    weights_file,
-)
+from howfar.models.weights.locating import locate
+from howfar.models.zoo.beluga import LETTERS, STEP, WINDOW, BelugaModel, check_letters
 
+#: Raised when this network's values change by its own code (see `models.engine.VERSION`).
+VERSION = 1
 #: Shifts of the windows from the TSS along the gene, bp; base 999 of window 0 is the TSS.
 SHIFTS = np.arange(-20_000, 20_000, STEP)
 _CONTEXT = WINDOW + STEP * (len(SHIFTS) - 1)
@@ -49,7 +47,7 @@ _REMEMBERED = 100_000  # blocks of sequence, with one number a tissue
 
 
 def spatial_weights() -> np.ndarray:
-    """float64 (10, 200): weight of each window in each sum, five decays upstream, five down.
+    """Return float64 (10, 200): weight of each window in each sum, five decays upstream, five down.
 
     exp(-a |shift| / 200), a = 0.01, 0.02, 0.05, 0.1, 0.2; the window on the TSS counts in both.
     """
@@ -58,59 +56,89 @@ def spatial_weights() -> np.ndarray:
 
 
 def spatial_features(chromatin: np.ndarray) -> np.ndarray:
-    """float64 (..., 10, features) of Beluga's outputs (..., 200, features)."""
+    """Compute float64 (..., 10, features) of Beluga's outputs (..., 200, features)."""
     return spatial_weights() @ np.asarray(chromatin, np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectoOptions(NetworkOptions):
+    """Options of ExPecto, beside the shared ones.
+
+    tissues: files of linear models, or folders of them; by default the ``.save`` files beside the
+    weights. base_score: for text dumps (`gblinear.read`). engine: 'shared' computes each content
+    of a block of `block` neighbouring windows once, over all windows and calls; 'plain' computes
+    every window of 2,000 bp by itself, to compare with. block: a divisor of 200. batch_size:
+    blocks given to Beluga at once. iupac: see `BelugaOptions`.
+    """
+
+    engine: str = "shared"
+    tissues: str | Path | Sequence[str | Path] | None = None
+    base_score: float | None = None
+    block: int = 10
+
+    takes = frozenset({"engine", "iupac"})
 
 
 class ExpectoModel(NetworkModel):
     """ExPecto with one track a tissue model; ln(RPKM + 0.0001).
 
-    weights: Beluga's state dict. tissues: files of linear models, or folders of them; by default
-    the ``.save`` files beside `weights`. base_score: for text dumps (`gblinear.read`).
-    engine: 'shared' computes each content of a block of `block` neighbouring windows once, over
-    all windows and calls; 'plain' computes every window of 2,000 bp by itself, to compare with.
-    block: a divisor of 200. batch_size: blocks given to Beluga at once. iupac: see `BelugaModel`.
+    Weights are Beluga's state dict (``deepsea.beluga.pth``).
     """
 
+    name = "expecto"
     units = "ln(RPKM + 0.0001)"
+    version = BelugaModel.version | engine.versions("expecto", VERSION)
+    option_class = ExpectoOptions
+    options: ExpectoOptions
+    card = Card(
+        reads="41,800 bp (200 windows of 2,000 bp), the gene's strand",
+        gives="1 number per tissue model, ln(RPKM + 0.0001)",
+        checked="arithmetic verified against the original code with seeded weights; published "
+        "weights against published predictions by `howfar doctor --verify expecto`",
+        licence="Princeton Academic Use",
+        sources=(*BelugaModel.card.sources, "expecto/Cells_EBV-transformed_lymphocytes.save"),
+        published="ExPecto",
+        iupac="error",
+    )
     oriented = True
     layout = Layout(_CONTEXT, _CONTEXT, 1)
     windows_at_once = 128
 
-    def __init__(
-        self,
-        weights: Path,
-        *,
-        device: str = "auto",
-        batch_size: int = 8,
-        tissues: str | Path | Sequence[str | Path] | None = None,
-        base_score: float | None = None,
-        engine: str = "shared",
-        block: int = 10,
-        iupac: str = "mixture",
-    ) -> None:
-        """Load and check; HowfarError for unusable files, device, or option."""
-        self.name = "expecto"
-        self._letters = choice("iupac", iupac, LETTERS)
-        self._sums = choice("engine", engine, {"shared": self._shared, "plain": self._plain})
-        self.engine = engine
-        self._block = 1 if engine == "plain" else _checked_block(block)
-        models = [gblinear.read(path, base_score) for path in _tissue_files(tissues, weights)]
+    def _locate(self, weights: Path | None) -> Path:
+        return locate(self.name, weights, self.card.sources[0])
+
+    def _describe(self, file: Path) -> None:
+        ways = {"shared": self._shared, "plain": self._plain}
+        self._sums = choose(self.name, "engine", self.options.engine, ways)
+        self.engine = self.options.engine
+        self._block = 1 if self.engine == "plain" else _checked_block(self.options.block)
+
+    def _letters(self) -> np.ndarray:
+        self._known_letters = choose(self.name, "iupac", self.options.iupac, LETTERS)
+        return encoding_table()
+
+    def _build(self, file: Path) -> Any:
+        options = self.options
+        models = [
+            gblinear.read(p, options.base_score) for p in _tissue_files(options.tissues, file)
+        ]
         self.beluga = BelugaModel(
-            weights, device=device, batch_size=batch_size, windows=self._block
+            file, self.device, batch_size=options.batch_size, windows=self._block
         )
-        self.device, self.batch_size = self.beluga.device, self.beluga.batch_size
         features = len(self.beluga.tracks)
         #: float64 (10, features, tissues)
         self.coefficients = np.stack([m.blocks(features) for m in models], axis=-1)
         self.intercepts = np.array([m.intercept for m in models])
         self.tracks = pd.DataFrame({"description": [m.name for m in models]})
-        sums = [self.beluga.weights_sha256, *(sha256_of(m.where) for m in models)]
-        self.weights_sha256 = hashlib.sha256("\n".join(sums).encode()).hexdigest()
+        self._sums_of_files = [self.beluga.weights_sha256, *(digest(m.where) for m in models)]
         self._known: dict[bytes, np.ndarray] = {}
+        return self.beluga.network
+
+    def _checksum(self, file: Path) -> str:
+        return hashlib.sha256("\n".join(self._sums_of_files).encode()).hexdigest()
 
     def tss_index(self, strand: str) -> int:
-        """0-based index of the TSS base on the gene's strand: 20,999 ('+') or 21,000 ('-').
+        """Return the TSS base's 0-based index on the gene's strand: 20,999 ('+') or 21,000 ('-').
 
         The authors' windows have it at base 999 of the forward strand, whichever the gene's.
         """
@@ -120,14 +148,14 @@ class ExpectoModel(NetworkModel):
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
-        """ln(RPKM + 0.0001), float32 (n, bins, tracks); the one bin is 0."""
+        """Predict ln(RPKM + 0.0001), float32 (n, bins, tracks); the one bin is 0."""
         self._check(windows)
-        check_letters(self.name, windows, self._letters)
+        check_letters(self.name, windows, self._known_letters)
         values = (self.intercepts + self._sums(windows))[:, None, list(tracks)]
         return values[:, list(bins)].astype(np.float32)
 
     def features(self, window: np.ndarray) -> np.ndarray:
-        """float64 (10, features): the weighted sums of one window, uint8 (41,800,)."""
+        """Compute float64 (10, features): the weighted sums of one window, uint8 (41,800,)."""
         length = self.beluga.layout.context
         starts = range(0, _CONTEXT - WINDOW + 1, STEP * self._block)
         blocks = np.stack([window[start : start + length] for start in starts])
@@ -154,8 +182,8 @@ class ExpectoModel(NetworkModel):
         todo, size = list(new.items()), 4 * self.beluga.batch_size
         for start in range(0, len(todo), size):
             self._learn(windows, dict(todo[start : start + size]))
-        found = [np.sum([self._known[key] for key in of_row], axis=0) for of_row in keys]
-        return np.array(found).reshape(len(windows), len(self.intercepts))
+        sums = [np.sum([self._known[key] for key in of_row], axis=0) for of_row in keys]
+        return np.array(sums).reshape(len(windows), len(self.intercepts))
 
     def _key(self, window: np.ndarray, place: int) -> bytes:
         """What a block's share in the sums depends on: its place and its content."""
@@ -180,17 +208,9 @@ class ExpectoModel(NetworkModel):
         return self.beluga.predict(blocks, range(self._block), range(len(self.beluga.tracks)))
 
 
-def load(weights: Path | None, device: str, **options: Any) -> ExpectoModel:
-    """ExPecto; `weights`: ``deepsea.beluga.pth``, or None for the one fetched.
-
-    options: see `ExpectoModel`. Raises HowfarError as `load_model` says.
-    """
-    return ExpectoModel(weights_file(weights), device=device, **options)
-
-
 def check_lcl(path: str | Path) -> None:
     """HowfarError unless the file is the published model of lymphoblastoid cells."""
-    found = sha256_of(path)
+    found = digest(path)
     if found != LCL_SHA256:
         raise HowfarError(
             str(path),
@@ -203,16 +223,11 @@ def check_lcl(path: str | Path) -> None:
 def _checked_block(block: int) -> int:
     if isinstance(block, int) and block > 0 and len(SHIFTS) % block == 0:
         return block
-    raise HowfarError(
-        "option `block`",
-        found=repr(block),
-        expected=f"a divisor of {len(SHIFTS)}",
-        do="Correct the model's options.",
-    )
+    raise bad_option("expecto", "block", block, f"a divisor of {len(SHIFTS)}")
 
 
 def _tissue_files(given: str | Path | Sequence[str | Path] | None, weights: Path) -> list[Path]:
-    """The files of linear models, sorted within a folder; .json only where no .save is.
+    """List the files of linear models, sorted within a folder; .json only where no .save is.
 
     Paths count from the current folder, or are as in a study file (`study.resolve`).
     """

@@ -1,4 +1,4 @@
-"""A model of the user's own: loaded by its path, and held to what `SequenceModel` promises.
+"""A model of the user's own: loaded by its path, and checked for what `SequenceModel` promises.
 
 What a model promises isn't what its code does: values of all bins where some were asked for,
 axes in another order, or dropout that was left on would each give plausible numbers. So all that
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,25 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError, refused_option
-from howfar.core.provenance import sha256_of
+from howfar.core.provenance import digest
 from howfar.models.base import Layout, SequenceModel
+from howfar.models.engine.options import refused
 
 #: Of the largest value: how far a window's values may move with the windows beside it.
 _ROUNDING = {"bfloat16": 3e-2}
 _ROUNDING_FLOAT32 = 1e-3
+#: What a model says of itself, and of what kind.
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("name", "units", "weights_sha256", "precision", "device", "engine"), str),
+    "oriented": bool,
+    "windows_at_once": int,
+    "layout": Layout,
+    "tracks": pd.DataFrame,
+}
 
 
 def load_own(path: str, weights: Path | None, device: str, options: dict[str, Any]) -> Any:
-    """The model that the loader at ``package.module:loader`` returns, its values checked.
+    """Load the model at ``package.module:loader``, its values checked from now on.
 
     HowfarError where there is no such loader, where it takes other arguments, fails, or returns
     something else than a `SequenceModel` with all that one must say.
@@ -42,7 +52,33 @@ def load_own(path: str, weights: Path | None, device: str, options: dict[str, An
         raise
     except (Exception, SystemExit) as error:
         raise _not_taken(path, error) or _failed(path, error) from error
-    return OwnModel(path, model, weights)
+    return OwnModel(path, model, weights, loader_version(path, type(model)))
+
+
+def loader_version(path: str, *classes: type) -> dict[str, int | str]:
+    """Return the SHA-256 of the source of each module that decides the model's values.
+
+    These are the loader's modules, and those of the `SequenceModel` classes that it has imported
+    or that are given, with the classes that they are made from; of a class of this package its
+    own version. 'unknown' where a module has no source file.
+    """
+    loader = _loader(path)
+    named = import_module(path.partition(":")[0])
+    visible = [value for value in vars(named).values() if isinstance(value, type)]
+    models = [c for c in (*visible, *classes) if issubclass(c, SequenceModel)]
+    version: dict[str, int | str] = {}
+    modules = {named.__name__, getattr(loader, "__module__", named.__name__)}
+    for each in {base for model in models for base in model.__mro__}:
+        if each.__module__.startswith("howfar."):
+            version |= getattr(each, "version", {})
+        elif issubclass(each, SequenceModel):
+            modules.add(each.__module__)
+    return version | {name: _source_digest(name) for name in sorted(modules)}
+
+
+def _source_digest(module: str) -> str:
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return digest(file) if file and Path(file).is_file() else "unknown"
 
 
 def _loader(path: str) -> Any:
@@ -54,7 +90,7 @@ def _loader(path: str) -> Any:
         words = f"{attribute}, a {type(found).__name__}, which can't be called"
     except (Exception, SystemExit) as error:  # whatever the user's module does when imported
         plain = isinstance(error, (ImportError, AttributeError)) or module[:1] in ("", ".")
-        words = str(error) if plain else _said(error)
+        words = str(error) if plain else _describe(error)
     raise HowfarError(
         f"model {path!r}",
         found=words,
@@ -84,27 +120,22 @@ def _not_taken(path: str, error: BaseException) -> HowfarError | None:
     """The error for an option that the loader hands on and the model itself doesn't take."""
     if not isinstance(error, TypeError) or "unexpected keyword argument" not in str(error):
         return None
-    return HowfarError(
-        f"model {path!r}, options",
-        found=refused_option(error),
-        expected="options that this model takes",
-        do="Correct the run's `options` in the study file.",
-    )
+    return refused(f"model {path!r}", refused_option(error))
 
 
 def _bad(path: str, found: str, expected: str, do: str = "Correct the model.") -> HowfarError:
     return HowfarError(f"model {path!r}", found=found, expected=expected, do=do)
 
 
-def _said(error: BaseException) -> str:
-    """An error of the user's code: its kind, message, and the last line of the code it is from."""
+def _describe(error: BaseException) -> str:
+    """Describe an error of the user's code: kind, message, and the line of code it is from."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     words = " ".join(str(error).split())[:200]
     return f"{type(error).__name__} at {last.filename}, line {last.lineno} ({words})"
 
 
 def _failed(path: str, error: BaseException) -> HowfarError:
-    return _bad(path, _said(error), "code that runs to its end")
+    return _bad(path, _describe(error), "code that runs to its end")
 
 
 def _check(path: str, model: Any) -> None:
@@ -116,10 +147,7 @@ def _check(path: str, model: Any) -> None:
             "a howfar.models.SequenceModel",
             "Return the model from the loader, of a subclass of SequenceModel.",
         )
-    kinds = {"name": str, "units": str, "weights_sha256": str, "precision": str, "device": str,
-             "engine": str, "oriented": bool, "windows_at_once": int, "layout": Layout,
-             "tracks": pd.DataFrame}  # fmt: skip
-    for name, kind in kinds.items():
+    for name, kind in _KINDS.items():
         value = getattr(model, name, None)
         if not isinstance(value, kind) or value is False is kind or (kind is str and not value):
             raise _bad(path, f"`{name}`: {_shown(value)}", f"a {kind.__name__}, as SequenceModel")
@@ -142,13 +170,13 @@ def _check_layout(path: str, model: SequenceModel) -> None:
         raise _bad(path, f"{layout}", "whole numbers above zero (first_base: zero or more)")
     end = layout.first_base + layout.n_bins * layout.bin_size
     if end > layout.context:
-        raise _bad(path, f"{layout}, whose last bin ends at base {end:,}",
-                   f"bins inside the window of {layout.context:,} bp")  # fmt: skip
+        found = f"{layout}, whose last bin ends at base {end:,}"
+        raise _bad(path, found, f"bins inside the window of {layout.context:,} bp")
     for strand in "+-":
         index = model.tss_index(strand)
         if not isinstance(index, (int, np.integer)) or not 0 <= index < layout.context:
-            raise _bad(path, f"tss_index({strand!r}) of {index!r}",
-                       f"a base from 0 to {layout.context - 1}")  # fmt: skip
+            found = f"tss_index({strand!r}) of {index!r}"
+            raise _bad(path, found, f"a base from 0 to {layout.context - 1}")
 
 
 def _check_tracks(path: str, tracks: pd.DataFrame) -> None:
@@ -165,14 +193,21 @@ def _check_tracks(path: str, tracks: pd.DataFrame) -> None:
 class OwnModel:
     """A `SequenceModel` of the user's own whose values are checked; all else is the model's own."""
 
-    def __init__(self, path: str, model: SequenceModel, weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        model: SequenceModel,
+        weights: Path | None = None,
+        version: Mapping[str, int | str] | None = None,
+    ) -> None:
         """path: ``package.module:loader``, for messages. weights: what the model was loaded from.
 
         `weights_sha256` then depends on these files too, whatever the model says, so that a run
-        doesn't go on with other weights under the same checksum.
+        doesn't go on with other weights under the same checksum. version: of the model's code.
         """
         self._path, self._model, self._tried = path, model, False
         self.weights_sha256 = _checksum(model.weights_sha256, weights)
+        self.version = dict(version or model.version)
 
     def __getattr__(self, name: str) -> Any:
         """What the model itself says."""
@@ -183,7 +218,7 @@ class OwnModel:
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
-        """The model's values as float32 (n, bins, tracks); see `SequenceModel`.
+        """Predict float32 (n, bins, tracks); see `SequenceModel`.
 
         The first window that is ever predicted is predicted again by itself: HowfarError where
         its values then differ by more than rounding, as they do with dropout or random numbers,
@@ -231,18 +266,18 @@ class OwnModel:
 
 
 def _checksum(stated: str, weights: Path | None) -> str:
-    """What the model states, joined with the checksums of its files where these say more."""
+    """Join what the model states with the checksums of its files where these say more."""
     if weights is None:
         return stated
     files = sorted(p for p in weights.rglob("*") if p.is_file()) if weights.is_dir() else [weights]
-    sums = [sha256_of(file) for file in files if file.is_file()]
+    sums = [digest(file) for file in files if file.is_file()]
     if set(sums) <= {stated}:
         return stated
     return hashlib.sha256("\n".join([stated, *sums]).encode()).hexdigest()
 
 
 def _array(values: Any) -> np.ndarray:
-    """A NumPy array of what `predict` returned; tensors may be on any device and need grad."""
+    """Make a NumPy array of what `predict` returned; tensors may be on any device and need grad."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float() if values.is_floating_point() else values

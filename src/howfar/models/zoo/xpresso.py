@@ -9,6 +9,7 @@ that Huang et al. published, and one of the median over human cell types.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,36 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
-from howfar.core.provenance import sha256_of
-from howfar.models.base import Layout
-from howfar.models.engine.iupac import letters_table
+from howfar.core.provenance import digest
+from howfar.models import engine
+from howfar.models.base import Card, Layout
 from howfar.models.engine.network import NetworkModel
-from howfar.models.weights.keras_hdf5 import Shapes, locate, read_weights
+from howfar.models.engine.options import NetworkOptions, bad_option
+from howfar.models.weights.keras_hdf5 import Shapes, fill, read_weights
+from howfar.models.weights.locating import locate
 
+#: Raised when this network's values change by its own code (see `models.engine.VERSION`).
+VERSION = 1
 CONTEXT, TSS = 10_500, 6_999
-#: Cell types: the published file, its SHA-256, and the description of the model's one track.
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Published weights of a cell type: id of their source, SHA-256, the one track's description."""
+
+    source: str
+    sha256: str
+    track: str
+
+
 CELLS = {
-    "GM12878": (
-        "GM12878_trainepoch.06-0.5062.h5",
+    "GM12878": Cell(
+        "models/GM12878_trainepoch.06-0.5062.h5",
         "3e44d222897ca54d6dff9a5cff440ac351804d529be036f19c7c61c4bcc865f7",
         "RNA-seq: GM12878",
     ),
-    "human_median": (
-        "humanMedian_trainepoch.11-0.426.h5",
+    "human_median": Cell(
+        "models/humanMedian_trainepoch.11-0.426.h5",
         "15a383648008df5f843ec8651e78be5faf82609c88fb068da890aa7a89387bb0",
         "RNA-seq: median of human cell types",
     ),
@@ -45,7 +60,7 @@ _PADDING = ((2, 3), (4, 4))
 
 
 def architecture() -> list[Shapes]:
-    """What each layer owns, in Keras' shapes: two convolutions, three dense layers."""
+    """Return what each layer owns, in Keras' shapes: two convolutions, three dense layers."""
     positions = CONTEXT // _POOLS[0] // _POOLS[1]
     channels = (4, *_FILTERS)
     sizes = (positions * channels[-1] + _HALF_LIFE, *_HIDDEN, 1)
@@ -54,35 +69,61 @@ def architecture() -> list[Shapes]:
     return [{"kernel": kernel, "bias": kernel[-1:]} for kernel in kernels]
 
 
+@dataclass(frozen=True, kw_only=True)
+class XpressoOptions(NetworkOptions):
+    """Options of Xpresso, beside the shared ones.
+
+    cell: 'GM12878' (the published predictions of Huang et al. 2023; default) or 'human_median';
+    with a file it only has to agree with it. half_life: six z-scored features, the same for all
+    windows; zeros are the average gene. iupac: 'zero' as the authors have it. N is nothing.
+    """
+
+    cell: str | None = None
+    half_life: Sequence[float] = (0.0,) * _HALF_LIFE
+
+    takes = frozenset({"iupac"})
+
+
 class XpressoModel(NetworkModel):
-    """Xpresso with one bin and one track: z-score of log10(RPKM + 0.1) over all genes."""
+    """Xpresso with one bin and one track: z-score of log10(RPKM + 0.1) over all genes.
+
+    Weights are a Keras file (``.h5``), or a folder with the published ones.
+    """
 
     name = "xpresso"
     units = "z-score of log10(RPKM + 0.1)"
+    version = engine.versions("xpresso", VERSION)
+    option_class = XpressoOptions
+    options: XpressoOptions
+    card = Card(
+        reads="10,500 bp, the gene's strand",
+        gives="1 number, z-score of log10(RPKM + 0.1)",
+        checked="published weights verified against the original code; against published "
+        "predictions by `howfar doctor --verify xpresso`",
+        licence="MIT",
+        sources=tuple(cell.source for cell in CELLS.values()),
+        published="Xpresso",
+        iupac="zero",
+    )
     oriented = True
     layout = Layout(CONTEXT, CONTEXT, 1)
 
-    def __init__(
-        self,
-        weights: Path | None,
-        device: str = "auto",
-        *,
-        cell: str | None = None,
-        half_life: Sequence[float] = (0.0,) * _HALF_LIFE,
-        iupac: str = "mixture",
-        batch_size: int = 8,
-    ) -> None:
-        """Load and check; the options are those of `load`."""
+    def _locate(self, weights: Path | None) -> Path:
+        cell = "GM12878" if self.options.cell is None else self.options.cell
+        if cell not in CELLS:
+            raise bad_option(self.name, "cell", cell, " or ".join(CELLS))
+        return locate(self.name, weights, CELLS[cell].source)
+
+    def _describe(self, file: Path) -> None:
+        track = _track(file, digest(file), self.options.cell)
+        self.tracks = pd.DataFrame({"description": [track]})
+        self._features = _checked_half_life(self.options.half_life)
+
+    def _build(self, file: Path) -> Any:
         import torch
 
-        table = letters_table(self.name, iupac, n_value=0.0)
-        features = _checked_half_life(half_life)
-        file = _locate(weights, cell)
-        self.weights_sha256 = sha256_of(file)
-        self.tracks = pd.DataFrame({"description": [_track(file, self.weights_sha256, cell)]})
-        self._ready(_network(read_weights(file, architecture())), device, batch_size)
-        self._table = torch.from_numpy(table).to(self.device)
-        self._half_life = torch.from_numpy(features).to(self.device)
+        self._half_life = torch.from_numpy(self._features).to(self.device)
+        return _network(read_weights(file, architecture()))
 
     def tss_index(self, strand: str) -> int:
         """0-based index of the TSS base in the window as the model reads it: 6,999."""
@@ -100,21 +141,6 @@ class XpressoModel(NetworkModel):
         return value[:, :, None][:, list(bins)][..., tracks]
 
 
-def load(weights: Path | None, device: str = "auto", **options: Any) -> XpressoModel:
-    """Xpresso, ready to predict.
-
-    weights: a Keras file (``.h5``), or a folder with the published ones; None: what `howfar fetch
-    xpresso` brought. Options:
-
-    cell: 'GM12878' (the published predictions of Huang et al. 2023; default) or 'human_median';
-    with a file it only has to agree with it. half_life: six z-scored features, the same for all
-    windows; zeros are the average gene. iupac: 'mixture', IUPAC letters are equal mixtures, as
-    for unphased genotypes; 'zero', they are nothing, as the authors have it. N is nothing.
-    batch_size: windows at once. Raises HowfarError for anything that doesn't fit.
-    """
-    return XpressoModel(weights, device, **options)
-
-
 def flatten(x: Any) -> Any:
     """(batch, channels, positions) to (batch, positions * channels), the channel fastest."""
     return x.transpose(1, 2).flatten(1)
@@ -129,23 +155,15 @@ def _network(layers: list[dict[str, np.ndarray]]) -> Any:
     for layer, padding, pool in zip(layers, _PADDING, _POOLS, strict=False):
         width, inputs, outputs = layer["kernel"].shape
         convolution = nn.Conv1d(inputs, outputs, width)
-        _fill(convolution, layer["kernel"].transpose(2, 1, 0), layer["bias"])
+        fill(convolution, weight=layer["kernel"].transpose(2, 1, 0), bias=layer["bias"])
         steps += [nn.ConstantPad1d(padding, 0.0), convolution, nn.ReLU(), nn.MaxPool1d(pool)]
     for layer in layers[len(_FILTERS) :]:
         linear = nn.Linear(*layer["kernel"].shape, dtype=torch.float64)
-        _fill(linear, layer["kernel"].T, layer["bias"])
+        fill(linear, weight=layer["kernel"].T, bias=layer["bias"])
         dense += [linear, nn.ReLU()]
     return nn.ModuleDict(
         {"convolutions": nn.Sequential(*steps), "dense": nn.Sequential(*dense[:-1])}
     )
-
-
-def _fill(module: Any, weight: np.ndarray, bias: np.ndarray) -> None:
-    import torch
-
-    with torch.no_grad():
-        module.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
-        module.bias.copy_(torch.from_numpy(bias))
 
 
 def _checked_half_life(values: Sequence[float]) -> np.ndarray:
@@ -156,31 +174,13 @@ def _checked_half_life(values: Sequence[float]) -> np.ndarray:
         features = np.array(np.nan)
     if features.shape == (_HALF_LIFE,) and np.isfinite(features).all():
         return features
-    raise HowfarError(
-        "model xpresso, option half_life",
-        found=f"{values!r}",
-        expected=f"{_HALF_LIFE} numbers (z-scores; zeros are the average gene)",
-        do="Correct `half_life` in the run's `options` of the study file.",
-    )
-
-
-def _locate(weights: Path | None, cell: str | None) -> Path:
-    """The file of weights; HowfarError for an unknown cell type or where there is none."""
-    cell = "GM12878" if cell is None else cell
-    if cell not in CELLS:
-        raise HowfarError(
-            "model xpresso, option cell",
-            found=f"{cell!r}",
-            expected=" or ".join(CELLS),
-            do="Correct `cell` in the run's `options` of the study file.",
-        )
-    return locate("xpresso", weights, f"models/{CELLS[cell][0]}")
+    words = f"{_HALF_LIFE} numbers (z-scores; zeros are the average gene)"
+    raise bad_option("xpresso", "half_life", values, words)
 
 
 def _track(file: Path, checksum: str, cell: str | None) -> str:
-    """The track's description: the published file's cell type, else the one that is stated."""
-    published = {sha256: name for name, (_, sha256, _) in CELLS.items()}
-    known = published.get(checksum)
+    """Name the track by the published file's cell type, else by the one that is stated."""
+    known = next((name for name, each in CELLS.items() if each.sha256 == checksum), None)
     if known is not None and cell not in (None, known):
         raise HowfarError(
             str(file),
@@ -190,4 +190,4 @@ def _track(file: Path, checksum: str, cell: str | None) -> str:
         )
     if known is None and cell is None:
         return f"RNA-seq: {file.stem}"
-    return CELLS[known or cell][2]
+    return CELLS[known or cell].track

@@ -22,8 +22,8 @@ import pandas as pd
 from howfar.core.errors import HowfarError
 from howfar.core.provenance import sha256_of
 from howfar.models.base import encoding_table, reverse_complement
+from howfar.models.engine.enformer_network import build_network
 from howfar.models.engine.memory import keep_freed
-from howfar.models.zoo.demo_enformer import build_network
 from howfar.simulate.demo import genome, grammar
 
 CONTEXT, BIN = 8_192, 32

@@ -1,0 +1,89 @@
+"""The network of Enformer in two parts, tower and transformer, in forms equal but faster.
+
+`enformer_pytorch` gives the network; published and demo weights fill it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from howfar.models.engine.attention import Transformer
+from howfar.models.engine.shared_network import Parts
+from howfar.models.engine.shared_tower import halo_of
+
+
+def tower(network: Any, one_hot: Any) -> Any:
+    """Compute features of bins: (batch, length, 4) to (batch, length // bin size, dim)."""
+    return network.conv_tower(network.stem(one_hot.transpose(1, 2))).transpose(1, 2)
+
+
+def split(
+    network: Any,
+    head: Callable[[Any, Any], Any],
+    first: int = 0,
+    views: tuple[tuple[int, bool], ...] = ((0, False),),
+) -> Parts:
+    """Split an Enformer in its two parts.
+
+    head: (embeddings, tracks) to values. first: bins cropped on either side.
+    """
+    transformer = Transformer(network)
+
+    def after(features: Any, bins: Sequence[int], tracks: Any) -> Any:
+        kept = transformer(features, [first + b for b in bins])
+        return head(network.final_pointwise(kept), tracks)
+
+    kernels = [network.stem[0], *(block[0][2] for block in network.conv_tower)]
+    halo = halo_of([k.kernel_size[0] for k in kernels], 2 ** len(kernels))
+    return Parts(partial(tower, network), after, kernels[-1].out_channels, halo, views)
+
+
+def embeddings(network: Any, one_hot: Any, bins: Sequence[int]) -> Any:
+    """Compute what an Enformer's heads read: (batch, length, 4) to (batch, len(bins), 2 dim).
+
+    bins: numbered along the whole window, before any crop; no other bin passes the last layer.
+    """
+    x = network.transformer(tower(network, one_hot))
+    return network.final_pointwise(x[:, list(bins)])
+
+
+def build_network(hparams: dict[str, Any]) -> Any:
+    """Make an Enformer of those sizes, its pooling rewritten in an equal but faster form."""
+    from enformer_pytorch import Enformer
+    from enformer_pytorch.modeling_enformer import AttentionPool
+
+    network = Enformer.from_hparams(**hparams)
+    for module in network.modules():
+        for name, child in list(module.named_children()):
+            if isinstance(child, AttentionPool):
+                setattr(module, name, _pair_pool(child))
+    return network
+
+
+def _pair_pool(pool: Any) -> Any:
+    """Attention pooling of pairs: softmax over two is a sigmoid of the difference.
+
+    With d = x_0 - x_1, sum_i softmax(W x)_i x_i = x_1 + d sigmoid(W d): one half of the
+    products, and no softmax over a dimension of two, which takes half of the time.
+    """
+    import torch
+
+    class PairPool(torch.nn.Module):
+        """Attention pooling over pairs of positions."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.to_attn_logits = pool.to_attn_logits
+
+        def forward(self, x: Any) -> Any:
+            """(batch, channels, length) to half the length."""
+            first, second = x[..., 0::2], x[..., 1::2]
+            difference = first - second
+            weight = self.to_attn_logits.weight[:, :, 0]
+            return second + difference * torch.sigmoid(
+                torch.nn.functional.conv1d(difference, weight)
+            )
+
+    return PairPool()
