@@ -157,6 +157,15 @@ def load(case: str, folder: Path, device: str = "cpu") -> Any:
     return load_model(name, write(folder), device, **options(folder))
 
 
+def widen(model: Any) -> None:
+    """Compute in float64 from now on: values that no processor rounds otherwise."""
+    for one in (model, getattr(model, "beluga", model)):
+        one._network = one._network.double()
+        one._table = one._table.double()
+    if model.engine == "shared" and hasattr(model, "_tower"):
+        model._share(model._split(model._network), "shared")
+
+
 def windows(model: Any, number: int = 3) -> np.ndarray:
     """uint8 (number, context): a random sequence with substitutions, N and an IUPAC letter."""
     draw = np.random.default_rng(7)

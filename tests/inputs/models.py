@@ -7,7 +7,7 @@ import json
 import torch
 from safetensors.torch import save_file
 
-from howfar.models.zoo.demo_enformer import build_network
+from howfar.models.engine.enformer_network import build_network
 from inputs.case import Commands, Prepare, makers
 from inputs.cohort import Files
 

@@ -1,5 +1,6 @@
 """The model registry and the small Enformer behind the interface."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,9 +12,10 @@ import pytest
 from howfar.core.errors import HowfarError
 from howfar.doctor import verdicts
 from howfar.doctor.reproduce import RECIPES
-from howfar.models import base
+from howfar.models import base, engine
 from howfar.models.base import encoding_table, parse_bins
-from howfar.models.registry import MODELS, load_model
+from howfar.models.engine.options import ALL_SHARED
+from howfar.models.registry import MODELS, load_model, version_of
 from howfar.simulate.demo import train, world
 
 BINS = [127, 128, 129]
@@ -195,3 +197,31 @@ def test_the_ten_central_bins_are_the_same_on_both_strands(index, strand):
     model = Model()
     bins = parse_bins("centre10", model.tss_bin(strand), 896, model.tss_edge(strand))
     assert bins == list(range(443, 453))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_versions_of_a_network_are_known_without_its_weights(name):
+    version = version_of(name)
+    assert version["engine"] == engine.VERSION and version[name] >= 1
+    assert list(version)[-1] == name and MODELS[name].network.name == name
+
+
+def test_a_network_that_is_made_of_another_has_its_version(weights, model):
+    assert version_of("expecto") == {"engine": 1, "beluga": 1, "expecto": 1}
+    assert model.version == version_of("demo-enformer") == {"engine": 1, "demo-enformer": 1}
+    with pytest.raises(HowfarError, match="no model of that name"):
+        version_of("enformr")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_options_that_a_network_does_not_take_are_refused_before_anything_is_read(name):
+    options = MODELS[name].network.option_class
+    unknown = {*ALL_SHARED, "colour"} - set(options.names())
+    assert "batch_size" not in unknown
+    for option in sorted(unknown):
+        with pytest.raises(
+            HowfarError, match=f"model {name}, options: found the option '{option}'"
+        ):
+            load_model(name, "nowhere", "cpu", **{option: 1})
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        options().batch_size = 2

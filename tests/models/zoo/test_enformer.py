@@ -258,7 +258,7 @@ def test_faster_pooling_is_equal():
     """Softmax over two as a sigmoid, at the published width of the first layers."""
     from enformer_pytorch.modeling_enformer import AttentionPool
 
-    from howfar.models.zoo.demo_enformer import _pair_pool
+    from howfar.models.engine.enformer_network import _pair_pool
 
     torch.manual_seed(2)
     pool = AttentionPool(768)

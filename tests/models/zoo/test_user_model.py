@@ -1,5 +1,7 @@
 """Models of a user's own: what they say of themselves, and their values, are checked."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,8 @@ import torch
 
 from helpers.tiny import BIN, CONTEXT, CountLetters
 from howfar.core.errors import HowfarError
-from howfar.models.registry import Layout, load_model
+from howfar.core.provenance import sha256_of
+from howfar.models.registry import Layout, load_model, version_of
 from howfar.models.zoo.user_model import OwnModel, load_own
 from howfar.prediction import run as run_
 
@@ -210,3 +213,37 @@ def test_weights_that_change_between_resumes_begin_another_store(
         store, *_ = run_.predict(study, run, results_folder)
         paths.append(store.path)
     assert paths[0] == paths[1] != paths[2]
+
+
+NETWORK = """
+from helpers.tiny import CountLetters
+class Network(CountLetters): pass
+"""
+
+
+def test_an_edited_model_has_another_version(modules, monkeypatch):
+    """Its loader's module, and the one that its class is from, decide it; no weights are read."""
+    (modules / "own_network.py").write_text(NETWORK)
+    lines = (
+        "from own_network import Network\ndef load(weights, device, **options): return Network()\n"
+    )
+    (modules / "own_loader.py").write_text(lines)
+    version = version_of("own_loader:load")
+    for name in ("own_loader", "own_network"):
+        assert version[name] == sha256_of(modules / f"{name}.py")
+    assert load_model("own_loader:load", None, "cpu").version == version
+    (modules / "own_network.py").write_text(NETWORK + "    # edited\n")
+    monkeypatch.delitem(sys.modules, "own_loader")
+    monkeypatch.delitem(sys.modules, "own_network")
+    edited = version_of("own_loader:load")
+    assert {name for name in version if edited[name] != version[name]} == {"own_network"}
+
+
+def test_a_model_on_our_engine_has_its_version_too(modules):
+    (modules / "own_xpresso.py").write_text(
+        "from howfar.models.zoo.xpresso import XpressoModel\n"
+        "def load(weights, device, **options): return XpressoModel(weights, device)\n"
+    )
+    version = version_of("own_xpresso:load")
+    assert version == version_of("xpresso") | {"own_xpresso": version["own_xpresso"]}
+    assert len(version["own_xpresso"]) == 64

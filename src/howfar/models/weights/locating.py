@@ -10,7 +10,7 @@ from pathlib import Path
 from howfar.core.errors import HowfarError
 from howfar.core.project import results_root
 from howfar.core.provenance import digest
-from howfar.fetch.catalogue import checksum
+from howfar.fetch import catalogue
 from howfar.models.base import Card
 
 #: Names of files of tensors in the folder of a Hugging Face repository, the first preferred.
@@ -102,7 +102,7 @@ def check_fetched(model: str, sources: Sequence[str]) -> None:
     """HowfarError where a fetched file of the model, if it is there, isn't as it was published."""
     folder = results_root() / "sources"
     for source in sources:
-        file, known = folder / source, checksum(source, folder)
+        file, known = folder / source, catalogue.checksum(source, folder)
         if known and file.is_file() and (found := digest(file)) != known:
             raise HowfarError(
                 str(file),

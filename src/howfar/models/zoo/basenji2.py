@@ -129,7 +129,7 @@ def architecture_of(model: Mapping[str, Any], where: str = "params") -> Architec
     stem_sizes = stem["filters"], stem["kernel_size"]
     sizes = Architecture(
         context=model["seq_length"],
-        tower=(stem_sizes, *zip(map(round, filters), kernels, strict=True)),
+        tower=(stem_sizes, *zip(map(_round, filters), kernels, strict=True)),
         residual=dilated["filters"],
         dilations=dilations(dilated["repeat"], dilated["rate_mult"]),
         crop=crop["cropping"],
@@ -153,8 +153,12 @@ def dilations(number: int, factor: float) -> tuple[int, ...]:
     """Return 1, then each time `factor` more, rounded half to even: 1, 2, 3, 4, 6, 9, 14, ..."""
     rates = [1]
     while len(rates) < number:
-        rates.append(round(rates[-1] * factor))  # half to even, as NumPy does
+        rates.append(_round(rates[-1] * factor))
     return tuple(rates[:number])
+
+
+def _round(value: float) -> int:
+    return round(value)  # half to even, as NumPy does
 
 
 def _compare(where: str, given: Any, known: Any) -> None:
