@@ -219,9 +219,7 @@ def test_options_that_a_network_does_not_take_are_refused_before_anything_is_rea
     unknown = {*ALL_SHARED, "colour"} - set(options.names())
     assert "batch_size" not in unknown
     for option in sorted(unknown):
-        with pytest.raises(
-            HowfarError, match=f"model {name}, options: found the option '{option}'"
-        ):
+        with pytest.raises(HowfarError, match=f"{name}, options: found the option '{option}'"):
             load_model(name, "nowhere", "cpu", **{option: 1})
     with pytest.raises(dataclasses.FrozenInstanceError):
         options().batch_size = 2

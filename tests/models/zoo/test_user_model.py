@@ -210,7 +210,7 @@ def test_weights_that_change_between_resumes_begin_another_store(
     paths = []
     for content in (b"one", b"one", b"two"):
         file.write_bytes(content)
-        store, *_ = run_.predict(study, run, results_folder)
+        store = run_.predict(study, run, results_folder).store
         paths.append(store.path)
     assert paths[0] == paths[1] != paths[2]
 
@@ -224,9 +224,7 @@ class Network(CountLetters): pass
 def test_an_edited_model_has_another_version(modules, monkeypatch):
     """Its loader's module, and the one that its class is from, decide it; no weights are read."""
     (modules / "own_network.py").write_text(NETWORK)
-    lines = (
-        "from own_network import Network\ndef load(weights, device, **options): return Network()\n"
-    )
+    lines = "from own_network import Network\ndef load(weights, device): return Network()\n"
     (modules / "own_loader.py").write_text(lines)
     version = version_of("own_loader:load")
     for name in ("own_loader", "own_network"):

@@ -33,7 +33,7 @@ CONTEXT, TSS = 10_500, 6_999
 
 @dataclass(frozen=True)
 class Cell:
-    """Published weights of a cell type: id of their source, SHA-256, the one track's description."""
+    """Published weights of a cell type: id of their source, SHA-256, and the track it gives."""
 
     source: str
     sha256: str
