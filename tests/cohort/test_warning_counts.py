@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from howfar.eqtl import study_map as eqtl_map
-from howfar.eqtl.study_map import _batches, map_gene
+from howfar.eqtl.study_map import map_gene
 from howfar.genome.windows import _MARGIN
 from howfar.results.tables import read_provenance
 from inputs.cohort import Files, LetterCounts, write_base
@@ -145,13 +145,13 @@ def test_an_eqtl_map_that_was_cut_off_counts_every_gene_once(files, tmp_path, mo
     cut_off_at(files.GENES[1][0], monkeypatch)
     assert command_line(["--results", str(tmp_path / "results"), *files.eqtl()[0]])[0] == 130
     monkeypatch.undo()
-    parts = list(path.parent.glob("parts/counts-*"))
-    assert len(parts) == 1 and howfar(files, files.eqtl()[0]) == whole
+    units = list(path.parent.glob("genes-*/*.npz"))
+    assert len(units) == 1 and howfar(files, files.eqtl()[0]) == whole
     assert read_provenance(path)["warnings"] == kept
 
 
 def cut_off_at(gene_id: str, monkeypatch) -> None:
-    """Have a map of eQTLs stop at a gene, each gene before it being written at once."""
+    """Have a map of eQTLs stop at a gene."""
     real = map_gene
 
     def dies(panel, gene, *rest):
@@ -159,7 +159,6 @@ def cut_off_at(gene_id: str, monkeypatch) -> None:
             raise KeyboardInterrupt
         return real(panel, gene, *rest)
 
-    monkeypatch.setattr(_batches, "__defaults__", (0.0,))
     monkeypatch.setattr(eqtl_map, "map_gene", dies)
 
 

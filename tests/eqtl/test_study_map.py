@@ -11,6 +11,7 @@ import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from typer.testing import CliRunner
 
+from howfar import eqtl
 from howfar.cli.app import app
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
@@ -22,17 +23,15 @@ from howfar.eqtl import study_map as eqtl_map
 from howfar.eqtl.covariates import _apart, covariate_table, genotype_components
 from howfar.eqtl.gene import storey_q
 from howfar.eqtl.study_map import (
-    LEAD,
     NAMES,
     NOMINAL,
     STATUSES,
-    Parts,
-    _batches,
     map_gene,
     path_of,
 )
 from howfar.genome.intervals import Variant
 from howfar.results import tables
+from howfar.results.cache import Units
 from howfar.study.schema import Eqtl, Study
 
 PEOPLE = 80
@@ -127,8 +126,6 @@ def test_the_threshold_is_the_nominal_p_of_a_gene_at_the_limit(study, tmp_path):
 
 def test_a_killed_map_goes_on_and_ends_the_same(study, tmp_path, monkeypatch):
     whole = mapped(study, tmp_path / "whole")
-    monkeypatch.setattr(eqtl_map, "_EVERY", 0.0)
-    monkeypatch.setattr(_batches, "__defaults__", (0.0,))
     real, seen = map_gene, []
 
     def dies(panel, gene, *rest):
@@ -148,18 +145,41 @@ def test_a_killed_map_goes_on_and_ends_the_same(study, tmp_path, monkeypatch):
     key = ["gene_id", "variant"]
     a, b = (m.pairs(whole.lead["gene_id"]).sort_values(key) for m in (again, whole))
     pd.testing.assert_frame_equal(a.reset_index(drop=True), b.reset_index(drop=True))
-    assert not (tmp_path / "cut" / "small" / "eqtl" / "parts").exists()
+    folder = tmp_path / "cut" / "small" / "eqtl"
+    assert sorted(p.name for p in folder.iterdir()) == sorted(f"{name}.parquet" for name in NAMES)
     mapped(study, tmp_path / "cut")
     assert len(seen) == 12  # a finished map is not made again
 
 
-def test_parts_of_another_definition_are_not_taken_up(study, tmp_path, monkeypatch):
-    folder = tmp_path / "small" / "eqtl" / "parts"
-    parts = Parts(folder, "other")
-    parts.write("lead", pd.DataFrame({"gene_id": ["g0"]}), LEAD)
-    assert parts.genes("lead") == {"g0"}
-    assert Parts(folder, "other").genes("lead") == {"g0"}
+def test_units_of_another_key_are_not_taken_up(study, tmp_path):
+    other = study_map.key_of(study, OPTIONS.model_copy(update={"seed": 2}))
+    units = Units.open(tmp_path / "small" / "eqtl", "genes", other)
+    units.write("g0", {}, lead={"gene_id": "g0", "status": "no_variants", "n": 0})
     assert (mapped(study, tmp_path).lead["n"] > 0).all()
+
+
+def test_each_gene_of_a_map_keeps_the_commit_that_made_it(study, tmp_path, monkeypatch):
+    real = map_gene
+
+    def dies(panel, gene, *rest):
+        if gene.gene_id == "g4":
+            raise KeyboardInterrupt
+        return real(panel, gene, *rest)
+
+    monkeypatch.setattr(eqtl_map, "map_gene", dies)
+    monkeypatch.setattr(provenance, "commit", lambda: "old")
+    with pytest.raises(KeyboardInterrupt):
+        mapped(study, tmp_path)
+    monkeypatch.setattr(eqtl_map, "map_gene", real)
+    monkeypatch.setattr(provenance, "commit", lambda: "new")
+    block = tables.read_provenance(mapped(study, tmp_path).nominal)
+    assert block["commits"] == {"old": 4, "new": 7} and block["commit"] == "new"
+
+
+def test_a_raised_version_makes_a_map_stale(study, tmp_path, monkeypatch):
+    mapped(study, tmp_path)
+    monkeypatch.setattr(eqtl, "VERSION", eqtl.VERSION + 1)
+    assert study_map.load(study, tmp_path) is None
 
 
 def test_a_map_of_other_files_or_options_is_out_of_date(study, tmp_path):
@@ -177,7 +197,7 @@ def test_provenance_says_how_it_was_made(study, tmp_path):
         assert block["parameters"]["options"]["permutations"] == 100
         digest = provenance.sha256_of(study.cohort.variants)
         assert block["inputs"]["variants"]["sha256"] == digest
-    assert found.parameters["min_maf"] == 0.05
+    assert found.key["settings"]["min_maf"] == 0.05
 
 
 # --- covariates ------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def variant_effects_of_a_gene_named_twice(files: Files) -> Commands:
 def fitted_gene_cut_short(files: Files) -> Commands:
     words = files.baseline()
     command_line(["--results", str(files.folder / RESULTS), *words[0]])
-    part = next((files.folder / RESULTS).glob("*/baseline/*.parts/*.npz"))
+    part = next((files.folder / RESULTS).glob("*/baseline/*-*/*.npz"))
     files.cut(str(part.relative_to(files.folder)), 0.5)
     return words
 

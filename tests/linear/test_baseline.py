@@ -10,8 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from helpers.linear_cohort import NAMES, PEOPLE, small_study
+from howfar import linear
 from howfar.cli import app
 from howfar.cohort.opened import OpenCohort
+from howfar.core import provenance
 from howfar.core.errors import HowfarError
 from howfar.evaluation.study_tables import frames_of
 from howfar.linear import baseline
@@ -29,7 +31,7 @@ def made(tmp_path):
 
 
 def run(study, results, model="top1", split="nested", **options):
-    return baseline.run(study, baseline.plan_of(study, model, split), results, **options)[0]
+    return baseline.run(study, baseline.plan_of(study, model, split), results, **options).rows
 
 
 def individuals(results, model="top1"):
@@ -81,7 +83,7 @@ def test_nobodys_own_expression_is_used(made, tmp_path):
 def test_finished_genes_are_kept_and_changed_options_are_another_work(made, tmp_path):
     study = made[0]
     run(study, tmp_path)
-    parts = next(baseline.folder_of(tmp_path, "linear").glob("*.parts"))
+    parts = next(baseline.folder_of(tmp_path, "linear").glob("top1-*"))
     stamp = {p.name: p.stat().st_mtime_ns for p in parts.iterdir()}
     (parts / "near.npz").unlink()
     run(study, tmp_path)
@@ -89,7 +91,34 @@ def test_finished_genes_are_kept_and_changed_options_are_another_work(made, tmp_
     assert [name for name in stamp if again[name] != stamp[name]] == ["near.npz"]
     plan = baseline.Plan("top1", CisOptions(window=300), folds=4)
     baseline.run(study, plan, tmp_path)
-    assert len(list(parts.parent.glob("*.parts"))) == 2
+    assert len(list(parts.parent.glob("top1-*"))) == 2
+
+
+def test_each_gene_keeps_the_commit_that_made_it(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "commit", lambda: "old")
+    run(made[0], tmp_path, gene="near")
+    monkeypatch.setattr(provenance, "commit", lambda: "new")
+    run(made[0], tmp_path)
+    block = tables.read_provenance(baseline.folder_of(tmp_path, "linear") / "top1.parquet")
+    assert block["commits"] == {"old": 1, "new": 2} and block["commit"] == "new"
+
+
+def test_a_raised_version_makes_finished_models_stale(made, tmp_path, monkeypatch):
+    run(made[0], tmp_path)
+    monkeypatch.setattr(linear, "VERSION", linear.VERSION + 1)
+    with pytest.raises(HowfarError, match=r"another way: versions\.linear"):
+        baseline.finished(OpenCohort(made[0]), tmp_path)
+    run(made[0], tmp_path)
+    assert len(list(baseline.folder_of(tmp_path, "linear").glob("top1-*"))) == 2
+
+
+def test_a_list_of_people_counts_by_what_it_holds(made, tmp_path):
+    keys = []
+    for name, people in {"a": NAMES[:25], "b": NAMES[:25], "c": NAMES[:24]}.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(people))
+        plan = baseline.plan_of(made[0], "top1", f"people:{tmp_path / name}.txt")
+        keys.append(baseline.key_of(OpenCohort(made[0]), plan).digest)
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_several_processes_give_the_same(made, tmp_path):
@@ -165,14 +194,14 @@ def test_the_evaluation_takes_finished_models(made, tmp_path):
     assert found.run["label"] == "Top SNP" and found.run["kind"] == "linear"
     assert found.run["split"] == "out of fold, 4 folds of people"
     run(study, tmp_path, split="fraction:0.5")
-    with pytest.raises(HowfarError, match="made in another way: plan"):
+    with pytest.raises(HowfarError, match=r"made in another way: options\.split"):
         baseline.finished(cohort, tmp_path)
 
 
 def test_the_file_says_what_it_was_made_from(made, tmp_path):
     run(made[0], tmp_path)
     block = tables.read_provenance(baseline.folder_of(tmp_path, "linear") / "top1.parquet")
-    assert block["parameters"]["plan"]["cis"]["window"] == 400
+    assert block["parameters"]["options"]["cis"]["window"] == 400
     assert set(block["inputs"]) == {"reference", "variants", "genes", "expression", "samples"}
     rows = pd.read_parquet(baseline.folder_of(tmp_path, "linear") / "top1.genes.parquet")
     assert json.loads(rows["details"][0])["n_selected"] == 1

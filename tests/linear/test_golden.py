@@ -65,8 +65,8 @@ def values(folder: Path) -> dict[str, object]:
         found[f"split_{label}.trains"] = np.flatnonzero(split.parts[0][0])
         found[f"split_{label}.predicted"] = np.flatnonzero(split.parts[0][1])
     study, dosages, _ = small_study(folder)
-    rows, _ = baseline.run(study, baseline.plan_of(study, "enet"), folder / "results")
-    rows = rows.set_index("gene_id")
+    fitted = baseline.run(study, baseline.plan_of(study, "enet"), folder / "results")
+    rows = fitted.rows.set_index("gene_id")
     names = ["status", "parts_fitted", "parts", "n_people", "n_variants", "n_selected"]
     found["genes"] = rows[names].to_numpy(str)
     found["intercepts"] = rows["intercept"].to_numpy(float)

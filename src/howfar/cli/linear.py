@@ -80,11 +80,12 @@ def baseline(
             )
         for model in changed.baselines.models:
             plan = fitting.plan_of(changed, model, split)
-            rows, counts = fitting.run(changed, plan, results(), gene or None, cores)
+            fitted = fitting.run(changed, plan, results(), gene or None, cores)
+            rows = fitted.rows
             what = ", ".join(f"{n} {status}" for status, n in rows["status"].value_counts().items())
             seconds = rows["seconds"].mean()
             typer.echo(f"{model}: {len(rows)} genes: {what}; {seconds:.3g} s a gene")
-            say_counts(counts)
+            say_counts(fitted.counts)
 
 
 @app.command("apply-weights", rich_help_panel=LINEAR)

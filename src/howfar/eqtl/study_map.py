@@ -1,4 +1,4 @@
-"""The cis-eQTL map of a study: all genes, written so that a killed run goes on where it stopped.
+"""The cis-eQTL map of a study: every gene a unit of the cache, then three tables.
 
 ``results/<study>/eqtl/`` holds three Parquet files with provenance:
 
@@ -20,10 +20,9 @@ rate: gene_id, rank, the variant's columns with the other signals as covariates,
 from __future__ import annotations
 
 import json
-import shutil
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,15 +35,17 @@ from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core import provenance
 from howfar.core.atomic import whole
-from howfar.core.errors import HowfarError
+from howfar.core.errors import no_such_file
 from howfar.core.progress import track
 from howfar.core.project import resolve
 from howfar.core.provenance import digest
+from howfar.core.versions import versions_of
 from howfar.eqtl.covariates import covariate_table
 from howfar.eqtl.gene import Beta, GeneData, independent, storey_q
 from howfar.eqtl.gene import lead as find_lead
 from howfar.eqtl.lead import Scan, covariate_basis, filled, minor_frequency
-from howfar.results import tables
+from howfar.results import cache, tables
+from howfar.results.cache import Key, Units
 from howfar.stats import benjamini_hochberg
 from howfar.study.schema import Eqtl, Study
 
@@ -58,20 +59,18 @@ LEAD = (
     | dict.fromkeys(["p_permuted", "beta_df", "beta_a", "beta_b", "p_beta", "log10p_beta"], float)
 )
 CONDITIONAL = NOMINAL | {"rank": int, "log10p_beta": float}
-_COUNTS = {"gene_id": str, "counts": str}  # what each gene was read with, as JSON
-_VERSION = 2  # of these definitions; a new one makes old results out of date
-_EVERY = 5.0  # seconds between writes of finished genes
+_ROW_GROUP = 100  # genes in a row group of `nominal`: few enough that a gene is found fast
 _FEW = 10  # people; fewer are not mapped
 
 
 @dataclass(frozen=True)
 class Map:
-    """What `compute` has made: tables `lead` and `conditional`, and where `nominal` lies."""
+    """A finished map: tables `lead` and `conditional`, where `nominal` lies, the cache key."""
 
     lead: pd.DataFrame
     conditional: pd.DataFrame
     nominal: Path
-    parameters: dict
+    key: dict
 
     @property
     def counts(self) -> dict[str, int]:
@@ -81,15 +80,15 @@ class Map:
         return tables.read_provenance(self.nominal)["warnings"] | by_status
 
     def pairs(self, genes: Iterable[str]) -> pd.DataFrame:
-        """Rows of `nominal` of these genes."""
+        """Read the rows of `nominal` of these genes."""
         wanted = sorted(set(genes))
         if not wanted:  # a filter needs a value to know its type from
-            return _arrow(pd.DataFrame(), NOMINAL).to_pandas()
+            return _typed([], NOMINAL)
         return tables.frame_of(self.nominal, filters=[("gene_id", "in", wanted)])
 
 
 def path_of(results: str | Path, study: str, name: str) -> Path:
-    """Where the table `name` of the map lies."""
+    """Return where the table `name` of the map lies."""
     return Path(results) / study / "eqtl" / f"{name}.parquet"
 
 
@@ -208,31 +207,55 @@ def compute(
 ) -> Map:
     """Map every gene of `panel` and write the three tables; finished genes are kept.
 
-    Tables are begun anew where an option or an input file has changed.
+    Tables are begun anew where an option, an input file or the code's version has changed.
     """
-    text = _text(definition_of(study, options))
-    here = load(study, results, options)
-    if here is not None:
-        return here
-    parts = Parts(path_of(results, study.name, "parts").with_suffix(""), text)
+    current = load(study, results, options)
+    if current is not None:
+        return current
+    key, folder = key_of(study, options), path_of(results, study.name, "lead").parent
     covariates = covariate_table(panel, options, study.cohort.sample_map)
     min_maf, window = study.evaluation.min_maf, study.evaluation.cis_window
     genes = list(panel.genes.itertuples(index=False))
-    done = parts.genes("lead")
-    for row in parts.read("counts", _COUNTS).itertuples():
-        cohort.count_gene(row.gene_id, window, json.loads(row.counts))
-    todo = [g for g in genes if g.gene_id not in done]
-    made = (map_gene(panel, g, covariates, min_maf, options) for g in todo)
-    for batch in _batches(track(made, len(genes), f"{study.name}: eQTL genes", done=len(done))):
-        nominal = [pd.DataFrame(each.nominal) for each in batch if each.nominal is not None]
-        parts.write("nominal", pd.concat(nominal) if nominal else pd.DataFrame(), NOMINAL)
-        lead = pd.DataFrame([each.lead for each in batch])
-        counts = [json.dumps(cohort.counts_of(gene, window)) for gene in lead["gene_id"]]
-        parts.write("counts", lead[["gene_id"]].assign(counts=counts), _COUNTS)
-        parts.write("lead", lead, LEAD)
-    lead = with_q(parts.read("lead", LEAD), options.fdr)
-    _signals(parts, panel, covariates, min_maf, options, lead)
-    return _finished(study, cohort, results, options, parts, lead)
+    units = Units.open(folder, "genes", key)
+    for gene in genes:
+        if units.has(gene.gene_id):
+            cohort.count_gene(gene.gene_id, window, units.counts([gene.gene_id]))
+    for gene in _unfinished(genes, units, f"{study.name}: eQTL genes"):
+        mapped = map_gene(panel, gene, covariates, min_maf, options)
+        counts = cohort.counts_of(gene.gene_id, window)
+        units.write(gene.gene_id, _packed(mapped.nominal), counts, lead=mapped.lead)
+    rows = [units.read(gene.gene_id).notes["lead"] for gene in genes]
+    lead = with_q(_typed(rows, LEAD), options.fdr)
+    hits = lead[lead["q"] <= options.fdr]
+    # A signal must reach the p of the last gene that counts, which all genes together decide: so
+    # signals are units of another key.
+    threshold = float(hits["p_beta"].max())
+    signal_key = replace(key, step="eqtl signals", options={"map": key.digest, "p": threshold})
+    signals = Units.open(folder, "signals", signal_key)
+    chosen = [gene for gene in genes if gene.gene_id in set(hits["gene_id"])]
+    for gene in _unfinished(chosen, signals, "independent signals: genes"):
+        found = signals_of_gene(panel, gene, covariates, min_maf, options, threshold)
+        signals.write(gene.gene_id, {}, rows=found)
+    rows = [row for gene in chosen for row in signals.read(gene.gene_id).notes["rows"]]
+    conditional = _typed(rows, CONDITIONAL)
+    conditional = conditional[conditional["rank"] > 0].sort_values(["gene_id", "rank"])
+    commits = Counter(units.read(gene.gene_id).commit for gene in genes)
+    block = provenance.block(
+        key.values,
+        input_files(study),
+        seed=options.seed,
+        warnings=cohort.warnings,
+        covariates=None if options.covariates is None else str(options.covariates),
+        commits=dict(commits),
+    )
+    names = [gene.gene_id for gene in genes]
+    _write(path_of(results, study.name, "nominal"), _nominal(units, names), NOMINAL, block)
+    _write(path_of(results, study.name, "conditional"), [conditional], CONDITIONAL, block)
+    kinds = LEAD | dict.fromkeys(["q_bh", "q", "threshold"], float)
+    _write(path_of(results, study.name, "lead"), [lead.sort_values("gene_id")], kinds, block)
+    units.remove()
+    signals.remove()
+    return load(study, results, options)
 
 
 def map_study(study: Study, results: str | Path, options: Eqtl) -> Map:
@@ -241,23 +264,38 @@ def map_study(study: Study, results: str | Path, options: Eqtl) -> Map:
     return compute(study, cohort, cohort.panel(), results, options)
 
 
-def _signals(parts: Parts, panel, covariates, min_maf, options: Eqtl, lead: pd.DataFrame) -> None:
-    """Write the parts of `conditional` that aren't there."""
-    chosen = set(lead.loc[lead["q"] <= options.fdr, "gene_id"])
-    if not chosen:
-        return
-    threshold = lead.loc[lead["q"] <= options.fdr, "p_beta"].max()
-    done = parts.genes("conditional")
-    todo = [g for g in panel.genes.itertuples(index=False) if g.gene_id in chosen - done]
-    made = (signals_of_gene(panel, g, covariates, min_maf, options, threshold) for g in todo)
-    watched = track(made, len(chosen), "independent signals: genes", done=len(done))
-    for batch in _batches(watched):
-        rows = pd.DataFrame([row for rows in batch for row in rows])
-        parts.write("conditional", rows, CONDITIONAL)
+def _unfinished(genes: Sequence[tuple], units: Units, what: str) -> Iterator[tuple]:
+    """Yield the genes (rows of `panel.genes`) that have no unit yet, printing progress."""
+    todo = [gene for gene in genes if not units.has(gene.gene_id)]
+    return track(todo, len(genes), what, done=len(genes) - len(todo))
+
+
+def _packed(nominal: dict | None) -> dict[str, np.ndarray]:
+    """Return the columns of a gene as its unit keeps them: names as text, one per line.
+
+    An array of text is as wide as its longest entry, and one long indel would fill a disk.
+    """
+    if nominal is None:
+        return {}
+    text = "\n".join(nominal["variant"]).encode()
+    columns = {name: column for name, column in nominal.items() if name != "gene_id"}
+    return columns | {"variant": np.frombuffer(text, np.uint8)}
+
+
+def _nominal(units: Units, genes: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Yield `nominal` in row groups, read from the genes' units."""
+    for first in range(0, len(genes), _ROW_GROUP):
+        frames = []
+        for gene in genes[first : first + _ROW_GROUP]:
+            columns = units.read(gene).arrays
+            if columns:
+                names = columns.pop("variant").tobytes().decode().split("\n")
+                frames.append(pd.DataFrame({"gene_id": gene, "variant": names, **columns}))
+        yield pd.concat(frames) if frames else pd.DataFrame()
 
 
 def with_q(lead: pd.DataFrame, fdr: float) -> pd.DataFrame:
-    """`lead` with q_bh, q and each gene's nominal threshold at this false discovery rate.
+    """Add q_bh, q and each gene's nominal threshold at a false discovery rate to `lead`.
 
     The threshold is the nominal p that gives the gene a p_beta midway between the largest of the
     genes found and the smallest of the others (FastQTL's rule); none where no gene is found.
@@ -265,11 +303,10 @@ def with_q(lead: pd.DataFrame, fdr: float) -> pd.DataFrame:
     p = lead["p_beta"].to_numpy(float)
     q = storey_q(p)
     lead = lead.assign(q_bh=benjamini_hochberg(p), q=q, threshold=np.nan)
-    found = q <= fdr
-    if not found.any():
+    hits, others = p[q <= fdr], p[q > fdr]
+    if not hits.size:
         return lead
-    others = p[q > fdr]
-    limit = (p[found].max() + (others.min() if others.size else p[found].max())) / 2
+    limit = (hits.max() + (others.min() if others.size else hits.max())) / 2
     mapped = lead["status"] == "mapped"
     lead.loc[mapped, "threshold"] = [
         Beta(r.beta_df, r.beta_a, r.beta_b).nominal_threshold(limit, r.df)
@@ -278,76 +315,47 @@ def with_q(lead: pd.DataFrame, fdr: float) -> pd.DataFrame:
     return lead
 
 
-def definition_of(study: Study, options: Eqtl) -> dict:
-    """All that a map depends on: options, window, least frequency, and input files by SHA-256."""
+def key_of(study: Study, options: Eqtl) -> Key:
+    """Return the cache key of a map: the people are those of the input files."""
     files = dict(input_files(study))
     if options.covariates is not None:
-        files["covariates"] = _existing(resolve(options.covariates))
-    return {
-        "version": _VERSION,
-        "options": options.model_dump(mode="json"),
-        "window": study.evaluation.cis_window,
-        "min_maf": study.evaluation.min_maf,
-        "max_ref_mismatch": study.cohort.max_ref_mismatch,
-        "gene_versions": study.cohort.gene_versions,
-        "tss": study.cohort.tss,
-        "inputs": {role: digest(path) for role, path in sorted(files.items())},
-    }
-
-
-def _existing(path: Path) -> Path:
-    if path.is_file():
-        return path
-    raise HowfarError(
-        str(path), found="no such file", expected="covariates of an eQTL map",
-        do="Correct `eqtl.covariates` in the study file, or --covariates.",
-    )  # fmt: skip
+        files["covariates"] = resolve(options.covariates)
+        if not files["covariates"].is_file():
+            raise no_such_file(
+                files["covariates"],
+                "covariates of an eQTL map",
+                "Correct `eqtl.covariates` in the study file, or --covariates.",
+            )
+    return Key(
+        "eqtl",
+        {role: digest(path) for role, path in sorted(files.items())},
+        {
+            "window": study.evaluation.cis_window,
+            "min_maf": study.evaluation.min_maf,
+            "max_ref_mismatch": study.cohort.max_ref_mismatch,
+            "gene_versions": study.cohort.gene_versions,
+            "tss": study.cohort.tss,
+        },
+        options.model_dump(mode="json", exclude={"covariates"}),  # they count by what they hold
+        versions_of("genome", "cohort", "eqtl", "stats"),
+    )
 
 
 def load(study: Study, results: str | Path, options: Eqtl | None = None) -> Map | None:
-    """The map on disk, or None where there is none of these options, window and input files.
+    """Read the map on disk; None where there is none of these options, window and input files.
 
     options: None takes the map with whichever options it was made.
     """
     paths = [path_of(results, study.name, name) for name in NAMES]
     if not all(path.is_file() for path in paths):
         return None
-    kept = tables.read_provenance(paths[1]).get("parameters", {})
-    options = options or Eqtl.model_validate(kept.get("options", {}))
-    if _text(definition_of(study, options)) != _text(kept):
+    kept = cache.kept_key(paths[1])
+    if options is None:
+        covariates = tables.read_provenance(paths[1]).get("covariates")
+        options = Eqtl.model_validate(kept.get("options", {}) | {"covariates": covariates})
+    if key_of(study, options).differences(kept):
         return None
-    lead, conditional = tables.frame_of(paths[1]), tables.frame_of(paths[2])
-    return Map(lead, conditional, paths[0], kept)
-
-
-def _text(definition: dict) -> str:
-    return json.dumps(definition, sort_keys=True)
-
-
-def _finished(study: Study, cohort, results, options: Eqtl, parts: Parts, lead) -> Map:
-    """Write the three tables from the parts, remove the parts, and read the map."""
-    block = provenance.block(definition_of(study, options), input_files(study),
-                             seed=options.seed, warnings=cohort.warnings)  # fmt: skip
-    conditional = parts.read("conditional", CONDITIONAL)
-    conditional = conditional[conditional["rank"] > 0].sort_values(["gene_id", "rank"])
-    _write(path_of(results, study.name, "nominal"), parts.frames("nominal"), NOMINAL, block)
-    _write(path_of(results, study.name, "conditional"), [conditional], CONDITIONAL, block)
-    kinds = LEAD | dict.fromkeys(["q_bh", "q", "threshold"], float)
-    _write(path_of(results, study.name, "lead"), [lead.sort_values("gene_id")], kinds, block)
-    shutil.rmtree(parts.folder)
-    return load(study, results, options)
-
-
-def _batches(items: Iterable, every: float = _EVERY) -> Iterator[list]:
-    """Lists of items, one at least every so many seconds."""
-    batch, start = [], time.monotonic()
-    for item in items:
-        batch.append(item)
-        if time.monotonic() - start >= every:
-            yield batch
-            batch, start = [], time.monotonic()
-    if batch:
-        yield batch
+    return Map(tables.frame_of(paths[1]), tables.frame_of(paths[2]), paths[0], kept)
 
 
 _ARROW = {str: arrow.string(), float: arrow.float64(), int: arrow.int64()}
@@ -359,45 +367,15 @@ def _arrow(frame: pd.DataFrame, kinds: dict[str, type]) -> arrow.Table:
     return arrow.Table.from_pandas(full, schema, preserve_index=False).replace_schema_metadata()
 
 
+def _typed(rows: Sequence[dict], kinds: dict[str, type]) -> pd.DataFrame:
+    """Make a frame of rows with the columns and types of a table, also where there is none."""
+    return _arrow(pd.DataFrame(rows), kinds).to_pandas()
+
+
 def _write(path: Path, frames: Iterable[pd.DataFrame], kinds: dict[str, type], block: dict) -> None:
-    """One Parquet file from `frames`, whole or not at all, `block` in its metadata."""
+    """Write one Parquet file from `frames`, whole or not at all, `block` in its metadata."""
     schema = _arrow(pd.DataFrame(), kinds).schema
     schema = schema.with_metadata({b"howfar": json.dumps(block, sort_keys=True).encode()})
     with whole(path) as part, parquet.ParquetWriter(part, schema, compression="zstd") as writer:
         for frame in frames:
             writer.write_table(_arrow(frame, kinds).cast(schema))
-
-
-class Parts:
-    """Finished genes of a run that isn't finished, in a folder that names its definition."""
-
-    def __init__(self, folder: Path, definition: str) -> None:
-        """Take up `folder`; what lies there of another definition is removed."""
-        self.folder = folder
-        mark = folder / "definition.json"
-        if not mark.is_file() or mark.read_text() != definition:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            mark.write_text(definition)
-
-    def _files(self, name: str) -> list[Path]:
-        return sorted(self.folder.glob(f"{name}-*.parquet"))
-
-    def write(self, name: str, frame: pd.DataFrame, kinds: dict[str, type]) -> None:
-        """Add rows to the table `name`; those of a gene count once `lead` has the gene."""
-        number = len(self._files(name if name == "conditional" else "lead"))
-        _write(self.folder / f"{name}-{number:06d}.parquet", [frame], kinds, {})
-
-    def frames(self, name: str) -> Iterator[pd.DataFrame]:
-        """The table `name`, part by part."""
-        return (tables.frame_of(path) for path in self._files(name))
-
-    def read(self, name: str, kinds: dict[str, type]) -> pd.DataFrame:
-        """The table `name` whole."""
-        empty = _arrow(pd.DataFrame(), kinds).to_pandas()
-        found = [frame for frame in self.frames(name) if len(frame)]
-        return pd.concat(found, ignore_index=True) if found else empty
-
-    def genes(self, name: str) -> set[str]:
-        """Ids of the genes that the table `name` holds."""
-        return {gene for frame in self.frames(name) for gene in frame["gene_id"]}

@@ -296,12 +296,15 @@ def write(path: str | Path, name: str, frame: pd.DataFrame, provenance: Mapping[
     """Check `frame` against schema `name` and write it, whole or not at all."""
     path = Path(path)
     table = arrow.Table.from_pandas(validate(name, frame, str(path)), preserve_index=False)
-    block = {"table": name, "schema": SCHEMA_VERSION, **provenance}
-    table = table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), b"howfar": json.dumps(block, sort_keys=True).encode()}
-    )
+    return write_arrow(path, table, {"table": name, "schema": SCHEMA_VERSION, **provenance})
+
+
+def write_arrow(path: Path, table: arrow.Table, provenance: Mapping[str, Any]) -> Path:
+    """Write any table, whole or not at all, with its provenance block in the metadata."""
+    block = json.dumps(dict(provenance), sort_keys=True).encode()
+    metadata = {**(table.schema.metadata or {}), b"howfar": block}
     with whole(path) as part:
-        parquet.write_table(table, part, compression="zstd")
+        parquet.write_table(table.replace_schema_metadata(metadata), part, compression="zstd")
     return path
 
 
