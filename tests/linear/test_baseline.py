@@ -121,6 +121,22 @@ def test_a_list_of_people_counts_by_what_it_holds(made, tmp_path):
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_a_model_fitted_in_memory_is_that_of_the_command(made, tmp_path):
+    study = made[0]
+    cohort = OpenCohort(study)
+    fit = baseline.fit_linear(cohort, "top1", seed=study.baselines.seed)
+    rows = run(study, tmp_path)
+    predicted, _ = individuals(tmp_path)
+    pd.testing.assert_frame_equal(fit.people, predicted, check_dtype=False)
+    columns = ["gene_id", "status", "intercept", "n_selected"]
+    pd.testing.assert_frame_equal(fit.genes[columns], rows[columns])
+    kept = pd.read_parquet(baseline.folder_of(tmp_path, "linear") / "top1.weights.parquet")
+    assert fit.weights["variant"].tolist() == kept["variant"].tolist() == ["1:270:A:G"]
+    (finished,) = baseline.finished(cohort, tmp_path)
+    assert finished.run_row == fit.run_row
+    assert list(baseline.fit_linear(cohort, "enet", ["near"], folds=3).people.index) == ["near"]
+
+
 def test_several_processes_give_the_same(made, tmp_path):
     run(made[0], tmp_path / "one")
     run(made[0], tmp_path / "two", cores=2)
@@ -191,8 +207,8 @@ def test_the_evaluation_takes_finished_models(made, tmp_path):
     run(study, tmp_path)
     (found,) = baseline.finished(cohort, tmp_path)
     assert found.predictions.people.shape == (3, PEOPLE) == found.folds.shape
-    assert found.run["label"] == "Top SNP" and found.run["kind"] == "linear"
-    assert found.run["split"] == "out of fold, 4 folds of people"
+    assert found.run_row["label"] == "Top SNP" and found.run_row["kind"] == "linear"
+    assert found.run_row["split"] == "out of fold, 4 folds of people"
     run(study, tmp_path, split="fraction:0.5")
     with pytest.raises(HowfarError, match=r"made in another way: options\.split"):
         baseline.finished(cohort, tmp_path)

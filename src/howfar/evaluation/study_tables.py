@@ -92,7 +92,7 @@ def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame
     features = [frames["features"], known_heritability(study)]
     frames["features"] = tables.stack("features", features, f"study {study.name}")
     frames["runs"] = runs_table(
-        study, stores, [each.run for each in linear], with_truth=truth is not None
+        study, stores, [each.run_row for each in linear], with_truth=truth is not None
     )
     frames["individuals"] = individuals_table(panel, runs, held)
     kinds = frames["runs"].set_index("run_id")["kind"]
@@ -122,14 +122,14 @@ def _add_summary(
 
 
 def _rivals(
-    study: Study, panel: Panel, linear: list[baseline.Baseline]
+    study: Study, panel: Panel, linear: list[baseline.LinearPredictions]
 ) -> tuple[list[Predictions], dict[str, pd.DataFrame]]:
     """Predictions learned from the cohort itself, and the folds in which each was held out."""
     options = study.evaluation
     lead, folds = lead_snp_run(
         panel, LEAD_SNP, options.folds, options.seed, options.min_maf, options.cis_window
     )
-    held = {each.run["run_id"]: each.folds for each in linear}
+    held = {each.run_row["run_id"]: each.folds for each in linear}
     return [lead, *(each.predictions for each in linear)], {LEAD_SNP: folds} | held
 
 

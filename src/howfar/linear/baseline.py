@@ -41,7 +41,7 @@ from howfar.linear import folds
 from howfar.linear.base import Fit, fitter, null_fit
 from howfar.linear.cis import CisData, CisOptions, cis_data, training
 from howfar.results import cache, tables
-from howfar.results.cache import Key, Unit, Units
+from howfar.results.cache import Key, MemoryUnits, Unit, Units
 from howfar.results.predictions import Predictions
 from howfar.study.schema import Study
 
@@ -227,7 +227,7 @@ class _Work:
 
     cohort: OpenCohort
     plan: Plan
-    units: Units
+    units: Units | MemoryUnits
 
     def finish(self, gene: Gene) -> None:
         """Fit a gene and write its unit."""
@@ -298,25 +298,31 @@ def run(
         commits = dict(Counter(unit.commit for unit in finished_units))
         more = {"seed": plan.seed, "commits": commits}
         block = provenance.block(key.values, input_files(study), counts, **more)
-        _write(folder, plan.model, cohort, genes, finished_units, rows, block)
+        individuals = _individuals(plan.model, cohort, genes, finished_units)
+        _write(folder, plan.model, individuals, _weights(genes, finished_units), rows, block)
     return FittedGenes(rows, counts)
 
 
 def _write(
     folder: Path,
     model: str,
-    cohort: OpenCohort,
-    genes: Sequence[Gene],
-    units: Sequence[Unit],
+    individuals: pd.DataFrame,
+    weights: pd.DataFrame,
     rows: pd.DataFrame,
     block: dict,
 ) -> None:
     """Write the three tables of a model, `individuals` last: who finds it finds all."""
-    weights = [_weights(gene, unit) for gene, unit in zip(genes, units, strict=True)]
-    for name, frame in {"weights": pd.concat(weights, ignore_index=True), "genes": rows}.items():
+    for name, frame in {"weights": weights, "genes": rows}.items():
         table = arrow.Table.from_pandas(frame, preserve_index=False)
         path = folder / f"{model}.{name}.parquet"
         tables.write_arrow(path, table, {"table": f"{name}.parquet"} | block)
+    tables.write(folder / f"{model}.parquet", "individuals", individuals, block)
+
+
+def _individuals(
+    model: str, cohort: OpenCohort, genes: Sequence[Gene], units: Sequence[Unit]
+) -> pd.DataFrame:
+    """Lay out table `individuals` of those whom a fit predicts, genes in the order given."""
     observed = cohort.expression.values.loc[[g.gene_id for g in genes], cohort.samples]
     frame = pd.DataFrame(
         {
@@ -328,32 +334,110 @@ def _write(
             "fold": np.concatenate([unit.arrays["fold"] for unit in units]),
         }
     )
-    tables.write(folder / f"{model}.parquet", "individuals", frame[frame["fold"] >= 0], block)
+    return frame[frame["fold"] >= 0]
 
 
-def _weights(gene: Gene, unit: Unit) -> pd.DataFrame:
-    frame = pd.DataFrame({name: unit.arrays[name] for name in (*_SITE, "weights")})
-    frame = frame.rename(columns={"weights": "weight"})
-    frame = frame[frame["weight"] != 0]
+def _weights(genes: Sequence[Gene], units: Sequence[Unit]) -> pd.DataFrame:
+    """Lay out the table of weights other than 0."""
+    columns = (*_SITE, "weights")
+    parts = [
+        pd.DataFrame({"gene_id": gene.gene_id} | {name: unit.arrays[name] for name in columns})
+        for gene, unit in zip(genes, units, strict=True)
+    ]
+    frame = pd.concat(parts, ignore_index=True).rename(columns={"weights": "weight"})
+    frame = frame[frame["weight"] != 0].reset_index(drop=True)
     names = [f"{c}:{p}:{r}:{a}" for c, p, r, a in frame[list(_SITE)].itertuples(index=False)]
-    frame.insert(0, "variant", pd.Series(names, index=frame.index, dtype=object))
-    frame.insert(0, "gene_id", gene.gene_id)
+    frame.insert(1, "variant", pd.Series(names, dtype=object))
     return frame
 
 
-# --- for the evaluation ----------------------------------------------------------------------
+# --- in Python and for the evaluation --------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Baseline:
-    """A finished model: predictions, folds (gene x sample), and its row of table `runs`."""
+class LinearPredictions:
+    """Predictions of a linear model as an evaluation takes them.
+
+    folds: gene_id x sample, the part that predicts each person. run_row: of table `runs`.
+    """
 
     predictions: Predictions
     folds: pd.DataFrame
-    run: dict
+    run_row: dict[str, str | int | None]
 
 
-def finished(cohort: OpenCohort, results: str | Path) -> list[Baseline]:
+@dataclass(frozen=True)
+class LinearFit(LinearPredictions):
+    """A linear model fitted in memory; genes and weights: the tables of the module's text."""
+
+    genes: pd.DataFrame
+    weights: pd.DataFrame
+
+    @property
+    def people(self) -> pd.DataFrame:
+        """Predictions, gene_id x sample, each by a fit that the person didn't train."""
+        return self.predictions.people
+
+
+def fit_linear(
+    cohort: OpenCohort,
+    model: str = "enet",
+    genes: Sequence[str] | None = None,
+    *,
+    split: str = "nested",
+    folds: int | None = None,
+    seed: int | None = None,
+) -> LinearFit:
+    """Train a linear model on a cohort's own cis genotypes, in memory.
+
+    Parameters
+    ----------
+    cohort
+        With expression.
+    model
+        A name of `howfar.core.registry.LINEAR_MODELS`, such as "enet", "blup" or "top1".
+    genes
+        Gene ids or names; all that have expression where left out.
+    split
+        Who trains and who is predicted, as `Plan.split`.
+    folds, seed
+        As the study's `baselines` where left out.
+
+    Returns
+    -------
+    LinearFit
+        `.people` (gene_id x sample), `.weights` and `.genes`.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> fit = hf.fit_linear(hf.example_cohort(), "top1", folds=2)
+    >>> fit.people.shape
+    (6, 20)
+    """
+    plan = plan_of(cohort.study, model, split)
+    plan = replace(plan, folds=folds or plan.folds, seed=plan.seed if seed is None else seed)
+    chosen = cohort.genes if genes is None else [cohort.gene(gene) for gene in genes]
+    chosen = cohort.measured(chosen, "to train linear models on")
+    work = _Work(cohort, plan, MemoryUnits())
+    for gene in chosen:
+        work.finish(gene)
+    units = [work.units.read(gene.gene_id) for gene in chosen]
+    predictions, fold = _wide(model, _individuals(model, cohort, chosen, units))
+    rows = pd.DataFrame([unit.notes["row"] for unit in units])
+    return LinearFit(predictions, fold, run_row(cohort, plan), rows, _weights(chosen, units))
+
+
+def _wide(model: str, long: pd.DataFrame) -> tuple[Predictions, pd.DataFrame]:
+    """Turn table `individuals` of one model into predictions and folds, gene x sample."""
+    people, fold = (
+        long.pivot(index="gene_id", columns="sample", values=v) for v in ("predicted", "fold")
+    )
+    reference = pd.Series(np.nan, index=people.index, dtype=float)  # a linear model has none
+    return Predictions(model, people, reference), fold
+
+
+def finished(cohort: OpenCohort, results: str | Path) -> list[LinearPredictions]:
     """Read the models of the study's `baselines`, in their order.
 
     Raises HowfarError where one is missing or was made from other files, people or options.
@@ -361,7 +445,7 @@ def finished(cohort: OpenCohort, results: str | Path) -> list[Baseline]:
     return [_finished(cohort, model, results) for model in cohort.study.baselines.models]
 
 
-def _finished(cohort: OpenCohort, model: str, results: str | Path) -> Baseline:
+def _finished(cohort: OpenCohort, model: str, results: str | Path) -> LinearPredictions:
     path, plan = (
         folder_of(results, cohort.study.name) / f"{model}.parquet",
         plan_of(cohort.study, model),
@@ -376,12 +460,8 @@ def _finished(cohort: OpenCohort, model: str, results: str | Path) -> Baseline:
             expected="predictions from the study's files, people and options",
             do=f"Run `howfar baseline --study {cohort.study.handle} --models {model}`.",
         )
-    long = tables.read(path, "individuals")
-    predicted, fold = (
-        long.pivot(index="gene_id", columns="sample", values=v) for v in ("predicted", "fold")
-    )
-    missing = pd.Series(np.nan, index=predicted.index, dtype=float)
-    return Baseline(Predictions(model, predicted, missing), fold, run_row(cohort, plan))
+    predictions, fold = _wide(model, tables.read(path, "individuals"))
+    return LinearPredictions(predictions, fold, run_row(cohort, plan))
 
 
 def run_row(cohort: OpenCohort, plan: Plan) -> dict[str, str | int | None]:
