@@ -46,7 +46,9 @@ def readme_example() -> str:
 def test_the_example_of_the_readme_runs_as_pasted(tmp_path):
     code = readme_example()
     assert "import howfar as hf" in code and len(code.splitlines()) <= 12
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.glob("results*"))
 

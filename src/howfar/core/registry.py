@@ -81,6 +81,7 @@ MODELS = Registry(
         "models.zoo.beluga:BelugaModel",
     ),
     ("xpresso", "Xpresso (Agarwal and Shendure 2020)", "models.zoo.xpresso:XpressoModel"),
+    ("gc-content", "GC content, a control without weights", "models.zoo.gc_content:GcContent"),
     ("borzoi", "Borzoi (Linder et al. 2025)", "models.zoo.borzoi:BorzoiModel"),
 )
 

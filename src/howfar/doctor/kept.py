@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from howfar.attribution import variant_effects
 from howfar.cohort.opened import OpenCohort
+from howfar.core.registry import LINEAR_MODELS
+from howfar.eqtl import study_map
+from howfar.linear import baseline
 from howfar.prediction import store as prediction
 from howfar.prediction.store import store_key
 from howfar.results.cache import Key, Units, kept_key
-from howfar.study.schema import Run, Study
+from howfar.study.schema import Eqtl, Run, Study
 
 _OLDER = "made by an older version of howfar"
 _NETWORK = ("options.network",)
@@ -49,7 +52,13 @@ def list_kept(study: Study, results: str | Path) -> list[Kept]:
     if study.cohort is None:
         return []
     cohort, folder = OpenCohort(study), Path(results) / study.name
-    return [*_predictions(cohort, folder), *_effects(cohort, folder), *_rows(cohort, folder)]
+    return [
+        *_predictions(cohort, folder),
+        *_effects(cohort, folder),
+        *_linear(cohort, folder),
+        *_eqtl(study, folder),
+        *_rows(cohort, folder),
+    ]
 
 
 def remove(item: Kept) -> int:
@@ -97,6 +106,32 @@ def _effects(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
         store = None if run is None else prediction.find_store(cohort, run, folder.parent)
         key = None if run is None or store is None else variant_effects.effects_key(run, store)
         yield Kept("effects", path.name.rpartition("-")[0], path, _differences(key, path))
+
+
+def _linear(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
+    """Finished genes and tables of linear models; a model's key needs its plan, in the key itself."""
+    for path in _folders(folder / "baseline"):
+        model = path.name.rpartition("-")[0] if path.is_dir() else path.name.split(".")[0]
+        key = None
+        if model in LINEAR_MODELS:
+            kept = Units(path).key if path.is_dir() else kept_key(path)
+            plan = baseline.plan_of(
+                cohort.study, model, kept.get("options", {}).get("split", "nested")
+            )
+            key = baseline.key_of(cohort, plan)
+        yield Kept("linear model", model, path, _differences(key, path))
+
+
+def _eqtl(study: Study, folder: Path) -> Iterator[Kept]:
+    for path in _folders(folder / "eqtl"):
+        kept = Units(path).key if path.is_dir() else kept_key(path)
+        options = kept.get("options", {})
+        signals = kept.get("step") == "eqtl signals"
+        chosen = {} if signals else options
+        key = study_map.key_of(study, (study.eqtl or Eqtl()).model_copy(update=chosen))
+        if signals:  # they hang on the map's own key
+            key = replace(key, step="eqtl signals", options=options)
+        yield Kept("eQTL map", path.stem, path, _differences(key, path))
 
 
 def _rows(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:

@@ -70,6 +70,13 @@ def load_model(
     'cpu', 'cuda', 'cuda:1', or 'auto' (CUDA where there is one). options: passed to the model.
     Raises HowfarError for an unknown name or option, an absent device, missing or unsuitable
     weights, and a model of your own that doesn't keep to `SequenceModel`.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> model = hf.load_model("gc-content", context=1_024)
+    >>> model.layout.n_bins, model.units
+    (8, 'share of G and C')
     """
     if "batch_size" in options:
         _check_batch_size(name, options["batch_size"])

@@ -34,7 +34,7 @@ def open_variants(path: str | Path) -> VariantSource:
     --------
     >>> import howfar as hf
     >>> from howfar.simulate.example import FOLDER
-    >>> hf.open_variants(FOLDER / "variants.vcf.gz").samples[:2]
+    >>> list(hf.open_variants(FOLDER / "variants.vcf.gz").samples[:2])
     ['D0001', 'D0002']
     """
     kind = kind_of(path)
