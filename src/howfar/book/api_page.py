@@ -9,19 +9,16 @@ from typing import Any
 import pandas as pd
 
 import howfar
-from howfar.book.markdown import markdown_table
+from howfar.book.markdown import fill, markdown_table
 
-_HEAD = """# Python
-
-`import howfar as hf` gives the names below; everything else may change without notice.
-"""
 #: Sections of a docstring that list names.
 _OF_ENTRIES = {"Parameters", "Returns", "Yields", "Raises", "Attributes"}
 
 
 def api() -> str:
     """List the names of `howfar.__all__`: signature, docstring, and what a class offers."""
-    return "\n\n".join([_HEAD, *(_entry(name, getattr(howfar, name)) for name in howfar.__all__)])
+    entries = (_entry(name, getattr(howfar, name)) for name in howfar.__all__)
+    return fill("api", entries="\n\n".join(entries))
 
 
 def _entry(name: str, thing: Any) -> str:

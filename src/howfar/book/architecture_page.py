@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from howfar.book.markdown import markdown_table
+from howfar.book.markdown import fill, markdown_table
 from howfar.core.layers import LAYERS
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_HEAD = """# Architecture
-
-A package imports only from packages below it in this table; packages of one row don't import each
-other, and there is no circle between modules. A test reads every import and fails on one that goes
-against this order (`tests/test_layers.py`). Where a change goes is in `CONTRIBUTING.md`.
-"""
 
 
 def architecture() -> str:
@@ -31,11 +25,16 @@ def architecture() -> str:
         for height, layer in reversed(list(enumerate(layers, start=1)))
         for name in layer
     ]
-    parts = [_HEAD, markdown_table(pd.DataFrame(rows))]
-    for name in (name for layer in layers for name in layer):
-        parts.append(f"(package-{name})=\n## `{name}`")
-        parts.append(markdown_table(pd.DataFrame(_modules(name))))
-    return "\n\n".join(parts) + "\n"
+    modules = (
+        f"(package-{name})=\n## `{name}`\n\n{markdown_table(pd.DataFrame(_modules(name)))}"
+        for layer in layers
+        for name in layer
+    )
+    return fill(
+        "architecture",
+        layers=markdown_table(pd.DataFrame(rows)),
+        modules="\n\n".join(modules),
+    )
 
 
 def _modules(package: str) -> list[dict[str, str]]:

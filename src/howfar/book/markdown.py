@@ -1,14 +1,21 @@
-"""Tables in Markdown."""
+"""Pages in Markdown: their text from templates, their tables from frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 #: How a value is written: a format string, or a function.
-Format = str | Callable[[float], str]
+Format = str | Callable[[Any], str]
+_TEMPLATES = Path(__file__).with_name("templates")
+
+
+def fill(template: str, **values: Any) -> str:
+    """Return the page ``templates/<template>.md``, its fields in braces replaced by `values`."""
+    return (_TEMPLATES / f"{template}.md").read_text("utf-8").format(**values)
 
 
 def cell(text: object) -> str:
@@ -22,14 +29,14 @@ def markdown_table(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def formatted(frame: pd.DataFrame, columns: Mapping[str, tuple[str, Format]]) -> pd.DataFrame:
-    """Return columns of `frame` as text under new titles: {title: (column, format)}."""
-    return pd.DataFrame(
-        {title: [written(x, how) for x in frame[name]] for title, (name, how) in columns.items()}
-    )
+def table_of(frame: pd.DataFrame, columns: Mapping[str, str | tuple[str, Format]]) -> str:
+    """Write columns of `frame` under new titles: {title: column, or (column, its format)}."""
+    specs = {t: (c, "{}") if isinstance(c, str) else c for t, c in columns.items()}
+    shown = {t: [written(value, how) for value in frame[c]] for t, (c, how) in specs.items()}
+    return markdown_table(pd.DataFrame(shown))
 
 
-def written(value: float, how: Format) -> str:
+def written(value: Any, how: Format) -> str:
     """Write a value in a format; '' for a missing one."""
     if pd.isna(value):
         return ""

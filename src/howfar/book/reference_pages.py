@@ -8,8 +8,8 @@ import click
 import pandas as pd
 import typer
 
-from howfar.book.markdown import interval, markdown_table, written
-from howfar.book.speed_page import measured
+from howfar.book.markdown import fill, interval, markdown_table, written
+from howfar.book.speed_page import circumstances, measured
 from howfar.book.start_page import absent
 from howfar.figures.view import View
 from howfar.results import tables
@@ -53,15 +53,7 @@ def _option(parameter: click.Parameter) -> dict[str, str]:
 
 def table_reference() -> str:
     """List the columns of every result table, from the schemas."""
-    lines = [
-        "# Result tables",
-        "",
-        "One schema for what is computed here and for what others published. Each table is a "
-        "Parquet file, `results/<study>/tables/<table>.parquet`, checked when written and when "
-        "read, with its provenance in the file's metadata. `individuals` lies in a folder of its "
-        "own, because its rows are single people.",
-        "",
-    ]
+    lines = []
     for name, schema in tables.SCHEMAS.items():
         key = ", ".join(f"`{c}`" for c in schema.unique)
         columns = [
@@ -71,7 +63,11 @@ def table_reference() -> str:
         lines += [f"## `{name}`", "", f"One row for each {key}.", ""]
         lines += [markdown_table(pd.DataFrame(columns)), ""]
     features = [{"feature": f"`{name}`", "meaning": text} for name, text in tables.FEATURES.items()]
-    return "\n".join([*lines, "## Features", "", markdown_table(pd.DataFrame(features))])
+    return fill(
+        "tables",
+        tables="\n".join(lines).rstrip(),
+        features=markdown_table(pd.DataFrame(features)),
+    )
 
 
 def _type(column) -> str:
@@ -81,18 +77,11 @@ def _type(column) -> str:
 
 def numbers(views: dict[str, View]) -> str:
     """List every number that the figures and sentences show."""
-    lines = [
-        "# Numbers",
-        "",
-        "Every number that a shared figure or a sentence of this book shows; those that belong to "
-        "one paper are on the page [What agrees](stated.md). The same list as CSV: `howfar "
-        "numbers STUDY --csv numbers.csv`.",
-        "",
-    ]
+    lines = []
     for study, view in views.items():
         lines += [f"## {view.study.title}", ""]
         lines += [absent(view) if view.tables is None else _number_table(study, view), ""]
-    return "\n".join(lines)
+    return fill("numbers", numbers="\n".join(lines))
 
 
 def _number_table(study: str, view: View) -> str:
@@ -122,11 +111,4 @@ def seeds() -> str:
         shown[title] = [f"{r:.2f} ({low:.2f} to {high:.2f})" for r, low, high in columns]
     for title, key in (("model", "model"), ("lead SNP", "lead_snp"), ("truth", "truth")):
         shown[f"people: {title}"] = table[f"people_{key}"].map("{:.2f}".format)
-    first = table.iloc[0]
-    return (
-        f"{markdown_table(shown)}\n\n"
-        f"Measured on {table['date'].max()} with {first['people']} people and {first['genes']} "
-        f"genes, {first['genes_held_out']} of them held out. Left: Pearson r "
-        "across held-out genes, with its 95 % interval (Fisher's); the ridge on k-mers reads every "
-        "promoter that the network is trained on. Right: mean r across people, over all genes."
-    )
+    return fill("seeds", by_seed=markdown_table(shown), first=circumstances(table))

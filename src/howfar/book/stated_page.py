@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from howfar.book.markdown import formatted, interval, markdown_table
+from howfar.book.markdown import fill, interval, markdown_table, table_of
 from howfar.core.project import project_root
 from howfar.figures.view import View
 from howfar.published.stated import VERDICTS, compare, own_numbers, panels
@@ -25,22 +25,13 @@ def page(views: Iterable[View]) -> str:
         if view.tables is not None
     ]
     every = compare(pd.concat([tables.empty("numbers"), *frames], ignore_index=True))
-    parts = [_HEAD, _counts(every), _differences(every)]
-    parts += ["## Every panel", _PANEL_TEXT, _panel_table(panels())]
-    parts += ["## Every number", _NUMBER_TEXT, _number_table(every)]
-    return "\n\n".join(parts) + "\n"
-
-
-_HEAD = """# What agrees, what does not, what cannot be made again
-
-Each number below is computed from the authors' public tables by the definition beside it. Where
-the paper states the number, both stand side by side. Numbers that the authors state in figures
-are compared to the digits they print."""
-_PANEL_TEXT = """Every panel of the four studies, and of one later check: made again here, made with
-substitute data, or not possible without data that are not public; then with what it would need
-and who grants it. Type to search."""
-_NUMBER_TEXT = """Type to search: an id, a word of a definition, a file, a verdict. The same list
-as CSV: `howfar numbers STUDY --csv numbers.csv`."""
+    return fill(
+        "stated",
+        counts=_counts(every),
+        differences=_differences(every),
+        panels=_panel_table(panels()),
+        numbers=_number_table(every),
+    )
 
 
 def _counts(every: pd.DataFrame) -> str:
@@ -58,42 +49,37 @@ def _differences(every: pd.DataFrame) -> str:
     rows = every[every["verdict"] == "differs"]
     if rows.empty:
         return "No number that was computed differs from what its paper states."
-    columns = {
-        "id": ("id", "`{}`"),
-        "ours": ("value", _number),
-        "paper": ("stated", "{}"),
-        "where": ("where", "{}"),
-        "why": ("note", "{}"),
-    }
-    return f"## What differs\n\n{markdown_table(formatted(rows, columns))}"
+    columns = {"id": ("id", "`{}`"), "ours": ("value", _number)}
+    columns |= {"paper": "stated", "where": "where", "why": "note"}
+    return f"## What differs\n\n{table_of(rows, columns)}"
 
 
 def _number_table(every: pd.DataFrame) -> str:
+    ends = [interval(row, _number) for row in every.itertuples()]
     columns = {
         "id": ("id", "`{}`"),
         "ours": ("value", _number),
+        "interval": "interval",
         "n": ("n", "{:,}"),
-        "paper": ("stated", "{}"),
-        "verdict": ("verdict", "{}"),
-        "definition": ("definition", "{}"),
-        "from": ("source", "{}"),
+        "paper": "stated",
+        "verdict": "verdict",
+        "definition": "definition",
+        "from": "source",
     }
-    shown = formatted(every, columns)
-    shown.insert(2, "interval", [interval(row, _number) for row in every.itertuples()])
-    return _searchable(shown)
+    return _searchable(table_of(every.assign(interval=ends), columns))
 
 
 def _panel_table(panels: pd.DataFrame) -> str:
     columns = {
-        "study": ("study", "{}"),
-        "panel": ("panel", "{}"),
-        "what it shows": ("what", "{}"),
+        "study": "study",
+        "panel": "panel",
+        "what it shows": "what",
         "status": ("status", lambda status: status.replace("_", " ")),
         "where": ("where", _pages),
-        "needs": ("needs", "{}"),
-        "granted by": ("grants", "{}"),
+        "needs": "needs",
+        "granted by": "grants",
     }
-    return _searchable(formatted(panels, columns))
+    return _searchable(table_of(panels, columns))
 
 
 def _pages(where: str) -> str:
@@ -104,9 +90,9 @@ def _pages(where: str) -> str:
     return ", ".join(linked)
 
 
-def _searchable(frame: pd.DataFrame) -> str:
-    """Write a table that ``_static/filter.js`` puts a search field above."""
-    return f"::::{{div}} filterable\n\n{markdown_table(frame)}\n\n::::"
+def _searchable(table: str) -> str:
+    """Mark a table that ``_static/filter.js`` puts a search field above."""
+    return f"::::{{div}} filterable\n\n{table}\n\n::::"
 
 
 def _number(value: float) -> str:
