@@ -70,9 +70,9 @@ def page(folder: Path | None = None) -> str:
 
     Raises HowfarError for an input that ends otherwise than the catalogue says.
     """
-    with tempfile.TemporaryDirectory(prefix="howfar-inputs-") as made:
+    with tempfile.TemporaryDirectory(prefix="howfar-inputs-") as temporary:
         rows = [
-            (case, checked(case, Path(folder or made) / f"{i:03d}"))
+            (case, checked(case, Path(folder or temporary) / f"{i:03d}"))
             for i, case in enumerate(catalogue())
         ]
     return text_of(rows)

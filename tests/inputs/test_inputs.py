@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from howfar.book import inputs_page
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 from inputs import page, running
@@ -125,3 +126,12 @@ def test_a_crash_is_no_message(tmp_path, monkeypatch):
     case = next(g for g in ALL if g.title == "a strand of 1")
     outcome = running.run(case, tmp_path)
     assert outcome.status == 1 and not outcome.fits(case)
+
+
+def test_the_command_needs_the_catalogue_of_a_clone(tmp_path, monkeypatch):
+    monkeypatch.setattr(inputs_page, "project_root", lambda: tmp_path)
+    with pytest.raises(HowfarError, match="tests/inputs: found no such folder.*source clone"):
+        inputs_page.inputs_page()
+    monkeypatch.undo()
+    monkeypatch.setattr(page, "page", lambda: "the page")
+    assert inputs_page.inputs_page() == "the page"
