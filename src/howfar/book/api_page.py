@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,7 @@ def _entry(name: str, thing: Any) -> str:
     if callable(thing):
         parts.append(f"```python\n{name}{_signature(thing)}\n```")
     parts.append(docstring_as_markdown(inspect.getdoc(thing) or ""))
-    members = _members(thing) if inspect.isclass(thing) else []
+    members = _members(thing) if inspect.isclass(thing) or inspect.ismodule(thing) else []
     if members:
         parts.append(markdown_table(pd.DataFrame(members)))
     return "\n\n".join(parts)
@@ -39,14 +40,16 @@ def _signature(thing: Any) -> str:
         return "(...)"
 
 
-def _members(kind: type) -> list[dict[str, str]]:
-    """List the public methods and properties that a class itself defines."""
+def _members(thing: Any) -> list[dict[str, str]]:
+    """List the public methods and properties of a class, or the functions of a module."""
     rows = []
-    for name, member in vars(kind).items():
-        documented = inspect.getdoc(member) if callable(member) or hasattr(member, "fget") else None
-        if documented and not name.startswith("_"):
-            call = "" if hasattr(member, "fget") else "()"
-            rows.append({"name": f"`{name}{call}`", "meaning": documented.split("\n")[0]})
+    for name, member in vars(thing).items():
+        is_property = isinstance(member, property | cached_property)
+        if name.startswith("_") or not (is_property or inspect.isroutine(member)):
+            continue
+        documented = inspect.getdoc(member) or ""
+        call = "" if is_property else "()"
+        rows.append({"name": f"`{name}{call}`", "meaning": documented.partition("\n")[0]})
     return rows
 
 
