@@ -40,9 +40,9 @@ def test_what_lies_in_the_current_folder_changes_no_message(tmp_path, monkeypatc
             (tmp_path / name).write_text("")
     with pytest.raises(HowfarError, match=r"^v\.vcf\.gz, line 3: "), about("genes.csv"):
         raise wrong("v.vcf.gz, line 3")
-    with pytest.raises(HowfarError, match=r"^study\.yaml, run net, bins: "):
-        with about("study.yaml, run net"):
-            raise wrong("bins")
+    caught = pytest.raises(HowfarError, match=r"^study\.yaml, run net, bins: ")
+    with caught, about("study.yaml, run net"):
+        raise wrong("bins")
 
 
 def test_the_nearest_file_stays():

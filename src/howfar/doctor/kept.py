@@ -109,7 +109,7 @@ def _effects(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
 
 
 def _linear(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
-    """Finished genes and tables of linear models; a model's key needs its plan, in the key itself."""
+    """Finished genes and tables of linear models; the split of people stands in their key."""
     for path in _folders(folder / "baseline"):
         model = path.name.rpartition("-")[0] if path.is_dir() else path.name.split(".")[0]
         key = None

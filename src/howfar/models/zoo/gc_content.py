@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ class GcContent(SequenceModel):
     """Share of G and C in each 128-bp bin of the forward strand."""
 
     name = "gc-content"
-    version = {"gc-content": VERSION}
+    version: ClassVar = {"gc-content": VERSION}
     card = Card(
         reads="2,048 bp (or another multiple of 128), either strand",
         gives="16 bins of 128 bp, share of G and C",
