@@ -17,7 +17,7 @@ from howfar.core.errors import HowfarError
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Gene
 from howfar.genome.reference import Reference
-from howfar.genome.windows import _Plan, build_windows
+from howfar.genome.windows import WindowPlan, build_windows
 
 WORLD = World(
     "ACGTTGCAAC" * 40,
@@ -57,13 +57,13 @@ def test_windows_that_differ_are_an_error(tmp_path, monkeypatch):
 
 def test_building_the_windows_is_inside_the_clock(tmp_path, monkeypatch):
     fasta, vcf = WORLD.write(tmp_path)
-    build = _Plan.build
+    build = WindowPlan.build
 
     def slow(*given):
         time.sleep(0.2)
         return build(*given)
 
-    monkeypatch.setattr(_Plan, "build", slow)
+    monkeypatch.setattr(WindowPlan, "build", slow)
     table = run(fasta, vcf, GENES, context=100)
     assert table["seconds"][0] >= 0.2 * len(GENES)
 

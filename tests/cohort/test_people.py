@@ -12,7 +12,7 @@ from howfar.cohort.people import (
     read_covariates,
     read_sample_map,
     read_samples,
-    renamed,
+    rename_samples,
 )
 from howfar.core.errors import HowfarError
 
@@ -30,12 +30,12 @@ def test_a_sample_map_names_expression_as_the_genotypes_do(tmp_path):
     assert pairs == {"R1": "P1", "R2": "P2"}
     assert read_sample_map(put(tmp_path, "m.tsv", PAIRS.replace(",", "\t"))) == pairs
     given = read_expression(put(tmp_path, "e.csv", "gene,R2,R3,R1\nG,2,3,\n"))
-    found, counts = renamed(given, pairs | {"R9": "P9"}, "m.csv")
+    found, counts = rename_samples(given, pairs | {"R9": "P9"}, "m.csv")
     assert found.values.columns.tolist() == ["P2", "P1"] and found.missing == 1
     assert found.values.loc["G", "P2"] == 2 and np.isnan(found.values.loc["G", "P1"])
     assert sorted(counts.values()) == [1, 1]
     with pytest.raises(HowfarError, match="none of the 3 expression samples among 1 rows"):
-        renamed(given, {"P1": "R1"}, "m.csv")
+        rename_samples(given, {"P1": "R1"}, "m.csv")
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import tracemalloc
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,7 @@ from hypothesis import strategies as st
 from helpers.places import REGION
 from helpers.strategies import CONTIG, Record, World, bcftools_consensus, worlds
 from howfar.core.errors import HowfarError
-from howfar.genome import windows as haplotypes
-from howfar.genome.edits import Edit, edit_of, is_anchored_indel
+from howfar.genome.edits import Gap, edit_of, is_anchored_indel
 from howfar.genome.genes import read_genes
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Gene, Interval
@@ -131,7 +131,8 @@ def test_windows_equal_the_slow_builder(world, data, tmp_path_factory):
     length = data.draw(st.integers(1, 160))
     offset = data.draw(st.integers(0, length - 1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(haplotypes, "_MARGIN", data.draw(st.sampled_from([1, 3, 1024])))
+        margin = data.draw(st.sampled_from([1, 3, 1024]))
+        patch.setattr("howfar.genome.windows._MARGIN", margin)
         windows = windows_of(world, tmp_path_factory.mktemp("w"), tss, length, tss_offset=offset)
     for person in range(len(world.people)):
         for haplotype in (0, 1):
@@ -252,7 +253,7 @@ def shifted(ref, alt):
     edit = edit_of(ref, alt)
     if edit.gap is None:
         return edit
-    return Edit(edit.substitutions, (edit.gap[0] - 1, *edit.gap[1:]))
+    return replace(edit, gap=replace(edit.gap, offset=edit.gap.offset - 1))
 
 
 def never_shares(ref, alt):
@@ -261,11 +262,15 @@ def never_shares(ref, alt):
 
 @pytest.mark.parametrize(
     ("name", "broken"),
-    [("_settle", last_come), ("edit_of", shifted), ("is_anchored_indel", never_shares)],
+    [
+        ("overlaps._settle_haplotype", last_come),
+        ("edits.edit_of", shifted),
+        ("overlaps.is_anchored_indel", never_shares),
+    ],
 )
 def test_a_broken_builder_is_caught(tmp_path, monkeypatch, name, broken):
     assert disagreements(crowded(), tmp_path) == 0
-    monkeypatch.setattr(haplotypes, name, broken)
+    monkeypatch.setattr(f"howfar.genome.{name}", broken)
     assert disagreements(crowded(), tmp_path) > 0
 
 
@@ -353,9 +358,9 @@ def test_no_variants_gives_the_reference_once_and_says_so(tmp_path):
 
 
 def test_edit_and_anchoring_of_single_alleles():
-    assert edit_of(b"CTGTG", b"CTG").gap == (3, 2, b"")
-    assert edit_of(b"AG", b"G").gap == (0, 1, b"")
-    assert edit_of(b"G", b"AG").gap == (0, 0, b"A")
+    assert edit_of(b"CTGTG", b"CTG").gap == Gap(3, 2, b"")
+    assert edit_of(b"AG", b"G").gap == Gap(0, 1, b"")
+    assert edit_of(b"G", b"AG").gap == Gap(0, 0, b"A")
     assert edit_of(b"ACGT", b"TCGA").substitutions == ((0, ord("T")), (3, ord("A")))
     assert is_anchored_indel(b"TG", b"T") and not is_anchored_indel(b"AG", b"G")
     assert not is_anchored_indel(b"ACGT", b"ATT")

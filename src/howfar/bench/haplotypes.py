@@ -288,7 +288,7 @@ def _write_edit(bases: list[bytes], kept: list[bool], at: int, ref: bytes, alt: 
             bases[at + offset] = bases[at + offset][:-1] + bytes([byte])
     if edit.gap is None:
         return
-    offset, deleted, inserted = edit.gap
+    offset, deleted, inserted = edit.gap.offset, edit.gap.deleted, edit.gap.inserted
     for i in range(at + offset, min(at + offset + deleted, len(bases))):
         bases[i], kept[i] = bases[i][:-1], False
     if inserted and at + offset < len(bases):

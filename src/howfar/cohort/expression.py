@@ -43,6 +43,29 @@ _GENE_HEADERS = {"", "gene", "genes", "gene_id", "geneid", "gene_name", "id", "n
 
 
 @dataclass(frozen=True)
+class Lines:
+    """A table's lines from its header on. first: the header's 1-based line in the file."""
+
+    texts: list[str]
+    separator: str
+    first: int
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of expression as its file has it.
+
+    rows: the cells, in numbered columns, of which the first `keys` stand before the samples.
+    first: 1-based line of the header.
+    """
+
+    header: list[str]
+    rows: pd.DataFrame
+    keys: int
+    first: int
+
+
+@dataclass(frozen=True)
 class Expression:
     """Expression of a cohort.
 
@@ -75,28 +98,31 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     path = Path(path)
     check_versions(str(path), gene_versions)
     bed = stem_of(path).endswith((".bed", ".bed.parquet"))
-    read = _parquet if stem_of(path).endswith((".parquet", ".pq")) else _text
-    header, table, keys, first = read(path, bed)
+    read = _read_parquet if stem_of(path).endswith((".parquet", ".pq")) else _read_text
+    table = read(path, bed)
+    header, keys = table.header, table.keys
     bed = bed or _like_bed(header)
-    values = _numbers(path, table, keys, first)
-    place = 3 if bed else int(_lower(header[:3]) == _GTEX_TISSUE and keys == 3)
-    names = table.iloc[:, place].astype(str).str.strip()
-    kept = _genes_alone(path, names).to_numpy()
-    table, values, names = table[kept], values[kept], names[kept]
+    values = _numbers(path, table.rows, keys, table.first)
+    id_column = 3 if bed else int(_lower(header[:3]) == _GTEX_TISSUE and keys == 3)
+    names = table.rows.iloc[:, id_column].astype(str).str.strip()
+    is_gene = _find_genes(path, names).to_numpy()
+    rows, values, names = table.rows[is_gene], values[is_gene], names[is_gene]
     genes = _gene_ids(path, names, gene_versions)
     values.index, values.columns = genes, pd.Index(header[keys:], name="sample")
-    positions = _positions(path, table, genes, first) if bed else None
+    positions = _positions(path, rows, genes, table.first) if bed else None
     return Expression(values, positions, int(values.isna().to_numpy().sum()))
 
 
-def read_words(path: Path, change: Callable | None = None) -> tuple[pd.DataFrame, int]:
-    """(the cells of a table as text, by first column and header; the 1-based line of the header).
+def read_words(
+    path: Path, change: Callable[[Lines], Lines] = lambda lines: lines
+) -> tuple[pd.DataFrame, int]:
+    """Read a table's cells as text, by its first column and its header.
 
-    change: is given (lines, line of the first, separator) and returns the like.
+    change: what is done to the lines before. Returns the 1-based line of the header too.
     """
-    lines, first = table_lines(path)
-    lines, sep = _separated(path, lines, first)
-    lines, first, sep = change(lines, first, sep) if change else (lines, first, sep)
+    texts, first = table_lines(path)
+    changed = change(Lines(*_separate(path, texts, first), first))
+    lines, sep, first = changed.texts, changed.separator, changed.first
     header = cells_of(lines[0], sep, f"{path}, header")
     lines, header = _with_corner(path, lines, header, sep)
     _check_header(path, header, 1)
@@ -107,13 +133,12 @@ def read_words(path: Path, change: Callable | None = None) -> tuple[pd.DataFrame
     return pd.DataFrame(cells.to_numpy(object), names.rename(None), header[1:]), first
 
 
-def _text(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
-    """(header, rows as a frame, number of key columns, 1-based line of the header) of text."""
+def _read_text(path: Path, bed: bool) -> _Table:
     lines, first = table_lines(path)
     gct = _gct(path, lines, first) if stem_of(path).endswith(".gct") else None
     if gct is not None:
         lines, first = lines[2:], first + 2
-    lines, sep = (lines, "\t") if gct else _separated(path, lines, first)
+    lines, sep = (lines, "\t") if gct else _separate(path, lines, first)
     header = cells_of(lines[0], sep, f"{path}, header")
     bed = bed or (gct is None and _like_bed(header))
     if not (bed or gct):
@@ -123,7 +148,7 @@ def _text(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
     _check_width(path, lines, sep, len(header), first)
     if gct and gct[1]:  # metadata of the samples: rows below the header
         lines, first = [lines[0], *lines[1 + gct[1] :]], first + gct[1]
-    return header, _parse(path, lines, sep, keys), keys, first
+    return _Table(header, _parse(path, lines, sep, keys), keys, first)
 
 
 def _lower(cells: Sequence[str]) -> list[str]:
@@ -136,8 +161,8 @@ def _keys(header: list[str]) -> int:
     return next((len(names) for names in _LAYOUTS if head[: len(names)] == names), 1)
 
 
-def _genes_alone(path: Path, names: pd.Series) -> pd.Series:
-    """Which rows are genes, and not HTSeq's counts of reads without one; a warning says so."""
+def _find_genes(path: Path, names: pd.Series) -> pd.Series:
+    """Whether each row is a gene, not HTSeq's count of reads without one; warns of the others."""
     others = names.isin(_NO_GENES)
     if others.any():
         warnings.warn(f"{path}: {others.sum()} rows of HTSeq are no genes", stacklevel=3)
@@ -190,16 +215,16 @@ def _gct(path: Path, lines: list[str], first: int) -> tuple[int, int]:
     return keys, meta
 
 
-def _parquet(path: Path, bed: bool) -> tuple[list[str], pd.DataFrame, int, int]:
-    """As `_text`, from a Parquet file; rows count as lines from 2 on."""
-    frame = _with_genes(_read_parquet(path))
+def _read_parquet(path: Path, bed: bool) -> _Table:
+    """Read a Parquet file, whose rows count as lines from 2 on."""
+    frame = _with_genes(_parquet_frame(path))
     header = [str(c).strip() for c in frame.columns]
     keys = _bed_columns(path, header) if bed or _like_bed(header) else _keys(header)
     _check_header(path, header, keys)
     frame.columns = range(frame.shape[1])
     if not len(frame):
         raise _empty(path, "no row")
-    return header, frame.astype(dict.fromkeys(range(keys), str)), keys, 1
+    return _Table(header, frame.astype(dict.fromkeys(range(keys), str)), keys, 1)
 
 
 def _with_genes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -216,7 +241,7 @@ def _with_genes(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[[*rest[:place], genes, *rest[place:]]]
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _parquet_frame(path: Path) -> pd.DataFrame:
     found = "no such file"
     if path.is_file():
         try:
@@ -249,7 +274,7 @@ def _empty(path: Path, found: str) -> HowfarError:
     )
 
 
-def _separated(path: Path, lines: list[str], first: int) -> tuple[list[str], str]:
+def _separate(path: Path, lines: list[str], first: int) -> tuple[list[str], str]:
     """The lines and their separator; blanks become tabs, decimal commas points.
 
     R and spreadsheets write tables with semicolons where the comma is the decimal sign.
@@ -267,19 +292,19 @@ def _with_points(path: Path, lines: list[str], first: int) -> list[str]:
     have one look like such, as 1,250 does, or other cells have points.
     """
     rows = lines[1:]
-    found = [(i, *m.groups()) for i, row in enumerate(rows) for m in _COMMA.finditer(row)]
-    if not found:
+    commas = [(i, m) for i, row in enumerate(rows) for m in _COMMA.finditer(row)]
+    if not commas:
         return lines
-    line, whole, digits = found[0]
-    thousands = all(len(d) == 3 and re.fullmatch(r"[+-]?[1-9]\d{0,2}", w) for _, w, d in found)
+    thousands = all(len(m[2]) == 3 and re.fullmatch(r"[+-]?[1-9]\d{0,2}", m[1]) for _, m in commas)
     if thousands or any(_POINT.search(row) for row in rows):
+        line, number = commas[0]
         raise HowfarError(
             f"{path}, line {first + 1 + line}",
-            found=f"'{whole},{digits}', whose comma may stand for thousands or for decimals",
+            found=f"'{number[1]},{number[2]}', whose comma may stand for thousands or for decimals",
             expected="decimal points alone, and nothing between thousands",
             do="Write the file with decimal points, as R's write.csv does.",
         )
-    warnings.warn(f"{path}: {len(found)} decimal commas are read as points", stacklevel=5)
+    warnings.warn(f"{path}: {len(commas)} decimal commas are read as points", stacklevel=5)
     return [lines[0], *(_COMMA.sub(r"\1.\2", row) for row in rows)]
 
 
@@ -378,11 +403,12 @@ def _numbers(path: Path, table: pd.DataFrame, keys: int, first: int) -> pd.DataF
             cells = values.iloc[:, column]
             values[values.columns[column]] = _spelled(path, cells, keys + column + 1, first)
     values = pd.DataFrame(values.to_numpy(float, na_value=np.nan))
-    row, column = np.nonzero(np.isinf(values.to_numpy()))
-    if row.size:
+    infinite = np.argwhere(np.isinf(values.to_numpy()))
+    if len(infinite):
+        row, column = infinite[0]
         raise HowfarError(
-            f"{path}, line {first + 1 + row[0]}, column {keys + column[0] + 1}",
-            found=f"an infinite value ({row.size} in all)",
+            f"{path}, line {first + 1 + row}, column {keys + column + 1}",
+            found=f"an infinite value ({len(infinite)} in all)",
             expected="finite numbers, NA where missing",
             do="Check the transform that made it; a logarithm of zero?",
         )

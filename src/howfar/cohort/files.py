@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.project import resolve
 from howfar.genome.genotypes.open import default_unphased, variant_files
-from howfar.study.schema import Study
+from howfar.study.schema import Cohort, Study
 
 INPUTS = ("reference", "variants", "genes", "expression", "samples", "sample_map")
 
@@ -22,13 +22,8 @@ def input_files(study: Study) -> dict[str, Path]:
     return files | (variant_files(files["variants"]) if files else {})
 
 
-def unphased_rule(study: Study) -> str:
-    """What is done with unphased calls: as the study says, else as befits its files."""
-    return study.cohort.unphased or default_unphased(resolve(study.cohort.variants))
-
-
-def require_inputs(study: Study) -> None:
-    """Raise HowfarError for a study without a cohort, and the first file that isn't there."""
+def cohort_of(study: Study) -> Cohort:
+    """The `cohort` block of a study file; HowfarError for a study of published tables."""
     if study.cohort is None:
         raise HowfarError(
             study.place,
@@ -36,13 +31,21 @@ def require_inputs(study: Study) -> None:
             expected="a study with a `cohort`",
             do="Name a study that is computed, such as demo.",
         )
+    return study.cohort
+
+
+def unphased_rule(study: Study) -> str:
+    """What is done with unphased calls: as the study says, else as befits its files."""
+    cohort = cohort_of(study)
+    return cohort.unphased or default_unphased(resolve(cohort.variants))
+
+
+def require_inputs(study: Study) -> None:
+    """Raise HowfarError for a study without a cohort, and the first file that isn't there."""
+    cohort_of(study)
     for role, path in input_files(study).items():
         if not path.is_file():
             make = f"Run `howfar simulate --study {study.handle}`." if study.simulate else ""
-            raise HowfarError(
-                str(path),
-                found="no such file",
-                expected=f"the {role} file of study {study.name}",
-                do=make
-                or f"Correct cohort.{role.split()[0]} in the study file, or put the file there.",
-            )
+            key = f"cohort.{role.split()[0]}"
+            correct = f"Correct {key} in the study file, or put the file there."
+            raise no_such_file(path, f"the {role} file of study {study.name}", make or correct)

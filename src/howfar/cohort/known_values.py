@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from howfar.cohort.files import cohort_of
 from howfar.core.project import resolve
 from howfar.study.schema import Study
 
@@ -12,7 +13,7 @@ def true_values(study: Study) -> pd.DataFrame | None:
     """Gene x sample true genetic values of a simulated study (cell type A), or None."""
     if not study.simulate:
         return None
-    path = resolve(study.cohort.reference).parent / "truth_values.parquet"
+    path = resolve(cohort_of(study).reference).parent / "truth_values.parquet"
     if not path.is_file():
         return None
     long = pd.read_parquet(path, columns=["gene_id", "sample", "value_a"])

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from howfar.cohort.expression import Expression, read_expression
-from howfar.cohort.files import input_files, require_inputs, unphased_rule
+from howfar.cohort.files import cohort_of, input_files, require_inputs, unphased_rule
 from howfar.cohort.panel import FEWEST, Panel, cached_dosages
-from howfar.cohort.people import common_samples, read_sample_map, read_samples, renamed
+from howfar.cohort.people import common_samples, read_sample_map, read_samples, rename_samples
 from howfar.core.errors import HowfarError, about
 from howfar.core.project import resolve
-from howfar.genome.genes import read_genes
+from howfar.genome.genes import COLUMNS, read_genes
 from howfar.genome.genotypes.base import VariantSource
 from howfar.genome.genotypes.open import open_variants
 from howfar.genome.intervals import Gene, Interval, Variant
@@ -30,8 +30,8 @@ from howfar.study.reading import parse_study
 from howfar.study.schema import Cohort, Study
 
 
-def _each_once(dosages: np.ndarray, variants: list[Variant]) -> tuple[np.ndarray, list[Variant]]:
-    """Dosages (people, variants) and variants without those that stood there before."""
+def _drop_repeats(dosages: np.ndarray, variants: list[Variant]) -> tuple[np.ndarray, list[Variant]]:
+    """Keep the first of variants that occur twice, and its column of dosages."""
     first = {variant: i for i, variant in reversed(list(enumerate(variants)))}
     if len(first) == len(variants):
         return dosages, variants
@@ -44,9 +44,9 @@ class OpenCohort:
     """Files of a cohort, opened once; `warnings` counts what was left out or assumed."""
 
     study: Study
-    warnings: Counter = field(default_factory=Counter)
-    _counted: dict[tuple[str, int], Counter] = field(default_factory=dict, repr=False)
-    _opening: Counter = field(default_factory=Counter, repr=False)
+    warnings: Counter[str] = field(default_factory=Counter)
+    _counted: dict[tuple[str, int], Counter[str]] = field(default_factory=dict, repr=False)
+    _opening: Counter[str] = field(default_factory=Counter, repr=False)
 
     def __post_init__(self) -> None:
         require_inputs(self.study)
@@ -54,7 +54,7 @@ class OpenCohort:
     @property
     def settings(self) -> Cohort:
         """The `cohort` block of the study file."""
-        return self.study.cohort
+        return cohort_of(self.study)
 
     @cached_property
     def unphased(self) -> str:
@@ -76,8 +76,8 @@ class OpenCohort:
     @cached_property
     def genes(self) -> list[Gene]:
         """The genes of the gene table, in its order."""
-        given = self.settings
-        return read_genes(resolve(given.genes), given.tss, given.gene_versions)
+        settings = self.settings
+        return read_genes(resolve(settings.genes), settings.tss, settings.gene_versions)
 
     @cached_property
     def expression(self) -> Expression | None:
@@ -85,19 +85,19 @@ class OpenCohort:
         path, pairs = self.settings.expression, self.settings.sample_map
         if path is None:
             return None
-        found = read_expression(resolve(path), self.settings.gene_versions)
+        expression = read_expression(resolve(path), self.settings.gene_versions)
         if pairs is not None:
             where = str(resolve(pairs))
-            found, counts = renamed(found, read_sample_map(where), where)
+            expression, counts = rename_samples(expression, read_sample_map(where), where)
             self.warnings.update(counts)
-        self.warnings["missing values of expression"] += found.missing
-        return found
+        self.warnings["missing values of expression"] += expression.missing
+        return expression
 
     @cached_property
     def populations(self) -> pd.Series | None:
         """Population by sample, or None where the study has no sample table."""
-        found = self._sample_table
-        return None if found is None or found.isna().all() else found
+        table = self._sample_table
+        return None if table is None or table.isna().all() else table
 
     @cached_property
     def _sample_table(self) -> pd.Series | None:
@@ -127,8 +127,8 @@ class OpenCohort:
     def _files_of_people(self) -> str:
         """The files whose people are compared, for messages."""
         roles = ("variants", "expression", "samples", "sample_map")
-        given = [getattr(self.settings, role) for role in roles]
-        return " against ".join(str(resolve(path)) for path in given if path is not None)
+        paths = [getattr(self.settings, role) for role in roles]
+        return " against ".join(str(resolve(path)) for path in paths if path is not None)
 
     def genes_to_run(self, gene: str | None = None, chrom: str | None = None) -> list[Gene]:
         """All genes, or the one named (id or name), or those of one contig."""
@@ -149,12 +149,8 @@ class OpenCohort:
         self._check_on_contigs(chosen)
         return chosen
 
-    def measured(self, genes: Sequence[Gene], purpose: str) -> list[Gene]:
-        """Those of `genes` that have expression; the others are counted.
-
-        purpose: what expression is for, for the message where the study has none; HowfarError too
-        where it has none of the genes'.
-        """
+    def require_expression(self, purpose: str) -> Expression:
+        """The expression matrix; HowfarError, saying what it is for, for a study without one."""
         if self.expression is None:
             raise HowfarError(
                 f"{self.study.place}, key cohort.expression",
@@ -162,10 +158,18 @@ class OpenCohort:
                 expected=f"an expression file, {purpose}",
                 do="Name one in the study file; `howfar predict` works without.",
             )
-        rows = self.expression.values.index
-        found = [gene for gene in genes if gene.gene_id in rows]
-        self.warnings["genes without expression"] += len(genes) - len(found)
-        if not found:
+        return self.expression
+
+    def measured(self, genes: Sequence[Gene], purpose: str) -> list[Gene]:
+        """Those of `genes` that have expression; the others are counted.
+
+        purpose: what expression is for, for the message where the study has none; HowfarError too
+        where it has none of the genes'.
+        """
+        rows = self.require_expression(purpose).values.index
+        measured = [gene for gene in genes if gene.gene_id in rows]
+        self.warnings["genes without expression"] += len(genes) - len(measured)
+        if not measured:
             files = input_files(self.study)
             raise HowfarError(
                 f"{files['genes']} against {files['expression']}",
@@ -174,7 +178,7 @@ class OpenCohort:
                 expected="the same gene ids in both files",
                 do="Compare the ids; `gene_versions: strip` removes version numbers.",
             )
-        return found
+        return measured
 
     def _check_on_contigs(self, genes: list[Gene]) -> None:
         """Before any is predicted: every TSS lies on a contig of the reference."""
@@ -235,7 +239,7 @@ class OpenCohort:
         self._opening = Counter(self.variants.counts)
 
     @contextmanager
-    def counted(self) -> Iterator[Counter]:
+    def counted(self) -> Iterator[Counter[str]]:
         """What is counted inside, by itself; it is added to `warnings` at the end."""
         outer, self.warnings = self.warnings, Counter()
         try:
@@ -254,7 +258,7 @@ class OpenCohort:
                 do="Leave the gene out, use a reference without the gap, or raise cohort.max_n.",
             )
 
-    def dosages(self, gene: Gene | str, window: int):
+    def dosages(self, gene: Gene | str, window: int) -> tuple[np.ndarray, list[Variant]]:
         """Dosages of the alternative alleles in `window` bp centred on the TSS.
 
         Returns float32 (people, variants), NaN where missing, and the list of Variants, of records
@@ -266,7 +270,7 @@ class OpenCohort:
         length = self.reference.length(gene.chrom)
         around = gene.window(window)
         inside = Interval(gene.chrom, max(0, around.start), min(length, around.end))
-        found = self.variants.dosages(
+        dosages, variants = self.variants.dosages(
             inside,
             self.reference,
             samples=self.samples,
@@ -275,7 +279,7 @@ class OpenCohort:
         )
         self._count_opening()
         self.count_gene(gene.gene_id, window, counts)
-        return _each_once(*found)
+        return _drop_repeats(dosages, variants)
 
     def panel(self) -> Panel:
         """Return expression, genes, populations and dosages of the people and genes in all inputs.
@@ -283,16 +287,15 @@ class OpenCohort:
         Dosages are of the window `evaluation.cis_window` of the study. HowfarError for fewer than
         three people, as correlations are taken across people.
         """
-        genes = self.measured(self.genes, "to evaluate predictions against")
+        purpose = "to evaluate predictions against"
+        genes = self.measured(self.genes, purpose)
         ids = [gene.gene_id for gene in genes]
-        values = self.expression.values
-        self.warnings["genes of the expression file that the gene table lacks"] += len(
-            values
-        ) - len(genes)
-        values = values.loc[ids, self.samples]
+        every = self.require_expression(purpose).values
+        unlisted = "genes of the expression file that the gene table lacks"
+        self.warnings[unlisted] += len(every) - len(genes)
+        values = every.loc[ids, self.samples]
         self._check_values(values)
-        columns = ("gene_id", "name", "chrom", "tss", "strand")
-        table = pd.DataFrame([{c: getattr(g, c) for c in columns} for g in genes])
+        table = pd.DataFrame([{c: getattr(g, c) for c in COLUMNS} for g in genes])
         populations = self.populations
         by_id, window = dict(zip(ids, genes, strict=True)), self.study.evaluation.cis_window
         with about(input_files(self.study).get("samples", self.study.place)):
@@ -327,7 +330,7 @@ class OpenCohort:
             self._counted[gene_id, window] = Counter(counts)
             self.warnings.update(counts)
 
-    def counts_of(self, gene_id: str, window: int) -> Counter:
+    def counts_of(self, gene_id: str, window: int) -> Counter[str]:
         """What a gene's dosages were read with; empty where they were not read."""
         return self._counted.get((gene_id, window), Counter())
 

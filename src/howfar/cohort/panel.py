@@ -74,7 +74,8 @@ class Panel:
         """Population of each column of `expression`, one name for all where unknown."""
         if self.populations is None:
             return np.full(self.expression.shape[1], "all", dtype=object)
-        return self.populations.reindex(self.expression.columns).to_numpy(dtype=object)
+        listed = self.populations.reindex(self.expression.columns)
+        return np.asarray(listed, dtype=object)
 
     def covariates(self) -> np.ndarray | None:
         """Populations as 0/1 columns (people, populations - 1); None if there is only one."""

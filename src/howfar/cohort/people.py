@@ -12,6 +12,7 @@ import pandas as pd
 from howfar.cohort.expression import (
     MISSING,
     Expression,
+    Lines,
     is_number,
     read_expression,
     read_words,
@@ -113,7 +114,9 @@ def _check_list(path: Path, samples: list[str], known: Sequence[str] | None, fir
         )
 
 
-def _columns(rows, head: list[str], named: bool) -> tuple[list[str], list[str | None]]:
+def _columns(
+    rows: list[list[str]], head: list[str], named: bool
+) -> tuple[list[str], list[str | None]]:
     if not named:
         return [r[0] for r in rows], [None] * len(rows)
     sample = head.index(next(c for c in _SAMPLE_HEADERS if c in head))
@@ -202,28 +205,31 @@ def _add_pair(found: dict[str, str], row: list[str], places: list[int], where: s
     found[cells[0]] = cells[1]
 
 
-def renamed(given: Expression, pairs: dict[str, str], where: str) -> tuple[Expression, Counter]:
+def rename_samples(
+    expression: Expression, pairs: dict[str, str], where: str
+) -> tuple[Expression, Counter[str]]:
     """Expression with its samples named as in the genotypes, and counts of what has no partner.
 
     pairs: of `read_sample_map`. Samples of expression that it lacks are left out and counted.
     """
-    known = [s for s in given.values.columns if s in pairs]
+    samples = expression.values.columns
+    known = [s for s in samples if s in pairs]
     if not known:
         raise HowfarError(
             where,
-            found=f"none of the {given.values.shape[1]} expression samples among {len(pairs)} rows",
+            found=f"none of the {len(samples)} expression samples among {len(pairs)} rows",
             expected="the expression file's samples in the column `expression`",
             do="Check whether the two columns are swapped.",
         )
-    values = given.values[known].rename(columns=pairs)
+    values = expression.values[known].rename(columns=pairs)
     counts = Counter(
         {
-            "expression samples that the sample map lacks": given.values.shape[1] - len(known),
+            "expression samples that the sample map lacks": len(samples) - len(known),
             "rows of the sample map without expression": len(pairs) - len(known),
         }
     )
     missing = int(values.isna().to_numpy().sum())
-    return Expression(values, given.positions, missing), counts
+    return Expression(values, expression.positions, missing), counts
 
 
 def read_covariates(
@@ -258,26 +264,22 @@ def _cells(path: Path, people: set[str]) -> tuple[pd.DataFrame, int]:
     """(the file's cells as text or numbers, 1-based line of its header)."""
     if stem_of(path).endswith((".parquet", ".pq", ".gct", ".bed")):
         return read_expression(path).values, 1
-    return read_words(path, lambda *given: _without_families(path, people, *given))
+    return read_words(path, lambda lines: _drop_families(path, people, lines))
 
 
-def _without_families(
-    path: Path, people: set[str], lines: list[str], first: int, sep: str
-) -> tuple[list[str], int, str]:
-    """Lines, number of the first and separator of a table without PLINK's FID and SID columns.
-
-    Lines without a header, as PLINK 1.9 writes them, get one.
-    """
-    rows = [cells_of(line, sep, f"{path}, line {i}") for i, line in enumerate(lines, first)]
+def _drop_families(path: Path, people: set[str], lines: Lines) -> Lines:
+    """Leave PLINK's columns FID and SID out; lines without a header, as of PLINK 1.9, get one."""
+    sep, first = lines.separator, lines.first
+    rows = [cells_of(line, sep, f"{path}, line {i}") for i, line in enumerate(lines.texts, first)]
     head = [cell.lower().lstrip("#") for cell in rows[0]]
     if _headless(rows, people):
         rows.insert(0, ["FID", "IID", *(f"PC{i + 1}" for i in range(len(head) - 2))])
         head, first = ["fid", "iid"], first - 1
     drop = [i for i, name in enumerate(head[:3]) if name in ("fid", "sid")]
     if "iid" not in head[:2] or not drop:
-        return lines, first, sep
+        return lines
     kept = [[cell for i, cell in enumerate(row) if i not in drop] for row in rows]
-    return ["\t".join(row) for row in kept], first, "\t"
+    return Lines(["\t".join(row) for row in kept], "\t", first)
 
 
 def _headless(rows: list[list[str]], people: set[str]) -> bool:

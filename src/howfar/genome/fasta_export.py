@@ -30,7 +30,7 @@ class Request:
     """Which windows to write.
 
     contexts: window lengths, bp. variant_sets: of 'snv' and 'all'. samples: default all of the
-    file. The other options are those of `haplotypes.build_windows`.
+    file. The other options are those of `build_windows`.
     """
 
     reference: Reference
@@ -145,7 +145,7 @@ def haplotypes_of(windows: Windows) -> Iterable[tuple[str, int, int]]:
             yield sample, haplotype, row
 
 
-def _checksum_rows(request: Request) -> Iterator[tuple]:
+def _checksum_rows(request: Request) -> Iterator[tuple[str, str, int, int, str, str]]:
     for context, variant_set, windows in request.windows():
         digests = [hashlib.sha256(row.tobytes()).hexdigest() for row in windows.sequences]
         for sample, haplotype, row in haplotypes_of(windows):

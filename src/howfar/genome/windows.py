@@ -16,18 +16,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from howfar.core.errors import HowfarError
-from howfar.genome.edits import Edit, _edits
+from howfar.genome.edits import edits_of
 from howfar.genome.genotypes.base import Genotypes, VariantSource
 from howfar.genome.intervals import Gene, Interval
-from howfar.genome.overlaps import _clusters, _drop_unapplicable, _first_come
+from howfar.genome.layout import Edits, Gaps, Layout, Piece, Substitutions
+from howfar.genome.overlaps import apply_first_come, drop_unapplicable
 from howfar.genome.reference import Reference
-
-_N = ord("N")
-
 
 _MARGIN = 1024  # bp read beyond the window at first; deletions that need more extend the read
 
@@ -50,7 +49,7 @@ class Windows:
     skipped: np.ndarray
     counts: Counter[str]
     reference: np.ndarray
-    _plan: _Plan = field(repr=False)
+    _plan: WindowPlan = field(repr=False)
     _contig_length: int
 
     def __len__(self) -> int:
@@ -108,13 +107,13 @@ def build_windows(
     """
     offset = length // 2 if tss_offset is None else tss_offset
     _check_request(reference, gene, length, offset)
-    options = {
+    options: dict[str, Any] = {
         "samples": samples,
         "alleles": alleles,
         "unphased": unphased,
         "max_ref_mismatch": max_ref_mismatch,
     }
-    region = _read_region(reference, variants, gene, (length, offset), options)
+    region = _read_region(reference, variants, gene, length, offset, options)
     return _assemble(reference, region, gene, length, offset)
 
 
@@ -167,27 +166,22 @@ def personalize(
     return first, second
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Region:
+    """The records read around a window, and what each distinct haplotype has of them.
+
+    applied: int8 (V, H), the allele applied, 0 for none. overlapped: bool (V, H), alleles left out
+    because of an overlap. column: (P * 2,), distinct haplotype of each of a person's two.
+    start: 0-based, from where on was read.
+    """
+
     genotypes: Genotypes
-    applied: np.ndarray  # int8 (V, H): allele applied on each distinct haplotype, 0 none
-    overlapped: np.ndarray  # bool (V, H): left out because of an overlap
-    column: np.ndarray  # int (P * 2,): distinct haplotype of each person's
-    edits: dict[tuple[int, int], Edit]
-    gaps: _Gaps
+    applied: np.ndarray
+    overlapped: np.ndarray
+    column: np.ndarray
+    edits: Edits
+    gaps: Gaps
     start: int
-
-
-@dataclass
-class _Gaps:
-    """Every length-changing allele of a region, in order; which haplotype has it."""
-
-    record: np.ndarray  # (G,)
-    position: np.ndarray  # (G,) 0-based: deletion from here, insertion before here
-    deleted: np.ndarray  # (G,)
-    inserted: list[np.ndarray]  # G of uint8
-    size: np.ndarray  # (G,) number of bases inserted
-    carried: np.ndarray  # bool (G, H)
 
 
 def _check_request(reference: Reference, gene: Gene, length: int, offset: int) -> None:
@@ -209,10 +203,18 @@ def _check_request(reference: Reference, gene: Gene, length: int, offset: int) -
 
 
 def _read_region(
-    reference: Reference, variants: VariantSource, gene: Gene, size: tuple[int, int], options: dict
+    reference: Reference,
+    variants: VariantSource,
+    gene: Gene,
+    length: int,
+    offset: int,
+    options: dict[str, Any],
 ) -> _Region:
-    """Read far enough that each haplotype fills its window on both sides."""
-    length, offset = size
+    """Read far enough that each haplotype fills its window on both sides.
+
+    How far that is depends on the deletions found there, so the read is extended by what was
+    lacking until nothing is, or the contig ends.
+    """
     contig_end = reference.length(gene.chrom)
     left = right = _MARGIN
     while True:
@@ -221,8 +223,8 @@ def _read_region(
         # Whether a variant is applied depends on those that overlap it on the left.
         start = variants.cluster_start(gene.chrom, start)
         genotypes = variants.read(Interval(gene.chrom, start, end), reference, **options)
-        region = _apply(genotypes, start)
-        more_left, more_right = _shortage(region, gene.start0, length, offset, end)
+        region = _apply_calls(genotypes, start)
+        more_left, more_right = _measure_shortage(region, gene.start0, length, offset, end)
         more_left = 0 if start == 0 else more_left
         more_right = 0 if end == contig_end else more_right
         if more_left <= 0 and more_right <= 0:
@@ -231,194 +233,83 @@ def _read_region(
         right += more_right + _MARGIN if more_right > 0 else 0
 
 
-def _shortage(region: _Region, tss: int, length: int, offset: int, end: int) -> tuple[int, int]:
-    """Bases (left, right) that the region may lack for some haplotype; insertions don't help."""
+def _measure_shortage(
+    region: _Region, tss: int, length: int, offset: int, end: int
+) -> tuple[int, int]:
+    """Bases (left, right) that the region, read to `end`, may lack for some haplotype.
+
+    Insertions are left out of the account, so that a little more is read than needed.
+    """
     gaps = region.gaps
+    # A deletion of the TSS base moves the anchor to its right end, so it counts on both sides.
     on_left = gaps.position < tss
     on_right = gaps.position + gaps.deleted > tss
-
-    def worst(side: np.ndarray) -> int:
-        """The most bases that a haplotype loses on a side."""
-        lost = (gaps.deleted[side, None] * gaps.carried[side]).sum(0)
-        return int(lost.max(initial=0))
-
-    have_left = tss - region.start - worst(on_left)
-    have_right = end - tss - worst(on_right)
+    have_left = tss - region.start - gaps.most_deleted(on_left)
+    have_right = end - tss - gaps.most_deleted(on_right)
     return offset - have_left, length - offset - have_right
 
 
-def _apply(genotypes: Genotypes, start: int) -> _Region:
-    """Which allele each distinct haplotype carries, overlaps settled."""
+def _apply_calls(genotypes: Genotypes, start: int) -> _Region:
+    """Find the distinct haplotypes and which allele each carries, overlaps settled."""
     records, people = genotypes.calls.shape[:2]
     calls = genotypes.calls.reshape(records, people * 2)
-    keys = np.ascontiguousarray(calls.T)
+    # Neighbours in a population share haplotypes, so each is worked on once, numbered by its first
+    # carrier. Bytes as keys: sorting the columns, as np.unique does, takes far longer.
     rows: dict[bytes, int] = {}
+    keys = np.ascontiguousarray(calls.T)
     column = np.array([rows.setdefault(key.tobytes(), len(rows)) for key in keys], np.int64)
     first = np.unique(column, return_index=True)[1]
     wanted = np.ascontiguousarray(calls[:, first])
-    edits = _edits(genotypes)
-    wanted[wanted < 0] = 0
-    _drop_unapplicable(wanted, genotypes)
-    applied = wanted.copy()
-    for members in _clusters(genotypes):
-        applied[members] = _first_come(wanted[members], members, genotypes)
-    overlapped = wanted != applied
-    return _Region(
-        genotypes, applied, overlapped, column, edits, _gaps(genotypes, applied, edits), start
-    )
+    wanted[wanted < 0] = 0  # a missing call is the reference
+    drop_unapplicable(wanted, genotypes)
+    applied = apply_first_come(wanted, genotypes)
+    edits = edits_of(genotypes)
+    gaps = Gaps.of(genotypes, applied, edits)
+    return _Region(genotypes, applied, wanted != applied, column, edits, gaps, start)
 
 
-def _gaps(genotypes: Genotypes, applied: np.ndarray, edits: dict[tuple[int, int], Edit]) -> _Gaps:
-    found = [
-        (v, k, int(genotypes.starts[v]) + edit.gap[0], edit.gap[1], edit.gap[2])
-        for (v, k), edit in edits.items()
-        if edit.gap is not None
-    ]
-    found.sort(key=lambda item: (item[2], item[0]))
-    record = np.array([f[0] for f in found], np.int64)
-    allele = np.array([f[1] for f in found], np.int64)
-    return _Gaps(
-        record,
-        np.array([f[2] for f in found], np.int64),
-        np.array([f[3] for f in found], np.int64),
-        [np.frombuffer(f[4], np.uint8) for f in found],
-        np.array([len(f[4]) for f in found], np.int64),
-        applied[record] == allele[:, None],
-    )
-
-
-@dataclass
-class _Layout:
-    """How one distinct window lies on the reference.
-
-    anchor: reference position at index `offset`. which: the haplotype's gaps, in order, as
-    indices of `gaps`.
-    """
-
-    anchor: int
-    offset: int
-    length: int
-    which: np.ndarray
-    gaps: _Gaps
-
-    def __post_init__(self) -> None:
-        self.position = self.gaps.position[self.which]
-        self.deleted = self.gaps.deleted[self.which]
-        self.size = self.gaps.size[self.which]
-        change = np.zeros(len(self.which) + 1, np.int64)
-        np.cumsum(self.size - self.deleted, out=change[1:])
-        before_anchor = change[np.searchsorted(self.position, self.anchor, side="right")]
-        # Index in the window of the reference base at x with g gaps at or before it: x + shift[g]
-        self.shift = change + (self.offset - self.anchor - before_anchor)
-
-    def place(self, positions: np.ndarray) -> np.ndarray:
-        """Window index of retained reference bases."""
-        if not len(self.which):
-            return positions + self.shift[0]
-        return positions + self.shift[np.searchsorted(self.position, positions, side="right")]
-
-    def pieces(self) -> list[tuple[int, int, int, np.ndarray | None]]:
-        """(window index, reference start, reference end, inserted bases or None), in order.
-
-        Clipped to the window; where bases are inserted, start == end.
-        """
-        starts = np.concatenate((-self.shift[:1], self.position + self.deleted))
-        ends = np.concatenate((self.position, self.length - self.shift[-1:]))
-        first = np.maximum(starts, -self.shift)
-        last = np.minimum(ends, self.length - self.shift)
-        some = np.flatnonzero(first < last)
-        found = [
-            (at, start, end, None)
-            for at, start, end in zip(
-                (first + self.shift)[some].tolist(),
-                first[some].tolist(),
-                last[some].tolist(),
-                strict=True,
-            )
-        ]
-        place = self.position + self.shift[:-1]
-        inside = (self.size > 0) & (place < self.length) & (place + self.size > 0)
-        for i in np.flatnonzero(inside).tolist():
-            at, position = int(place[i]), int(self.position[i])
-            bases = self.gaps.inserted[self.which[i]][max(-at, 0) : self.length - at]
-            found.append((max(at, 0), position, position, bases))
-        found.sort(key=lambda piece: piece[0])
-        return found
-
-
-@dataclass
-class _Substitutions:
-    """Every base that some allele replaces; which haplotype has it."""
-
-    position: np.ndarray  # (S,) 0-based
-    byte: np.ndarray  # uint8 (S,)
-    carried: np.ndarray  # bool (H, S)
-
-
-def _substitutions(region: _Region) -> _Substitutions:
-    flat = [
-        (v, k, offset, byte)
-        for (v, k), edit in region.edits.items()
-        for offset, byte in edit.substitutions
-    ]
-    record, allele, offset, byte = np.array(flat, np.int64).reshape(-1, 4).T
-    return _Substitutions(
-        region.genotypes.starts[record] + offset,
-        byte.astype(np.uint8),
-        np.ascontiguousarray((region.applied[record] == allele[:, None]).T),
-    )
-
-
-def _layouts(region: _Region, tss: int, length: int, offset: int) -> list[_Layout]:
+def _lay_out(region: _Region, tss: int, length: int, offset: int) -> list[Layout]:
     """The layout of each distinct haplotype of the region."""
     gaps = region.gaps
     carried = np.ascontiguousarray(gaps.carried.T)
     return [
-        _Layout(_anchor(gaps, mine, tss), offset, length, mine, gaps)
-        for mine in map(np.flatnonzero, carried)
+        Layout(gaps.anchor(which, tss), offset, length, which, gaps)
+        for which in map(np.flatnonzero, carried)
     ]
-
-
-def _anchor(gaps: _Gaps, mine: np.ndarray, tss: int) -> int:
-    """`tss`, or the next reference base on its right that the gaps `mine` don't delete."""
-    position, end = gaps.position[mine], gaps.position[mine] + gaps.deleted[mine]
-    while True:
-        over = np.flatnonzero((position <= tss) & (tss < end))
-        if not len(over):
-            return tss
-        tss = int(end[over[0]])
 
 
 def _assemble(
     reference: Reference, region: _Region, gene: Gene, length: int, offset: int
 ) -> Windows:
     """Find the distinct windows, plan each, and point the people's haplotypes at them."""
-    layouts = _layouts(region, gene.start0, length, offset)
+    layouts = _lay_out(region, gene.start0, length, offset)
     pieces = [layout.pieces() for layout in layouts]
-    row_of, chosen, skipped = _distinct(region, pieces)
+    distinct = _find_distinct(region, pieces)
+    # A window draws in at most as many bases from outside as all deletions together take away.
     pad = length + int(region.gaps.deleted.sum())
     low = min(region.start, gene.start0 - offset) - pad
     buffer = reference.fetch(Interval(gene.chrom, low, gene.start0 + length + pad))
-    people = len(region.genotypes.samples)
+    shape = (len(region.genotypes.samples), 2)
     moved = np.array([layout.anchor != gene.start0 for layout in layouts], bool)
+    skipped = distinct.skipped[region.column]
     counts = Counter(region.genotypes.counts)
-    counts["overlapping variants skipped"] += int(skipped[region.column].sum())
+    counts["overlapping variants skipped"] += int(skipped.sum())
     counts["haplotypes with the TSS base deleted"] += int(moved[region.column].sum())
     counts["windows without variants"] += int(not region.applied.any())
     at = gene.start0 - offset - low
     return Windows(
         gene,
         offset,
-        row_of[region.column].reshape(people, 2).astype(np.int32),
+        distinct.row[region.column].reshape(shape).astype(np.int32),
         region.genotypes.samples,
-        skipped[region.column].reshape(people, 2).astype(np.int32),
+        skipped.reshape(shape).astype(np.int32),
         counts,
         buffer[at : at + length].copy(),
-        _Plan(
-            chosen,
-            [layouts[h] for h in chosen],
-            [pieces[h] for h in chosen],
-            _substitutions(region),
+        WindowPlan(
+            distinct.haplotype,
+            [layouts[h] for h in distinct.haplotype],
+            [pieces[h] for h in distinct.haplotype],
+            Substitutions.of(region.genotypes, region.applied, region.edits),
             buffer,
             low,
         ),
@@ -426,18 +317,18 @@ def _assemble(
     )
 
 
-@dataclass
-class _Plan:
-    """What distinct windows are built from, one entry a row where a list.
+@dataclass(frozen=True)
+class WindowPlan:
+    """Everything needed to build the distinct windows; lists have an entry for each.
 
-    haplotype: the region's haplotype that the row stands for. buffer: uint8, the reference from
+    haplotype: the region's haplotype that the window is of. buffer: uint8, the reference from
     0-based position `low` on.
     """
 
     haplotype: list[int]
-    layouts: list[_Layout]
-    pieces: list[list[tuple]]
-    substitutions: _Substitutions
+    layouts: list[Layout]
+    pieces: list[list[Piece]]
+    substitutions: Substitutions
     buffer: np.ndarray
     low: int
 
@@ -450,40 +341,46 @@ class _Plan:
         return block
 
 
-def _distinct(
-    region: _Region, pieces: list[list[tuple]]
-) -> tuple[np.ndarray, list[int], np.ndarray]:
-    """(row of each haplotype, one haplotype per row, overlaps skipped inside each window).
+@dataclass(frozen=True)
+class _Distinct:
+    """The distinct windows. row: (H,), the window of each haplotype of the region. haplotype: one
+    of them for each window. skipped: (H,), overlapping alleles left out inside the window.
+    """
 
-    Haplotypes that differ only outside their windows share a row.
+    row: np.ndarray
+    haplotype: list[int]
+    skipped: np.ndarray
+
+
+def _find_distinct(region: _Region, pieces: list[list[Piece]]) -> _Distinct:
+    """Give haplotypes that differ only outside their windows one row.
+
+    Two windows are the same if their ends lie alike on the reference and their haplotypes have the
+    same alleles between: so no sequence has to be built, or compared, to tell.
     """
     genotypes = region.genotypes
     reach = np.maximum.accumulate(genotypes.ends)
     applied = np.ascontiguousarray(region.applied.T)
     clashing = np.flatnonzero(region.overlapped.any(1))  # few: so the sum below stays short
     overlapped = np.ascontiguousarray(region.overlapped[clashing].T)
-    rows: dict[tuple, int] = {}
-    chosen: list[int] = []
-    row_of = np.zeros(len(pieces), np.int64)
+    rows: dict[tuple[object, ...], int] = {}
+    haplotype: list[int] = []
+    row = np.zeros(len(pieces), np.int64)
     skipped = np.zeros(len(pieces), np.int64)
-    for h, mine in enumerate(pieces):
-        low, high = mine[0][1], mine[-1][2]
-        begin = int(np.searchsorted(reach, low, side="left"))
-        end = int(np.searchsorted(genotypes.starts, high, side="left"))
+    for h, run in enumerate(pieces):
+        first, last = run[0], run[-1]
+        begin = int(np.searchsorted(reach, first.start, side="left"))
+        end = int(np.searchsorted(genotypes.starts, last.end, side="left"))
         skipped[h] = overlapped[h, (clashing >= begin) & (clashing < end)].sum()
-        key = (_edge(mine[0]), _edge(mine[-1]), applied[h, begin:end].tobytes())
-        row_of[h] = rows.setdefault(key, len(rows))
-        if row_of[h] == len(chosen):
-            chosen.append(h)
-    return row_of, chosen, skipped
+        key = (first.shape, last.shape, applied[h, begin:end].tobytes())
+        row[h] = rows.setdefault(key, len(rows))
+        if row[h] == len(haplotype):
+            haplotype.append(h)
+    return _Distinct(row, haplotype, skipped)
 
 
-def _edge(piece: tuple) -> tuple[int, int, int, int]:
-    at, start, end, inserted = piece
-    return at, start, end, 0 if inserted is None else len(inserted)
-
-
-def _fill(row: np.ndarray, pieces: list[tuple], buffer: np.ndarray, low: int) -> None:
+def _fill(row: np.ndarray, pieces: list[Piece], buffer: np.ndarray, low: int) -> None:
+    """Write the reference and the inserted bases into a window."""
     for at, start, end, inserted in pieces:
         if inserted is None:
             row[at : at + end - start] = buffer[start - low : end - low]
@@ -491,8 +388,9 @@ def _fill(row: np.ndarray, pieces: list[tuple], buffer: np.ndarray, low: int) ->
             row[at : at + len(inserted)] = inserted
 
 
-def _substitute(row: np.ndarray, layout: _Layout, every: _Substitutions, h: int) -> None:
-    mine = np.flatnonzero(every.carried[h])
-    at = layout.place(every.position[mine])
+def _substitute(row: np.ndarray, layout: Layout, every: Substitutions, haplotype: int) -> None:
+    """Write a haplotype's replaced bases into its window, which has the reference there."""
+    carried = np.flatnonzero(every.carried[haplotype])
+    at = layout.window_index(every.position[carried])
     inside = (at >= 0) & (at < len(row))
-    row[at[inside]] = every.byte[mine[inside]]
+    row[at[inside]] = every.byte[carried[inside]]

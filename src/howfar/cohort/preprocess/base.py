@@ -21,7 +21,7 @@ class Prepared:
 
     values: pd.DataFrame
     units: str
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     weights: pd.DataFrame | None = None
 
 

@@ -5,6 +5,9 @@ Matrices are frames gene x sample, complete. TMM: Robinson and Oshlack 2010; voo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -35,20 +38,22 @@ def tmm_factors(counts: pd.DataFrame) -> pd.Series:
     return pd.Series(np.asarray(factors, float), index=counts.columns)
 
 
-def _tmm():
+def _tmm() -> Any:
     """rnanorm's TMM with the rules for sparse samples, which it lacks."""
     from rnanorm import TMM
 
-    class SparseTMM(TMM):
+    class SparseTMM(TMM):  # type: ignore[misc]  # rnanorm has no annotations
         """TMM with edgeR's choice of the reference; 1 for samples that share nothing with it."""
 
-        def _get_ref(self, X):
+        def _get_ref(self, X: np.ndarray) -> np.ndarray:
             upper = np.percentile(X, 75, axis=1) / X.sum(axis=1)
             if np.median(upper) < 1e-20:
-                return X[np.argmax(np.sqrt(X).sum(axis=1))]
-            return X[np.argmin(np.abs(upper - upper.mean()))]
+                chosen = np.argmax(np.sqrt(X).sum(axis=1))
+            else:
+                chosen = np.argmin(np.abs(upper - upper.mean()))
+            return np.asarray(X[chosen])
 
-        def _get_norm_factors(self, X):
+        def _get_norm_factors(self, X: np.ndarray) -> np.ndarray:
             factors = super()._get_norm_factors(X)
             return np.where(np.isfinite(factors), factors, 1.0)
 
@@ -86,8 +91,7 @@ def voom_weights(
 def _design(covariates: pd.DataFrame | None, samples: int, where: str) -> np.ndarray:
     """Intercept and covariates (samples, k); HowfarError without residual degrees of freedom."""
     ones = np.ones((samples, 1))
-    given = covariates is not None and covariates.shape[1]
-    design = np.hstack([ones, covariates.to_numpy(float)]) if given else ones
+    design = ones if covariates is None else np.hstack([ones, covariates.to_numpy(float)])
     if design.shape[1] >= samples:
         raise HowfarError(
             where,
@@ -140,7 +144,7 @@ def components(matrix: pd.DataFrame, count: int) -> pd.DataFrame:
     return components_of_product(centred @ centred.T, matrix.index, count)
 
 
-def components_of_product(product: np.ndarray, samples, count: int) -> pd.DataFrame:
+def components_of_product(product: np.ndarray, samples: Sequence[str], count: int) -> pd.DataFrame:
     """As `components`, from the product (samples, samples) of a centred matrix with itself."""
     if not 0 <= count < len(product):
         raise HowfarError(
@@ -186,7 +190,8 @@ def r_squared(targets: pd.DataFrame, predictors: pd.DataFrame) -> np.ndarray:
     y = targets.to_numpy(float)
     rest = y - x @ np.linalg.pinv(x) @ y
     total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
-    return 1 - (rest**2).sum(axis=0) / np.where(total > 0, total, np.inf)
+    unexplained: np.ndarray = (rest**2).sum(axis=0) / np.where(total > 0, total, np.inf)
+    return 1 - unexplained
 
 
 def normal_scores(values: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -118,7 +119,9 @@ class Genotypes:
             return np.stack([self.stated[v][:, k - 1] for v, k in zip(record, allele, strict=True)])
         calls = self._unmixed()[record]
         first, second = calls[..., 0], calls[..., 1]
-        copies = (first == allele[:, None]).astype(np.float32) + (second == allele[:, None])
+        copies: np.ndarray = (first == allele[:, None]).astype(np.float32) + (
+            second == allele[:, None]
+        )
         copies[(first == MISSING) | (second == MISSING)] = np.nan
         return copies
 
@@ -191,7 +194,7 @@ class VariantSource:
         self._column = {name: i for i, name in enumerate(self.samples)}
         self._contigs = list(contigs)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -476,7 +479,7 @@ def _on_the_other_strand(found: Genotypes, sequence: bytes, first: int, bad: np.
         if set(map(len, alleles)) == {1} and alleles[0].translate(_COMPLEMENT) not in alleles
     ]
     fitting = sum(a[0].translate(_COMPLEMENT) == base and base not in a for a, base in snvs)
-    return fitting >= 3 and 2 * fitting > len(snvs)
+    return bool(fitting >= 3 and 2 * fitting > len(snvs))
 
 
 def _parse_unphased(unphased: str) -> tuple[str, int]:

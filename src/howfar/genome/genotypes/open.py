@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,7 +144,7 @@ def _matches(path: str | Path) -> dict[str, Path]:
     return {m[1]: Path(f) for f in files if (m := pattern.fullmatch(f))}
 
 
-def _natural(text: str) -> list:
+def _natural(text: str) -> list[tuple[int, str]]:
     return [(len(p), p) if p.isdigit() else (0, p) for p in re.split(r"(\d+)", text)]
 
 
@@ -178,12 +179,12 @@ class SplitVariants(VariantSource):
         files = (self.file_of(contig).check_records() for contig in self.contigs)
         yield from (number for number, _ in enumerate(chain.from_iterable(files), start=1))
 
-    def read(self, interval: Interval, reference: Reference, **options) -> Genotypes:
+    def read(self, interval: Interval, reference: Reference, **options: Any) -> Genotypes:
         """As `VariantSource.read`, from the contig's file."""
         return self.file_of(interval.chrom).read(interval, reference, **options)
 
     def dosages(
-        self, interval: Interval, reference: Reference, **options
+        self, interval: Interval, reference: Reference, **options: Any
     ) -> tuple[np.ndarray, list[Variant]]:
         """As `VariantSource.dosages`, from the contig's file."""
         return self.file_of(interval.chrom).dosages(interval, reference, **options)

@@ -117,7 +117,7 @@ class VariantFile(VariantSource):
             for number, record in enumerate(self._parsed(handle, "the start", 0), start=1):
                 anywhere = Interval(record.CHROM, 0, record.end)
                 names = _alleles_of(record, self.path, anywhere, "all", counts)
-                row = names and self._row(record, len(self.samples), names, counts)
+                row = self._row(record, len(self.samples), names, counts) if names else None
                 if names and row is not None and self._has_calls:
                     self._check_alleles(row[:, :2], names, f"{record.CHROM}:{record.POS}")
                 yield number
@@ -346,7 +346,8 @@ def _phase_sets(record: Any, people: int) -> np.ndarray:
         sets = None
     if sets is None or sets.dtype.kind not in "iu":
         return np.zeros(people, np.int64)
-    return np.maximum(sets[:, 0].astype(np.int64), 0)  # a missing number is negative
+    numbers: np.ndarray = sets[:, 0].astype(np.int64)
+    return numbers.clip(min=0)  # a missing number is negative
 
 
 def _count_several_sets(sets: list[np.ndarray], rows: list[np.ndarray]) -> int:
