@@ -20,12 +20,26 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
-from howfar.genome.windows import Windows
+from howfar.genome.genes import read_genes
+from howfar.genome.genotypes.vcf import VariantFile
+from howfar.genome.reference import Reference
+from howfar.genome.windows import Windows, build_windows
+from howfar.models.base import Layout, encoding_table
+from howfar.models.engine.enformer_network import build_network, embeddings, split
+from howfar.models.engine.memory import give_back
+from howfar.models.engine.network import pick_device
+from howfar.models.engine.precision import arithmetic, check_precision
+from howfar.models.engine.shared_network import BLOCK, SharedNetwork
+from howfar.models.engine.shared_tower import cuts
+from howfar.models.zoo.enformer import SIZES, layout_of
+from howfar.simulate.demo.people import MUTATION_RATE, RECOMBINATION_RATE, demography
 
 #: A reduced Enformer whose tower and transformer share the work as the published one's do (76 and
 #: 22 in a hundred), small enough for two cores; heads as wide as the published one's.
-QUICK = {"dim": 192, "depth": 3, "heads": 2, "attn_dim_key": 64, "dim_divisible_by": 16,
-         "output_heads": {"human": 600}}  # fmt: skip
+QUICK = {
+    **{"dim": 192, "depth": 3, "heads": 2, "attn_dim_key": 64, "dim_divisible_by": 16},
+    "output_heads": {"human": 600},
+}
 TIMED = 32  # haplotypes on which the slow ways are timed
 STUDIES, PLAIN, OURS = "as the studies did", "plain batches", "howfar"
 RELEASED = "as the studies did, memory released"
@@ -69,15 +83,12 @@ def run(case: Case, *, rounds: int = 2) -> tuple[pd.DataFrame, dict[str, Any]]:
     speedup: rate over the studies' way; ceiling: operations of the studies' way over this one's,
     which no arithmetic of the same speed can exceed.
     """
-    from howfar.models.engine.network import pick_device
-    from howfar.models.engine.precision import arithmetic
-
     device = pick_device(case.device)
     network = lively(case.sizes, case.windows.shape[1], case.seed).to(device)
     # First, as no model of ours has asked this process yet to keep the memory that a layer frees.
     before = {RELEASED: _Way(_whole(network, device), 1, "float32", _subset(case))}
     first = _measure(before, case.windows, 1)
-    ours = _model(network, case, device, "shared", case.precision)
+    ours = _Bench(network, case, device, "shared", case.precision)
     ways = _ways(network, ours, case, device)
     values = _measure(ways, case.windows, rounds) | first
     ways |= before
@@ -86,11 +97,11 @@ def run(case: Case, *, rounds: int = 2) -> tuple[pd.DataFrame, dict[str, Any]]:
     with arithmetic(case.precision, device):
         rate = {"float32": matrix_rate(device, "float32")}
         rate.setdefault(case.precision, matrix_rate(device, case.precision))
-    made = [
+    rows = [
         _row(name, way, values, ways[STUDIES].rows, flop[name], rate[way.precision], case)
         for name, way in ways.items()
     ]
-    table = pd.DataFrame([asdict(r) for r in made])
+    table = pd.DataFrame([asdict(row) for row in rows])
     table["speedup"] = table["per_s"] / table["per_s"].iloc[0]
     table["ceiling"] = table["tflop"].iloc[0] / table["tflop"]
     return table, _surroundings(case, device, work, ours)
@@ -99,18 +110,21 @@ def run(case: Case, *, rounds: int = 2) -> tuple[pd.DataFrame, dict[str, Any]]:
 # --- the ways --------------------------------------------------------------------------------
 
 
+@dataclass
 class _Way:
     """One way: how it scores windows, and what its rounds took."""
 
-    def __init__(self, score: Callable, batch: int, precision: str, rows: np.ndarray) -> None:
-        self.score, self.batch, self.precision, self.rows = score, batch, precision, rows
-        self.seconds: list[float] = []
-        self.peak = 0.0
+    score: Callable[[np.ndarray], np.ndarray]
+    batch: int
+    precision: str
+    rows: np.ndarray
+    seconds: float = np.inf  # of the fastest round
+    peak: float = 0.0
 
 
 def _ways(network: Any, ours: Any, case: Case, device: str) -> dict[str, _Way]:
     """The three ways by name; the slow two score the windows of a random subset."""
-    plain = _model(network, case, device, "plain", case.precision)
+    plain = _Bench(network, case, device, "plain", case.precision)
     rows, every = _subset(case), np.arange(len(case.windows))
     return {
         STUDIES: _Way(_whole(network, device), 1, "float32", rows),
@@ -134,7 +148,7 @@ def _measure(ways: dict[str, _Way], windows: np.ndarray, rounds: int) -> dict[st
             with _Peak() as peak:
                 begin = time.perf_counter()
                 values[name] = way.score(windows[way.rows])
-                way.seconds.append(time.perf_counter() - begin)
+                way.seconds = min(way.seconds, time.perf_counter() - begin)
             way.peak = max(way.peak, peak.bytes)
     return values
 
@@ -143,20 +157,17 @@ def _whole(network: Any, device: str) -> Callable[[np.ndarray], np.ndarray]:
     """One sequence at a time, in float32, all bins and tracks; then the value asked for."""
     import torch
 
-    from howfar.models.base import encoding_table
-    from howfar.models.engine.precision import arithmetic
-
     table = torch.from_numpy(encoding_table(0.25)).to(device)
 
     def score(windows: np.ndarray) -> np.ndarray:
         """uint8 (n, context) to (n,)."""
-        made = []
+        values = []
         with torch.inference_mode(), arithmetic("float32", device):
             for window in windows:
                 bases = torch.from_numpy(window.copy())[None].to(device)
                 out = network(table[bases.long()], head="human")
-                made.append(out[:, out.shape[1] // 2, 0].cpu())
-        return torch.cat(made).numpy()
+                values.append(out[:, out.shape[1] // 2, 0].cpu())
+        return torch.cat(values).numpy()
 
     return score
 
@@ -174,34 +185,28 @@ def _predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     return score
 
 
-def _model(network: Any, case: Case, device: str, engine: str, precision: str) -> Any:
-    """The network as a `SequenceModel` with that engine."""
-    import torch
+class _Bench(SharedNetwork):
+    """The network's human head on all bins of a window, none cropped."""
 
-    from howfar.models.base import Layout, encoding_table
-    from howfar.models.engine.enformer_network import embeddings, split
-    from howfar.models.engine.shared_network import SharedNetwork
+    name, units, weights_sha256 = "enformer", "coverage", "random"
 
-    class Bench(SharedNetwork):
-        """The network's human head on all bins of a window, none cropped."""
+    def __init__(self, network: Any, case: Case, device: str, engine: str, precision: str) -> None:
+        context = case.windows.shape[1]
+        self.layout, self.precision = Layout(context, 128, context // 128), precision
+        heads = case.sizes["output_heads"]
+        self.tracks = pd.DataFrame({"description": ["track"] * heads["human"]})
+        self._ready(network, device, case.batch_size, encoding_table(0.25))
+        self._share(split(network, self._head), engine)
 
-        name, units, weights_sha256 = "enformer", "coverage", "random"
+    def _head(self, x: Any, tracks: Any) -> Any:
+        import torch
 
-        def _head(self, x: Any, tracks: Any) -> Any:
-            linear, positive = self._network.heads["human"]
-            weight, bias = linear.weight[tracks], linear.bias[tracks]
-            return positive(torch.nn.functional.linear(x, weight, bias)).float()
+        linear, positive = self._network.heads["human"]
+        weight, bias = linear.weight[tracks], linear.bias[tracks]
+        return positive(torch.nn.functional.linear(x, weight, bias)).float()
 
-        def _forward(self, bases: Any, bins: Any, tracks: Any) -> Any:
-            return self._head(embeddings(self._network, self._one_hot(bases), bins), tracks)
-
-    model = Bench()
-    context = case.windows.shape[1]
-    model.layout, model.precision = Layout(context, 128, context // 128), precision
-    model.tracks = pd.DataFrame({"description": ["track"] * case.sizes["output_heads"]["human"]})
-    model._ready(network, device, case.batch_size, encoding_table(0.25))
-    model._share(split(network, model._head), engine)
-    return model
+    def _forward(self, bases: Any, bins: Any, tracks: Any) -> Any:
+        return self._head(embeddings(self._network, self._one_hot(bases), bins), tracks)
 
 
 def lively(sizes: dict[str, Any], context: int, seed: int = 1) -> Any:
@@ -211,9 +216,6 @@ def lively(sizes: dict[str, Any], context: int, seed: int = 1) -> Any:
     get unit gain, and batch-norm statistics are those of random sequences.
     """
     import torch
-
-    from howfar.models.base import encoding_table
-    from howfar.models.engine.enformer_network import build_network
 
     torch.manual_seed(seed)
     network = build_network(sizes | {"target_length": -1})
@@ -240,8 +242,6 @@ def operations(sizes: dict[str, Any], context: int) -> dict[str, float]:
     bin, one track, the transformer without waste)."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
-
-    from howfar.models.engine.enformer_network import build_network, split
 
     with torch.device("meta"):
         network = build_network(sizes | {"target_length": -1}).eval()
@@ -297,8 +297,6 @@ class _Peak:
     def __enter__(self) -> _Peak:
         import torch
 
-        from howfar.models.engine.memory import give_back
-
         self._cuda = torch.cuda.is_available()
         if self._cuda:
             torch.cuda.reset_peak_memory_stats()
@@ -334,11 +332,9 @@ def _row(
     rows: the windows that the slow ways have scored.
     """
     whole = name == OURS
-    wanted = values[STUDIES].astype(float)
-    found = values[name][rows] if whole else values[name]
-    spread = wanted.std()
+    expected = values[STUDIES].astype(float)
+    scored = values[name][rows] if whole else values[name]
     timed = len(case.index) if whole else len(rows)
-    seconds = min(way.seconds)
     return Row(
         way=name,
         precision=way.precision,
@@ -346,13 +342,13 @@ def _row(
         haplotypes_timed=timed,
         haplotypes=len(case.index),
         scaled=not whole,
-        seconds=seconds,
-        per_s=timed / seconds,
+        seconds=way.seconds,
+        per_s=timed / way.seconds,
         tflop=flop / 1e12,
-        matrix_share=flop / len(case.index) * timed / seconds / rate,
+        matrix_share=flop / len(case.index) * timed / way.seconds / rate,
         peak_gb=way.peak / 1e9,
-        error_sd=float(np.abs(found - wanted).max() / spread),
-        r=float(np.corrcoef(found, wanted)[0, 1]),
+        error_sd=float(np.abs(scored - expected).max() / expected.std()),
+        r=float(np.corrcoef(scored, expected)[0, 1]),
     )
 
 
@@ -404,14 +400,6 @@ def measure(
     quick: the reduced network of `QUICK` in the place of the published one's sizes; either has
     random weights, on which neither speed nor rounding depends.
     """
-    from howfar.genome.genes import read_genes
-    from howfar.genome.genotypes.vcf import VariantFile
-    from howfar.genome.reference import Reference
-    from howfar.genome.windows import build_windows
-    from howfar.models.engine.network import pick_device
-    from howfar.models.engine.precision import check_precision
-    from howfar.models.zoo.enformer import SIZES, layout_of
-
     check_precision("enformer", precision, pick_device(device))
     layout_of(128, context, None)
     chosen = next((g for g in read_genes(genes) if gene in (g.gene_id, g.name)), None)
@@ -447,9 +435,6 @@ def tower_work(alleles: np.ndarray, positions: np.ndarray, context: int) -> floa
     alleles: (variants, haplotypes), SNVs at `positions`, 0-based in the window. Two haplotypes
     share a stretch where they have the same alleles in it, so nothing needs to be run.
     """
-    from howfar.models.engine.shared_network import BLOCK
-    from howfar.models.engine.shared_tower import cuts
-
     bins, total = context // 128, 0
     for cut in cuts(bins, BLOCK, 3):
         inside = (positions >= cut.left * 128) & (positions < cut.right * 128)
@@ -465,8 +450,6 @@ def growth(counts: list[int], context: int = 196_608, seed: int = 1) -> pd.DataF
     worth). The history is the demo world's; the same haplotypes are taken again, and more.
     """
     import msprime
-
-    from howfar.simulate.demo.people import MUTATION_RATE, RECOMBINATION_RATE, demography
 
     trees = msprime.sim_ancestry(
         samples={"EUR": max(counts) // 2},

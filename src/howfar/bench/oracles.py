@@ -23,7 +23,6 @@ from howfar.genome.genes import read_genes
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.reference import Reference
 from howfar.genome.windows import build_windows
-from howfar.models.base import reverse_complement
 from howfar.models.registry import SequenceModel, load_model
 from howfar.prediction.fasta import IUPAC, predict_fasta
 
@@ -132,8 +131,7 @@ def _haplotype_windows(
             for sample, index in zip(windows.samples, windows.index, strict=True):
                 for haplotype, row in enumerate(index, start=1):
                     rows[f"{gene.name}|{sample}|{haplotype}"] = windows.sequences[row]
-            turned = model.oriented and gene.strand == "-"
-            found |= {k: reverse_complement(w) if turned else w for k, w in rows.items()}
+            found |= {key: model.orient(w, gene.strand) for key, w in rows.items()}
     return found
 
 
@@ -218,10 +216,8 @@ def _reference_windows(
     with Reference(region / "chr20_1Mb.fa") as fasta:
         for gene in read_genes(region / "genes.csv"):
             if gene.name.lower() in wanted:
-                place = gene.window(model.layout.context, model.tss_offset(gene.strand))
-                window = fasta.fetch(place)
-                turned = model.oriented and gene.strand == "-"
-                found[gene.name.lower()] = reverse_complement(window) if turned else window
+                interval = gene.window(model.layout.context, model.tss_offset(gene.strand))
+                found[gene.name.lower()] = model.orient(fasta.fetch(interval), gene.strand)
     return found
 
 

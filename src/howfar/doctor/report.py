@@ -17,8 +17,8 @@ from howfar.genome.genotypes.check import check_variants
 from howfar.study.reading import load_study
 from howfar.study.schema import Study, study_names
 
-_PACKAGES = ("torch", "enformer-pytorch", "cyvcf2", "pyfaidx", "papermill", "jupyter-book",
-             "snakemake", "pandas", "seaborn", "statsmodels")  # fmt: skip
+_MODELS_AND_COHORT = ["torch", "enformer-pytorch", "cyvcf2", "pyfaidx"]
+_BOOK = ["papermill", "jupyter-book", "snakemake", "pandas", "seaborn", "statsmodels"]
 _PROGRAMS = {
     "bcftools": "property tests and `howfar bench haplotypes`",
     "samtools": "`howfar bench haplotypes`",
@@ -27,7 +27,7 @@ _PROGRAMS = {
 
 
 def report(study: str | None, results: Path) -> str:
-    """The report for one study, or for all that the project has."""
+    """Report on one study, or on all that the project has, as lines of text."""
     parts = [_software(), _device(), _models(results)]
     parts += [_study(load_study(name), results) for name in ([study] if study else study_names())]
     if study:
@@ -36,7 +36,7 @@ def report(study: str | None, results: Path) -> str:
 
 
 def verified(model: str, weights: Path | None, device: str, results: Path) -> tuple[str, bool]:
-    """(the report of `verify.verify`, whether a candidate fits); the outcome is recorded.
+    """Verify a model and record the outcome; return its report and whether a candidate fits.
 
     What other weights than the fetched ones give is reported and not recorded.
     """
@@ -57,7 +57,7 @@ def check_genotypes(study: Study) -> Iterator[HowfarError]:
 
 def _software() -> str:
     lines = ["Software"]
-    for name in _PACKAGES:
+    for name in (*_MODELS_AND_COHORT, *_BOOK):
         try:
             lines.append(f"  {name} {version(name)}")
         except PackageNotFoundError:

@@ -311,12 +311,8 @@ def _windows(
     fasta: Reference, model: SequenceModel, offset: Offset, genes: Sequence[Gene]
 ) -> np.ndarray:
     """uint8 (genes, context), in the orientation that the model reads."""
-    rows = []
-    for gene in genes:
-        window = fasta.fetch(_interval(model, offset, gene))
-        turned = model.oriented and gene.strand == "-"
-        rows.append(reverse_complement(window) if turned else window)
-    return np.stack(rows)
+    windows = [(fasta.fetch(_interval(model, offset, g)), g.strand) for g in genes]
+    return np.stack([model.orient(window, strand) for window, strand in windows])
 
 
 def _view(windows: np.ndarray, view: View) -> np.ndarray:

@@ -6,21 +6,22 @@ Read by lists of models, which must not wait for torch.
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from howfar.core.atomic import whole
 from howfar.fetch import catalogue
+from howfar.models.base import Card
 from howfar.models.registry import MODELS
 
 _NEEDED = {"verified", "candidate", "largest_difference", "difference", "date", "howfar"}
 
 
 def keep(name: str, found: dict[str, Any], results: str | Path) -> Path:
-    """Write `found` with date, package version and checksums of the fetched files.
+    """Record an outcome with date, package version and checksums of the fetched files.
 
     The file is ``models/<name>.verified.json`` in the results folder; its path is returned.
     """
@@ -31,9 +32,8 @@ def keep(name: str, found: dict[str, Any], results: str | Path) -> Path:
         "sources": _source_sums(name, Path(results)),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps({"model": name} | row, indent=1) + "\n")
-    os.replace(part, path)
+    with whole(path) as part:
+        part.write_text(json.dumps({"model": name} | row, indent=1) + "\n")
     return path
 
 
@@ -47,7 +47,7 @@ def _source_sums(name: str, results: Path) -> dict[str, str]:
 
 
 def recorded(name: str, results: str | Path) -> dict[str, Any] | None:
-    """What `keep` wrote for the model; None where there is nothing, or nothing readable."""
+    """Return what `keep` wrote for the model; None where there is nothing, or nothing readable."""
     try:
         kept = json.loads(_path(name, Path(results)).read_text())
     except (OSError, ValueError):
@@ -56,15 +56,14 @@ def recorded(name: str, results: str | Path) -> dict[str, Any] | None:
 
 
 def state(name: str, results: str | Path) -> str:
-    """'verified ...', 'does not fit ...' or 'unverified ...', in words for a table.
+    """Say 'verified ...', 'does not fit ...' or 'unverified ...', in words for a table.
 
     A verification counts only for the fetched files that it was made with.
     """
     kept = recorded(name, results)
     if kept is None:
-        return (
-            "unverified" if MODELS[name].card.published else "unverified (no published predictions)"
-        )
+        published = MODELS[name].card.published
+        return "unverified" if published else "unverified (no published predictions)"
     if kept.get("sources") != _source_sums(name, Path(results)):
         return f"unverified (other weights than on {kept['date']})"
     apart = f"{kept['difference']} difference {kept['largest_difference']:.1e} on {kept['date']}"
@@ -75,39 +74,35 @@ def state(name: str, results: str | Path) -> str:
 
 
 def models_table(results: str | Path) -> list[dict[str, str]]:
-    """One row per model: name, title, reads, gives, licence, needs, present, verified, checked.
+    """Return one row per model: name, title, needs, present, verified, and texts of its card.
 
-    present: 'yes' or 'no' for what `howfar fetch` brings, '-' where nothing is fetched.
+    present: 'yes' or 'no' for what `howfar fetch` brings, '-' where nothing is fetched. Of the
+    card: reads, gives, licence, checked.
     """
     return [
         {
             "name": name,
-            "title": entry.title,
-            "reads": entry.card.reads,
-            "gives": entry.card.gives,
-            "licence": entry.card.licence,
-            "needs": _needs(name),
-            "present": _present(name, Path(results)),
+            "title": model.title,
+            **{key: getattr(model.card, key) for key in ("reads", "gives", "licence", "checked")},
+            "needs": _needs(name, model.card),
+            "present": _present(model.sources, Path(results)),
             "verified": state(name, results),
-            "checked": entry.card.checked,
         }
-        for name, entry in MODELS.items()
+        for name, model in MODELS.items()
     ]
 
 
-def _needs(name: str) -> str:
-    """What a user does before the model can be used."""
-    entry = MODELS[name]
-    extra = entry.extra and f"`pip install 'howfar[{entry.extra}]'`"
-    if extra and find_spec(f"{entry.extra}_pytorch"):
+def _needs(name: str, card: Card) -> str:
+    """Say what a user does before the model can be used."""
+    extra = card.extra and f"`pip install 'howfar[{card.extra}]'`"
+    if extra and find_spec(card.package):
         extra += " (done)"
-    fetch = entry.sources and f"`howfar fetch {name}`"
+    fetch = card.sources and f"`howfar fetch {name}`"
     return ", ".join(filter(None, [extra, fetch])) or "weights, by path"
 
 
-def _present(name: str, results: Path) -> str:
-    wanted = MODELS[name].sources
-    if not wanted:
+def _present(sources: tuple[str, ...], results: Path) -> str:
+    if not sources:
         return "-"
-    here = all(catalogue.available(wanted, folder=results / "sources").values())
+    here = all(catalogue.available(sources, folder=results / "sources").values())
     return "yes" if here else "no"

@@ -112,6 +112,10 @@ class SequenceModel(ABC):
         size = self.layout.bin_size
         return (2 * (self.tss_index(strand) - self.layout.first_base) + size - 1) // (2 * size)
 
+    def orient(self, window: NDArray[np.uint8], strand: str) -> NDArray[np.uint8]:
+        """Return forward-strand windows (..., context) of a gene on `strand` as the model reads."""
+        return reverse_complement(window) if self.oriented and strand == "-" else window
+
     @abstractmethod
     def predict(
         self, windows: NDArray[np.uint8], bins: Sequence[int], tracks: Sequence[int]
