@@ -106,7 +106,8 @@ def test_models_are_listed_without_torch(results_folder):
         assert f"licence of the weights: {entry.card.licence}" in done.stdout
     assert "weights not here; unverified" in done.stdout
     words = (
-        "import sys\nfrom typer.testing import CliRunner\nimport howfar.cli\nfrom howfar.cli.app import app\n"
+        "import sys\nfrom typer.testing import CliRunner\n"
+        "import howfar.cli\nfrom howfar.cli.app import app\n"
         "done = CliRunner().invoke(app, ['models'])\n"
         "sys.exit(done.exit_code or 'torch' in sys.modules)"
     )

@@ -1,0 +1,83 @@
+"""What is kept is listed with its size and why it is stale; only what was named is removed."""
+
+import json
+
+import pytest
+
+from helpers.commands import invoke
+from howfar import genome, linear
+from howfar.doctor.kept import list_kept
+from howfar.prediction import run as running
+
+
+@pytest.fixture
+def made(study, model, results_folder):
+    """The tiny study with predictions, effects and a linear model."""
+    listed = study.model_copy(
+        update={"baselines": study.baselines.model_copy(update={"models": ["top1"], "folds": 2})}
+    )
+    invoke(listed, results_folder, "predict")
+    invoke(listed, results_folder, "effects", "--gene", "g1")
+    invoke(listed, results_folder, "baseline")
+    return listed
+
+
+def states(study, results) -> dict[str, list[tuple[str, ...]]]:
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for item in list_kept(study, results):
+        found.setdefault(item.step, []).append(item.reasons)
+    return found
+
+
+def test_what_was_just_made_is_current(made, results_folder):
+    found = states(made, results_folder)
+    assert set(found) == {"predictions", "effects", "linear model"}
+    assert all(reasons == () for each in found.values() for reasons in each)
+    assert all(item.size > 0 for item in list_kept(made, results_folder))
+
+
+def test_a_raised_version_makes_stale_what_it_touches_and_says_so(
+    made, results_folder, monkeypatch
+):
+    monkeypatch.setattr(linear, "VERSION", linear.VERSION + 1)
+    found = states(made, results_folder)
+    assert set(found["linear model"]) == {("versions.linear",)}
+    assert found["predictions"] == [()]
+    monkeypatch.setattr(genome, "VERSION", genome.VERSION + 1)
+    assert states(made, results_folder)["predictions"] == [("versions.genome",)]
+
+
+def test_changed_inputs_and_dropped_runs_are_named(made, results_folder):
+    genes = made.cohort.genes
+    genes.write_text(genes.read_text().replace("g1,g1", "g1,renamed"))
+    assert states(made, results_folder)["predictions"] == [("inputs.genes",)]
+    without = made.model_copy(update={"runs": []})
+    assert states(without, results_folder)["predictions"] == [("nothing of the study asks for it",)]
+
+
+def test_results_of_an_older_version_are_recognised_and_never_read(made, results_folder):
+    older = results_folder / "tiny" / "predictions" / "g-0123456789ab.zarr"
+    older.mkdir()
+    (older / "zarr.json").write_text(json.dumps({"attributes": {"definition": {}}}))
+    reasons = states(made, results_folder)["predictions"]
+    assert ("made by an older version of howfar",) in reasons and () in reasons
+    invoke(made, results_folder, "predict")
+    assert older.is_dir()  # never deleted unasked
+    said = invoke(made, results_folder, "doctor").stdout
+    assert "g-0123456789ab.zarr" in said and "older version" in said and "clean --study" in said
+
+
+def test_clean_removes_what_was_named_after_saying_it(made, model, results_folder):
+    older = results_folder / "tiny" / "predictions" / "g-0123456789ab.zarr"
+    older.mkdir()
+    done = invoke(made, results_folder, "clean", "--stale", "--yes")
+    assert older.name in done.stdout and not older.exists()
+    assert states(made, results_folder)["predictions"] == [()]
+    refused = invoke(made, results_folder, "clean")  # nobody answers
+    assert refused.exit_code == 1 and "predictions g" in refused.stdout
+    assert states(made, results_folder)["predictions"] == [()]
+    invoke(made, results_folder, "clean", "--run", "g", "--yes")
+    assert set(states(made, results_folder)) == {"linear model"}
+    model.seen = 0
+    running.predict(made, made.runs[0], results_folder)
+    assert model.seen == 7
