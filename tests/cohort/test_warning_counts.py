@@ -93,7 +93,7 @@ def howfar(files: Files, words: list[str]) -> dict[str, int]:
 
 def predicted(files: Files) -> dict[str, int]:
     """The counts in the provenance of the run's predictions."""
-    (path,) = (files.folder / "results" / "tiny" / "predictions").glob("letters-*.json")
+    (path,) = (files.folder / "results" / "tiny" / "predictions").glob("letters-*/provenance.json")
     return json.loads(path.read_text())["warnings"]
 
 
