@@ -297,13 +297,16 @@ def test_gct_leaves_its_metadata_out(tmp_path):
     np.testing.assert_array_equal(other, [[1, 2], [4, 5]])
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("2\t3", "3\t3", "line 2: found 2 rows of genes and 3 samples; expected 3 and 3"),
-    ("2\t3", "2\t2", "line 2: found 2 rows"),
-    ("#1.2", "#2.0", "lines 1 and 2"),
-    ("2\t3", "two", "lines 1 and 2"),
-    ("\tNA\t", "\tx\t", "line 5, column 4: found 'x'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("2\t3", "3\t3", "line 2: found 2 rows of genes and 3 samples; expected 3 and 3"),
+        ("2\t3", "2\t2", "line 2: found 2 rows"),
+        ("#1.2", "#2.0", "lines 1 and 2"),
+        ("2\t3", "two", "lines 1 and 2"),
+        ("\tNA\t", "\tx\t", "line 5, column 4: found 'x'"),
+    ],
+)
 def test_what_is_wrong_in_a_gct_file_is_named(tmp_path, old, new, message):
     with pytest.raises(HowfarError, match=message):
         read_expression(put(tmp_path, "e.gct", GCT.replace(old, new, 1)))
@@ -316,8 +319,12 @@ def test_parquet_with_the_gene_ids_in_the_index_or_a_column(tmp_path):
     for name in ("i.parquet", "c.parquet"):
         found = read_expression(tmp_path / name)
         pd.testing.assert_frame_equal(
-            found.values, frame.astype(float), check_names=False, check_index_type=False,
-            check_column_type=False)  # fmt: skip
+            found.values,
+            frame.astype(float),
+            check_names=False,
+            check_index_type=False,
+            check_column_type=False,
+        )
         assert found.missing == 1 and found.positions is None
     bed = pd.DataFrame(
         {"#chr": ["1"], "start": [9], "end": [10], "phenotype_id": ["G"], "P": [2.0]}

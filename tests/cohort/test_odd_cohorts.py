@@ -188,8 +188,13 @@ def test_every_gene_with_a_lead_has_a_p_and_a_threshold(seed):
     rng = np.random.default_rng(seed)
     people = int(rng.integers(10, 16))
     genotype = rng.integers(0, 3, (people, int(rng.integers(1, 6)))).astype(float)
-    y = [rng.normal(size=people), rng.integers(0, 2, people), np.eye(people)[-1] * 5,
-         genotype[:, 0] * 2 + 1, np.r_[rng.normal(size=people - 1), 1e30]][seed % 5]  # fmt: skip
+    y = [
+        rng.normal(size=people),
+        rng.integers(0, 2, people),
+        np.eye(people)[-1] * 5,
+        genotype[:, 0] * 2 + 1,
+        np.r_[rng.normal(size=people - 1), 1e30],
+    ][seed % 5]
     covariates = np.eye(people)[:, : int(rng.integers(0, people - 2))]
     gene = cis_eqtl.GeneData(
         genotype, np.asarray(y, float), np.arange(genotype.shape[1]), covariates
@@ -377,8 +382,11 @@ def test_measures_of_high_levels_are_those_of_deviations():
     y = rng.normal(size=160)
     predicted = y + rng.normal(size=160)
     high = measured(1e8 + y, 1e8 + predicted)["value"].to_numpy(float)
-    expected = [reference.pearsonr(y, predicted)[0], 1 - ((y - predicted) ** 2).mean() / y.var(),
-                ((y - predicted) ** 2).mean()]  # fmt: skip
+    expected = [
+        reference.pearsonr(y, predicted)[0],
+        1 - ((y - predicted) ** 2).mean() / y.var(),
+        ((y - predicted) ** 2).mean(),
+    ]
     np.testing.assert_allclose(high[:3], expected, rtol=1e-6)
 
 
@@ -519,8 +527,19 @@ def test_people_counted_are_those_who_trained(cohort):
 
 # --- figures -------------------------------------------------------------------------------------
 
-DRAWN = ("bars", "scatter", "by_population", "centred_scatter", "flips", "volcano",
-         "training_people", "calibration", "rule_counts", "distribution", "ranked")  # fmt: skip
+DRAWN = (
+    "bars",
+    "scatter",
+    "by_population",
+    "centred_scatter",
+    "flips",
+    "volcano",
+    "training_people",
+    "calibration",
+    "rule_counts",
+    "distribution",
+    "ranked",
+)
 LACKING = DRAWN[:8]
 
 

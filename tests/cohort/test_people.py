@@ -38,14 +38,17 @@ def test_a_sample_map_names_expression_as_the_genotypes_do(tmp_path):
         rename_samples(given, {"P1": "R1"}, "m.csv")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("P1,R1\nP2,R2\n", "line 1: found 2 columns, without"),
-    (PAIRS + "P3,R1,1\n", "line 4: found a sample that an earlier line has too"),
-    (PAIRS + "P1,R3,1\n", "line 4: found a sample that an earlier line has too"),
-    (PAIRS + "P3\n", "line 4: found an empty cell"),
-    (PAIRS + "\n" + "P3,R3,1\n", "line 4: found an empty cell"),
-    ("", "an empty file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("P1,R1\nP2,R2\n", "line 1: found 2 columns, without"),
+        (PAIRS + "P3,R1,1\n", "line 4: found a sample that an earlier line has too"),
+        (PAIRS + "P1,R3,1\n", "line 4: found a sample that an earlier line has too"),
+        (PAIRS + "P3\n", "line 4: found an empty cell"),
+        (PAIRS + "\n" + "P3,R3,1\n", "line 4: found an empty cell"),
+        ("", "an empty file"),
+    ],
+)
 def test_a_wrong_sample_map_is_named_by_its_line(tmp_path, text, message):
     with pytest.raises(HowfarError, match=message):
         read_sample_map(put(tmp_path, "m.csv", text))
@@ -64,14 +67,17 @@ def test_covariates_either_way_round(tmp_path):
         assert table["age"].tolist() == [50, 40] and table["sex"].tolist() == [1, 2]
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    (ROWS.replace("B", "D"), "2 of 3 people in the header, 0 in the first column"),
-    (ROWS.replace("\tA", "\tage"), "2 of 3 people in the header"),
-    ("id\tA\tB\tC\nA\t1\t2\t3\n", "3 of 3 people in the header, 1 in the first column"),
-    (ROWS.replace("40", "NA"), r"1 covariates with missing values.*\(first: age\)"),
-    (ROWS.replace("2\t1", "1\t1"), r"1 covariates .* one value for all \(first: sex\)"),
-    (ROWS.replace("40", "forty"), "line 2, column 3: found 'forty'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ROWS.replace("B", "D"), "2 of 3 people in the header, 0 in the first column"),
+        (ROWS.replace("\tA", "\tage"), "2 of 3 people in the header"),
+        ("id\tA\tB\tC\nA\t1\t2\t3\n", "3 of 3 people in the header, 1 in the first column"),
+        (ROWS.replace("40", "NA"), r"1 covariates with missing values.*\(first: age\)"),
+        (ROWS.replace("2\t1", "1\t1"), r"1 covariates .* one value for all \(first: sex\)"),
+        (ROWS.replace("40", "forty"), "line 2, column 3: found 'forty'"),
+    ],
+)
 def test_wrong_covariates_are_named(tmp_path, text, message):
     with pytest.raises(HowfarError, match=message):
         read_covariates(put(tmp_path, "c.tsv", text), ["A", "B", "C"])
@@ -80,13 +86,16 @@ def test_wrong_covariates_are_named(tmp_path, text, message):
 PLINK2 = "#FID\tIID\tPC1\tPC2\nF\tA\t0.1\t-0.2\nF\tB\t0.3\t4e-2\nG\tC\t0\t1\n"
 
 
-@pytest.mark.parametrize("text", [
-    PLINK2,
-    PLINK2.replace("\t", " ").partition("\n")[2],  # PLINK 1.9 and GCTA
-    PLINK2.replace("\tIID", "\tIID\tSID").replace("\t0", "\t0\t0"),
-    PLINK2.replace("#FID\tIID", "#IID").replace("F\t", "").replace("G\t", ""),
-    PLINK2.replace("\tA", "\t1").replace("\tB", "\t2").replace("\tC", "\t3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLINK2,
+        PLINK2.replace("\t", " ").partition("\n")[2],  # PLINK 1.9 and GCTA
+        PLINK2.replace("\tIID", "\tIID\tSID").replace("\t0", "\t0\t0"),
+        PLINK2.replace("#FID\tIID", "#IID").replace("F\t", "").replace("G\t", ""),
+        PLINK2.replace("\tA", "\t1").replace("\tB", "\t2").replace("\tC", "\t3"),
+    ],
+)
 def test_components_of_plink(tmp_path, text):
     people = ["3", "1", "2"] if "F\t1" in text else ["C", "A", "B"]
     found = read_covariates(put(tmp_path, "p.eigenvec", text), people)
@@ -146,13 +155,19 @@ def test_covariates_in_words_are_factors(tmp_path, turned):
     np.testing.assert_array_equal(found, np.asarray(design)[:, 1:])
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    (WORDS.replace("b2", "2"), r"line 3, column 3: found 'b1' \(3 such cells of covariate batch"),
-    (WORDS.replace("M\tF\tF\tM", "M\tF\tNA\tM"), r"missing values.*\(first: sex\)"),
-    (WORDS.replace("M\tF\tF\tM", "M\tM\tM\tM"), r"one value for all \(first: sex\)"),
-    (WORDS.replace("M\tF\tF\tM", "M\tF\tG\tH"), "line 2, column 2: found 'M'.*for everybody"),
-    (WORDS.replace("30", "inf"), "line 4, column 2: found 'inf'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            WORDS.replace("b2", "2"),
+            r"line 3, column 3: found 'b1' \(3 such cells of covariate batch",
+        ),
+        (WORDS.replace("M\tF\tF\tM", "M\tF\tNA\tM"), r"missing values.*\(first: sex\)"),
+        (WORDS.replace("M\tF\tF\tM", "M\tM\tM\tM"), r"one value for all \(first: sex\)"),
+        (WORDS.replace("M\tF\tF\tM", "M\tF\tG\tH"), "line 2, column 2: found 'M'.*for everybody"),
+        (WORDS.replace("30", "inf"), "line 4, column 2: found 'inf'"),
+    ],
+)
 def test_words_that_are_no_factor(tmp_path, text, message):
     with pytest.raises(HowfarError, match=message):
         read_covariates(put(tmp_path, "c.tsv", text), list("ABCD"))
@@ -193,13 +208,17 @@ def test_covariates_that_lack_a_person_of_the_map(tmp_path):
 # --- samples ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [
-    "Sample name\tSex\tPopulation code\tPopulation name\nP1\tmale\tX\tNorth\nP2\tmale\tY\tSouth\n",
-    "sample\tpop\tsuper_pop\tgender\t\t\nP1\tX\tE\tmale\nP2\tY\tE\tmale\n",
-    "Family ID\tIndividual ID\tPopulation\nF\tP1\tX\nF\tP2\tY\n",
-    "FamilyID SampleID FatherID MotherID Sex Population\nF P1 0 0 1 X\nF P2 0 0 1 Y\n",
-    "#FID\tIID\tSEX\tPopulation\nF\tP1\t1\tX\nF\tP2\t1\tY\n",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sample name\tSex\tPopulation code\tPopulation name\n"
+        "P1\tmale\tX\tNorth\nP2\tmale\tY\tSouth\n",
+        "sample\tpop\tsuper_pop\tgender\t\t\nP1\tX\tE\tmale\nP2\tY\tE\tmale\n",
+        "Family ID\tIndividual ID\tPopulation\nF\tP1\tX\nF\tP2\tY\n",
+        "FamilyID SampleID FatherID MotherID Sex Population\nF P1 0 0 1 X\nF P2 0 0 1 Y\n",
+        "#FID\tIID\tSEX\tPopulation\nF\tP1\t1\tX\nF\tP2\t1\tY\n",
+    ],
+)
 def test_sample_tables_of_1000_genomes_and_plink(tmp_path, text):
     found = read_samples(put(tmp_path, "s.txt", text), ["P1", "P2"])
     assert found.to_dict() == {"P1": "X", "P2": "Y"}
@@ -262,9 +281,15 @@ def test_common_samples_keep_the_order_of_the_genotypes():
     common, report = common_samples(list("ABCDE"), list("EDCXY"), list("CDEZ"))
     assert common == ["C", "D", "E"]
     assert report == {
-        "genotypes": 5, "expression": 5, "wanted": 4, "common": 3, "without_expression": 2,
-        "without_genotypes": 2, "wanted_but_absent": 1, "only_first_missing": 0,
-    }  # fmt: skip
+        "genotypes": 5,
+        "expression": 5,
+        "wanted": 4,
+        "common": 3,
+        "without_expression": 2,
+        "without_genotypes": 2,
+        "wanted_but_absent": 1,
+        "only_first_missing": 0,
+    }
 
 
 def test_a_first_person_lost_to_a_header_is_reported():

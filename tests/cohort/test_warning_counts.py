@@ -30,8 +30,12 @@ def files(tmp_path) -> Files:
     values = files.expression().iloc[:GENES_MEASURED, :5]
     values.iloc[0, :2] = float("nan")
     files.put("e.csv", values.rename_axis("gene").to_csv(na_rep="NA"))
-    files.settings(cohort__expression=tmp_path / "e.csv", cohort__unphased="random(1)",
-                   cohort__max_ref_mismatch=0.5, cohort__alleles="all")  # fmt: skip
+    files.settings(
+        cohort__expression=tmp_path / "e.csv",
+        cohort__unphased="random(1)",
+        cohort__max_ref_mismatch=0.5,
+        cohort__alleles="all",
+    )
     return files
 
 
@@ -57,8 +61,12 @@ OF_FILES = {
     "people without expression": 1,
 }
 #: Position and number of each oddity of the genotypes.
-ODD = {"REF mismatches": (3000, 1), "half calls": (2050, 1), "missing calls": (950, 2),
-       "star alleles": (1950, 1)}  # fmt: skip
+ODD = {
+    "REF mismatches": (3000, 1),
+    "half calls": (2050, 1),
+    "missing calls": (950, 2),
+    "star alleles": (1950, 1),
+}
 REACH = LetterCounts.layout.context // 2 + _MARGIN  # bp read on either side of a TSS
 
 

@@ -62,46 +62,64 @@ GTF = (
     "##provider: GENCODE\n"
     + annotated("gene", 100, 900, "+", 'gene_id "ENSG00000000001.4"; gene_name "AB"; level 2;')
     + annotated("transcript", 150, 900, "+", 'gene_id "ENSG00000000001.4"; transcript_id "T1";')
-    + annotated("transcript", 100, 800, "+", 'gene_id "ENSG00000000001.4"; transcript_id "T2"; '
-                'tag "basic"; tag "Ensembl_canonical";')
+    + annotated(
+        "transcript",
+        100,
+        800,
+        "+",
+        'gene_id "ENSG00000000001.4"; transcript_id "T2"; tag "basic"; tag "Ensembl_canonical";',
+    )
     + annotated("exon", 120, 300, "+", 'gene_id "ENSG00000000001.4"; tag "Ensembl_canonical";')
     + annotated("gene", 2000, 2600, "-", 'gene_id "ENSG00000000002.1"; gene_name "C;D";')
-    + annotated("transcript", 2000, 2500, "-", 'gene_id "ENSG00000000002.1"; '
-                'tag "Ensembl_canonical";')
-)  # fmt: skip
+    + annotated(
+        "transcript", 2000, 2500, "-", 'gene_id "ENSG00000000002.1"; tag "Ensembl_canonical";'
+    )
+)
 GFF3 = (
     "##gff-version 3\n"
     + annotated("gene", 100, 900, "+", "ID=gene:ENSG1;Name=AB;gene_id=ENSG1;version=4", "20")
     + annotated("mRNA", 150, 900, "+", "ID=transcript:T1;Parent=gene:ENSG1", "20")
-    + annotated("mRNA", 110, 800, "+", "ID=transcript:T2;Parent=gene:ENSG1;"
-                "tag=basic,Ensembl_canonical", "20")
+    + annotated(
+        "mRNA",
+        110,
+        800,
+        "+",
+        "ID=transcript:T2;Parent=gene:ENSG1;tag=basic,Ensembl_canonical",
+        "20",
+    )
     + annotated("exon", 100, 300, "+", "Parent=transcript:T1;tag=Ensembl_canonical", "20")
     + annotated("ncRNA_gene", 2000, 2600, "-", "ID=gene:ENSG2", "20")
     + annotated("lnc_RNA", 2000, 2550, "-", "Parent=gene:ENSG2;tag=Ensembl_canonical", "20")
     + "##FASTA\n>20\nACGT\n"
-)  # fmt: skip
+)
 
 
-@pytest.mark.parametrize(("rule", "starts"), [
-    ("gene", [100, 2600]), ("first", [150, 2500]), ("canonical", [100, 2500])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rule", "starts"), [("gene", [100, 2600]), ("first", [150, 2500]), ("canonical", [100, 2500])]
+)
 def test_the_tss_of_a_gtf_is_as_chosen(tmp_path, rule, starts):
     path = tmp_path / "g.gtf.gz"
     path.write_bytes(gzip.compress(GTF.encode()))
     found = read_genes(path, tss=rule)
     assert [g.tss for g in found] == starts and [g.strand for g in found] == ["+", "-"]
     assert [(g.gene_id, g.chrom) for g in found] == [
-        ("ENSG00000000001.4", "chr20"), ("ENSG00000000002.1", "chr20")]  # fmt: skip
+        ("ENSG00000000001.4", "chr20"),
+        ("ENSG00000000002.1", "chr20"),
+    ]
     assert found[0].name == "AB"
 
 
-@pytest.mark.parametrize(("rule", "starts"), [
-    ("gene", [100, 2600]), ("first", [150, 2550]), ("canonical", [110, 2550])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rule", "starts"), [("gene", [100, 2600]), ("first", [150, 2550]), ("canonical", [110, 2550])]
+)
 def test_the_tss_of_a_gff3_is_as_chosen(tmp_path, rule, starts):
     path = tmp_path / "g.gff3"
     path.write_text(GFF3)
     found = read_genes(path, tss=rule)
     assert [(g.gene_id, g.name, g.tss) for g in found] == [
-        ("ENSG1", "AB", starts[0]), ("ENSG2", "ENSG2", starts[1])]  # fmt: skip
+        ("ENSG1", "AB", starts[0]),
+        ("ENSG2", "ENSG2", starts[1]),
+    ]
 
 
 def test_a_gene_without_the_transcript_asked_for_is_named(tmp_path):
@@ -126,11 +144,15 @@ def test_versions_are_stripped_from_ids_and_from_the_names_made_of_them(tmp_path
     path = tmp_path / "g.gtf"
     path.write_text(GTF)
     assert [g.gene_id for g in read_genes(path, gene_versions="strip")] == [
-        "ENSG00000000001", "ENSG00000000002"]  # fmt: skip
+        "ENSG00000000001",
+        "ENSG00000000002",
+    ]
     bed = tmp_path / "g.bed"
     bed.write_text("20\t9\t10\tENSG00000000001.4\t0\t+\n20\t9\t10\tENSG00000000001.4_PAR_Y\t0\t+\n")
     assert [g.name for g in read_genes(bed, gene_versions="strip")] == [
-        "ENSG00000000001", "ENSG00000000001_PAR_Y"]  # fmt: skip
+        "ENSG00000000001",
+        "ENSG00000000001_PAR_Y",
+    ]
     bed.write_text("20\t9\t10\tENSG00000000001.4\t0\t+\n20\t9\t10\tENSG00000000001.5\t0\t+\n")
     assert len(read_genes(bed)) == 2
     with pytest.raises(HowfarError, match="line 2: .*which line 1 has too once versions"):
@@ -147,14 +169,17 @@ def test_values_of_an_annotation_may_hold_its_separators(tmp_path):
     assert read_genes(path) == [Gene("A,B", "A,B;", "chr20", 100, "+")]
 
 
-@pytest.mark.parametrize(("given", "stripped"), [
-    ("ENSG00000223972.5_2", "ENSG00000223972"),  # GENCODE lifted over to GRCh37
-    ("ENSGR0000182378.8", "ENSGR0000182378"),  # GENCODE 12
-    ("ENSG00000182378.15_PAR_Y", "ENSG00000182378_PAR_Y"),
-    ("ENSMUSG00000000001.4", "ENSMUSG00000000001"),
-    ("RP11-34P13.7", "RP11-34P13.7"),
-    ("ENSG00000223972_2", "ENSG00000223972_2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "stripped"),
+    [
+        ("ENSG00000223972.5_2", "ENSG00000223972"),  # GENCODE lifted over to GRCh37
+        ("ENSGR0000182378.8", "ENSGR0000182378"),  # GENCODE 12
+        ("ENSG00000182378.15_PAR_Y", "ENSG00000182378_PAR_Y"),
+        ("ENSMUSG00000000001.4", "ENSMUSG00000000001"),
+        ("RP11-34P13.7", "RP11-34P13.7"),
+        ("ENSG00000223972_2", "ENSG00000223972_2"),
+    ],
+)
 def test_versions_of_every_release_are_stripped(given, stripped):
     assert strip_version(given) == stripped
 
@@ -166,15 +191,18 @@ def test_exons_alone_are_no_genes(tmp_path):
         read_genes(path)
 
 
-@pytest.mark.parametrize(("name", "old", "new", "message"), [
-    ("g.gtf", "\t100\t900\t", "\t100.5\t900\t", "line 2: found start '100.5'"),
-    ("g.gtf", "\t100\t900\t", "\t901\t900\t", "line 2: found chr20:901-900"),
-    ("g.gtf", "\t.\t-\t", "\t.\t.\t", "line 6: found chr20:2000-2600, strand '.'"),
-    ("g.gtf", "ENSG00000000002.1", "ENSG00000000001.4", "line 6: .*which line 2 has too"),
-    ("g.gtf", "gene_id", "geneid", "line 2: found a gene without an id"),
-    ("g.gff3", "ID=gene:ENSG1;", "", "line 2: found a gene without an id"),
-    ("g.gff3", "\tgene\t", "\tgene ", "line 2: found 8 columns"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("g.gtf", "\t100\t900\t", "\t100.5\t900\t", "line 2: found start '100.5'"),
+        ("g.gtf", "\t100\t900\t", "\t901\t900\t", "line 2: found chr20:901-900"),
+        ("g.gtf", "\t.\t-\t", "\t.\t.\t", "line 6: found chr20:2000-2600, strand '.'"),
+        ("g.gtf", "ENSG00000000002.1", "ENSG00000000001.4", "line 6: .*which line 2 has too"),
+        ("g.gtf", "gene_id", "geneid", "line 2: found a gene without an id"),
+        ("g.gff3", "ID=gene:ENSG1;", "", "line 2: found a gene without an id"),
+        ("g.gff3", "\tgene\t", "\tgene ", "line 2: found 8 columns"),
+    ],
+)
 def test_a_wrong_line_of_an_annotation_is_named(tmp_path, name, old, new, message):
     text = GTF if name == "g.gtf" else GFF3
     assert old in text
@@ -184,8 +212,9 @@ def test_a_wrong_line_of_an_annotation_is_named(tmp_path, name, old, new, messag
         read_genes(path)
 
 
-@pytest.mark.parametrize(("rule", "starts"), [
-    ("gene", [100, 2500]), ("first", [150, 2500]), ("canonical", [100, 2500])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rule", "starts"), [("gene", [100, 2500]), ("first", [150, 2500]), ("canonical", [100, 2500])]
+)
 def test_a_gtf_of_transcripts_alone_has_genes_that_span_them(tmp_path, rule, starts):
     path = tmp_path / "g.gtf"
     path.write_text("".join(x for x in GTF.splitlines(keepends=True) if "\tgene\t" not in x))
@@ -197,13 +226,24 @@ def test_a_gtf_of_transcripts_alone_has_genes_that_span_them(tmp_path, rule, sta
     ]
 
 
-@pytest.mark.parametrize(("more", "rule", "message"), [
-    (annotated("transcript", 5, 9, "+", 'gene_id "G";', "Y"), "gene", "line 2.*which line 1 has"),
-    (annotated("transcript", 5, 9, "-", 'gene_id "G";'), "gene", "line 2.*which line 1 has"),
-    (annotated("transcript", 5, 9, ".", 'gene_id "H";'), "gene", r"line 2.*strand '\.'"),
-    (annotated("transcript", 5, 9, "+", 'transcript_id "H";'), "gene", "line 2.*without gene_id"),
-    ("", "canonical", "line 1: found gene G without a transcript tagged"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "rule", "message"),
+    [
+        (
+            annotated("transcript", 5, 9, "+", 'gene_id "G";', "Y"),
+            "gene",
+            "line 2.*which line 1 has",
+        ),
+        (annotated("transcript", 5, 9, "-", 'gene_id "G";'), "gene", "line 2.*which line 1 has"),
+        (annotated("transcript", 5, 9, ".", 'gene_id "H";'), "gene", r"line 2.*strand '\.'"),
+        (
+            annotated("transcript", 5, 9, "+", 'transcript_id "H";'),
+            "gene",
+            "line 2.*without gene_id",
+        ),
+        ("", "canonical", "line 1: found gene G without a transcript tagged"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*genes span")
 def test_transcripts_that_make_no_gene_are_named(tmp_path, more, rule, message):
     path = tmp_path / "g.gtf"

@@ -1,4 +1,4 @@
-"""Reading text that may be gzip-compressed, with every trouble as one clear message."""
+"""Text files, plain or gzip-compressed: lines, separators and cells, with clear errors."""
 
 from __future__ import annotations
 
@@ -9,33 +9,32 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, no_such_file
 
 
 def lines_of(path: str | Path, expected: str) -> Iterator[str]:
-    """The lines of a UTF-8 file, which may be gzip-compressed, without their line ends.
+    """Yield the lines of a UTF-8 file, which may be gzip-compressed, without their line ends.
 
     expected: what the file should be, for messages. Raises HowfarError for a file that isn't
     there, that is cut short, or that is no text.
     """
     path = Path(path)
     if not path.is_file():
-        raise HowfarError(
-            str(path), found="no such file", expected=expected,
-            do="Correct the path in the study file or the command.",
-        )  # fmt: skip
+        raise no_such_file(path, expected)
     try:
         opener = gzip.open if path.suffix == ".gz" or is_gzip(path) else open
         with opener(path, "rt", encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):
-                _no_zero_byte(path, line, number)
+                if "\0" in line:
+                    raise _zero_byte(path, number)
                 yield line.rstrip("\n")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise HowfarError(
-            str(path), found=f"an unreadable file ({_trouble(error)})",
+            str(path),
+            found=f"an unreadable file ({_describe(error)})",
             expected=f"{expected}: UTF-8 text, plain or gzip-compressed",
             do="Check that the file is whole and named after what it is.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def is_gzip(path: Path) -> bool:
@@ -44,7 +43,7 @@ def is_gzip(path: Path) -> bool:
         return handle.read(2) == b"\x1f\x8b"
 
 
-def _trouble(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "bytes that are no UTF-8 text"
     if isinstance(error, EOFError):
@@ -53,7 +52,7 @@ def _trouble(error: Exception) -> str:
 
 
 def separator_of(header: str) -> str | None:
-    """What stands between the cells of a header: a tab, ',', ';' or blanks (' '); None if none."""
+    """Return what separates a header's cells: tab, ',', ';' or blanks (' '); else None."""
     if "\t" in header:
         return "\t"
     if ";" in header or "," in header:
@@ -62,12 +61,12 @@ def separator_of(header: str) -> str | None:
 
 
 def words_of(line: str) -> list[str]:
-    """The words of a line that have blanks between them, those in quotation marks as they are."""
+    """Split a line at blanks, but for those inside quotation marks."""
     return re.findall(r'"[^"]*"|\S+', line)
 
 
 def cells_of(line: str, sep: str, where: str) -> list[str]:
-    """The cells of one line of a table, outer blanks removed; a quoted cell may hold `sep`."""
+    """Split a line of a table into cells, outer blanks removed; a quoted cell may hold `sep`."""
     if sep == " ":
         return [word.strip('"').strip() for word in words_of(line)]
     try:
@@ -75,19 +74,22 @@ def cells_of(line: str, sep: str, where: str) -> list[str]:
         return [cell.strip() for cell in cells]
     except csv.Error as error:
         raise HowfarError(
-            where, found=f"a line that can't be split ({error})", expected="a row of a table",
+            where,
+            found=f"a line that can't be split ({error})",
+            expected="a row of a table",
             do="Correct the line; the separator may be another one.",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def stem_of(path: Path) -> str:
-    """The file's name in lower case without a final .gz or .bgz, for telling formats apart."""
+    """Return a file's name in lower case without a final .gz or .bgz, for telling formats apart."""
     return path.name.lower().removesuffix(".gz").removesuffix(".bgz")
 
 
-def _no_zero_byte(path: Path, line: str, number: int) -> None:
-    if "\0" in line:
-        raise HowfarError(
-            f"{path}, line {number}", found="a byte of value 0", expected="text",
-            do="Check that the file is whole, and no binary or UTF-16 file.",
-        )  # fmt: skip
+def _zero_byte(path: Path, number: int) -> HowfarError:
+    return HowfarError(
+        f"{path}, line {number}",
+        found="a byte of value 0",
+        expected="text",
+        do="Check that the file is whole, and no binary or UTF-16 file.",
+    )

@@ -209,8 +209,13 @@ def test_cluster_start_follows_overlaps_to_the_left(tmp_path):
     del fasta
     with VariantFile(vcf) as variants:
         assert [variants.cluster_start(CONTIG, p) for p in (0, 1, 2, 6, 8, 20)] == [
-            0, 1, 1, 1, 8, 20,
-        ]  # fmt: skip
+            0,
+            1,
+            1,
+            1,
+            8,
+            20,
+        ]
 
 
 def test_ref_mismatches_are_left_out_and_counted_up_to_a_rate(tmp_path):
@@ -371,8 +376,12 @@ def test_alleles_of_iupac_codes_are_left_out_and_counted(tmp_path):
 @pytest.mark.skipif(shutil.which("bcftools") is None, reason="bcftools is not installed")
 def test_snvs_of_the_other_strand_come_with_the_command_that_turns_them(tmp_path):
     calls = ("0|1", "1|1")
-    flipped = [Record(3, "C", ("T",), calls), Record(5, "T", ("G",), calls),
-               Record(8, "A", ("T",), calls), Record(10, "G", ("A",), calls)]  # fmt: skip
+    flipped = [
+        Record(3, "C", ("T",), calls),
+        Record(5, "T", ("G",), calls),
+        Record(8, "A", ("T",), calls),
+        Record(10, "G", ("A",), calls),
+    ]
     fasta, vcf = World("ACGTACGTAC" * 4, flipped).write(tmp_path)
     with Reference(fasta) as reference:
         with pytest.raises(HowfarError, match="letters of the other strand") as error:

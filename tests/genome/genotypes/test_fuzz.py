@@ -115,9 +115,12 @@ def call_of(text: str, most: int) -> list[int | None]:
 
 def kept(records: list[tuple], sequence: str) -> list[tuple]:
     """Those that are of use: REF is the sequence's, some ALT is bases."""
-    return [r for r in records
-            if any(is_resolved(a.encode()) for a in r[1][1:])
-            and sequence[r[0] : r[0] + len(r[1][0])] == r[1][0]]  # fmt: skip
+    return [
+        r
+        for r in records
+        if any(is_resolved(a.encode()) for a in r[1][1:])
+        and sequence[r[0] : r[0] + len(r[1][0])] == r[1][0]
+    ]
 
 
 def read_vcf(place: Path, text: str):
@@ -132,8 +135,13 @@ def read_vcf(place: Path, text: str):
     with (place / "v.vcf").open("w", newline="") as handle:
         handle.write(text)
     with Reference(place / "r.fa") as reference, VariantFile(place / "v.vcf") as variants:
-        got = variants.read(Interval(CONTIG, 0, SEQUENCE_LENGTH), reference, alleles="all",
-                            unphased="random(1)", max_ref_mismatch=1.0)  # fmt: skip
+        got = variants.read(
+            Interval(CONTIG, 0, SEQUENCE_LENGTH),
+            reference,
+            alleles="all",
+            unphased="random(1)",
+            max_ref_mismatch=1.0,
+        )
     calls = [[[None if a < 0 else a for a in pair] for pair in row] for row in got.calls.tolist()]
     alleles = [tuple(a.decode() for a in names) for names in got.alleles]
     return list(zip(got.starts.tolist(), alleles, calls, strict=True)), sequence
@@ -180,9 +188,14 @@ def test_vcf_text_is_read_as_bcftools_reads_it(given_text):
         query = ["bcftools", "query", "-f", "%POS\t%REF\t%ALT[\t%GT]\n", place / "v.vcf"]
         done = subprocess.run(query, capture_output=True, text=True, check=True)
     rows = [line.split("\t") for line in done.stdout.splitlines()]
-    theirs = [(int(pos) - 1, (ref.upper(), *alts.upper().split(",")),
-               [call_of(call, 99) for call in calls])
-              for pos, ref, alts, *calls in rows]  # fmt: skip
+    theirs = [
+        (
+            int(pos) - 1,
+            (ref.upper(), *alts.upper().split(",")),
+            [call_of(call, 99) for call in calls],
+        )
+        for pos, ref, alts, *calls in rows
+    ]
     assert unordered(found) == unordered(kept(theirs, sequence))
 
 

@@ -40,9 +40,13 @@ PLINK2 = pytest.mark.skipif(shutil.which("plink2") is None, reason="plink2 is no
 
 def text_vcf(path: Path, formats: str, *lines: str, people=PEOPLE) -> Path:
     """A VCF that isn't compressed, with FORMAT fields `formats` ('DS' or 'GT') in its header."""
-    kinds = {"DS": "Number=A,Type=Float", "GT": "Number=1,Type=String",
-             "HDS": "Number=2,Type=Float", "GP": "Number=G,Type=Float",
-             "PS": "Number=1,Type=Integer"}  # fmt: skip
+    kinds = {
+        "DS": "Number=A,Type=Float",
+        "GT": "Number=1,Type=String",
+        "HDS": "Number=2,Type=Float",
+        "GP": "Number=G,Type=Float",
+        "PS": "Number=1,Type=Integer",
+    }
     head = ["##fileformat=VCFv4.2", f"##contig=<ID={CONTIG},length=40>"]
     head += [f'##FORMAT=<ID={f},{kinds[f]},Description="{f}">' for f in formats.split()]
     fixed = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", *people]
@@ -115,8 +119,10 @@ def test_all_files_of_a_source_are_named(tmp_path):
     write_bed(tmp_path / "g", [(CONTIG, 3, "A", "G")], [[1, 2, 0]], PEOPLE)
     names = variant_files(tmp_path / "g")
     assert {k: f.name for k, f in names.items()} == {
-        "variants": "g.bed", "variants bim": "g.bim", "variants fam": "g.fam",
-    }  # fmt: skip
+        "variants": "g.bed",
+        "variants bim": "g.bim",
+        "variants fam": "g.fam",
+    }
     for contig in ("2", "10"):
         write_vcf(tmp_path / f"c{contig}.vcf", [], PEOPLE, contig, 40)
     split = variant_files(tmp_path / "c{chrom}.vcf.gz")
@@ -168,10 +174,15 @@ def test_dosages_of_haplotypes_and_of_probabilities_are_those_of_plink(tmp_path,
     vcf = stated_vcf(tmp_path, name)
     words = ["--vcf", vcf, f"dosage={name}", "--export", "vcf", "vcf-dosage=DS-force"]
     subprocess.run(["plink2", *words, "--out", tmp_path / "p"], check=True, capture_output=True)
-    rows = [line.split("\t")[9:] for line in (tmp_path / "p.vcf").read_text().splitlines()
-            if line[0] != "#"]  # fmt: skip
-    theirs = [[float(cell.split(":")[1].replace(".", "nan", cell.endswith(":.")))
-               for cell in row] for row in rows]  # fmt: skip
+    rows = [
+        line.split("\t")[9:]
+        for line in (tmp_path / "p.vcf").read_text().splitlines()
+        if line[0] != "#"
+    ]
+    theirs = [
+        [float(cell.split(":")[1].replace(".", "nan", cell.endswith(":."))) for cell in row]
+        for row in rows
+    ]
     with open_variants(vcf) as file:
         values, variants = file.dosages(WHOLE, reference)
         assert [str(v) for v in variants] == ["7:3:G:A", "7:5:A:C"]
@@ -200,11 +211,24 @@ def test_haploid_dosages_count_twice_as_haploid_calls_do(tmp_path, reference):
         np.testing.assert_allclose(values[:, 0], [0.8, 1, 2], atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "alt", "cells", "message"), [
-    ("GP", "A", "0,30,40 1,0,0 1,0,0", "field GP: found 3 .* to 40, for 1 ALT"),  # of phred scale
-    ("GP", "A,C", "1,0,0,0,0,0 1,0,0,0,0,0 1,0,0,0,0,0", "found 6 .* for 2 ALT; expected one ALT"),
-    ("HDS", "A", "0,0,1 0,0,1 0,0,1", "field HDS: found 3"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "alt", "cells", "message"),
+    [
+        (
+            "GP",
+            "A",
+            "0,30,40 1,0,0 1,0,0",
+            "field GP: found 3 .* to 40, for 1 ALT",
+        ),  # of phred scale
+        (
+            "GP",
+            "A,C",
+            "1,0,0,0,0,0 1,0,0,0,0,0 1,0,0,0,0,0",
+            "found 6 .* for 2 ALT; expected one ALT",
+        ),
+        ("HDS", "A", "0,0,1 0,0,1 0,0,1", "field HDS: found 3"),
+    ],
+)
 def test_stated_values_that_are_no_dosages(tmp_path, reference, name, alt, cells, message):
     vcf = text_vcf(tmp_path / "x.vcf", name, f"{CONTIG} 3 . G {alt} . . . {name} {cells}")
     with pytest.raises(HowfarError, match=message):
@@ -312,8 +336,10 @@ def with_bed(study: Study, folder: Path) -> Study:
     with VariantFile(study.cohort.variants) as file, Reference(study.cohort.reference) as fasta:
         found = file.read(Interval("1", 0, 400), fasta, alleles="all")
         copies = [row.sum(1).tolist() for row in found.calls]
-        rows = [("1", s + 1, a[1].decode(), a[0].decode())
-                for s, a in zip(found.starts, found.alleles, strict=True)]  # fmt: skip
+        rows = [
+            ("1", s + 1, a[1].decode(), a[0].decode())
+            for s, a in zip(found.starts, found.alleles, strict=True)
+        ]
         bed = write_bed(folder / "plink", rows, copies, file.samples)
     cohort = study.cohort.model_copy(update={"variants": bed.with_suffix("")})
     return study.model_copy(update={"cohort": cohort})
@@ -353,8 +379,18 @@ def test_predictions_depend_on_each_of_the_plink_files(study, tmp_path, model, r
 
 def test_howfar_sequences_reads_plink_files(study, tmp_path, capsys):
     made = with_bed(study, tmp_path)
-    words = ["sequences", "--reference", study.cohort.reference, "--genes", study.cohort.genes,
-             "--context", 64, "--alleles", "all", "--variants"]  # fmt: skip
+    words = [
+        "sequences",
+        "--reference",
+        study.cohort.reference,
+        "--genes",
+        study.cohort.genes,
+        "--context",
+        64,
+        "--alleles",
+        "all",
+        "--variants",
+    ]
     out = tmp_path / "out.csv"
     done = [str(w) for w in [*words, made.cohort.variants, "--checksums", out]]
     assert run(done) == 0

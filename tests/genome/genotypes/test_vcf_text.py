@@ -40,24 +40,27 @@ def test_only_calls_are_looked_at_as_calls():
     check(HEAD.replace(b"\tFORMAT\tP", b"") + ROW.replace(b"\tGT\t0|1", b""), 1_000)
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    (b"\t0|1", b"", "line 4: found 9 columns; expected 10"),
-    (b"\t0|1", b"\t0|1\t0|1", "line 4: found 11 columns"),
-    (b"\t.\tGT", b"\t\tGT", "line 4: found an empty cell"),
-    (b"0|1", b"", "line 4: found an empty cell"),
-    (b"\t5\t", b"\t5.5\t", "line 4: found POS '5.5'"),
-    (b"\tA\t", b"\t1\t", "line 4: found REF '1', ALT 'C'"),
-    (b"\tC\t", b"\tC,\t", "line 4: found REF 'A', ALT 'C,'"),
-    (b"\tC\t", b"\t\xe4\t", "line 4: found REF 'A', ALT"),
-    (b"0|1", b"0|", r"line 4: found the call '0\|' in column 10; expected allele numbers"),
-    (b"0|1", b"x", "line 4: found the call 'x' in column 10"),
-    (b"0|1", b"0||1", "line 4: found the call"),
-    (b"0|1", b"|0|1", r"line 4: found the call '\|0\|1' in .* which VCF 4.4 allows"),
-    (b"0|1", b"/1", "line 4: found the call '/1' in .* which VCF 4.4 allows"),
-    (b"0|1", b"||1", r"line 4: found the call '\|\|1' in column 10; expected allele numbers"),
-    (b"GT\t0|1", b"GT:DP\t-1|0:3", "line 4: found the call '-1|0:3' in column 10"),
-    (b"\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1", b"", "line 4: found 1 columns"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"\t0|1", b"", "line 4: found 9 columns; expected 10"),
+        (b"\t0|1", b"\t0|1\t0|1", "line 4: found 11 columns"),
+        (b"\t.\tGT", b"\t\tGT", "line 4: found an empty cell"),
+        (b"0|1", b"", "line 4: found an empty cell"),
+        (b"\t5\t", b"\t5.5\t", "line 4: found POS '5.5'"),
+        (b"\tA\t", b"\t1\t", "line 4: found REF '1', ALT 'C'"),
+        (b"\tC\t", b"\tC,\t", "line 4: found REF 'A', ALT 'C,'"),
+        (b"\tC\t", b"\t\xe4\t", "line 4: found REF 'A', ALT"),
+        (b"0|1", b"0|", r"line 4: found the call '0\|' in column 10; expected allele numbers"),
+        (b"0|1", b"x", "line 4: found the call 'x' in column 10"),
+        (b"0|1", b"0||1", "line 4: found the call"),
+        (b"0|1", b"|0|1", r"line 4: found the call '\|0\|1' in .* which VCF 4.4 allows"),
+        (b"0|1", b"/1", "line 4: found the call '/1' in .* which VCF 4.4 allows"),
+        (b"0|1", b"||1", r"line 4: found the call '\|\|1' in column 10; expected allele numbers"),
+        (b"GT\t0|1", b"GT:DP\t-1|0:3", "line 4: found the call '-1|0:3' in column 10"),
+        (b"\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1", b"", "line 4: found 1 columns"),
+    ],
+)
 @pytest.mark.parametrize("size", [3, 1_000])
 def test_a_row_that_is_no_record_is_named(old, new, message, size):
     with pytest.raises(HowfarError, match=message):
@@ -76,12 +79,27 @@ def test_empty_lines_and_a_byte_order_mark_in_a_file_that_is_copied(ends):
         lines.end()
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    (b"\tP\n", b"\tP\tQ\tP\n", "line 2: found one name in the columns 10 and 12; expected sample"),
-    (b"\tREF\tALT", b"\tREF\tAL", "line 2: found the columns #CHROM POS ID REF AL QUAL"),
-    (b"\tFORMAT\tP", b"\tP", "line 2: found the columns .* INFO P; expected #CHROM POS ID REF ALT"),
-    (b"\tFILTER\tINFO\tFORMAT\tP", b"", "line 2: found the columns #CHROM POS ID REF ALT QUAL;"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            b"\tP\n",
+            b"\tP\tQ\tP\n",
+            "line 2: found one name in the columns 10 and 12; expected sample",
+        ),
+        (b"\tREF\tALT", b"\tREF\tAL", "line 2: found the columns #CHROM POS ID REF AL QUAL"),
+        (
+            b"\tFORMAT\tP",
+            b"\tP",
+            "line 2: found the columns .* INFO P; expected #CHROM POS ID REF ALT",
+        ),
+        (
+            b"\tFILTER\tINFO\tFORMAT\tP",
+            b"",
+            "line 2: found the columns #CHROM POS ID REF ALT QUAL;",
+        ),
+    ],
+)
 def test_a_header_that_names_other_columns_is_refused(old, new, message):
     with pytest.raises(HowfarError, match=message):
         check(HEAD.replace(old, new), 1_000)
