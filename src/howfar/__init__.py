@@ -25,6 +25,7 @@ _PLACES = {
     "example_cohort": "simulate.example:example_cohort",
     "fit_linear": "linear.baseline:fit_linear",
     "load_model": "models.registry:load_model",
+    "load_prediction": "prediction.run:load_prediction",
     "load_study": "study.reading:load_study",
     "load_tables": "results.tables:load",
     "open_cohort": "cohort.opened:open_cohort",

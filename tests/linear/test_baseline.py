@@ -256,7 +256,13 @@ def test_weights_are_applied_by_a_command(made, tmp_path):
 
 def test_all_result_tables_have_the_linear_models(made, tmp_path, model):
     """As for a network: correlations, folds and the row that says how it was made."""
-    network = {"id": "g", "label": "G", "model": "count", "tracks": ["G"], "bins": "centre3"}
+    network = {
+        "id": "g",
+        "label": "G",
+        "model": "helpers.tiny:count_letters",
+        "tracks": ["G"],
+        "bins": "centre3",
+    }
     options = {"null_draws": 100, "bootstrap": 100, "folds": 2}
     dumped = made[0].model_dump() | {"runs": [network], "evaluation": options}
     study = Study.model_validate(dumped)

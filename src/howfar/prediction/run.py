@@ -30,6 +30,7 @@ from howfar.prediction.store import (
     network_row,
     open_store,
     outputs_of,
+    require_store,
 )
 from howfar.prediction.transform import check_transform
 from howfar.results.cache import MemoryUnits
@@ -187,6 +188,39 @@ def predict_cohort(
     )
     predict_missing(cohort, run, model, kept, chosen)
     return Prediction(run, cohort, kept, chosen)
+
+
+def load_prediction(
+    cohort: OpenCohort, run: str | None = None, results: str | Path = "results"
+) -> Prediction:
+    """Read what `howfar predict` has made of a study's run; no weights are needed.
+
+    Parameters
+    ----------
+    cohort
+        Of `howfar.open_cohort`, with a study that has runs.
+    run
+        Id of the run; the study's first where left out.
+    results
+        The results folder.
+
+    Raises
+    ------
+    HowfarError
+        Where no current predictions are there, with the command that makes them.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> try:
+    ...     hf.load_prediction(hf.example_cohort(), "enformer", "no_such_folder")
+    ... except hf.HowfarError as error:
+    ...     print(error.found)
+    no run 'enformer' among none at all
+    """
+    chosen = cohort.study.run(run) if run else cohort.study.chosen_runs()[0]
+    store = require_store(cohort, chosen, results)
+    return Prediction(chosen, cohort, store, [gene for gene in cohort.genes if store.has(gene)])
 
 
 def predict_missing(
