@@ -1,6 +1,8 @@
 # make setup   the environment, in .venv
 # make book    the whole path: simulate, train, predict, evaluate, notebooks, book
 # make test    all tests
+# make check   lint, format, and whether what is installed fits together
+# make lock    pyproject.toml resolved again, versions kept; FLAGS="--upgrade-package X"
 # make clean   forget what was built (results/sources, what was fetched, is kept)
 
 PYTHON ?= python3
@@ -8,17 +10,21 @@ CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: setup book test check clean
+.PHONY: setup book test check lock clean
 
 setup: $(STAMP)
 
-# torch first and alone: where the machine has a build for its device, pip keeps that one.
-$(STAMP): pyproject.toml requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit("howfar needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else None'
+# All but torch by SHA-256; then torch, whose build depends on the machine: pip takes the one for
+# its device where the machine offers it; then the project, built by the locked hatchling.
+# Modules are compiled when first imported, which halves the time here.
+$(STAMP): pyproject.toml requirements.lock constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("howfar needs Python 3.11.5 or newer; set PYTHON=...") if sys.version_info < (3, 11, 5) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[test]'
+	$(INSTALL) --require-hashes --no-deps --requirement requirements.lock
+	$(INSTALL) --constraint constraints.txt torch
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 book: setup
@@ -29,8 +35,12 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
 check: setup
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests tools
+	$(BIN)/ruff format --check src tests tools
+	$(BIN)/python -m pip check
+
+lock:
+	$(PYTHON) tools/lock.py $(FLAGS)
 
 clean:
 	rm -rf book/_build book/_executed book/_figures book/_generated .snakemake
