@@ -1,7 +1,7 @@
 # make setup   the environment, in .venv
 # make book    the whole path: simulate, train, predict, evaluate, notebooks, book
 # make test    all tests
-# make check   lint, format, and whether what is installed fits together
+# make check   lint, format, types, and whether what is installed fits together
 # make lock    pyproject.toml resolved again, versions kept; FLAGS="--upgrade-package X"
 # make clean   forget what was built (results/sources, what was fetched, is kept)
 
@@ -37,6 +37,7 @@ test: setup
 check: setup
 	$(BIN)/ruff check src tests tools
 	$(BIN)/ruff format --check src tests tools
+	$(BIN)/mypy
 	$(BIN)/python -m pip check
 
 lock:
