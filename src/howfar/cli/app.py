@@ -14,6 +14,7 @@ from rich.console import Console
 
 from howfar.cli.common import set_results
 from howfar.core.errors import HowfarError, of_file_system, of_memory
+from howfar.core.extras import missing_extra
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -66,7 +67,12 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # letters that a terminal can't show
     try:
         app()
-    except (HowfarError, OSError, MemoryError) as error:
+    except (HowfarError, OSError, MemoryError, ModuleNotFoundError) as error:
+        if isinstance(error, ModuleNotFoundError):
+            known = missing_extra(error.name or "")
+            if known is None:
+                raise
+            error = known
         if isinstance(error, OSError):
             error = of_file_system(error)
         if isinstance(error, MemoryError):

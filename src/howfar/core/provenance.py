@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ def commit() -> str:
     return head + "+" if head and git("status", "--porcelain", "-uno") else head
 
 
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that decide values and are installed."""
+    return {name: version(name) for name in _PACKAGES if find_spec(name) is not None}
+
+
 def block(
     parameters: Mapping[str, Any],
     inputs: Mapping[str, str | Path] | None = None,
@@ -70,7 +76,7 @@ def block(
         "commit": commit(),
         "python": sys.version.split()[0],
         "platform": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": _versions(),
         "parameters": parameters,
         "inputs": {
             role: {"file": Path(path).name, "sha256": digest(path)}

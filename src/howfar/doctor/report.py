@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 from howfar.cohort.files import input_files, require_inputs
 from howfar.core.errors import HowfarError
+from howfar.core.extras import missing_extra
 from howfar.core.project import resolve
 from howfar.doctor.kept import list_kept
 from howfar.doctor.verdicts import keep, models_table
@@ -69,6 +71,8 @@ def _software() -> str:
 
 
 def _device() -> str:
+    if find_spec("torch") is None:
+        return f"Device\n  cpu; {missing_extra('torch')}\n"
     import torch
 
     if not torch.cuda.is_available():

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from howfar.cohort.files import input_files
 from howfar.core.errors import HowfarError
+from howfar.core.extras import require_module
 from howfar.core.project import project_root
 from howfar.core.versions import versions_of
 from howfar.fetch import catalogue
@@ -168,6 +169,7 @@ def run(
     networks may use all cores and run one at a time; shards one on each GPU of the machine, where
     it has several. `extra` goes to Snakemake as it is.
     """
+    require_module("snakemake")
     results = Path(results).resolve()
     results.mkdir(parents=True, exist_ok=True)
     plans = [plan(name, results) for name in studies]

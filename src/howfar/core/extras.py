@@ -1,0 +1,44 @@
+"""The extras of the package: which of them brings a module that is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from howfar.core.errors import HowfarError
+
+#: Module to extra, for modules that the core doesn't need.
+EXTRAS = {
+    "borzoi_pytorch": "borzoi",
+    "enformer_pytorch": "models",
+    "h5py": "models",
+    "huggingface_hub": "models",
+    "safetensors": "models",
+    "torch": "models",
+    "xxhash": "models",
+    "msprime": "simulate",
+    "ipykernel": "book",
+    "jupyter_book": "book",
+    "papermill": "book",
+    "snakemake": "workflow",
+    "pgenlib": "pgen",
+    "xgboost": "trees",
+}
+
+
+def missing_extra(module: str) -> HowfarError | None:
+    """Return the error for a module that is missing; None where no extra brings it."""
+    extra = EXTRAS.get(module.split(".")[0])
+    if extra is None:
+        return None
+    return HowfarError(
+        f"the Python module {module}",
+        found="no such module",
+        expected=f"what the extra {extra!r} of howfar installs",
+        do=f"Run `pip install 'howfar[{extra}]'`.",
+    )
+
+
+def require_module(module: str) -> None:
+    """Raise HowfarError unless a module of an extra can be imported."""
+    if find_spec(module) is None and (error := missing_extra(module)):
+        raise error
