@@ -40,5 +40,9 @@ def missing_extra(module: str) -> HowfarError | None:
 
 def require_module(module: str) -> None:
     """Raise HowfarError unless a module of an extra can be imported."""
-    if find_spec(module) is None and (error := missing_extra(module)):
+    try:
+        missing = find_spec(module) is None
+    except ModuleNotFoundError:
+        missing = True
+    if missing and (error := missing_extra(module)):
         raise error

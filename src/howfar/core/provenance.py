@@ -8,10 +8,10 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,11 @@ def commit() -> str:
 
 def _versions() -> dict[str, str]:
     """Return the versions of the packages that decide values and are installed."""
-    return {name: version(name) for name in _PACKAGES if find_spec(name) is not None}
+    found = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # an extra that isn't installed
+            found[name] = version(name)
+    return found
 
 
 def block(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from howfar.cohort.files import input_files, require_inputs
@@ -71,9 +70,10 @@ def _software() -> str:
 
 
 def _device() -> str:
-    if find_spec("torch") is None:
+    try:
+        import torch
+    except ModuleNotFoundError:
         return f"Device\n  cpu; {missing_extra('torch')}\n"
-    import torch
 
     if not torch.cuda.is_available():
         return f"Device\n  cpu, {torch.get_num_threads()} threads; no GPU is seen\n"
