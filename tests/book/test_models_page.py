@@ -11,9 +11,17 @@ from howfar.book.models_page import MEASURED, models_page, project_root
 from howfar.doctor import verdicts
 from howfar.models.registry import MODELS
 
-OUTCOME = {"verified": True, "candidate": "TSS at 6,999", "largest_difference": 6e-8,
-           "difference": "absolute", "tolerance": 1e-6, "candidates": 3, "fitting": 1,
-           "genes": ["psmf1"], "device": "cpu"}  # fmt: skip
+OUTCOME = {
+    "verified": True,
+    "candidate": "TSS at 6,999",
+    "largest_difference": 6e-8,
+    "difference": "absolute",
+    "tolerance": 1e-6,
+    "candidates": 3,
+    "fitting": 1,
+    "genes": ["psmf1"],
+    "device": "cpu",
+}
 
 
 def row_of(page: str, name: str) -> str:

@@ -86,9 +86,12 @@ def run(name: str, folder: Path, study: Path, results: Path) -> list[dict]:
     out = folder / f"{name}.ipynb"
     values = {"study": str(study), "results": str(results), "output": str(folder / "figures")}
     papermill.execute_notebook(
-        str(ROOT / "notebooks" / f"{name}.ipynb"), str(out), parameters=values,
-        progress_bar=False, kernel_name="python3",
-    )  # fmt: skip
+        str(ROOT / "notebooks" / f"{name}.ipynb"),
+        str(out),
+        parameters=values,
+        progress_bar=False,
+        kernel_name="python3",
+    )
     return [o for c in cells(out, "code") for o in c["outputs"]]
 
 

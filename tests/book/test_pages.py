@@ -125,8 +125,11 @@ def test_the_answer_of_published_people(tmp_path):
     views = {s: figures.view(s, results=tmp_path) for s in book.STUDIES}
     text = start_page.answer(views)
     table = views["geuvadis_public"].tables["numbers"].set_index("id")["value"]
-    for what in ("net.reference.spearman", "net.across.pooled.observed_sd",
-                 "blup.across.pooled.mean_r"):  # fmt: skip
+    for what in (
+        "net.reference.spearman",
+        "net.across.pooled.observed_sd",
+        "blup.across.pooled.mean_r",
+    ):
         assert f"{table[f'geuvadis_public.{what}']:.3f}" in text
     assert "howfar fetch" not in text and "nan" not in text
 
@@ -161,8 +164,17 @@ def test_commands_named_on_pages_exist():
     text = reference_pages.commands(app)
     for page in PAGES:
         for command in re.findall(r"howfar ([a-z]+) ", page.read_text().replace("`", " ")):
-            if command in ("fetch", "simulate", "sequences", "predict", "evaluate", "numbers",
-                           "run", "bench", "doctor"):  # fmt: skip
+            if command in (
+                "fetch",
+                "simulate",
+                "sequences",
+                "predict",
+                "evaluate",
+                "numbers",
+                "run",
+                "bench",
+                "doctor",
+            ):
                 assert f"## `howfar {command}" in text, (page.name, command)
 
 
@@ -190,8 +202,10 @@ def test_ledger_reads_the_list_or_the_workflows_clock(tmp_path):
     (tmp_path / "timings" / "train.demo.tsv").write_text("s\th:m:s\n61.5\t0:01:01\n")
     (tmp_path / "timings" / "book.tsv").write_text("s\th:m:s\n8.5\t0:00:08\n")
     assert book.ledger(tmp_path)["seconds"].to_dict() == {
-        "train.demo": 61.5, "book": 8.5, "sum of all steps": 70.0,
-    }  # fmt: skip
+        "train.demo": 61.5,
+        "book": 8.5,
+        "sum of all steps": 70.0,
+    }
     (tmp_path / "ledger.csv").write_text("step,seconds\na,1\nb,2\n")
     assert book.ledger(tmp_path)["seconds"]["sum of all steps"] == 3
 
@@ -212,8 +226,14 @@ def test_browser_check_finds_what_is_wrong(tmp_path):
         [sys.executable, script, str(tmp_path)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    for problem in ("image not drawn", "script error: broken", "off the server", "404",
-                    "px wide on a screen of 390", "the search finds nothing"):  # fmt: skip
+    for problem in (
+        "image not drawn",
+        "script error: broken",
+        "off the server",
+        "404",
+        "px wide on a screen of 390",
+        "the search finds nothing",
+    ):
         assert problem in done.stdout, (problem, done.stdout)
 
 

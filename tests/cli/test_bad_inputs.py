@@ -29,8 +29,9 @@ def howfar(*words, room: int | None = None) -> subprocess.CompletedProcess:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     command = [sys.executable, "-m", "howfar", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False,
-                          preexec_fn=limited if room else None)  # fmt: skip
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, preexec_fn=limited if room else None
+    )
 
 
 def judge(done: subprocess.CompletedProcess) -> dict[str, str]:
@@ -80,8 +81,17 @@ def region(tmp_path) -> dict[str, Path]:
 def sequences(files: dict[str, Path], *more) -> subprocess.CompletedProcess:
     folder = files["--genes"].parent
     words = [word for pair in files.items() for word in pair]
-    done = howfar("--results", folder / "results", "sequences", *words, "--context", 501,
-                  "--checksums", folder / "windows.csv", *more)  # fmt: skip
+    done = howfar(
+        "--results",
+        folder / "results",
+        "sequences",
+        *words,
+        "--context",
+        501,
+        "--checksums",
+        folder / "windows.csv",
+        *more,
+    )
     assert not (folder / "windows.csv").exists() or done.returncode == 0
     return done
 

@@ -59,10 +59,14 @@ class Region:
         words = [w for flag, name in files.items() for w in (flag, str(self.folder / name))]
         out = ["--checksums", str(self.folder / "windows.csv")]
         results = ["--results", str(self.folder / "results")]
-        done = command_line([*results, "sequences", *words, "--context", self.context, *out,
-                             *self.more])  # fmt: skip
-        left = [p.name for p in self.folder.rglob("*") if p.name.startswith("windows") or
-                ".part" in p.name]  # fmt: skip
+        done = command_line(
+            [*results, "sequences", *words, "--context", self.context, *out, *self.more]
+        )
+        left = [
+            p.name
+            for p in self.folder.rglob("*")
+            if p.name.startswith("windows") or ".part" in p.name
+        ]
         return Outcome(*done, tuple(sorted(left)))
 
 
@@ -177,54 +181,87 @@ DAMAGES = {
     "calls without phase": (_unphased, f"{VCF}, record 20:", "without phase"),
     "sites without people": (_sites_only, VCF, "no genotypes"),
     "depths without calls": (_no_calls, VCF, "no genotypes"),
-    "a person twice":
-        (_same_person, f"{VCF}, line 10", "one name in the columns 10 and 11"),
+    "a person twice": (_same_person, f"{VCF}, line 10", "one name in the columns 10 and 11"),
     "another chromosome's calls": (_other_contig, VCF, "found no such contig"),
     "POS with a decimal point": (_cell(9, 1, "1135.0"), f"{VCF}, line", "POS '1135.0'"),
     "an ALT with an empty part": (_cell(9, 4, "A,"), f"{VCF}, line", "ALT 'A,'"),
     "an empty REF": (_cell(9, 3, ""), f"{VCF}, line", "an empty cell"),
     "a call that is none": (_cell(9, 20, "0|O"), f"{VCF}, line", r"the call '0\|O' in column 21"),
-    "a call of an allele that isn't there":
-        (lambda r: r.cell(near(r), 20, "0|7"), f"{VCF}, record 20:", "allele number 7"),
-    "a call of three alleles":
-        (lambda r: r.cell(near(r), 20, "0|1|1"), f"{VCF}, record 20:", "a call with 3 alleles"),
+    "a call of an allele that isn't there": (
+        lambda r: r.cell(near(r), 20, "0|7"),
+        f"{VCF}, record 20:",
+        "allele number 7",
+    ),
+    "a call of three alleles": (
+        lambda r: r.cell(near(r), 20, "0|1|1"),
+        f"{VCF}, record 20:",
+        "a call with 3 alleles",
+    ),
     "a reference of another build": (_moved, FASTA, "records whose REF differs"),
     "a reference compressed by gzip": (_gzipped_reference, FASTA, "gzip"),
-    "a reference with a stray letter":
-        (lambda r: r.change(FASTA, r"^([ACGT]{60})", r"J\1"), FASTA, "."),
-    "a reference named by accession":
-        (lambda r: r.change(FASTA, "^>.*", ">CM000682.1"), FASTA, "found no such contig"),
-    "a reference that ends too soon":
-        (_bytes(FASTA, lambda d: d[:50_000]), "", "a TSS at 20:|is not there|0 bp|on the contig"),
-    "an empty reference":
-        (_bytes(FASTA, lambda d: b""), FASTA, "found nothing at the file's start"),
-    "positions of the whole chromosome":
-        (_genes(",93906,", ",1093906,"), "gene", "1,093,906"),
-    "a gene on a contig of which nothing is here":
-        (_genes(",20,93906", ",22,93906"), "22", "found no such contig"),
+    "a reference with a stray letter": (
+        lambda r: r.change(FASTA, r"^([ACGT]{60})", r"J\1"),
+        FASTA,
+        ".",
+    ),
+    "a reference named by accession": (
+        lambda r: r.change(FASTA, "^>.*", ">CM000682.1"),
+        FASTA,
+        "found no such contig",
+    ),
+    "a reference that ends too soon": (
+        _bytes(FASTA, lambda d: d[:50_000]),
+        "",
+        "a TSS at 20:|is not there|0 bp|on the contig",
+    ),
+    "an empty reference": (
+        _bytes(FASTA, lambda d: b""),
+        FASTA,
+        "found nothing at the file's start",
+    ),
+    "positions of the whole chromosome": (_genes(",93906,", ",1093906,"), "gene", "1,093,906"),
+    "a gene on a contig of which nothing is here": (
+        _genes(",20,93906", ",22,93906"),
+        "22",
+        "found no such contig",
+    ),
     "a strand that is a number": (_genes(r",\+,", ",1,"), f"{GENES}, line 2", "strand"),
-    "a TSS that is no whole number":
-        (_genes(",93906,", ",93906.5,"), f"{GENES}, line 2", "TSS '93906.5'"),
-    "a gene twice":
-        (_genes(r"(^ENSG.*\n)", r"\1\1"), f"{GENES}, line 3", "which line 2 has too"),
-    "one gene in two versions":
-        (_genes(r"(^ENSG00000125818)(.*\n)", r"\1.1\2\1.2\2"), GENES, "PSMF1 more than once"),
+    "a TSS that is no whole number": (
+        _genes(",93906,", ",93906.5,"),
+        f"{GENES}, line 2",
+        "TSS '93906.5'",
+    ),
+    "a gene twice": (_genes(r"(^ENSG.*\n)", r"\1\1"), f"{GENES}, line 3", "which line 2 has too"),
+    "one gene in two versions": (
+        _genes(r"(^ENSG00000125818)(.*\n)", r"\1.1\2\1.2\2"),
+        GENES,
+        "PSMF1 more than once",
+    ),
     "no column of the TSS": (_genes("^(gene_id,name,chrom,)tss", r"\1place"), GENES, "tss"),
     "a quote that never ends": (_genes("PSMF1", '"PSMF1'), GENES, "."),
     "a person who is not in the file": (_option("--samples", "EUR000,XX1"), VCF, "1 are not in"),
     "a person asked for twice": (_option("--samples", "EUR000,EUR000"), VCF, "1 are asked for"),
-    "a rule for phase that doesn't exist":
-        (_option("--unphased", "guess"), "--unphased", "^howfar: --unphased.*'guess'"),
-    "a set of alleles that doesn't exist":
-        (_option("--alleles", "indel"), "--alleles", "^howfar: --alleles.*'indel'"),
+    "a rule for phase that doesn't exist": (
+        _option("--unphased", "guess"),
+        "--unphased",
+        "^howfar: --unphased.*'guess'",
+    ),
+    "a set of alleles that doesn't exist": (
+        _option("--alleles", "indel"),
+        "--alleles",
+        "^howfar: --alleles.*'indel'",
+    ),
     "a context of nothing": (lambda r: setattr(r, "context", "0"), "window of 0 bp", "found"),
-}  # fmt: skip
+}
 
 
 def near(region: Region) -> int:
     """The row of the first SNV in the first gene's window."""
-    return next(i for i, row in enumerate(region.rows)
-                if abs(int(row[1]) - 93_906) < 200 and len(row[3]) == len(row[4]) == 1)  # fmt: skip
+    return next(
+        i
+        for i, row in enumerate(region.rows)
+        if abs(int(row[1]) - 93_906) < 200 and len(row[3]) == len(row[4]) == 1
+    )
 
 
 @pytest.mark.parametrize("title", DAMAGES)

@@ -22,9 +22,12 @@ def write_cohort(folder, rng):
     (folder / "ref.fa").write_text(">1\n" + "A" * LENGTH + "\n")
     haplotypes = rng.random((12, PEOPLE, 2)) < rng.uniform(0.2, 0.5, (12, 1, 1))
     fixed = ["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT"]
-    lines = ["##fileformat=VCFv4.2", f"##contig=<ID=1,length={LENGTH}>",
-             '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
-             "\t".join([*fixed, *NAMES])]  # fmt: skip
+    lines = [
+        "##fileformat=VCFv4.2",
+        f"##contig=<ID=1,length={LENGTH}>",
+        '##FORMAT=<ID=GT,Number=1,Type=String,Description="Genotype">',
+        "\t".join([*fixed, *NAMES]),
+    ]
     for i, calls in enumerate(haplotypes.astype(int)):
         site = ["1", str(250 + 10 * i), ".", "A", "G", ".", ".", ".", "GT"]
         lines.append("\t".join([*site, *(f"{a}|{b}" for a, b in calls)]))
@@ -36,8 +39,11 @@ def write_cohort(folder, rng):
     groups = pd.DataFrame({"sample": NAMES, "population": ["X", "Y"] * (PEOPLE // 2)})
     groups.to_csv(folder / "samples.csv", index=False)
     x = haplotypes.sum(axis=2).T.astype(float)
-    values = {"near": 5 + 2 * x[:, 2] + rng.normal(size=PEOPLE), "flat": np.ones(PEOPLE),
-              "alone": rng.normal(size=PEOPLE)}  # fmt: skip
+    values = {
+        "near": 5 + 2 * x[:, 2] + rng.normal(size=PEOPLE),
+        "flat": np.ones(PEOPLE),
+        "alone": rng.normal(size=PEOPLE),
+    }
     return x, pd.DataFrame(values, index=NAMES).T.rename_axis("gene_id")
 
 
@@ -45,8 +51,13 @@ def small_study(folder):
     """(study, dosages, expression) of files below `folder`."""
     x, expression = write_cohort(folder, np.random.default_rng(4))
     expression.to_csv(folder / "expression.csv")
-    names = {"reference": "ref.fa", "variants": "v.vcf.gz", "genes": "genes.csv",
-             "expression": "expression.csv", "samples": "samples.csv"}  # fmt: skip
+    names = {
+        "reference": "ref.fa",
+        "variants": "v.vcf.gz",
+        "genes": "genes.csv",
+        "expression": "expression.csv",
+        "samples": "samples.csv",
+    }
     study = Study.model_validate(
         {
             "name": "linear",

@@ -133,8 +133,18 @@ class VcfText:
     valid: bool
 
 
-_COLUMN = {"CHROM": 0, "POS": 1, "ID": 2, "REF": 3, "ALT": 4, "QUAL": 5, "FILTER": 6, "INFO": 7,
-           "FORMAT": 8, "call": 9}  # fmt: skip
+_COLUMN = {
+    "CHROM": 0,
+    "POS": 1,
+    "ID": 2,
+    "REF": 3,
+    "ALT": 4,
+    "QUAL": 5,
+    "FILTER": 6,
+    "INFO": 7,
+    "FORMAT": 8,
+    "call": 9,
+}
 #: Cells that make a record invalid.
 BAD_CELLS = {
     "POS": ["x", "", "1.5", "-3", "1e1", "+4", "0x5", "99999999999999999999", "999"],
@@ -171,10 +181,21 @@ GOOD_CELLS = {
 def vcf_texts(draw) -> VcfText:
     """A VCF of a `World`'s records with one cell, line or byte changed, or none."""
     world = draw(worlds())
-    rows = [[CONTIG, str(r.pos), ".", r.ref, ",".join(r.alts), ".", ".", ".", "GT", *r.calls]
-            for r in world.records]  # fmt: skip
-    kinds = ["none", "good cell", "bad cell", "fewer columns", "more columns", "unsorted", "CRLF",
-             "fields", "byte"]  # fmt: skip
+    rows = [
+        [CONTIG, str(r.pos), ".", r.ref, ",".join(r.alts), ".", ".", ".", "GT", *r.calls]
+        for r in world.records
+    ]
+    kinds = [
+        "none",
+        "good cell",
+        "bad cell",
+        "fewer columns",
+        "more columns",
+        "unsorted",
+        "CRLF",
+        "fields",
+        "byte",
+    ]
     kind = draw(st.sampled_from(kinds)) if rows else "none"
     valid = kind in ("none", "good cell", "CRLF", "fields")
     if kind in ("good cell", "bad cell"):

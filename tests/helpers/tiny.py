@@ -75,8 +75,13 @@ def make_study(folder: Path) -> Study:
     people = pd.DataFrame({"sample": SAMPLES, "population": ["X", "X", "Y", "Y"]})
     people.to_csv(folder / "samples.csv", index=False)
     _write_vcf(folder / "v.vcf")
-    names = {"reference": "ref.fa", "variants": "v.vcf.gz", "genes": "genes.csv",
-             "expression": "expression.csv", "samples": "samples.csv"}  # fmt: skip
+    names = {
+        "reference": "ref.fa",
+        "variants": "v.vcf.gz",
+        "genes": "genes.csv",
+        "expression": "expression.csv",
+        "samples": "samples.csv",
+    }
     return Study.model_validate(
         {
             "name": "tiny",

@@ -14,9 +14,12 @@ from howfar.results import tables
 def start(study, results) -> subprocess.Popen:
     command = [sys.executable, "-m", "howfar", "--results", str(results), "run", "--study"]
     return subprocess.Popen(
-        [*command, str(study)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [*command, str(study)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
 
 
 def content(results, study="small") -> dict[str, str]:
