@@ -6,8 +6,8 @@ import re
 
 import howfar
 from helpers.places import ROOT
-from howfar.book.api_page import api, docstring_as_markdown
-from howfar.book.architecture_page import architecture
+from howfar.book.api_page import api_page, docstring_as_markdown
+from howfar.book.architecture_page import architecture_page
 from howfar.cli.app import app
 from howfar.core.layers import LAYERS
 
@@ -52,7 +52,7 @@ def test_a_docstring_becomes_markdown():
 
 
 def test_the_page_on_python_has_every_public_name():
-    text = api()
+    text = api_page()
     for name in howfar.__all__:
         assert f"\n## `{name}`\n" in text
     assert "load_study(name: str) -> Study" in text
@@ -60,7 +60,7 @@ def test_the_page_on_python_has_every_public_name():
 
 
 def test_the_architecture_has_every_package_and_module_with_its_docstring():
-    text = architecture()
+    text = architecture_page()
     source = ROOT / "src" / "howfar"
     packages = [name for layer in LAYERS for name in layer if (source / name).is_dir()]
     for height, layer in enumerate(LAYERS, start=1):

@@ -75,7 +75,7 @@ def test_the_page_names_what_differs_and_escapes_what_markdown_would_eat(monkeyp
     rows = numbers(**{"S.a": 0.4, "S.b": -1.0}).assign(definition="mean |r|")
     monkeypatch.setattr(stated_page, "own_numbers", lambda table, study: rows)
     view = SimpleNamespace(study=SimpleNamespace(name="s"), tables={"numbers": rows})
-    page = stated_page.page([view])
+    page = stated_page.stated_page([view])
     assert "| `S.a` | 0.4 | 0.5 | Fig. 9 | an older version |" in page
     assert "mean \\|r\\|" in page and "−1" in page
     assert page.count("::::{div} filterable") == 2

@@ -16,7 +16,7 @@ from howfar.book.markdown import fill, markdown_table
 _OF_ENTRIES = {"Parameters", "Returns", "Yields", "Raises", "Attributes"}
 
 
-def api() -> str:
+def api_page() -> str:
     """List the names of `howfar.__all__`: signature, docstring, and what a class offers."""
     entries = (_entry(name, getattr(howfar, name)) for name in howfar.__all__)
     return fill("api", entries="\n\n".join(entries))

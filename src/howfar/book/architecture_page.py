@@ -13,7 +13,7 @@ from howfar.core.layers import LAYERS
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def architecture() -> str:
+def architecture_page() -> str:
     """Draw the layers, the highest first, and list the modules of every package."""
     layers = [[name for name in layer if (_PACKAGE / name).is_dir()] for layer in LAYERS]
     rows = [

@@ -15,11 +15,12 @@ import pandas as pd
 import typer
 import yaml
 
-from howfar.book import reference_pages, start_page, stated_page
-from howfar.book.api_page import api
-from howfar.book.architecture_page import architecture
+from howfar.book import reference_pages, start_page
+from howfar.book.api_page import api_page
+from howfar.book.architecture_page import architecture_page
 from howfar.book.models_page import models_page
-from howfar.book.speed_page import speed
+from howfar.book.speed_page import speed_page
+from howfar.book.stated_page import stated_page
 from howfar.core.errors import no_such_file
 from howfar.core.project import project_root
 from howfar.figures.view import Box, from_project, view
@@ -60,11 +61,11 @@ def prepare(results: str | Path, app: typer.Typer, book: str | Path | None = Non
         "tables": reference_pages.table_reference(),
         "numbers": reference_pages.numbers(views),
         "models": models_page(results),
-        "stated": stated_page.page(view(s, results=results) for s in PUBLISHED),
+        "stated": stated_page(view(s, results=results) for s in PUBLISHED),
         "seeds": reference_pages.seeds(),
-        "speed": speed(),
-        "api": api(),
-        "architecture": architecture(),
+        "speed": speed_page(),
+        "api": api_page(),
+        "architecture": architecture_page(),
     }
     for name, text in pages.items():
         (part / f"{name}.md").write_text(text.rstrip() + "\n")

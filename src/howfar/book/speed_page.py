@@ -51,7 +51,7 @@ def circumstances(table: pd.DataFrame) -> pd.Series:
     return pd.Series(table.iloc[0].to_dict() | {"date": table["date"].max()})
 
 
-def speed() -> str:
+def speed_page() -> str:
     """Write the page."""
     haplotypes, scoring = measured("haplotype_benchmark"), measured("inference_benchmark")
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")

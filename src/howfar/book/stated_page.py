@@ -17,7 +17,7 @@ from howfar.published.stated import VERDICTS, compare, own_numbers, panels
 from howfar.results import tables
 
 
-def page(views: Iterable[View]) -> str:
+def stated_page(views: Iterable[View]) -> str:
     """Write the page from the tables of the published studies."""
     frames = [
         own_numbers(view.tables["numbers"], view.study.name)
