@@ -1,5 +1,7 @@
 """Agreement of models: correlations against scipy, pairs, and the numbers made of them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -151,6 +153,12 @@ def test_what_a_variant_drives_is_its_effect_times_its_spread():
     assert row["driven"] == pytest.approx(abs(row["effect"]) / 2 * np.sqrt(2 * 0.1 * 0.9))
 
 
+def published_by(monkeypatch, frames):
+    """Make the published study `made` one whose loader returns these tables."""
+    entry = SimpleNamespace(load=lambda: lambda study, files: dict(frames))
+    monkeypatch.setattr("howfar.published.PUBLISHED", {"made": entry})
+
+
 def test_published_people_are_compared_without_their_loader_asking(tmp_path, monkeypatch):
     from howfar import published
 
@@ -158,12 +166,12 @@ def test_published_people_are_compared_without_their_loader_asking(tmp_path, mon
     made = {name: tables.load("open", tmp_path)[name] for name in ("runs", "genes", "across")}
     path = tables.path_of(tmp_path, "open", "individuals")
     made["individuals"] = tables.read(path, "individuals")
-    monkeypatch.setitem(published.LOADERS, "made", lambda study, files: dict(made))
+    published_by(monkeypatch, made)
     text = "name: open\ntitle: Open\npublished: {loader: made, needs: []}\n"
     text += "reality: {genotypes: a, expression: b, weights: c}\n"
     study = Study.model_validate(yaml.safe_load(text))
     found = published.load_published(study, tmp_path)["agreement"]
     assert len(found) == synthetic.GENES and set(found["n"]) == {synthetic.PEOPLE}
     own = tables.empty("agreement")
-    monkeypatch.setitem(published.LOADERS, "made", lambda study, files: made | {"agreement": own})
+    published_by(monkeypatch, made | {"agreement": own})
     assert published.load_published(study, tmp_path)["agreement"].empty

@@ -6,39 +6,22 @@ publish stays missing: nothing is filled in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from howfar.core import provenance
 from howfar.core.errors import HowfarError
+from howfar.core.registry import PUBLISHED
 from howfar.core.threads import one_thread
 from howfar.evaluation.model_agreement import of_individuals
 from howfar.fetch.catalogue import FOLDER
-from howfar.published import (
-    capstone2025,
-    geuvadis_public,
-    huang2023,
-    rastogi2024,
-    sagenet2024,
-    sasse2023,
-)
 from howfar.published.files import Files
 from howfar.results import tables
 from howfar.study.schema import Study
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
 VERSION = 1
-
-LOADERS: dict[str, Callable[[Study, Files], dict[str, pd.DataFrame]]] = {
-    "capstone2025": capstone2025.load,
-    "geuvadis_public": geuvadis_public.load,
-    "huang2023": huang2023.load,
-    "rastogi2024": rastogi2024.load,
-    "sagenet2024": sagenet2024.load,
-    "sasse2023": sasse2023.load,
-}
 
 
 def load_published(
@@ -52,7 +35,7 @@ def load_published(
     """
     files = Files(_published(study).needs, study.name, Path(sources_folder), verify)
     with one_thread():
-        frames = LOADERS[_published(study).loader](study, files)
+        frames = PUBLISHED[_published(study).loader].load()(study, files)
     where = f"study {study.name}"
     if "individuals" in frames and "agreement" not in frames:
         frames["agreement"] = of_individuals(frames["individuals"], frames["runs"])
@@ -82,12 +65,12 @@ def write_tables(study: Study, results: str | Path = "results") -> pd.DataFrame:
 
 
 def _published(study: Study):
-    if study.published is not None and study.published.loader in LOADERS:
+    if study.published is not None and study.published.loader in PUBLISHED:
         return study.published
     loader = study.published.loader if study.published else None
     raise HowfarError(
         f"study {study.name}, key published.loader",
         found="no published tables" if loader is None else f"loader {loader!r}",
-        expected=f"one of {', '.join(LOADERS)}",
+        expected=f"one of {', '.join(PUBLISHED)}",
         do="Correct the study file; a cohort of your own goes through `howfar evaluate`.",
     )
