@@ -201,7 +201,7 @@ def test_options_are_read_as_yaml():
 
 def test_a_model_of_ones_own_through_the_command_line(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(
-        "from test_plain_sequences import Count\n\n\ndef load(weights, device, factor=1):\n"
+        f"from {__name__} import Count\n\n\ndef load(weights, device, factor=1):\n"
         "    assert factor == 2 and device == 'cpu' and weights is None\n    return Count()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)

@@ -9,6 +9,7 @@ from howfar.core.errors import HowfarError
 from howfar.models.base import Layout, encoding_table
 from howfar.models.engine.averaging import mean_of_views
 from howfar.models.engine.enformer_network import embeddings, split
+from howfar.models.engine.network import softplus_head
 from howfar.models.engine.shared_network import SharedNetwork, SharedTower, _shifted
 
 CONTEXT, BIN, CROP = 2048, 128, 2
@@ -30,7 +31,8 @@ class Narrow(SharedNetwork):
         self._share(split(network, self._head, CROP, views), engine, **more)
 
     def _head(self, x, tracks):
-        return self._network.heads["human"](x)[:, :, tracks]
+        linear = self._network.heads["human"][0]
+        return softplus_head(x, linear.weight[tracks], linear.bias[tracks])
 
     def _forward(self, bases, bins, tracks):
         def values(one_hot, chosen):
