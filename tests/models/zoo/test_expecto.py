@@ -206,7 +206,7 @@ def test_truncated_weights_are_refused(tmp_path, state, zipped):
     assert np.isfinite(values).all()
     for size in [0, 1, 64, *np.linspace(100, len(whole) - 1, 12).astype(int)]:
         path.write_bytes(whole[:size])
-        with pytest.raises(HowfarError, match=r"w\.pth: found a truncated or other file"):
+        with pytest.raises(HowfarError, match=r"w\.pth: found a file that can't be read"):
             BelugaModel(path, device="cpu")
 
 
@@ -219,15 +219,18 @@ def changed(state, **changes):
     [
         (
             {"model_0_6_weight": torch.zeros(5, 9, 1, 8)},
-            r"model.0.6.weight of shape \(5, 9, 1, 8\); expected \(any, 4, 1, 8\)",
+            r"model.0.6.weight is of shape \(5, 9, 1, 8\); expected .* \(5, 4, 1, 8\)",
         ),
         (
             {"model_1_2_1_weight": torch.zeros(6, 4 * 105)},
-            r"model.1.2.1.weight of shape \(6, 420\); expected \(any, 424\)",
+            r"model.1.2.1.weight is of shape \(6, 420\); expected .* \(6, 424\)",
         ),
-        ({"model_0_0_bias": torch.zeros(4)}, r"model.0.0.bias of shape \(4,\); expected \(3,\)"),
+        ({"model_0_0_bias": torch.zeros(4)}, r"0.0.bias is of shape \(4,\); expected .* \(3,\)"),
         ({"model_0_0_weight": torch.full((3, 4, 1, 8), torch.nan)}, "not finite"),
-        ({"model_2_weight": torch.zeros(1)}, "tensors of other names"),
+        (
+            {"model_2_weight": torch.zeros(1)},
+            "model.2.weight is of shape .* expected model.2.weight absent",
+        ),
         ({"model_0_0_weight": "text"}, "something else than named tensors"),
     ],
 )
@@ -252,7 +255,9 @@ class Trap:
 )
 def test_tensors_that_are_no_plain_numbers_are_refused(tmp_path, state, change):
     torch.save({name: change(tensor) for name, tensor in state.items()}, tmp_path / "w.pth")
-    with pytest.raises(HowfarError, match="w.pth: found tensors that aren't plain real numbers"):
+    with pytest.raises(
+        HowfarError, match=r"w.pth: found 1\d tensors that don't fit; model.0.0.weight is of torch"
+    ):
         BelugaModel(tmp_path / "w.pth", device="cpu")
 
 
@@ -273,7 +278,7 @@ def test_a_number_of_windows_is_one(folder, windows):
 
 def test_nothing_in_a_weights_file_is_executed(tmp_path, state):
     torch.save({**state, "more": Trap(tmp_path / "sprung")}, tmp_path / "w.pth")
-    with pytest.raises(HowfarError, match="truncated or other file"):
+    with pytest.raises(HowfarError, match="a file that can't be read"):
         BelugaModel(tmp_path / "w.pth", device="cpu")
     assert not (tmp_path / "sprung").exists()
 

@@ -8,7 +8,6 @@ file and the same check, so that a network's values don't depend on where its we
 from __future__ import annotations
 
 import json
-import pickle
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -43,18 +42,20 @@ def bad_config(where: str | Path, found: str, expected: str) -> HowfarError:
 def read_tensors(file: Path) -> dict[str, Any]:
     """Names and tensors of a .safetensors file or a PyTorch state dict; nothing is executed."""
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
         check_sums(file)
-        kept = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(kept, dict) or not all(map(torch.is_tensor, kept.values())):
+        tensors = torch.load(file, map_location="cpu", weights_only=True)
+        named = isinstance(tensors, dict) and all(isinstance(name, str) for name in tensors)
+        if not named or not all(map(torch.is_tensor, tensors.values())):
             raise ValueError("something else than named tensors")
-        return kept
-    except (SafetensorError, pickle.PickleError, RuntimeError, ValueError, EOFError) as error:
+        return tensors
+    except HowfarError:
+        raise
+    except Exception as error:  # a damaged pickle may raise anything
         raise HowfarError(
             str(file),
             found=f"a file that can't be read ({first_line(error)})",

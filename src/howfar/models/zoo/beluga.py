@@ -11,7 +11,6 @@ second on one of two grids, as 50 is 2 beyond a multiple of 4.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from howfar.models import engine
 from howfar.models.base import Card, Layout, encoding_table
 from howfar.models.engine.network import NetworkModel
 from howfar.models.engine.options import NetworkOptions, bad_option, choose, numbered_tracks
-from howfar.models.weights.checkpoint import check_sums, is_plain
+from howfar.models.weights.checkpoint import load_tensors, read_tensors
 from howfar.models.weights.locating import locate
 
 #: Raised when this network's values change by its own code (see `models.engine.VERSION`).
@@ -33,7 +32,6 @@ WINDOW, STEP = 2000, 200  # bp
 MOST_WINDOWS = 1000  # of one sequence; ExPecto has 200
 _CONVOLUTIONS = tuple(f"model.0.{i}" for i in (0, 2, 6, 8, 12, 14))
 _DENSE = ("model.1.2.1", "model.1.4.1")
-_PARTS = ("weight", "bias")
 _KERNEL, _POOL = 8, 4
 _LAST = 106  # positions of one window after the last convolution
 _AGCT = [0, 2, 1, 3]  # where A, G, C, T stand among the package's channels A, C, G, T
@@ -94,9 +92,9 @@ class BelugaModel(NetworkModel):
         return encoding_table()
 
     def _build(self, file: Path) -> Any:
-        state = read_weights(file)
-        self.tracks = numbered_tracks("output", len(state[_DENSE[-1] + ".bias"]))
-        return _network(state)
+        network = read_network(file)
+        self.tracks = numbered_tracks("output", network.get_submodule(_DENSE[-1]).out_features)
+        return network
 
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
@@ -161,73 +159,28 @@ def _pool(x: Any) -> Any:
     return torch.nn.functional.max_pool2d(x, (1, _POOL))
 
 
-def read_weights(path: Path) -> OrderedDict[str, Any]:
-    """Read the state dict of a Beluga network: float32 tensors by their published names.
+def read_network(file: Path) -> Any:
+    """Read a Beluga network: modules under the published names, float32.
 
     The widths of the layers are the file's; names, kernels and what a layer hands to the next
     are checked. Nothing in the file is executed. Raises HowfarError, naming the tensor.
     """
     import torch
-
-    try:
-        check_sums(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except HowfarError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        raise _unusable(path, "a truncated or other file") from error
-    names = [f"{layer}.{part}" for layer in (*_CONVOLUTIONS, *_DENSE) for part in _PARTS]
-    if not isinstance(state, dict) or not all(torch.is_tensor(t) for t in state.values()):
-        raise _unusable(path, "something else than named tensors")
-    if not all(map(is_plain, state.values())):
-        raise _unusable(path, "tensors that aren't plain real numbers")
-    if set(state) != set(names):
-        odd = sorted(set(state) ^ set(names), key=str)
-        raise _unusable(path, f"tensors of other names ({odd[0]!r}, {len(odd)} in all)")
-    _check_shapes(path, state)
-    if not all(torch.isfinite(tensor).all() for tensor in state.values()):
-        raise _unusable(path, "weights that are not finite")
-    return OrderedDict((name, state[name].float()) for name in names)
-
-
-def _check_shapes(path: Path, state: dict[str, Any]) -> None:
-    """Each layer takes what the one before it gives."""
-    inputs = (4, 1, _KERNEL)
-    for layer in (*_CONVOLUTIONS, *_DENSE):
-        weight, bias = (tuple(state[f"{layer}.{part}"].shape) for part in _PARTS)
-        if weight[1:] != inputs:
-            wanted = ", ".join(["any", *map(str, inputs)])
-            raise _unusable(path, f"{layer}.weight of shape {weight}", f"({wanted})")
-        if bias != weight[:1]:
-            raise _unusable(path, f"{layer}.bias of shape {bias}", f"{weight[:1]}")
-        inputs = (weight[0], 1, _KERNEL)
-        if layer == _CONVOLUTIONS[-1]:
-            inputs = (weight[0] * _LAST,)
-        elif layer in _DENSE:
-            inputs = weight[:1]
-
-
-def _network(state: OrderedDict[str, Any]) -> Any:
-    """Make modules under the published names that hold the tensors of `state` themselves."""
-    import torch
     from torch.nn import Conv2d, Linear, ModuleDict
 
+    tensors, layers, inputs = read_tensors(file), {}, len("ACGT")
     with torch.device("meta"):
-        layers = {}
         for name in (*_CONVOLUTIONS, *_DENSE):
-            outputs, inputs, *kernel = state[f"{name}.weight"].shape
-            layers[name] = Conv2d(inputs, outputs, kernel) if kernel else Linear(inputs, outputs)
+            weight = tensors.get(f"{name}.weight")
+            width = weight.shape[0] if weight is not None and weight.ndim else 1
+            inputs *= _LAST if name == _DENSE[0] else 1
+            is_dense = name in _DENSE
+            layers[name] = (
+                Linear(inputs, width) if is_dense else Conv2d(inputs, width, (1, _KERNEL))
+            )
+            inputs = width
     body = ModuleDict({name.split(".")[2]: layers[name] for name in _CONVOLUTIONS})
     head = ModuleDict({name.split(".")[2]: ModuleDict({"1": layers[name]}) for name in _DENSE})
     network = ModuleDict({"model": ModuleDict({"0": body, "1": head})})
-    network.load_state_dict(state, assign=True)
+    load_tensors(network, tensors, file)
     return network
-
-
-def _unusable(path: Path, found: str, expected: str = "Beluga's state dict") -> HowfarError:
-    return HowfarError(
-        str(path),
-        found=found,
-        expected=expected,
-        do="Run `howfar fetch expecto` again, or name Beluga's own weights.",
-    )
