@@ -123,6 +123,7 @@ def _both(folder: Path) -> dict[str, Any]:
 _Options = Callable[[Path], dict[str, Any]]
 #: (case, model, what writes its files, its options).
 CASES: list[tuple[str, str, Callable[[Path], Path], _Options]] = [
+    ("gc-content", "gc-content", lambda f: f, lambda f: {}),
     ("demo-enformer", "demo-enformer", demo_enformer, lambda f: {}),
     ("demo-enformer plain", "demo-enformer", demo_enformer, lambda f: {"engine": "plain"}),
     ("enformer", "enformer", enformer, _enformer_options),
@@ -159,7 +160,8 @@ def load(case: str, folder: Path, device: str = "cpu") -> Any:
 
 def widen(model: Any) -> None:
     """Compute in float64 from now on: values that no processor rounds otherwise."""
-    for one in (model, getattr(model, "beluga", model)):
+    networks = [one for one in (model, getattr(model, "beluga", model)) if hasattr(one, "_network")]
+    for one in networks:
         one._network = one._network.double()
         one._table = one._table.double()
     if model.engine == "shared" and hasattr(model, "_tower"):

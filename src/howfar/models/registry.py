@@ -10,7 +10,6 @@ from typing import Any
 from howfar.core import registry
 from howfar.core.errors import HowfarError, refused_option
 from howfar.models.base import Card, Layout, SequenceModel
-from howfar.models.engine.network import NetworkModel
 from howfar.models.engine.options import refused
 
 __all__ = ["MODELS", "Layout", "Model", "SequenceModel", "load_model", "version_of"]
@@ -25,7 +24,7 @@ class Model:
 
     name: str
     title: str
-    network: type[NetworkModel]
+    network: Any
 
     @property
     def card(self) -> Card:
