@@ -12,7 +12,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 
 from howfar import stats
 from howfar.core.errors import HowfarError
-from howfar.stats import spread
+from howfar.stats.spread import _normal_of_z
 
 # warnings of this module are errors; sockets that another test left open are not its concern
 pytestmark = pytest.mark.filterwarnings("error", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -292,7 +292,7 @@ def test_the_interval_of_the_true_spread_covers():
 def test_the_normal_between_genes_is_statsmodels_random_effects(sd):
     _, r, n = _simulated(60, 0.1, sd, np.random.default_rng(6))
     expected = combine_effects(np.arctanh(r), 1 / (n - 3), method_re="dl")
-    mean, variance = spread._normal_of_z(np.column_stack([r, n]), np.ones((1, 60)))
+    mean, variance = _normal_of_z(np.column_stack([r, n]), np.ones((1, 60)))
     assert variance[0] == pytest.approx(max(expected.tau2, 0))
     if sd:
         assert mean[0] == pytest.approx(expected.mean_effect_re)

@@ -1,4 +1,4 @@
-"""Short attribution windows grouped by likeness: which sequence patterns do drivers lie in?
+"""Clusters of short attribution windows: the sequence patterns that drivers lie in.
 
 A window is (positions, 4) in channel order A, C, G, T: a one-hot sequence, or the contribution of
 each base. Windows are compared at every shift up to `SHIFT` and on both strands.
@@ -21,7 +21,7 @@ _ROWS = 128  # compared at a time, so that they stay in the processor's cache
 
 
 def sequence_windows(one_hot: np.ndarray) -> np.ndarray:
-    """One-hot windows (n, positions, 4) less 1/4: unrelated bases then have likeness 0 on average.
+    """Take 1/4 off one-hot windows (n, positions, 4): unrelated bases have likeness 0 on average.
 
     Rows without a base (N) become 0.
     """
@@ -30,13 +30,15 @@ def sequence_windows(one_hot: np.ndarray) -> np.ndarray:
 
 
 def reverse_complement(windows: np.ndarray) -> np.ndarray:
-    """Windows (n, positions, 4) read on the other strand; A, C, G, T is its own mirror image."""
+    """Read windows (n, positions, 4) on the other strand; A, C, G, T is its own mirror image."""
     return windows[:, ::-1, ::-1]
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """likeness: float32 (n, n), the cosine at the best placing of window j on window i, over the
+    """Every pair of windows at its best placing.
+
+    likeness: float32 (n, n), the cosine at the best placing of window j on window i, over the
     whole windows' lengths (a shorter overlap counts less). shift: int8 (n, n), how far j's first
     position then lies right of i's. flipped: bool (n, n), j is read on the other strand.
     """
@@ -47,7 +49,7 @@ class Alignment:
 
 
 def align(windows: np.ndarray, largest: int = SHIFT) -> Alignment:
-    """Every pair of windows at its best shift and strand. Windows of only zeros are like none."""
+    """Align every pair of windows by shift and strand. Windows of only zeros are like none."""
     length = np.linalg.norm(windows.reshape(len(windows), -1), axis=1)
     unit = (windows / np.where(length > 0, length, 1)[:, None, None]).astype(np.float32)
     best = np.full((len(unit), len(unit)), -np.inf, np.float32)
@@ -55,15 +57,15 @@ def align(windows: np.ndarray, largest: int = SHIFT) -> Alignment:
     for turned, step in itertools.product((0, 1), range(-largest, largest + 1)):
         first, second = _overlapping(unit, reverse_complement(unit) if turned else unit, step)
         for rows in (slice(i, i + _ROWS) for i in range(0, len(unit), _ROWS)):
-            found = first[rows] @ second.T
+            cosine = first[rows] @ second.T
             # One code for shift and strand: half the writing of two.
-            np.copyto(code[rows], 2 * step + turned, where=found > best[rows])
-            np.maximum(best[rows], found, out=best[rows])
+            np.copyto(code[rows], 2 * step + turned, where=cosine > best[rows])
+            np.maximum(best[rows], cosine, out=best[rows])
     return Alignment(best, code >> 1, (code & 1).astype(bool))
 
 
-def _overlapping(first: np.ndarray, second: np.ndarray, step: int):
-    """The parts, both (n, numbers), that meet where `second` starts `step` positions right."""
+def _overlapping(first: np.ndarray, second: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the parts, both (n, numbers), that meet where `second` starts `step` positions right."""
     positions = first.shape[1]
     a = first[:, max(step, 0) : positions + min(step, 0)]
     b = second[:, max(-step, 0) : positions + min(-step, 0)]
@@ -71,22 +73,22 @@ def _overlapping(first: np.ndarray, second: np.ndarray, step: int):
 
 
 def clusters(alignment: Alignment, likeness: float = LIKENESS) -> np.ndarray:
-    """Group of each window, numbered from 1 by decreasing size: average linkage on 1 - likeness."""
+    """Cluster windows by average linkage on 1 - likeness; groups from 1 by decreasing size."""
     if len(alignment.likeness) < 2:
         return np.ones(len(alignment.likeness), int)
     apart = 1 - np.clip((alignment.likeness + alignment.likeness.T) / 2, -1, 1)
     np.fill_diagonal(apart, 0)
     tree = hierarchy.linkage(distance.squareform(apart, checks=False), "average")
-    found = hierarchy.fcluster(tree, 1 - likeness, "distance")
-    names, sizes = np.unique(found, return_counts=True)
+    group = hierarchy.fcluster(tree, 1 - likeness, "distance")
+    names, sizes = np.unique(group, return_counts=True)
     order = names[np.argsort(-sizes, kind="stable")]
-    place = np.empty(found.max() + 1, int)
-    place[order] = np.arange(1, len(order) + 1)
-    return place[found]
+    number = np.empty(group.max() + 1, int)
+    number[order] = np.arange(1, len(order) + 1)
+    return number[group]
 
 
 def logo(windows: np.ndarray, alignment: Alignment, members: np.ndarray) -> np.ndarray:
-    """Mean (positions, 4) of the member windows, each placed on the most central one.
+    """Average the member windows (positions, 4), each placed on the most central one.
 
     members: indices. A position that a member's shift leaves uncovered isn't counted for it; NaN
     where fewer than half of the members reach.
@@ -97,16 +99,16 @@ def logo(windows: np.ndarray, alignment: Alignment, members: np.ndarray) -> np.n
     for j in members:
         window = windows[j][::-1, ::-1] if alignment.flipped[centre, j] else windows[j]
         step = int(alignment.shift[centre, j])
-        here = np.arange(len(window)) + step
-        inside = (here >= 0) & (here < len(window))
-        total[here[inside]] += window[inside]
-        covered[here[inside]] += 1
+        positions = np.arange(len(window)) + step
+        inside = (positions >= 0) & (positions < len(window))
+        total[positions[inside]] += window[inside]
+        covered[positions[inside]] += 1
     mean = total / np.maximum(covered, 1)[:, None]
     return np.where((covered >= len(members) / 2)[:, None], mean, np.nan)
 
 
 def shuffled(windows: np.ndarray, seed: int = 1) -> np.ndarray:
-    """Each window with its positions in a random order: the same bases, no pattern."""
+    """Put each window's positions in a random order: the same bases, no pattern."""
     rng = np.random.default_rng(seed)
     order = rng.permuted(np.tile(np.arange(windows.shape[1]), (len(windows), 1)), axis=1)
     return np.take_along_axis(windows, order[:, :, None], axis=1)

@@ -33,7 +33,7 @@ _LIMITS = {"rhat": 1.2, "mc_error": 0.05}
 
 
 def fit_bslmm(x: np.ndarray, y: np.ndarray, seed: int, max_p: float | None = None) -> Fit:
-    """BSLMM of one gene; the same seed gives the same weights.
+    """Fit the BSLMM of one gene; the same seed gives the same weights.
 
     x: (people, variants) dosages; y: (people,). max_p: as for `blup.fit_blup`. The weights are the
     posterior means of a + b. details: h2 and h2_se (posterior mean and SD of the variance
@@ -67,19 +67,26 @@ class Chain:
     def __init__(self, data: Standardised, basis: reml.Spectrum, h: float, seed: list[int]) -> None:
         from howfar.linear import bslmm_chain
 
-        self._run, self._z = bslmm_chain.run, data.z
+        self._run = bslmm_chain.run
         self._rng = np.random.default_rng(seed)
         along, rest = basis.project(data.y)
         rest = rest if basis.free > len(along) else 0.0
+        # In the eigenbasis of the kinship the polygenic part is independent noise: it can be
+        # integrated out, and a sweep costs variants x k, not variants x people.
         x = np.ascontiguousarray(data.z.T @ basis.vectors)
         args = {"x": x, "y": along, "d": basis.values, "rest": rest, "most": MOST_INCLUDED}
         self._data = bslmm_chain.Data(free=float(basis.free), **args)
         self._state = bslmm_chain.State(*_start(along, len(x), h, sparse=bool(seed[-1] % 2)))
-        self._people, self.record = float(len(data.y)), np.empty((0, len(bslmm_chain.RECORD)))
-        self._sums = np.zeros(len(x)), np.zeros(len(along))
-        self.advance(_BLOCK)
-        self._sums = np.zeros(len(x)), np.zeros(len(along))
-        self.record = self.record[:0]
+        self._people = float(len(data.y))
+        self._clear()
+        self.advance(_BLOCK)  # the start is far from the posterior: its draws don't count
+        self._clear()
+
+    def _clear(self) -> None:
+        from howfar.linear.bslmm_chain import RECORD
+
+        self.record = np.empty((0, len(RECORD)))
+        self._sums = tuple(np.zeros(size) for size in self._data.x.shape)
 
     def advance(self, sweeps: int) -> None:
         """Add `sweeps` draws."""
@@ -106,14 +113,15 @@ class Chain:
 
 
 def _start(y: np.ndarray, p: int, h: float, sparse: bool) -> tuple[np.ndarray, ...]:
-    """A chain's first state: no effect yet, mostly polygenic or mostly sparse to come."""
+    """Start a chain without any effect, mostly polygenic or mostly sparse to come."""
+    # Unlike starts: chains that agree from both ends have forgotten where they began.
     rho, power = (0.9, 0.5) if sparse else (0.1, 0.9)
     hyper = np.array([np.clip(h, 0.05, 0.95), rho, -power * max(np.log(p), 0.01)])
     return np.zeros(p), y.copy(), hyper, np.array([1.0, 0.0])
 
 
 def sample(data: Standardised, basis: reml.Spectrum, h: float, seed: int) -> list[Chain]:
-    """Chains from unlike starts, until they agree or the last block is drawn."""
+    """Draw chains from unlike starts, until they agree or the last block is drawn."""
     chains = [Chain(data, basis, h, [seed, number]) for number in range(CHAINS)]
     for block in range(1, _MOST_BLOCKS):
         for chain in chains:
@@ -123,9 +131,9 @@ def sample(data: Standardised, basis: reml.Spectrum, h: float, seed: int) -> lis
     return chains
 
 
-def _enough(found: dict[str, float]) -> bool:
-    good = found["rhat"] <= _ENOUGH["rhat"] and found["mc_error"] <= _ENOUGH["mc_error"]
-    return bool(good and found["ess"] >= _ENOUGH["ess"])
+def _enough(diagnostics: dict[str, float]) -> bool:
+    small = all(diagnostics[name] <= _ENOUGH[name] for name in ("rhat", "mc_error"))
+    return small and diagnostics["ess"] >= _ENOUGH["ess"]
 
 
 def _diagnostics(chains: list[Chain]) -> dict[str, float]:
@@ -152,7 +160,7 @@ def _summary(chains: list[Chain]) -> dict[str, float]:
 
 
 def split_rhat(draws: np.ndarray) -> float:
-    """Gelman-Rubin's ratio over the halves of chains; draws: (chains, draws).
+    """Compute Gelman-Rubin's ratio over the halves of chains; draws: (chains, draws).
 
     Gelman et al. 2013, Bayesian Data Analysis 3, section 11.4. 1 where all draws are equal.
     """
@@ -163,7 +171,7 @@ def split_rhat(draws: np.ndarray) -> float:
 
 
 def effective_draws(draws: np.ndarray) -> float:
-    """Independent draws that (chains, draws) are worth: Geyer's initial positive sequence.
+    """Count independent draws that (chains, draws) are worth: Geyer's initial positive sequence.
 
     Chains that disagree are worth less (Gelman et al. 2013, section 11.5).
     """
@@ -177,5 +185,7 @@ def effective_draws(draws: np.ndarray) -> float:
     correlation = 1 - (covariance[0] - covariance) / total
     pairs = correlation[: n // 2 * 2].reshape(-1, 2).sum(axis=1)
     last = int(np.argmax(pairs <= 0)) if (pairs <= 0).any() else len(pairs)
+    # Sums of neighbouring autocorrelations of a reversible chain fall and stay positive: what rises
+    # or is negative is noise of the estimate.
     time = 2 * np.minimum.accumulate(pairs[:last]).sum() - 1
     return float(chains * n / max(time, 1.0))

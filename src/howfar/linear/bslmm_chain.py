@@ -25,19 +25,20 @@ TAU, INCLUDED = 0, 1
 #: Widths of the steps of h and rho as parts of their range; log pi's are `_LOG_STEP` times these.
 _STEPS = np.array([1.0, 0.3, 0.08])
 _LOG_STEP = 4.0
-_MOVES = 10
+_MOVES = 10  # of the hyperparameters per sweep: they cost k each, a sweep of effects variants x k
 
 
 @compiled
 def _variances(hyper, variants):
-    """Variance of a sparse effect and of the polygenic part, in units of 1 / tau."""
+    """Compute the variance of a sparse effect and of the polygenic part, in units of 1 / tau."""
     odds = hyper[0] / (1 - hyper[0])
     return odds * hyper[1] / (variants * math.exp(hyper[2])), odds * (1 - hyper[1])
 
 
 @compiled
 def _weights(data, polygenic, weights):
-    """1 / (polygenic d + 1), and the sum of its logarithms' negatives."""
+    """Fill `weights` with 1 / (polygenic d + 1); return the sum of their logarithms' negatives."""
+    # One logarithm of a product costs less than one for each direction; it must not overflow.
     total, product = 0.0, 1.0
     for i in range(len(data.d)):
         v = polygenic * data.d[i] + 1
@@ -50,7 +51,9 @@ def _weights(data, polygenic, weights):
 
 @compiled
 def _log_posterior(data, hyper, included, squared, residual, fitted, scale, weights):
-    """Log posterior of the hyperparameters given the effects times `scale`; tau integrated out.
+    """Compute the log posterior of the hyperparameters given effects times `scale`.
+
+    Tau is integrated out: a step of h at a given tau would be a small one.
 
     squared: sum of squared effects; residual: y - fitted, both before scaling.
     """
@@ -78,7 +81,7 @@ def _squares(values):
 
 @compiled
 def _reflect(value, low, high):
-    """`value` mirrored at the bounds until it lies within."""
+    """Mirror `value` at the bounds until it lies within, so that steps stay symmetric."""
     while value < low or value > high:
         value = 2 * low - value if value < low else 2 * high - value
     return value
@@ -86,6 +89,7 @@ def _reflect(value, low, high):
 
 @compiled
 def _propose(hyper, lowest, rng, proposal):
+    # Steps of three widths: which one fits depends on the gene, and none needs tuning.
     step = _STEPS[int(rng.random() * 3)]
     proposal[0] = _reflect(hyper[0] + step * (rng.random() - 0.5), 1e-9, 1 - 1e-9)
     proposal[1] = _reflect(hyper[1] + step * (rng.random() - 0.5), 1e-9, 1 - 1e-9)
@@ -94,7 +98,7 @@ def _propose(hyper, lowest, rng, proposal):
 
 @compiled
 def _refit(data, state, fitted):
-    """x'b and the residual anew: rounding errors would grow where effects are multiplied."""
+    """Compute x'b and the residual anew: rounding would grow where effects are multiplied."""
     for i in range(len(fitted)):
         fitted[i] = 0.0
     for j in range(len(state.effects)):
@@ -107,7 +111,7 @@ def _refit(data, state, fitted):
 
 @compiled
 def _update_hyper(data, state, rng, weights, fitted, rescale):
-    """Metropolis steps of h, rho, log pi; with `rescale` (1, not 0) effects follow their variance.
+    """Take Metropolis steps of h, rho, log pi; with `rescale` 1 effects follow them.
 
     Effects that stay and effects that follow are the two parametrisations of one model: where one
     mixes slowly the other mixes fast (Yu and Meng 2011, J Comput Graph Stat 20:531).
@@ -147,7 +151,7 @@ def _sample_tau(data, state, rng, weights):
 
 @compiled
 def _project(row, weights, weighted):
-    """Sum of row * weighted residual, and of row^2 * weights."""
+    """Sum up row * weighted residual, and row^2 * weights."""
     along, size = 0.0, 0.0
     for i in range(len(row)):
         along += row[i] * weighted[i]
@@ -157,7 +161,7 @@ def _project(row, weights, weighted):
 
 @compiled
 def _change(row, step, residual, weights, weighted):
-    """The residual after an effect has grown by `step`."""
+    """Update the residual for an effect that has grown by `step`."""
     for i in range(len(row)):
         residual[i] -= step * row[i]
         weighted[i] = weights[i] * residual[i]
@@ -165,23 +169,25 @@ def _change(row, step, residual, weights, weighted):
 
 @compiled
 def _log_odds(along, size, sparse, tau):
-    """Log Bayes factor for an effect, its precision in units of tau."""
+    """Compute the log Bayes factor for an effect, and its precision in units of tau."""
     precision = size + 1 / sparse
     return 0.5 * (tau * along * along / precision - math.log(sparse * precision)), precision
 
 
 @compiled
 def _sweep(data, state, rng, weights, weighted, sparse, mean):
-    """Gibbs update of each variant's inclusion and effect; adds expected effects to `mean`."""
+    """Update each variant's inclusion and effect (Gibbs); add expected effects to `mean`."""
     tau, prior = state.scalars[TAU], state.hyper[2] - math.log(-math.expm1(state.hyper[2]))
     for j in range(data.x.shape[0]):
         row, old = data.x[j], state.effects[j]
         along, size = _project(row, weights, weighted)
-        along += size * old
+        along += size * old  # as if the variant's own effect were taken out first
         odds, precision = _log_odds(along, size, sparse, tau)
         chance = 1 / (1 + math.exp(-max(min(odds + prior, 700.0), -700.0)))
         if old == 0 and state.scalars[INCLUDED] >= data.most:
             chance = 0.0
+        # The expectation given all others, not the draw: the same mean with less noise
+        # (Rao-Blackwell).
         mean[j] += chance * along / precision
         new = 0.0
         if rng.random() < chance:
@@ -194,7 +200,7 @@ def _sweep(data, state, rng, weights, weighted, sparse, mean):
 
 @compiled
 def _pick(log_odds, rng):
-    """An index drawn with probability proportional to exp(log_odds)."""
+    """Draw an index with probability proportional to exp(log_odds)."""
     highest, total = -np.inf, 0.0
     for j in range(len(log_odds)):
         highest = max(highest, log_odds[j])
@@ -209,7 +215,7 @@ def _pick(log_odds, rng):
 
 @compiled
 def _relocate(data, state, rng, weights, weighted, sparse):
-    """Gibbs update of the place of one included effect: among all variants not included.
+    """Draw one included effect's place anew among all variants not included (Gibbs).
 
     It crosses linkage disequilibrium, where taking a variant out before its proxy comes in is rare.
     """
@@ -237,7 +243,7 @@ def _relocate(data, state, rng, weights, weighted, sparse):
 
 @compiled
 def _record(data, state, rng, weights, people, polygenic_mean, row):
-    """Draw the polygenic part, add its mean, and write down the shares of the variance."""
+    """Draw the polygenic part, add its mean, and record the shares of the variance."""
     _, polygenic = _variances(state.hyper, data.x.shape[0])
     sparse_part, poly_part, total = 0.0, 0.0, 0.0
     for i in range(len(data.d)):
@@ -257,7 +263,7 @@ def _record(data, state, rng, weights, people, polygenic_mean, row):
 
 @compiled
 def run(data, state, rng, people, record, mean, polygenic_mean):
-    """Advance a chain by len(record) sweeps; `state`, `record` and the sums are filled in place."""
+    """Advance a chain by len(record) sweeps; fill `state`, `record` and the sums in place."""
     weights, weighted, fitted = np.empty(len(data.d)), np.empty(len(data.d)), np.empty(len(data.d))
     for t in range(len(record)):
         _refit(data, state, fitted)

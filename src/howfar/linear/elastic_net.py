@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import wrong_option
 from howfar.linear.base import MIN_PEOPLE, Fit, null_fit, obstacle, standardise
 from howfar.linear.folds import fold_of
 
@@ -22,6 +22,7 @@ from howfar.linear.folds import fold_of
 TOLERANCE = 1e-7
 N_ALPHAS, EPS, FOLDS = 100, 1e-3, 5
 _SAME = 1e-10
+_DO = "Correct the option."
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ class Distinct:
 
 
 def distinct(x: np.ndarray) -> Distinct:
-    """Groups of columns of `x` (people, variables), centred, that agree up to their sign.
+    """Group columns of `x` (people, variables), centred, that agree up to their sign.
 
     Columns with equal projections on a random direction are compared value by value.
     """
+    # Sorting by a random projection puts equal columns side by side: n log n comparisons, not n^2.
+    # The draws have a seed of their own, as they change nothing but this order.
     mark = np.random.default_rng(0).normal(size=len(x)) @ x
     sign = np.where(mark < 0, -1.0, 1.0)
     order = np.lexsort((np.arange(len(mark)), np.round(np.abs(mark), 9)))
@@ -70,7 +73,7 @@ def distinct(x: np.ndarray) -> Distinct:
 def alpha_grid(
     x: np.ndarray, y: np.ndarray, l1_ratio: float, n_alphas: int = N_ALPHAS, eps: float = EPS
 ) -> np.ndarray:
-    """Falling penalties from the least that gives no variant a weight, to `eps` times that."""
+    """Lay out falling penalties from the least that gives no variant a weight, to `eps` of it."""
     _check_ratio(l1_ratio)
     largest = np.abs((x - x.mean(axis=0)).T @ (y - y.mean())).max(initial=0) / (len(y) * l1_ratio)
     return np.geomspace(max(largest, 1e-12), max(largest, 1e-12) * eps, n_alphas)
@@ -78,14 +81,8 @@ def alpha_grid(
 
 def _check_ratio(l1_ratio: float) -> None:
     if not 0 < l1_ratio <= 1:
-        raise _bad_option("l1_ratio", l1_ratio, "a number above 0, up to 1 (the lasso; 0 is blup)")
-
-
-def _bad_option(name: str, found: object, expected: str) -> HowfarError:
-    return HowfarError(
-        f"elastic net, option {name}", found=repr(found), expected=expected,
-        do="Correct the option.",
-    )  # fmt: skip
+        expected = "a number above 0, up to 1 (the lasso; 0 is blup)"
+        raise wrong_option("elastic net, option l1_ratio", l1_ratio, expected, _DO)
 
 
 def solve(
@@ -95,13 +92,14 @@ def solve(
     alphas: np.ndarray,
     tolerance: float = TOLERANCE,
 ) -> Path:
-    """The path of x (people, variables), y (people,) along falling `alphas`, with an intercept."""
+    """Solve x (people, variables), y (people,) along falling `alphas`, with an intercept."""
     from howfar.linear.penalty_path import descend
 
     _check_ratio(l1_ratio)
     n, mean, level = len(y), x.mean(axis=0), y.mean()
     centred = x - mean
     varies = np.flatnonzero(np.abs(centred).max(axis=0, initial=0) > 1e-9)
+    # Columns that nobody tells apart would make the path's systems singular.
     same = distinct(centred[:, varies])
     z = np.ascontiguousarray(centred[:, varies[same.first]].T)
     l1 = alphas * n * l1_ratio
@@ -122,7 +120,7 @@ def cross_validated(
     fold: np.ndarray,
     tolerance: float = TOLERANCE,
 ) -> np.ndarray:
-    """Mean squared errors (alphas, folds) of the people of each fold, fitted without them."""
+    """Compute mean squared errors (alphas, folds) of each fold's people, fitted without them."""
     errors = []
     for k in np.unique(fold):
         out = fold == k
@@ -132,8 +130,10 @@ def cross_validated(
 
 
 def choose(errors: np.ndarray, rule: str) -> int:
-    """Place of the penalty: rule 'min', the smallest mean error; '1se', the largest penalty within
-    one standard error of it (glmnet's lambda.min and lambda.1se).
+    """Choose a penalty: its place.
+
+    rule: 'min', the smallest mean error; '1se', the largest penalty within one standard error of
+    it (glmnet's lambda.min and lambda.1se).
     """
     mean = errors.mean(axis=1)
     best = int(mean.argmin())
@@ -142,7 +142,7 @@ def choose(errors: np.ndarray, rule: str) -> int:
     if rule == "1se":
         limit = mean[best] + errors[best].std(ddof=1) / np.sqrt(errors.shape[1])
         return int(np.flatnonzero(mean <= limit)[0])
-    raise _bad_option("rule", rule, "'min' or '1se'")
+    raise wrong_option("elastic net, option rule", rule, "'min' or '1se'", _DO)
 
 
 def fit_enet(
@@ -156,7 +156,7 @@ def fit_enet(
     n_alphas: int = N_ALPHAS,
     eps: float = EPS,
 ) -> Fit:
-    """Elastic net on standardised dosages; details: alpha, n_selected, cv_r2.
+    """Fit the elastic net on standardised dosages; details: alpha, n_selected, cv_r2.
 
     With no variant chosen the status is still "fitted": the model says that nothing predicts.
     """
@@ -175,5 +175,5 @@ def fit_enet(
 
 
 def fit_lasso(x: np.ndarray, y: np.ndarray, seed: int, **options: object) -> Fit:
-    """The elastic net without its ridge part; options as there."""
+    """Fit the elastic net without its ridge part; options as there."""
     return fit_enet(x, y, seed, l1_ratio=1.0, **options)

@@ -24,16 +24,19 @@ from howfar.linear.compiled import compiled
 #: rows: int64 places in Z of the working rows; z: their values; gram: their products; w:
 #: coefficients; g: gradient z (y - z'w); c: z y; ridge: s. Capacity grows; m are in use.
 Work = namedtuple("Work", "rows z gram w g c ridge")
-_SWEEPS = 20_000
+_SWEEPS = 20_000  # of coordinate descent: the last resort, which may crawl but ends
 _NONE = np.int64(0)  # a plain 0 has a type of its own, and what takes it is compiled twice
-_TRIES = 100  # before a gap is given back as it is
-_GUESSES = 12
+# Rounds of "solve, look at all rows" before a gap is given back as it is: each adds rows or narrows
+# the tolerance, and a few are the rule.
+_TRIES = 100
+_GUESSES = 12  # of signs; the active set that finds none by then runs in a circle
 _DEPENDENT = 1e-9  # part of a row's square that the others leave of it
 _JITTER = 1e-10  # part of a row's square: keeps the support's matrix invertible for the lasso
 
 
 @compiled
 def _dot(a, b):
+    # A loop, not BLAS: the vectors are short, and its sums don't depend on the number of threads.
     total = 0.0
     for i in range(a.size):
         total += a[i] * b[i]
@@ -66,7 +69,8 @@ def _grown(work, m):
 
 @compiled
 def _enter(work, m, row, z, c, gradient, ridge):
-    """Row `row` of Z becomes the working row `m`."""
+    """Make row `row` of Z the working row `m`."""
+    # Products with the rows in use are worked out once: from here on Z is not touched.
     work.rows[m], work.w[m], work.g[m], work.c[m] = row, 0.0, gradient, c
     work.z[m], work.ridge[m] = z, ridge
     products = work.z[: m + 1] @ z
@@ -76,7 +80,7 @@ def _enter(work, m, row, z, c, gradient, ridge):
 
 @compiled
 def _shift(work, m, k, change):
-    """Coefficient `k` changes by `change`; gradients follow."""
+    """Change coefficient `k` by `change`; gradients follow."""
     work.w[k] += change
     row, g = work.gram[k], work.g
     for q in range(m):
@@ -85,7 +89,7 @@ def _shift(work, m, k, change):
 
 @compiled
 def _sweep(work, m, l1, l2):
-    """One pass of coordinate descent; returns the largest change, as objective."""
+    """Run one pass of coordinate descent; return the largest change, as objective."""
     largest = 0.0
     for k in range(m):
         scale = work.gram[k, k] + l2 * work.ridge[k]
@@ -100,7 +104,7 @@ def _sweep(work, m, l1, l2):
 
 @compiled
 def _solved(matrix, right):
-    """Solution of a symmetric positive definite system."""
+    """Solve a symmetric positive definite system."""
     lower = np.linalg.cholesky(matrix)
     x = right.copy()
     for i in range(x.size):
@@ -113,19 +117,21 @@ def _solved(matrix, right):
 
 @compiled
 def _solved_on(work, support, right, l2):
-    """Solution of the support's system (products of its rows, plus the ridge)."""
+    """Solve the support's system (products of its rows, plus the ridge)."""
     size = len(support)
     matrix = np.empty((size, size))
     for i, k in enumerate(support):
         for j, q in enumerate(support):
             matrix[i, j] = work.gram[k, q]
+        # Variants in perfect linkage make the products singular where the ridge is small.
         matrix[i, i] += max(l2 * work.ridge[k], _JITTER * work.gram[k, k])
     return _solved(matrix, right)
 
 
 @compiled
 def _put(work, m, support, values):
-    """Coefficients `values` on the support and 0 elsewhere; gradients follow."""
+    """Put coefficients `values` on the support and 0 elsewhere; gradients follow."""
+    # From 0 upwards: differences from the last coefficients would carry their rounding along.
     work.w[:m], work.g[:m] = 0.0, work.c[:m]
     for i, k in enumerate(support):
         _shift(work, m, k, values[i])
@@ -133,16 +139,19 @@ def _put(work, m, support, values):
 
 @compiled
 def _primal_dual(work, m, l1, l2):
-    """Guess signs, solve, correct the guess; whether it came to rest, at the solution.
+    """Guess signs, solve, correct the guess; return whether it came to rest, at the solution.
 
     Where it doesn't within a few rounds, everything is left as it was.
     """
     w, g = work.w[:m].copy(), work.g[:m].copy()
+    # The last penalty's signs, and rows that break the new penalty's conditions: as penalties fall
+    # by small steps this is nearly always right at once.
     signs = np.where(w == 0.0, np.where(np.abs(g) > l1, np.sign(g), 0.0), np.sign(w))
     for _ in range(_GUESSES):
         support = np.flatnonzero(signs)
         values = _solved_on(work, support, work.c[support] - l1 * signs[support], l2)
         _put(work, m, support, values)
+        # Rows that the solution pulls in; the margin keeps rounding from pulling a row in and out.
         outside = np.where(np.abs(work.g[:m]) > l1 * (1 + 1e-9), np.sign(work.g[:m]), 0.0)
         outside[support] = np.where(values * signs[support] > 0, signs[support], 0.0)
         if np.array_equal(outside, signs):
@@ -157,7 +166,7 @@ def _primal_dual(work, m, l1, l2):
 
 @compiled
 def _forward(upper, size, right):
-    """Solution v of U'v = right."""
+    """Solve U'v = right for v."""
     v = right.copy()
     for q in range(size):
         v[q] /= upper[q, q]
@@ -169,7 +178,7 @@ def _forward(upper, size, right):
 
 @compiled
 def _backward(upper, size, v):
-    """Solution x of Ux = v."""
+    """Solve Ux = v for x."""
     x = v.copy()
     for q in range(size - 1, -1, -1):
         x[q] = (x[q] - _dot(upper[q, q + 1 : size], x[q + 1 :])) / upper[q, q]
@@ -178,7 +187,8 @@ def _backward(upper, size, v):
 
 @compiled
 def _drop(support, upper, size, i):
-    """Place `i` leaves the support; rotations of its rows make U triangular again."""
+    """Take place `i` out of the support; rotations of its rows make U triangular again."""
+    # A new factor would cost size^3 for each variable that leaves, and they leave one by one.
     support[i : size - 1] = support[i + 1 : size].copy()
     for q in range(size):
         row = upper[q]
@@ -197,6 +207,7 @@ def _drop(support, upper, size, i):
 @compiled
 def _move(work, m, support, way, longest):
     """Go along `way` until a coefficient is 0, `longest` at most; (length, its place or -1)."""
+    # Beyond a 0 the penalty's slope has the other sign, and `way` no longer leads down.
     step, ended = longest, -1
     for i, k in enumerate(support):
         if work.w[k] * way[i] < 0.0 and -work.w[k] / way[i] <= step:
@@ -209,10 +220,11 @@ def _move(work, m, support, way, longest):
 
 @compiled
 def _exchange(work, m, support, upper, size, k, v):
-    """Row `k`, a combination of the support, takes the place of the first that it brings to 0.
+    """Swap a linearly dependent row `k` into the support, for the first that it brings to 0.
 
-    The fit stays as it is along this way, and sum|w| falls. v: U'v = its products with the support.
-    Returns the new size, -1 where none comes to 0.
+    Along this way the fit stays as it is, and sum|w| falls: with linkage a row is often a
+    combination of others, and the lasso's minimum lies where one of them is 0. v: U'v = the row's
+    products with the support. Returns the new size, -1 where none comes to 0.
     """
     sign = 1.0 if work.g[k] >= 0.0 else -1.0
     way = -sign * _backward(upper, size, v)
@@ -226,9 +238,10 @@ def _exchange(work, m, support, upper, size, k, v):
 
 @compiled
 def _add(work, m, support, upper, size, k, l2):
-    """Row `k` joins the support; returns the new size, or -1 as `_exchange`."""
+    """Add row `k` to the support; return the new size, or -1 as `_exchange`."""
     square = work.gram[k, k] + l2 * work.ridge[k]
     v = _forward(upper, size, work.gram[k][support[:size]])
+    # What the support leaves of the row: a factor with less than this would be rounding.
     if square - _dot(v, v) <= _DEPENDENT * square:
         size = _exchange(work, m, support, upper, size, k, v)
         if size < 0:
@@ -242,7 +255,7 @@ def _add(work, m, support, upper, size, k, l2):
 
 @compiled
 def _turned(work, support, signs, way):
-    """The first place at 0 that `way` takes to the other sign; -1 for none."""
+    """Find the first place at 0 that `way` takes to the other sign; -1 for none."""
     for i, k in enumerate(support):
         if work.w[k] == 0.0 and way[i] * signs[k] < 0.0:
             return i
@@ -251,7 +264,7 @@ def _turned(work, support, signs, way):
 
 @compiled
 def _to_minimum(work, m, support, signs, upper, size, l1, l2):
-    """The minimum on the support, less what becomes 0 on the way; returns the new size."""
+    """Go to the minimum on the support, less what becomes 0 on the way; return the new size."""
     while size:
         used = support[:size]
         right = work.g[used] - l2 * work.ridge[used] * work.w[used] - l1 * signs[used]
@@ -268,7 +281,7 @@ def _to_minimum(work, m, support, signs, upper, size, l1, l2):
 
 @compiled
 def _worst(work, m, support, l1):
-    """The row outside the support that breaks the optimality conditions most; -1 for none."""
+    """Find the row outside the support that breaks the optimality conditions most; -1: none."""
     outside = np.abs(work.g[:m])
     outside[support] = 0.0
     k = outside.argmax()
@@ -277,13 +290,14 @@ def _worst(work, m, support, l1):
 
 @compiled
 def _one_by_one(work, m, l1, l2):
-    """From the coefficients as they are to the minimum; whether it was reached."""
+    """Go from the coefficients as they are to the minimum; return whether it was reached."""
     support, upper, size = np.empty(m + 1, np.int64), np.empty((m + 1, m + 1)), _NONE
     for k in np.flatnonzero(work.w[:m]):
         size = _add(work, m, support, upper, size, k, l2)
         if size < 0:
             return False
     signs = np.sign(work.w[:m])
+    # Each step enters a row and lowers the objective; only rounding needs more than a few per row.
     for _ in range(100 + 10 * m):
         size = _to_minimum(work, m, support, signs, upper, size, l1, l2)
         k = _worst(work, m, support[:size], l1)
@@ -298,7 +312,7 @@ def _one_by_one(work, m, l1, l2):
 
 @compiled
 def _settle(work, m, l1, l2, enough):
-    """The minimum among the working rows; by sweeps, till changes are small, if nothing else."""
+    """Find the minimum among the working rows; by sweeps where nothing else ends there."""
     if l2 > 0.0 and _primal_dual(work, m, l1, l2):
         return
     if m and not _one_by_one(work, m, l1, l2):
@@ -309,7 +323,10 @@ def _settle(work, m, l1, l2, enough):
 
 @compiled
 def _refresh(work, m, z, y):
-    """Residual and the gradient of all rows, from the coefficients; ends drift."""
+    """Compute the residual and the gradient of all rows from the coefficients.
+
+    Gradients that follow each change gather rounding; this also sees rows that never worked.
+    """
     residual = y - work.w[:m] @ work.z[:m]
     gradient = z @ residual
     for k in range(m):
@@ -319,7 +336,8 @@ def _refresh(work, m, z, y):
 
 @compiled
 def _gap(work, m, y, residual, gradient, inside, l1, l2):
-    """Duality gap of the coefficients (Fercoq et al. 2015 for the lasso, extended by rows)."""
+    """Compute the duality gap (Fercoq et al. 2015 for the lasso, extended by the ridge's rows)."""
+    # The residual, shrunk until no row exceeds l1, is a feasible point of the dual.
     top, ones, squares = 0.0, 0.0, 0.0
     for k in range(m):
         ones += abs(work.w[k])
@@ -335,7 +353,7 @@ def _gap(work, m, y, residual, gradient, inside, l1, l2):
 
 @compiled
 def descend(z, y, ridge, l1s, l2s, tolerance):
-    """Coefficients (penalties, p) and duality gaps (penalties,) as parts of |y|^2.
+    """Solve the path: coefficients (penalties, p), duality gaps (penalties,) as parts of |y|^2.
 
     ridge: s, (p,). l1s, l2s: falling penalties. Stops at a gap of `tolerance` or below.
     """
@@ -348,6 +366,8 @@ def descend(z, y, ridge, l1s, l2s, tolerance):
     for a in range(len(l1s)):
         l1, l2, enough = l1s[a], l2s[a], 0.1 * tolerance * total
         for _ in range(_TRIES):
+            # Rows that break the conditions start to work, and stay: with falling penalties most of
+            # them are needed again, and none of the others is looked at while solving.
             for j in np.flatnonzero((np.abs(gradient) > l1 * (1 + 1e-9)) & ~inside):
                 if m == len(work.rows):
                     work = _grown(work, m)
@@ -358,7 +378,7 @@ def descend(z, y, ridge, l1s, l2s, tolerance):
             gaps[a] = _gap(work, m, y, residual, gradient, inside, l1, l2) / total
             if gaps[a] <= tolerance:
                 break
-            enough *= 0.3
+            enough *= 0.3  # the sweeps stopped too early for the gap
         for k in range(m):
             found[a, work.rows[k]] = work.w[k]
     return found, gaps

@@ -52,7 +52,7 @@ class Weights:
 
 
 def read_weights(path: str | Path) -> Weights:
-    """Weights from `howfar baseline` (<model>.weights.parquet), PredictDB (.db) or FUSION's text.
+    """Read weights of `howfar baseline` (.weights.parquet), PredictDB (.db) or FUSION (text).
 
     FUSION's text: a folder or tar archive of <gene>.<model>.weights.txt, or one such file.
     """
@@ -67,7 +67,7 @@ def read_weights(path: str | Path) -> Weights:
 
 
 def files_of(path: str | Path) -> dict[str, Path]:
-    """The files that `read_weights` reads at `path`, by their role in a provenance block."""
+    """List the files that `read_weights` reads at `path`, by their role in a provenance block."""
     path = Path(path)
     if path.is_dir():
         return {f"weights {p.name}": p for p in sorted(path.glob("*.weights.txt"))}
@@ -79,12 +79,14 @@ def _genes_beside(path: Path) -> Path:
     return path.with_name(path.name.replace(".weights.", ".genes."))
 
 
+_DO = (
+    "Give the right file: <model>.weights.parquet of `howfar baseline`, a PredictDB .db, or "
+    "FUSION's *.weights.txt."
+)
+
+
 def _bad(path: Path | str, found: str, expected: str) -> HowfarError:
-    return HowfarError(
-        str(path), found=found, expected=expected,
-        do="Give the right file: <model>.weights.parquet of `howfar baseline`, a PredictDB .db, or "
-        "FUSION's *.weights.txt.",
-    )  # fmt: skip
+    return HowfarError(str(path), found=found, expected=expected, do=_DO)
 
 
 def _checked(path: Path | str, table: pd.DataFrame, intercepts: pd.Series) -> Weights:
@@ -135,7 +137,7 @@ def _read_ours(path: Path) -> Weights:
 
 
 def read_predictdb(path: str | Path) -> Weights:
-    """A PredictDB file (SQLite, tables `weights` and `extra`), as MetaXcan reads it.
+    """Read a PredictDB file (SQLite, tables `weights` and `extra`) as MetaXcan does.
 
     Positions come from varID (chr1_12345_A_G_b38), or from an rsid written in that way; alleles
     from ref_allele and eff_allele, the weight being of the latter. Where `extra` says how many
@@ -170,16 +172,15 @@ def _complete(path, weights: pd.DataFrame, extra: pd.DataFrame) -> None:
     counts = weights["gene"].value_counts().reindex(stated.index, fill_value=0)
     short = int((counts != pd.to_numeric(stated, "coerce")).sum())
     if short:
-        raise _bad(
-            path, f"{short} of {len(stated)} genes with another number of weights than stated",
-            "as many as `extra` says (n.snps.in.model)",
-        )  # fmt: skip
+        found = f"{short} of {len(stated)} genes with another number of weights than stated"
+        raise _bad(path, found, "as many as `extra` says (n.snps.in.model)")
 
 
 def read_fusion(path: str | Path) -> Weights:
-    """FUSION weights as text: per line variant id (name_chrom_pos), alternative allele, reference
-    allele, weight, with tabs. Lines that are wholly 'NA' (lasso writes them) count as weight 0.
+    """Read FUSION weights as text.
 
+    Per line: variant id (name_chrom_pos), alternative allele, reference allele, weight, with tabs.
+    Lines that are wholly 'NA' (lasso writes them) count as weight 0.
     path: one file <gene>.<model>.weights.txt, or a folder or tar archive of files of one model.
     """
     rows, genes, models = [], [], set()
@@ -237,7 +238,10 @@ def _fusion_rows(place: str, data: bytes) -> Iterator[tuple]:
 
 @dataclass(frozen=True)
 class Match:
-    """A gene's weights found in a cohort: `row` of the weights, `column` of the dosages, `how`."""
+    """A gene's weights found in a cohort: `row` of the weights, `column` of the dosages.
+
+    how: 'same', 'swapped', 'flipped' or 'flipped and swapped' alleles.
+    """
 
     row: np.ndarray
     column: np.ndarray
@@ -246,12 +250,12 @@ class Match:
 
 
 def is_palindromic(ref: str, alt: str) -> bool:
-    """Whether the alleles are each other's complement, so that no strand shows."""
+    """Tell whether the alleles are each other's complement, so that no strand shows."""
     return len(ref) == len(alt) == 1 and ref.translate(_COMPLEMENT) == alt
 
 
 def _spellings(ref: str, alt: str) -> dict[tuple[str, str], str]:
-    """The ways to write a variant; the first of equal ones is the simplest."""
+    """List the ways to write a variant; the first of equal ones is the simplest."""
     ways = {(ref, alt): _SAME}
     ways.setdefault((alt, ref), _SWAPPED)
     if len(ref) == len(alt) == 1:
@@ -264,29 +268,24 @@ def _spellings(ref: str, alt: str) -> dict[tuple[str, str], str]:
 def match(
     rows: pd.DataFrame, variants: Sequence[Variant], called: np.ndarray | None = None
 ) -> Match:
-    """Which of a gene's weights (rows of `Weights.table`) the cohort has, and how written.
+    """Match a gene's weights (rows of `Weights.table`) with a cohort's variants.
 
     Contigs are compared without 'chr'. Exactly written variants win over other spellings. called:
     bool (variants,), False for a variant that nobody's call is known of: the cohort lacks it.
     """
-    place: dict[tuple, int] = {}
+    columns: dict[tuple, int] = {}
     for column, v in enumerate(variants):
         if called is None or called[column]:
-            place.setdefault((_bare(v.chrom), v.pos, v.ref.upper(), v.alt.upper()), column)
-    found = []
+            columns.setdefault((_bare(v.chrom), v.pos, v.ref.upper(), v.alt.upper()), column)
+    matches = []
     for row, (_, chrom, pos, ref, alt, _) in enumerate(rows[list(COLUMNS)].itertuples(index=False)):
         for spelling, how in _spellings(ref, alt).items():
-            column = place.get((_bare(chrom), pos, *spelling))
+            column = columns.get((_bare(chrom), pos, *spelling))
             if column is not None:
-                found.append((row, column, how, is_palindromic(ref, alt)))
+                matches.append((row, column, how, is_palindromic(ref, alt)))
                 break
-    row, column, how, palindromic = zip(*found, strict=True) if found else ((), (), (), ())
-    return Match(
-        np.array(row, int),
-        np.array(column, int),
-        np.array(how, object),
-        np.array(palindromic, bool),
-    )
+    fields = zip(*matches, strict=True) if matches else ((),) * 4
+    return Match(*map(np.array, fields, (int, int, object, bool)))
 
 
 def _bare(chrom: object) -> str:
@@ -299,7 +298,7 @@ Dosages = Callable[[str], tuple[np.ndarray, Sequence[Variant]]]
 def apply(
     weights: Weights, genes: Sequence[str], dosages: Dosages, min_share: float = MIN_SHARE
 ) -> tuple[pd.DataFrame, Counter]:
-    """Predictions (genes x people) of the genes that have a model, and counts of what was met.
+    """Predict people (genes x people) by the genes that have a model, and count what was met.
 
     dosages: from a gene id to (people, variants) of the alternative alleles, NaN where missing (the
     mean is taken), and the variants. Raises HowfarError where less than `min_share` of the weights

@@ -12,7 +12,7 @@ MIN_BLOCKS = 5
 
 
 def blocks_of(genes: pd.DataFrame, gene_ids: Sequence[str]) -> tuple[np.ndarray, str]:
-    """The block of each gene for a block bootstrap, and what a block is, in words.
+    """Find each gene's block for a block bootstrap, and what a block is, in words.
 
     Chromosomes; where the genes lie on fewer than 5, regions of 1 Mb; where those are fewer than 5
     (or positions are unknown), genes, which takes them as independent.

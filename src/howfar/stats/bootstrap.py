@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from howfar.stats.correlation import _FLAT, centred, r_of_moments
+from howfar.stats.correlation import FLAT, centred, r_of_moments
 
 
 def block_bootstrap(
@@ -20,7 +20,7 @@ def block_bootstrap(
     level: float = 0.95,
     weighted: bool = False,
 ) -> tuple[float | np.ndarray, float | np.ndarray]:
-    """Interval of a statistic over genes, resampling whole blocks, as genes aren't independent.
+    """Compute a statistic's interval, resampling whole blocks, as genes aren't independent.
 
     values: (genes,) or (genes, k); rows with NaN are left out. blocks: (genes,), chromosome or
     region of each. statistic: of the resampled rows; may return a vector. With `weighted` it takes
@@ -76,27 +76,27 @@ def _weighted_results(values, code, picked, statistic) -> np.ndarray:
     """
     blocks = picked.shape[1]
     if statistic in _OF_BLOCKS and blocks <= _MOST_BLOCKS:
-        offset = np.arange(len(picked))[:, None] * blocks
-        counts = np.bincount((picked + offset).ravel(), minlength=len(picked) * blocks)
-        return _OF_BLOCKS[statistic](
-            values, code, counts.reshape(len(picked), blocks).astype(float)
-        )
+        return _OF_BLOCKS[statistic](values, code, _counts(picked))
     step = max(1, 2_000_000 // max(len(values), blocks))
-    parts = []
-    for part in (picked[i : i + step] for i in range(0, len(picked), step)):
-        offset = np.arange(len(part))[:, None] * blocks
-        counts = np.bincount((part + offset).ravel(), minlength=len(part) * blocks)
-        parts.append(statistic(values, counts.reshape(len(part), blocks)[:, code].astype(float)))
-    return np.concatenate(parts)
+    parts = (picked[i : i + step] for i in range(0, len(picked), step))
+    return np.concatenate([statistic(values, _counts(part)[:, code]) for part in parts])
+
+
+def _counts(picked: np.ndarray) -> np.ndarray:
+    """Count how often each draw (row of `picked`) has each block: float64 (draws, blocks)."""
+    draws, blocks = picked.shape
+    offset = np.arange(draws)[:, None] * blocks
+    counts = np.bincount((picked + offset).ravel(), minlength=draws * blocks)
+    return counts.reshape(draws, blocks).astype(float)
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Means (draws,) of `values` (genes,) under each row of `weights` (draws, genes)."""
+    """Average `values` (genes,) under each row of `weights` (draws, genes): (draws,)."""
     return weights @ values / weights.sum(axis=1)
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Medians (draws,) of `values` (genes,), each repeated as often as whole `weights` say."""
+    """Take medians (draws,) of `values` (genes,), each repeated as often as `weights` say."""
     order = np.argsort(values)
     reached = np.cumsum(weights[:, order], axis=1)
     total = reached[:, -1:]
@@ -106,12 +106,12 @@ def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def weighted_pearson(pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson r (draws,) of the columns of `pairs` (genes, 2); NaN where one is constant."""
+    """Compute Pearson r (draws,) of the columns of `pairs` (genes, 2); NaN for a constant one."""
     return _weighted_r(pairs[None, :, 0], pairs[None, :, 1], weights)
 
 
 def weighted_spearman(pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Spearman's rho (draws,) of the columns of `pairs` (genes, 2), ranked anew in each draw."""
+    """Compute Spearman's rho (draws,) of the columns of `pairs` (genes, 2), ranked in each draw."""
     return _weighted_r(*(_weighted_ranks(pairs[:, i], weights) for i in (0, 1)), weights)
 
 
@@ -121,15 +121,15 @@ def _weighted_r(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray
     b = y - (weights * y).sum(axis=1, keepdims=True) / total
     wa = weights * a
     xx, yy, xy = (wa * a).sum(axis=1), (weights * b * b).sum(axis=1), (wa * b).sum(axis=1)
-    flat = (xx <= _FLAT**2 * (weights * x**2).sum(axis=1)) | (
-        yy <= _FLAT**2 * (weights * y**2).sum(axis=1)
+    flat = (xx <= FLAT**2 * (weights * x**2).sum(axis=1)) | (
+        yy <= FLAT**2 * (weights * y**2).sum(axis=1)
     )
     r = np.clip(xy / np.sqrt(np.where(flat, 1, xx * yy)), -1, 1)
     return np.where(flat, np.nan, r)
 
 
 def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mid-ranks (draws, genes) of `values` (genes,), each repeated `weights` times."""
+    """Take mid-ranks (draws, genes) of `values` (genes,), each repeated `weights` times."""
     _, code = np.unique(values, return_inverse=True)
     order = np.argsort(code, kind="stable")
     firsts = np.flatnonzero(np.diff(code[order], prepend=-1))
@@ -138,7 +138,7 @@ def _weighted_ranks(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 # Correlations of resampled blocks from sums over each block: the cost of a draw depends on the
-# number of blocks and not on the number of genes.
+# number of blocks and not on the number of genes. Beyond this many, weights of genes are cheaper.
 _MOST_BLOCKS = 40
 
 
@@ -165,20 +165,21 @@ def _spearman_of_blocks(pairs: np.ndarray, code: np.ndarray, counts: np.ndarray)
 
 
 def _below(values: np.ndarray, code: np.ndarray, blocks: int) -> np.ndarray:
-    """Rows of each block below each row, ties counting half: (blocks, rows)."""
-    found = np.empty((blocks, len(values)))
+    """Count rows of each block below each row, ties half: (blocks, rows)."""
+    below = np.empty((blocks, len(values)))
     for block in range(blocks):
         ordered = np.sort(values[code == block])
         left, right = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-        found[block] = (left + right) / 2
-    return found
+        below[block] = (left + right) / 2
+    return below
 
 
-def _cubic(first: np.ndarray, second: np.ndarray, code: np.ndarray, counts: np.ndarray):
-    """Sum over rows of count x (counts . first) x (counts . second), for each draw."""
-    blocks = counts.shape[1]
+def _cubic(
+    first: np.ndarray, second: np.ndarray, code: np.ndarray, counts: np.ndarray
+) -> np.ndarray:
+    """Sum count x (counts . first) x (counts . second) over rows, for each draw."""
     total = np.zeros(len(counts))
-    for block in range(blocks):
+    for block in range(counts.shape[1]):
         inside = code == block
         form = first[:, inside] @ second[:, inside].T
         total += counts[:, block] * np.einsum("da,da->d", counts @ form, counts)

@@ -13,17 +13,13 @@ from howfar.core.errors import HowfarError
 
 #: Fewest complete pairs for which a correlation is given; two points always lie on a line.
 MIN_PAIRS = 3
-
-
 _SMALLEST_P = np.finfo(float).tiny
-
-
-# Rounding leaves a centred constant row at about 1e-16 of its level; below this it is constant.
-_FLAT = 1e-13
+#: Rounding leaves a centred constant row at about 1e-16 of its level; below this it is constant.
+FLAT = 1e-13
 
 
 def pearson_rows(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson r of each row of `x` with the same row of `y` over their complete pairs.
+    """Compute Pearson r of each row of `x` with the same row of `y` over their complete pairs.
 
     x, y: (rows, columns), or (columns,) to be used for every row. Returns r, float64 (rows,), NaN
     for fewer than 3 pairs or a constant row, and n, int64 (rows,), the number of complete pairs.
@@ -33,7 +29,7 @@ def pearson_rows(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spearman_rows(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Spearman's rho of each row of `x` with the same row of `y`; as `pearson_rows`.
+    """Compute Spearman's rho of each row of `x` with the same row of `y`; as `pearson_rows`.
 
     Ranks are taken among the complete pairs of a row; ties share their mean rank.
     """
@@ -73,20 +69,22 @@ def _pearson_of_pairs(x: np.ndarray, y: np.ndarray, paired: np.ndarray) -> np.nd
     return np.where((n < MIN_PAIRS) | flat_a | flat_b, np.nan, r)
 
 
-def _unit_rows(values: np.ndarray, paired: np.ndarray, n: np.ndarray):
-    """Rows centred over their pairs and scaled to length 1 (0 elsewhere), and which are flat."""
+def _unit_rows(
+    values: np.ndarray, paired: np.ndarray, n: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centre rows over their pairs and scale them to length 1 (0 elsewhere); which are flat."""
     mean = np.where(paired, values, 0).sum(axis=1) / np.maximum(n, 1)
     centred = np.where(paired, values - mean[:, None], 0)
     # Scaling by the largest entry first keeps squares of tiny and huge values in range.
     largest = np.abs(centred).max(axis=1, initial=0)
-    flat = largest <= _FLAT * np.abs(mean)
+    flat = largest <= FLAT * np.abs(mean)
     centred = centred / np.where(flat, 1, largest)[:, None]
     length = np.sqrt((centred**2).sum(axis=1))
     return centred / np.where(flat, 1, length)[:, None], flat
 
 
 def correlation_p(r: np.ndarray, df: np.ndarray) -> np.ndarray:
-    """Two-sided p of correlations under no association: t = r sqrt(df / (1 - r^2)), exact t.
+    """Compute two-sided p of correlations, no association: t = r sqrt(df / (1 - r^2)), exact t.
 
     df: n - 2, less the covariates removed from both sides. Never 0: values below the smallest
     normal double (2.2e-308) are given as that; `correlation_log10p` has the true size. NaN where
@@ -99,7 +97,7 @@ def correlation_p(r: np.ndarray, df: np.ndarray) -> np.ndarray:
 
 
 def correlation_log10p(r: np.ndarray, df: np.ndarray) -> np.ndarray:
-    """-log10 of the p of `correlation_p`, worked in logarithms; infinite only for r = +-1.
+    """Compute -log10 of the p of `correlation_p`, in logarithms; infinite only for r = +-1.
 
     For small x = 1 - r^2, I_x(a, 1/2) = x^a (1-x)^(1/2) / (a B(a, 1/2)) 2F1(a + 1/2, 1; a + 1; x)
     (DLMF 8.17.8).
@@ -116,7 +114,7 @@ def correlation_log10p(r: np.ndarray, df: np.ndarray) -> np.ndarray:
 def fisher_interval(
     r: np.ndarray, n: np.ndarray, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interval of a correlation: tanh(atanh r -+ z / sqrt(n - 3)), Fisher 1921.
+    """Compute a correlation's interval: tanh(atanh r -+ z / sqrt(n - 3)), Fisher 1921.
 
     n: people, less covariates removed. NaN for n <= 3. For normal data; Spearman's rho needs a
     slightly wider one.
@@ -129,7 +127,7 @@ def fisher_interval(
 
 
 def smallest_detectable_r(n: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest true |r| that a two-sided test at `alpha` finds with `power` among n people.
+    """Find the smallest true |r| that a two-sided test at `alpha` has `power` to see in n people.
 
     tanh((z_{1-alpha/2} + z_power) / sqrt(n - 3)); the other tail's chance is left out.
     """
@@ -139,7 +137,7 @@ def smallest_detectable_r(n: float, alpha: float = 0.05, power: float = 0.8) -> 
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg q of each p over those that are given; NaN stays NaN and isn't counted."""
+    """Compute Benjamini-Hochberg q of each p; NaN stays NaN and isn't counted."""
     from statsmodels.stats.multitest import multipletests  # slow to import
 
     p = np.asarray(p, float)
@@ -150,7 +148,7 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 
 
 def centre_within(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """`x` (genes, people) less each group's mean per gene; NaN is left out and stays NaN."""
+    """Take each group's mean off `x` (genes, people); NaN is left out and stays NaN."""
     centred = np.array(x, float)
     for group in np.unique(groups):
         columns = np.asarray(groups) == group
@@ -162,7 +160,7 @@ def centre_within(x: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def permute_within(columns: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`columns` (people,) in a random order within each group of `groups` (people,)."""
+    """Permute `columns` (people,) within each group of `groups` (people,)."""
     columns, groups = np.asarray(columns), np.asarray(groups)
     permuted = columns.copy()
     for group in np.unique(groups):
@@ -172,15 +170,13 @@ def permute_within(columns: np.ndarray, groups: np.ndarray, rng: np.random.Gener
 
 
 def centred(values: np.ndarray) -> np.ndarray:
-    """`values` less their mean, 0 where only rounding is left."""
-    centred = values - values.mean()
-    return (
-        centred if np.abs(centred).max() > _FLAT * np.abs(values).max() else np.zeros(len(values))
-    )
+    """Take the mean off `values`, leaving 0 where only rounding is left."""
+    rest = values - values.mean()
+    return rest if np.abs(rest).max() > FLAT * np.abs(values).max() else np.zeros(len(values))
 
 
 def r_of_moments(xx, yy, xy, mx, my, n) -> np.ndarray:
-    """r from sums of squares and products and from means; NaN where a side is constant.
+    """Compute r from sums of squares and products and from means; NaN where a side is constant.
 
     Centre both sides first, or large means leave nothing of the squares but rounding.
     """

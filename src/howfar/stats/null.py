@@ -29,7 +29,7 @@ def gene_null(
     seed: int = 1,
     absolute: bool = False,
 ) -> np.ndarray:
-    """|Pearson r| of expression with `draws` random linear combinations of a gene's variants.
+    """Draw |Pearson r| of expression with random linear combinations of a gene's variants.
 
     dosages: (people, variants), missing calls NaN (taken at the variant's mean). observed:
     (people,), NaN where missing (left out). The weights are N(0, 1) for each variant on its
@@ -44,7 +44,7 @@ def gene_null(
 
 
 def _prepare(dosages: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Centred genotypes (people, variants) and expression of length 1, of people with both."""
+    """Centre genotypes (people, variants) and scale expression to length 1, of people with both."""
     dosages, observed = np.asarray(dosages, float), np.asarray(observed, float)
     if dosages.ndim != 2 or len(dosages) != len(observed):
         raise HowfarError(
@@ -67,7 +67,7 @@ def _prepare(dosages: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def _by_weights(genotype, expression, draws: int, rng, absolute: bool) -> np.ndarray:
-    """r_k from the weights themselves: |w . G'y| / sqrt(w G'G w), y of length 1."""
+    """Draw r_k from the weights themselves: |w . G'y| / sqrt(w G'G w), y of length 1."""
     products, with_expression = genotype.T @ genotype, genotype.T @ expression
     parts = []
     for first in range(0, draws, _CHUNK):
@@ -79,7 +79,7 @@ def _by_weights(genotype, expression, draws: int, rng, absolute: bool) -> np.nda
 
 
 def _by_axes(genotype, expression, draws: int, rng) -> np.ndarray:
-    """r_k for N(0, 1) weights of many variants, drawn on the principal axes of the people.
+    """Draw r_k for N(0, 1) weights of many variants on the principal axes of the people.
 
     With G = U S V' the combination G w is U S (V' w), and V' w is again N(0, 1) on each axis: so
     the cost of a draw is the number of people, whatever the number of variants.
@@ -102,16 +102,20 @@ def _ratio(product: np.ndarray, squared_length: np.ndarray) -> np.ndarray:
     return np.minimum(np.where(varies, np.abs(product) / length, 0), 1)
 
 
-def as_published(r, mean, sd, draws: int = PUBLISHED_DRAWS) -> np.ndarray:
-    """p of |r| as in Sasse et al. 2023: T = (|r| - m) / sqrt(s / K), upper tail of t, K - 1 df.
+def as_published(
+    r: np.ndarray, mean: np.ndarray, sd: np.ndarray, draws: int = PUBLISHED_DRAWS
+) -> np.ndarray:
+    """Compute p of |r| as Sasse et al. 2023: T = (|r| - m) / sqrt(s / K), upper t tail, K - 1 df.
 
     r: correlations of either sign; mean, sd: of the null's |r_k|. p = 1 where T < 0; NaN stays.
     """
     return _upper_tail(r, mean, np.sqrt(np.asarray(sd, float) / draws), draws)
 
 
-def standard_error(r, mean, sd, draws: int = PUBLISHED_DRAWS) -> np.ndarray:
-    """p of |r| with the standard error of the null's mean, s / sqrt(K): a mistake for one gene.
+def standard_error(
+    r: np.ndarray, mean: np.ndarray, sd: np.ndarray, draws: int = PUBLISHED_DRAWS
+) -> np.ndarray:
+    """Compute p of |r| with the standard error of the null's mean: a mistake for one gene.
 
     Kept to show its size. Arguments as `as_published`.
     """
@@ -125,7 +129,7 @@ def _upper_tail(r, mean, scale, draws: int) -> np.ndarray:
 
 
 def calibrated(r: float, null: np.ndarray) -> float:
-    """p of |r| from the draws themselves: (1 + #{r_k >= |r|}) / (K + 1); NaN for NaN r.
+    """Compute p of |r| from the draws themselves: (1 + #{r_k >= |r|}) / (K + 1); NaN for NaN r.
 
     Exact when the prediction is exchangeable with the draws (Phipson and Smyth 2010). As good as
     equal counts as equal: with one variant every r_k is that of any prediction, up to rounding,
@@ -136,8 +140,10 @@ def calibrated(r: float, null: np.ndarray) -> float:
     return float((1 + np.count_nonzero(null >= abs(r) - 1e-6)) / (len(null) + 1))
 
 
-def calibrated_from_moments(r, mean, sd, draws: int = PUBLISHED_DRAWS) -> np.ndarray:
-    """p of |r| where only the null's mean and SD are public: a new draw's prediction interval.
+def calibrated_from_moments(
+    r: np.ndarray, mean: np.ndarray, sd: np.ndarray, draws: int = PUBLISHED_DRAWS
+) -> np.ndarray:
+    """Compute p of |r| from the null's mean and SD alone: a new draw's prediction interval.
 
     T = (|r| - m) / (s sqrt(1 + 1/K)), upper tail of t with K - 1 df. Takes the |r_k| as normal;
     they are skewed to the right, so that a p far in the tail is too small.

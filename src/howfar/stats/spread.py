@@ -36,7 +36,7 @@ class Spread:
 def spread(
     r: np.ndarray, n: np.ndarray, blocks: np.ndarray, draws: int = 2000, seed: int = 0
 ) -> Spread:
-    """The spread of correlations `r` (genes,) from `n` (genes,) people each.
+    """Estimate the spread of correlations `r` (genes,) from `n` (genes,) people each.
 
     `true_sd`^2 is the variance of r less the mean of its sampling variance (1 - r^2)^2 / (n - 1),
     a method of moments that assumes no shape. `share_truly_negative` is of a normal distribution
@@ -71,7 +71,7 @@ def _pair(low: np.ndarray, high: np.ndarray, i: int) -> tuple[float, float]:
 
 
 def _true_spread(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean r, SD of true r and normal share below 0 (draws, 3), of rows (r, n), weighted."""
+    """Estimate mean r, SD of true r, normal share below 0 (draws, 3) of rows (r, n), weighted."""
     mean, variance = _normal_of_z(rows, weights)
     sd = np.sqrt(np.where(variance > 0, variance, 1))
     below = np.where(variance > 0, stats.norm.cdf(-mean / sd), mean < 0)
@@ -81,7 +81,7 @@ def _true_spread(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _normal_of_z(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance between genes of the true z, DerSimonian and Laird's."""
+    """Estimate mean and variance between genes of the true z (DerSimonian and Laird)."""
     z = np.arctanh(np.clip(rows[:, 0], -1 + 1e-9, 1 - 1e-9))
     precision = rows[:, 1] - 3
     w = weights * precision

@@ -1,4 +1,4 @@
-"""How many variants two rankings share at the top, beside what chance gives.
+"""Overlap of the top variants of two rankings, beside what chance gives.
 
 A ranking is by a score, highest first; equal scores keep their order, missing ones come last.
 """
@@ -22,29 +22,31 @@ BLOCK = 250_000
 
 
 def ranks(score: np.ndarray) -> np.ndarray:
-    """Ranks from 0, the highest score first; missing scores last. score: (variants,)."""
+    """Rank from 0, the highest score first; missing scores last. score: (variants,)."""
     order = np.argsort(-np.asarray(score, float), kind="stable")  # NaN sorts last
-    found = np.empty(order.size, int)
-    found[order] = np.arange(order.size)
-    return found
+    rank = np.empty(order.size, int)
+    rank[order] = np.arange(order.size)
+    return rank
 
 
 def top(score: np.ndarray, size: int) -> np.ndarray:
-    """Which variants (bool) are among the `size` highest; a missing score never is."""
+    """Mark (bool) the `size` highest variants; a missing score is never among them."""
     score = np.asarray(score, float)
     return (ranks(score) < size) & ~np.isnan(score)
 
 
 def shared(first: np.ndarray, second: np.ndarray, sizes: Sequence[int] = SIZES) -> np.ndarray:
-    """Variants in the top k of both scores, for each k of `sizes`. Shapes (variants,), (sizes,)."""
+    """Count variants in the top k of both scores (variants,), for each k: (sizes,)."""
     first, second = np.asarray(first, float), np.asarray(second, float)
     worst = np.maximum(ranks(first), ranks(second))
     worst = np.sort(worst[~(np.isnan(first) | np.isnan(second))])
     return np.searchsorted(worst, np.asarray(sizes), side="left")
 
 
-def by_chance(variants: int, sizes: Sequence[int] = SIZES, level: float = 0.95):
-    """Mean, low and high of the overlap of two random lists of k: hypergeometric, k * k / variants.
+def by_chance(
+    variants: int, sizes: Sequence[int] = SIZES, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Compute mean, low and high of the overlap of two random lists of k (hypergeometric).
 
     Each is (sizes,). Takes variants as exchangeable, which linkage disequilibrium makes untrue:
     see `rotated`.
@@ -55,7 +57,7 @@ def by_chance(variants: int, sizes: Sequence[int] = SIZES, level: float = 0.95):
 
 
 def rotated(first: np.ndarray, second: np.ndarray, sizes: Sequence[int] = SIZES) -> np.ndarray:
-    """Overlaps after each turn of `first` along the region, (variants - 1, sizes).
+    """Count overlaps after each turn of `first` along the region, (variants - 1, sizes).
 
     Variants must be in order of position. Neighbours stay neighbours, so that the runs of like
     values that linkage disequilibrium and overlapping windows make are kept.
@@ -66,19 +68,21 @@ def rotated(first: np.ndarray, second: np.ndarray, sizes: Sequence[int] = SIZES)
 
 
 def unit(score: np.ndarray) -> np.ndarray:
-    """`score` brought to 0..1 by its lowest and highest value."""
+    """Bring `score` to 0..1 by its lowest and highest value."""
     score = np.asarray(score, float)
     low, high = np.nanmin(score), np.nanmax(score)
     if not high > low:
         raise HowfarError(
-            "scores of variants", found="one value for all", expected="scores that differ",
+            "scores of variants",
+            found="one value for all",
+            expected="scores that differ",
             do="Check the table that the scores come from.",
-        )  # fmt: skip
+        )
     return (score - low) / (high - low)
 
 
 def combined(effect: np.ndarray, log10p: np.ndarray) -> np.ndarray:
-    """Sum of |effect| and -log10 p, each brought to 0..1: the score of capstone2025.
+    """Add up |effect| and -log10 p, each brought to 0..1: the score of capstone2025.
 
     It holds the p-value, so its overlap with a ranking by p is high whatever the effects are.
     """
@@ -92,7 +96,7 @@ def shuffled(
     draws: int = 1000,
     seed: int = 1,
 ) -> np.ndarray:
-    """Overlap of `combined` with the ranking by p, effects exchanged at random, (draws, sizes)."""
+    """Count overlaps of `combined` and the ranking by p, effects permuted: (draws, sizes)."""
     rng, effect = np.random.default_rng(seed), np.asarray(effect, float)
     return np.array(
         [shared(combined(rng.permutation(effect), log10p), log10p, sizes) for _ in range(draws)]
@@ -100,14 +104,14 @@ def shuffled(
 
 
 def shuffled_p(effect: np.ndarray, log10p: np.ndarray, size: int, draws: int, seed: int) -> float:
-    """One-sided p of the combined score's overlap: (1 + #{shuffled >= seen}) / (draws + 1)."""
+    """Compute one-sided p of the combined overlap: (1 + #{shuffled >= seen}) / (draws + 1)."""
     seen = shared(combined(effect, log10p), log10p, [size])[0]
     chance = shuffled(effect, log10p, [size], draws, seed)[:, 0]
     return float((1 + (chance >= seen).sum()) / (draws + 1))
 
 
 def curves(effects: pd.DataFrame, sizes: Sequence[int] = SIZES, seed: int = 1) -> pd.DataFrame:
-    """Rows of the table `summary`: overlap with the ranking by p against the lists' size x.
+    """Compute rows of table `summary`: overlap with the ranking by p against the lists' size x.
 
     effects: rows of that table for one gene and source, with p. `set` is 'overlap' (observed),
     'overlap_random' (hypergeometric mean and 95 % range), 'overlap_rotated', 'overlap_shuffled',
@@ -124,7 +128,7 @@ def curves(effects: pd.DataFrame, sizes: Sequence[int] = SIZES, seed: int = 1) -
 
 
 def between_runs(effects: pd.DataFrame, sizes: Sequence[int] = SIZES) -> pd.DataFrame:
-    """Rows of `summary`, set 'overlap_runs': what the lists of two runs share; as `curves`."""
+    """Compute rows of `summary`, set 'overlap_runs': what two runs' lists share; as `curves`."""
     index = ["variant", "distance"]
     effect = effects.pivot(index=index, columns="run_id", values="effect").abs()
     log10p = -np.log10(effects.pivot(index=index, columns="run_id", values="p"))
@@ -136,12 +140,12 @@ def between_runs(effects: pd.DataFrame, sizes: Sequence[int] = SIZES) -> pd.Data
             parts.append(pd.DataFrame(row))
     if not parts:
         return pd.DataFrame()
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(set="overlap_runs", replicate=0, n=len(effect), units="variants")
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.assign(set="overlap_runs", replicate=0, n=len(effect), units="variants")
 
 
 def rank_agreement(effects: pd.DataFrame, seed: int = 1) -> pd.DataFrame:
-    """Spearman's rho of |effect| and -log10 p per run: run_id, rho, ci_low, ci_high, n (variants).
+    """Compute Spearman's rho of |effect| and -log10 p: run_id, rho, ci_low, ci_high, n (variants).
 
     effects: as in `curves`. 95 % intervals by bootstrap over blocks of 250 kb, as neighbouring
     variants aren't independent.
@@ -161,7 +165,7 @@ def _curve_parts(run: str, effect, log10p, sizes, seed: int) -> list[pd.DataFram
     score, low_high = combined(effect, log10p), (0.025, 0.975)
     turned = rotated(effect, log10p, sizes)
     mixed = shuffled(effect, log10p, sizes, seed=seed)
-    found = {
+    curves_by_set = {
         ("overlap", "model"): (shared(effect, log10p, sizes), np.nan, np.nan),
         ("overlap", "combined"): (shared(score, log10p, sizes), np.nan, np.nan),
         ("overlap_random", "model"): by_chance(len(effect), sizes),
@@ -173,5 +177,5 @@ def _curve_parts(run: str, effect, log10p, sizes, seed: int) -> list[pd.DataFram
         pd.DataFrame(dict(zip(names, values, strict=True)) | {"x": sizes}).assign(
             set=what, method=run, group=group, replicate=0, n=len(effect), units="variants"
         )
-        for (what, group), values in found.items()
+        for (what, group), values in curves_by_set.items()
     ]
