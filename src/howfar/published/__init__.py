@@ -1,4 +1,4 @@
-"""Tables that others published, brought into the result tables of `howfar.tables`.
+"""Tables that others published, brought into the result tables of `howfar.results.tables`.
 
 One module per study; its `load(study, files)` returns frames by table name. What a study didn't
 publish stays missing: nothing is filled in.
@@ -27,7 +27,7 @@ VERSION = 1
 def load_published(
     study: Study, sources_folder: str | Path = FOLDER, verify: bool = True
 ) -> dict[str, pd.DataFrame]:
-    """The result tables of a published study by name, in the schemas of `howfar.tables`.
+    """The result tables of a published study by name, in the schemas of `howfar.results.tables`.
 
     `sources_folder` holds the fetched files. With `verify` their SHA-256 is compared with
     ``data/sources.csv``. Raises HowfarError for a study without published tables, a missing or
