@@ -186,15 +186,15 @@ def read_sample_map(path: str | Path) -> dict[str, str]:
             expected="a header with the columns expression and genotype",
             do="Add the header line; without it the first person would be lost.",
         )
-    found: dict[str, str] = {}
+    genotype_of: dict[str, str] = {}
     for line, row in enumerate(rows[1:], start=first + 1):
-        _add_pair(found, row, [p[0] for p in places], f"{path}, line {line}")
-    return found
+        _add_pair(genotype_of, row, [p[0] for p in places], f"{path}, line {line}")
+    return genotype_of
 
 
-def _add_pair(found: dict[str, str], row: list[str], places: list[int], where: str) -> None:
+def _add_pair(genotype_of: dict[str, str], row: list[str], places: list[int], where: str) -> None:
     cells = [row[i] if i < len(row) else "" for i in places]
-    twice = cells[0] in found or cells[1] in found.values()
+    twice = cells[0] in genotype_of or cells[1] in genotype_of.values()
     if "" in cells or twice:
         raise HowfarError(
             where,
@@ -202,7 +202,7 @@ def _add_pair(found: dict[str, str], row: list[str], places: list[int], where: s
             expected="one expression sample and one genotype sample, each in one line only",
             do="Keep one line per person; choose one sample where a person has several.",
         )
-    found[cells[0]] = cells[1]
+    genotype_of[cells[0]] = cells[1]
 
 
 def rename_samples(
@@ -340,20 +340,20 @@ def _by_genotype(
 ) -> pd.DataFrame:
     """The table with its people, if they go by their names in the expression file, renamed."""
     names = {e: g for e, g in pairs.items() if g in wanted}
-    found = {
+    matches = {
         kind: max(len(people & set(side)) for side in (values.columns, values.index))
         for kind, people in (("expression", set(names)), ("genotype", wanted))
     }
-    if found["expression"] <= found["genotype"] < len(wanted) or not found["expression"]:
+    if matches["expression"] <= matches["genotype"] < len(wanted) or not matches["expression"]:
         return values
-    if min(found.values()) == len(wanted) and any(e != g for e, g in names.items()):
+    if min(matches.values()) == len(wanted) and any(e != g for e, g in names.items()):
         raise HowfarError(
             str(path),
             found="names that the genotypes and the expression file both have, for other people",
             expected="names that mean one person each, whichever of the two they are taken from",
             do="Name the people so that only one of the two files has the names.",
         )
-    if found["genotype"] == len(wanted):
+    if matches["genotype"] == len(wanted):
         return values
     own = [name for name in names if name in values.columns]
     if own:

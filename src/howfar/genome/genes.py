@@ -45,7 +45,7 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
     genes: list[Gene] = []
     lines: dict[str, int] = {}
     for number, gene in reader(lines_of(path, _EXPECTED), path, tss):
-        kept = _named(gene, gene_versions)
+        kept = _apply_versions(gene, gene_versions)
         _check_new(path, kept, lines, number, stripped=kept.gene_id != gene.gene_id)
         genes.append(kept)
     if not genes:
@@ -108,7 +108,7 @@ def _reader(path: Path, tss: str) -> Callable[[Iterable[str], Path, str], Number
     )
 
 
-def _named(gene: Gene, gene_versions: str) -> Gene:
+def _apply_versions(gene: Gene, gene_versions: str) -> Gene:
     if gene_versions == "keep":
         return gene
     gene_id = strip_version(gene.gene_id)
@@ -128,7 +128,7 @@ def _check_new(path: Path, gene: Gene, lines: dict[str, int], line: int, strippe
     lines[gene.gene_id] = line
 
 
-def _made(where: str, gene_id: str, name: str, chrom: str, tss: int, strand: str) -> Gene:
+def _make_gene(where: str, gene_id: str, name: str, chrom: str, tss: int, strand: str) -> Gene:
     """The gene, with the file's line in the message where it can't be one."""
     try:
         return Gene(gene_id, name or gene_id, chrom, tss, strand)
@@ -158,7 +158,7 @@ def _table(lines: Iterable[str], path: Path, _: str) -> Numbered:
         cells = cells_of(line, sep, where)
         values = _values(where, header, cells)
         tss = _whole(where, "TSS", values.pop("tss"), "a whole number, 1-based")
-        yield number, _made(where, tss=tss, **values)
+        yield number, _make_gene(where, tss=tss, **values)
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -211,14 +211,15 @@ def _bed(lines: Iterable[str], path: Path, _: str) -> Numbered:
                 "a contig, 0 <= start < end, and a gene id",
                 "Correct the line.",
             )
-        yield number, _made(where, gene_id, "", chrom, high if strand == "-" else low + 1, strand)
+        tss = high if strand == "-" else low + 1
+        yield number, _make_gene(where, gene_id, "", chrom, tss, strand)
 
 
 # --- GTF and GFF3 ----------------------------------------------------------------------------
 
 
 @dataclass
-class _Found:
+class _GeneRecord:
     """A gene of an annotation: its line, contig, strand, and the TSS by the rule, if met."""
 
     line: int
@@ -231,8 +232,8 @@ class _Found:
 
 def _annotation(lines: Iterable[str], path: Path, rule: str) -> Numbered:
     gff3 = not stem_of(path).endswith(".gtf")
-    genes: dict[str, _Found] = {}  # by the id that transcripts refer to
-    again: list[_Found] = []  # ids that occur twice: the caller names both lines
+    genes: dict[str, _GeneRecord] = {}  # by the id that transcripts refer to
+    again: list[_GeneRecord] = []  # ids that occur twice: the caller names both lines
     alone: list[tuple[int, list[str]]] = []  # transcripts, as long as there is no gene
     for number, cells in _features(lines, path):
         where = f"{path}, line {number}"
@@ -251,26 +252,28 @@ def _annotation(lines: Iterable[str], path: Path, rule: str) -> Numbered:
         if gene.tss is None and gene not in again:
             raise _no_transcript(where, gene, rule)
         tss = gene.tss or 1
-        yield gene.line, _made(where, gene.gene_id, gene.name, gene.chrom, tss, gene.strand)
+        yield gene.line, _make_gene(where, gene.gene_id, gene.name, gene.chrom, tss, gene.strand)
 
 
-def _spans(transcripts: list[tuple[int, list[str]]], path: Path, rule: str) -> Iterator[_Found]:
-    """The genes of a GTF that has transcripts alone; one at two places is given twice."""
-    genes: dict[tuple[str, str, str], _Found] = {}
+def _spans(
+    transcripts: list[tuple[int, list[str]]], path: Path, rule: str
+) -> Iterator[_GeneRecord]:
+    """The genes of a GTF that has transcripts alone; one at two places is yielded twice."""
+    genes: dict[tuple[str, str, str], _GeneRecord] = {}
     for number, cells in transcripts:
-        where, given = f"{path}, line {number}", attributes(cells[8], gff3=False)
-        gene_id = given.get("gene_id", [""])[0]
+        where, values = f"{path}, line {number}", attributes(cells[8], gff3=False)
+        gene_id = values.get("gene_id", [""])[0]
         if not gene_id:
             found = "a transcript without gene_id"
             raise _wrong(where, found, 'gene_id "..."', "Correct the line.")
         site = _start_site(where, cells)
-        name = (given.get("gene_name") or given.get("ref_gene_name") or [gene_id])[0]
-        new = _Found(number, gene_id, name, cells[0], cells[6], None)
+        name = (values.get("gene_name") or values.get("ref_gene_name") or [gene_id])[0]
+        new = _GeneRecord(number, gene_id, name, cells[0], cells[6], None)
         gene = genes.setdefault((gene_id, cells[0], cells[6]), new)
         if rule == "gene":
             outer = min if cells[6] == "+" else max
             gene.tss = site if gene.tss is None else outer(gene.tss, site)
-        elif gene.tss is None and (rule == "first" or _CANONICAL in given.get("tag", [])):
+        elif gene.tss is None and (rule == "first" or _CANONICAL in values.get("tag", [])):
             gene.tss = site
     for gene in genes.values():
         if gene.tss is None:
@@ -302,24 +305,24 @@ def _other_gene(cells: list[str]) -> bool:
 
 def attributes(text: str, gff3: bool) -> dict[str, list[str]]:
     """The ninth column of a GTF or GFF3 record: values by key, as a key may occur again."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     if not gff3:
         for match in _ATTRIBUTE.finditer(text):
-            found.setdefault(match[1], []).append(match[2] if match[3] is None else match[3])
-        return found
+            values.setdefault(match[1], []).append(match[2] if match[3] is None else match[3])
+        return values
     for part in filter(str.strip, text.split(";")):
         key, _, value = part.strip().partition("=")
-        found.setdefault(key, []).extend(map(unquote, value.split(",")))
-    return found
+        values.setdefault(key, []).extend(map(unquote, value.split(",")))
+    return values
 
 
 def _gene_record(
     where: str, number: int, cells: list[str], gff3: bool, rule: str
-) -> tuple[str, _Found]:
+) -> tuple[str, _GeneRecord]:
     """Return the id that transcripts refer to, and the gene."""
-    given = attributes(cells[8], gff3)
-    key = given.get("ID" if gff3 else "gene_id", [""])[0]
-    gene_id = given.get("gene_id", [re.sub(r"^gene[:-]", "", key)])[0]
+    values = attributes(cells[8], gff3)
+    key = values.get("ID" if gff3 else "gene_id", [""])[0]
+    gene_id = values.get("gene_id", [re.sub(r"^gene[:-]", "", key)])[0]
     if not (key and gene_id):
         raise _wrong(
             where,
@@ -327,9 +330,10 @@ def _gene_record(
             'gene_id "..." (GTF) or ID=... (GFF3)',
             "Correct the line, or name the file after its format.",
         )
-    name = (given.get("gene_name") or given.get("Name") or given.get("gene") or [gene_id])[0]
-    tss = _start_site(where, cells)
-    return key, _Found(number, gene_id, name, cells[0], cells[6], tss if rule == "gene" else None)
+    name = (values.get("gene_name") or values.get("Name") or values.get("gene") or [gene_id])[0]
+    start = _start_site(where, cells)
+    tss = start if rule == "gene" else None
+    return key, _GeneRecord(number, gene_id, name, cells[0], cells[6], tss)
 
 
 def _start_site(where: str, cells: list[str]) -> int:
@@ -346,20 +350,20 @@ def _start_site(where: str, cells: list[str]) -> int:
 
 
 def _transcript(
-    where: str, cells: list[str], gff3: bool, rule: str, genes: dict[str, _Found]
+    where: str, cells: list[str], gff3: bool, rule: str, genes: dict[str, _GeneRecord]
 ) -> None:
     """Note the TSS of a transcript that the rule takes for its gene."""
     if not gff3 and cells[2] != "transcript":
         return
-    given = attributes(cells[8], gff3)
-    gene = genes.get(given.get("Parent" if gff3 else "gene_id", [""])[0])
+    values = attributes(cells[8], gff3)
+    gene = genes.get(values.get("Parent" if gff3 else "gene_id", [""])[0])
     if gene is None or gene.tss is not None:
         return
-    if rule == "first" or _CANONICAL in given.get("tag", []):
+    if rule == "first" or _CANONICAL in values.get("tag", []):
         gene.tss = _start_site(where, cells)
 
 
-def _no_transcript(where: str, gene: _Found, rule: str) -> HowfarError:
+def _no_transcript(where: str, gene: _GeneRecord, rule: str) -> HowfarError:
     wanted = f"transcript tagged {_CANONICAL}" if rule == "canonical" else "transcript"
     return _wrong(
         where,

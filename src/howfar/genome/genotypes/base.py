@@ -25,7 +25,7 @@ from typing import Self
 
 import numpy as np
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, wrong_option
 from howfar.genome.intervals import Interval, Variant
 from howfar.genome.reference import Reference, match_contig
 
@@ -234,31 +234,31 @@ class VariantSource:
         alleles a call, or more than `max_ref_mismatch` (share) of records whose REF differs.
         """
         rule, seed = _parse_unphased(unphased or self.default_unphased)
-        found, phased = self._records(interval, reference, samples, alleles, max_ref_mismatch)
-        _settle_ploidy(found)
-        for v, people in self._open_calls(found, phased, rule):
+        genotypes, phased = self._records(interval, reference, samples, alleles, max_ref_mismatch)
+        _settle_ploidy(genotypes)
+        for v, people in self._open_calls(genotypes, phased, rule):
             if rule == "random":
-                coins = _coins(found, v, seed, len(self.samples))[self._columns(samples)]
+                coins = _coins(genotypes, v, seed, len(self.samples))[self._columns(samples)]
                 swap = people & (coins < 0.5)
-                found.calls[v, swap] = found.calls[v, swap, ::-1]
+                genotypes.calls[v, swap] = genotypes.calls[v, swap, ::-1]
             else:
-                _mix(found, v, people)
-        return found
+                _mix(genotypes, v, people)
+        return genotypes
 
     def _open_calls(
-        self, found: Genotypes, phased: np.ndarray, rule: str
+        self, genotypes: Genotypes, phased: np.ndarray, rule: str
     ) -> Iterator[tuple[int, np.ndarray]]:
         """(record, people whose heterozygous call has no phase), counted; an error by `rule`.
 
         A half-call is open only if its known allele is not the reference.
         """
-        alleles = np.maximum(found.calls, 0)
+        alleles = np.maximum(genotypes.calls, 0)
         without = ~phased & (alleles[..., 0] != alleles[..., 1])
-        found.counts["unphased calls"] += int(without.sum())
+        genotypes.counts["unphased calls"] += int(without.sum())
         for v in np.flatnonzero(without.any(1)).tolist():
             if rule == "error":
                 raise HowfarError(
-                    f"{self.path}, record {found.chrom}:{found.starts[v] + 1}",
+                    f"{self.path}, record {genotypes.chrom}:{genotypes.starts[v] + 1}",
                     found=f"{int(without[v].sum())} heterozygous call(s) without phase",
                     expected="phased calls, as haplotypes are asked for",
                     do="Phase the file (Eagle, SHAPEIT, Beagle), or choose unphased: dosage or "
@@ -280,12 +280,12 @@ class VariantSource:
 
         As `Genotypes.dosages`; phase plays no part. What was met is added to `counts`.
         """
-        found, _ = self._records(interval, reference, samples, alleles, max_ref_mismatch)
-        _settle_ploidy(found)
-        del found.counts[SEVERAL_SETS]
+        genotypes, _ = self._records(interval, reference, samples, alleles, max_ref_mismatch)
+        _settle_ploidy(genotypes)
+        del genotypes.counts[SEVERAL_SETS]
         if counts is not None:
-            counts.update(found.counts)
-        return found.take(np.flatnonzero(found.starts >= interval.start)).dosages()
+            counts.update(genotypes.counts)
+        return genotypes.take(np.flatnonzero(genotypes.starts >= interval.start)).dosages()
 
     @property
     def record_count(self) -> int:
@@ -347,17 +347,13 @@ class VariantSource:
     ) -> tuple[Genotypes, np.ndarray]:
         """The records and, bool (V, P), whether each call is phased; -2 marks no allele."""
         if alleles not in ("snv", "all"):
-            raise HowfarError(
-                "--alleles, argument alleles",
-                found=repr(alleles),
-                expected="'snv' or 'all'",
-                do="Correct the option.",
-            )
+            where = "--alleles, argument alleles"
+            raise wrong_option(where, alleles, "'snv' or 'all'", "Correct the option.")
         columns = self._columns(samples)
         counts: Counter[str] = Counter()
         raw = self._fetch(interval, reference, columns, alleles, counts)
         starts = np.array(raw.starts, np.int64)
-        found = Genotypes(
+        genotypes = Genotypes(
             interval.chrom,
             starts,
             starts + np.array([len(a[0]) for a in raw.alleles], np.int64),
@@ -367,10 +363,10 @@ class VariantSource:
             counts,
             stated=raw.stated,
         )
-        self._check_records(found)
-        good = _matching_ref(found, reference, max_ref_mismatch, self)
-        counts["duplicate positions"] += int((np.diff(found.starts) == 0).sum())
-        return found.take(good), raw.matrix[good, :, 2] == 1
+        self._check_records(genotypes)
+        good = _matching_ref(genotypes, reference, max_ref_mismatch, self)
+        counts["duplicate positions"] += int((np.diff(genotypes.starts) == 0).sum())
+        return genotypes.take(good), raw.matrix[good, :, 2] == 1
 
     def _check_records(self, read: Genotypes) -> None:
         """Raise HowfarError for records out of order and for alleles that a record lacks."""
@@ -435,31 +431,32 @@ def kept_alleles(
 
 
 def _matching_ref(
-    found: Genotypes, reference: Reference, limit: float, source: VariantSource
+    genotypes: Genotypes, reference: Reference, limit: float, source: VariantSource
 ) -> np.ndarray:
     """Indices of the records whose REF is what the FASTA has; error above the share `limit`."""
-    if not len(found):
+    if not len(genotypes):
         return np.zeros(0, np.int64)
-    first, last = int(found.starts.min()), int(found.ends.max())
-    sequence = reference.fetch(Interval(found.chrom, first, last)).tobytes()
+    first, last = int(genotypes.starts.min()), int(genotypes.ends.max())
+    sequence = reference.fetch(Interval(genotypes.chrom, first, last)).tobytes()
     same = [
         sequence[start - first : end - first] == alleles[0]
         for start, end, alleles in zip(
-            found.starts.tolist(), found.ends.tolist(), found.alleles, strict=True
+            genotypes.starts.tolist(), genotypes.ends.tolist(), genotypes.alleles, strict=True
         )
     ]
     bad = np.flatnonzero(~np.array(same))
-    found.counts["REF mismatches"] += len(bad)
-    if len(bad) > limit * len(found):
-        shown = ", ".join(
-            f"{found.chrom}:{found.starts[v] + 1} REF {found.alleles[v][0].decode()[:20]} FASTA "
-            f"{sequence[found.starts[v] - first : found.ends[v] - first].decode()[:20]}"
-            for v in bad[:5]
-        )
-        flipped = source.flip_advice and _on_the_other_strand(found, sequence, first, bad)
+    genotypes.counts["REF mismatches"] += len(bad)
+    if len(bad) > limit * len(genotypes):
+        shown = []
+        for v in bad[:5]:
+            start, end = genotypes.starts[v], genotypes.ends[v]
+            ref = genotypes.alleles[v][0].decode()[:20]
+            base = sequence[start - first : end - first].decode()[:20]
+            shown.append(f"{genotypes.chrom}:{start + 1} REF {ref} FASTA {base}")
+        flipped = source.flip_advice and _on_the_other_strand(genotypes, sequence, first, bad)
         raise HowfarError(
             f"{source.path} against {reference.path}",
-            found=f"{len(bad)} of {len(found)} records whose REF differs: {shown}"
+            found=f"{len(bad)} of {len(genotypes)} records whose REF differs: {', '.join(shown)}"
             + (", most of them the letters of the other strand" if flipped else ""),
             expected=f"at most a share of {limit} (max_ref_mismatch)",
             do=source.flip_advice if flipped else source.ref_advice,
@@ -467,12 +464,14 @@ def _matching_ref(
     return np.flatnonzero(same)
 
 
-def _on_the_other_strand(found: Genotypes, sequence: bytes, first: int, bad: np.ndarray) -> bool:
+def _on_the_other_strand(
+    genotypes: Genotypes, sequence: bytes, first: int, bad: np.ndarray
+) -> bool:
     """Whether most of the SNVs `bad`, and 3 or more, fit the FASTA's other strand only.
 
     Palindromic ones fit both and don't count.
     """
-    snvs = [(found.alleles[v], found.starts[v] - first) for v in bad]
+    snvs = [(genotypes.alleles[v], genotypes.starts[v] - first) for v in bad]
     snvs = [
         (alleles, sequence[at : at + 1])
         for alleles, at in snvs
@@ -485,45 +484,42 @@ def _on_the_other_strand(found: Genotypes, sequence: bytes, first: int, bad: np.
 def _parse_unphased(unphased: str) -> tuple[str, int]:
     match = re.fullmatch(r"(error|dosage)|random\((\d+)\)", unphased)
     if match is None:
-        raise HowfarError(
-            "--unphased, argument unphased",
-            found=repr(unphased),
-            expected="'error', 'dosage' or 'random(SEED)' with a whole number",
-            do="Correct the option.",
-        )
+        expected = "'error', 'dosage' or 'random(SEED)' with a whole number"
+        where = "--unphased, argument unphased"
+        raise wrong_option(where, unphased, expected, "Correct the option.")
     return (match[1], 0) if match[1] else ("random", int(match[2]))
 
 
-def _coins(found: Genotypes, v: int, seed: int, people: int) -> np.ndarray:
+def _coins(genotypes: Genotypes, v: int, seed: int, people: int) -> np.ndarray:
     """Numbers in [0, 1), one per person of the file, that depend on the seed and the record."""
-    key = zlib.crc32(b",".join(found.alleles[v]))
-    return np.random.default_rng([seed, int(found.starts[v]), key]).random(people)
+    key = zlib.crc32(b",".join(genotypes.alleles[v]))
+    return np.random.default_rng([seed, int(genotypes.starts[v]), key]).random(people)
 
 
-def _settle_ploidy(found: Genotypes) -> None:
-    first, second = found.calls[..., 0], found.calls[..., 1]
+def _settle_ploidy(genotypes: Genotypes) -> None:
+    first, second = genotypes.calls[..., 0], genotypes.calls[..., 1]
     haploid = second == -2
     second[haploid] = first[haploid]
     none, other = first == MISSING, second == MISSING
-    found.counts["missing calls"] += int((none & other).sum())
-    found.counts["half calls"] += int((none ^ other).sum())
-    found.counts["haploid calls"] += int((haploid & ~none).sum())
+    genotypes.counts["missing calls"] += int((none & other).sum())
+    genotypes.counts["half calls"] += int((none ^ other).sum())
+    genotypes.counts["haploid calls"] += int((haploid & ~none).sum())
 
 
-def _mix(found: Genotypes, v: int, people: np.ndarray) -> None:
+def _mix(genotypes: Genotypes, v: int, people: np.ndarray) -> None:
     """Write the unphased heterozygotes of record `v` as IUPAC alleles on both haplotypes."""
-    pairs = np.maximum(found.calls[v], 0)
+    pairs = np.maximum(genotypes.calls[v], 0)
     for a, b in np.unique(np.sort(pairs[people], axis=1), axis=0).tolist():
         who = people & (np.sort(pairs, axis=1) == (a, b)).all(1)
-        mixed = _iupac(found.alleles[v], a, b)
+        mixed = _iupac(genotypes.alleles[v], a, b)
         if mixed is None:
-            found.counts["unphased indels skipped"] += int(who.sum())
-            found.calls[v, who] = 0
+            genotypes.counts["unphased indels skipped"] += int(who.sum())
+            genotypes.calls[v, who] = 0
             continue
-        found.alleles[v] = (*found.alleles[v], mixed)
-        k = len(found.alleles[v]) - 1
-        found.ambiguous[v, k] = (a, b)
-        found.calls[v, who] = k
+        genotypes.alleles[v] = (*genotypes.alleles[v], mixed)
+        k = len(genotypes.alleles[v]) - 1
+        genotypes.ambiguous[v, k] = (a, b)
+        genotypes.calls[v, who] = k
 
 
 def _iupac(alleles: tuple[bytes, ...], a: int, b: int) -> bytes | None:

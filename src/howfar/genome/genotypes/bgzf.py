@@ -22,7 +22,7 @@ from typing import Any
 import pysam
 from cyvcf2.cyvcf2 import set_htslib_log_level
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.progress import track
 from howfar.core.project import results_root
 from howfar.core.text import is_gzip
@@ -193,12 +193,7 @@ def _start(head: bytes) -> str:
 def check_kind(path: Path) -> None:
     """Raise HowfarError unless the file is there and starts as a VCF or a compressed BCF does."""
     if not path.is_file():
-        raise HowfarError(
-            str(path),
-            found="no such file",
-            expected="a VCF or BCF file",
-            do="Correct the path of the variants.",
-        )
+        raise no_such_file(path, "a VCF or BCF file", "Correct the path of the variants.")
     with (gzip.open if is_bgzf(path) else open)(path, "rb") as handle:
         try:
             head = handle.read(19)

@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, no_such_file
 
 
 def files_together(path: str | Path, ends: Sequence[str], maker: str) -> list[Path]:
@@ -24,12 +24,9 @@ def files_together(path: str | Path, ends: Sequence[str], maker: str) -> list[Pa
     files = [Path(prefix + end) for end in ends]
     missing = [f for f in files if not f.is_file()]
     if missing:
-        raise HowfarError(
-            str(missing[0]),
-            found="no such file",
-            expected=f"the files {', '.join(ends)} side by side, with one name",
-            do=f"Correct the path of the variants, or make the files with `{maker}`.",
-        )
+        expected = f"the files {', '.join(ends)} side by side, with one name"
+        do = f"Correct the path of the variants, or make the files with `{maker}`."
+        raise no_such_file(missing[0], expected, do)
     return files
 
 
