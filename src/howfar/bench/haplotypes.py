@@ -47,7 +47,7 @@ def run(
     seed: int = 1,
     json_path: str | Path | None = None,
 ) -> pd.DataFrame:
-    """Windows per second of howfar and of the two other ways, on one core.
+    """Measure windows per second of howfar and of the two other ways, on one core.
 
     Every haplotype of `samples` (default all) of every gene is made by howfar, VCF and FASTA
     reading included. `n_consensus` and `n_loop` windows, drawn with `seed`, are made by each of
@@ -61,13 +61,15 @@ def run(
         people = list(samples) if samples is not None else list(file.samples)
     every = [(gene, sample, h) for gene in gene_list for sample in people for h in (1, 2)]
     picked = _pick(every, max(n_consensus, n_loop), seed)
-    seconds, made = _time_howfar(reference, variants, gene_list, people, context, alleles, picked)
+    seconds, sequences = _time_howfar(
+        reference, variants, gene_list, people, context, alleles, picked
+    )
     rows = [_row("howfar", len(every), len(every), seconds, len(picked))]
     if shutil.which("samtools") and shutil.which("bcftools"):
         maker = _Consensus(reference, variants, context, alleles)
-        rows.append(_time_other(maker, picked[:n_consensus], made, len(every)))
+        rows.append(_time_other(maker, picked[:n_consensus], sequences, len(every)))
     loop = _Loop(reference, variants, context, alleles)
-    rows.append(_time_other(loop, picked[:n_loop], made, len(every)))
+    rows.append(_time_other(loop, picked[:n_loop], sequences, len(every)))
     table = pd.DataFrame(rows)
     table["speedup"] = table["windows_per_s"].iloc[0] / table["windows_per_s"]
     if json_path is not None:
@@ -103,8 +105,8 @@ def _time_howfar(
     alleles: str,
     picked: list[_Job],
 ) -> tuple[float, dict[_Job, bytes]]:
-    """(seconds for all windows, opening and reading the files included; the picked windows)."""
-    made: dict[_Job, bytes] = {}
+    """Return seconds for all windows, opening and reading included, and the picked windows."""
+    sequences: dict[_Job, bytes] = {}
     seconds = 0.0
     begin = time.perf_counter()
     with Reference(reference) as fasta, VariantFile(variants) as file:
@@ -114,9 +116,9 @@ def _time_howfar(
             seconds += time.perf_counter() - begin
             for job in picked:
                 if job[0] == gene:
-                    made[job] = _sequence(windows, job)
+                    sequences[job] = _sequence(windows, job)
             begin = time.perf_counter()
-    return seconds, made
+    return seconds, sequences
 
 
 def _sequence(windows: Windows, job: _Job) -> bytes:
@@ -125,13 +127,13 @@ def _sequence(windows: Windows, job: _Job) -> bytes:
     return windows.sequences[row].tobytes()
 
 
-def _time_other(maker, picked: list[_Job], made: dict[_Job, bytes], total: int) -> dict:
+def _time_other(maker, picked: list[_Job], sequences: dict[_Job, bytes], total: int) -> dict:
     """Time `maker` on the picked windows; a window that differs from howfar's is an error."""
     with maker:
         begin = time.perf_counter()
         windows = [maker.window(*job) for job in picked]
         seconds = time.perf_counter() - begin
-    different = [job for job, w in zip(picked, windows, strict=True) if w != made[job]]
+    different = [job for job, w in zip(picked, windows, strict=True) if w != sequences[job]]
     if different:
         raise HowfarError(
             f"benchmark of {maker.name}, gene {different[0][0].gene_id}",
@@ -169,7 +171,7 @@ class _Consensus:
         self._folder.cleanup()
 
     def window(self, gene: Gene, sample: str, haplotype: int) -> bytes:
-        """One window, as bytes."""
+        """Make one window, as bytes."""
         chrom = self._contig(gene.chrom)
         wanted = gene.window(self._context)
         start = max(wanted.start - _MARGIN, 0)
@@ -198,7 +200,7 @@ class _Consensus:
 
 
 def anchor_by_chain(chain: str, tss: int, start: int) -> int:
-    """Index in the consensus of reference index `tss`, or of the next base that is kept.
+    """Return the index in the consensus of reference index `tss`, or of the next base kept.
 
     chain: text of a ``bcftools consensus -c`` file of one region that starts at `start`; its
     blocks are lines ``size deleted inserted``.
@@ -219,7 +221,7 @@ def anchor_by_chain(chain: str, tss: int, start: int) -> int:
 
 
 def cut(haplotype: bytes, anchor: int, length: int) -> bytes:
-    """`length` bases with `anchor` at index ``length // 2``; N beyond the ends."""
+    """Return `length` bases with `anchor` at index ``length // 2``; N beyond the ends."""
     start = anchor - length // 2
     left = b"N" * max(-start, 0)
     inside = haplotype[max(start, 0) : max(start + length, 0)]
@@ -251,7 +253,7 @@ class _Loop:
         self._folder.cleanup()
 
     def window(self, gene: Gene, sample: str, haplotype: int) -> bytes:
-        """One window, as bytes."""
+        """Make one window, as bytes."""
         wanted = gene.window(self._context)
         start, end = max(wanted.start - _MARGIN, 0), wanted.end + _MARGIN
         column = self._samples.index(sample)

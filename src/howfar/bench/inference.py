@@ -78,7 +78,7 @@ class Row:
 
 
 def run(case: Case, *, rounds: int = 2) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """(one row for each way, what else was measured): see `Row`; columns `speedup`, `ceiling`.
+    """Return a row for each way (`Row`, columns `speedup`, `ceiling`), and what else was measured.
 
     speedup: rate over the studies' way; ceiling: operations of the studies' way over this one's,
     which no arithmetic of the same speed can exceed.
@@ -123,7 +123,7 @@ class _Way:
 
 
 def _ways(network: Any, ours: Any, case: Case, device: str) -> dict[str, _Way]:
-    """The three ways by name; the slow two score the windows of a random subset."""
+    """Make the three ways by name; the slow two score the windows of a random subset."""
     plain = _Bench(network, case, device, "plain", case.precision)
     rows, every = _subset(case), np.arange(len(case.windows))
     return {
@@ -134,12 +134,12 @@ def _ways(network: Any, ours: Any, case: Case, device: str) -> dict[str, _Way]:
 
 
 def _subset(case: Case) -> np.ndarray:
-    """The windows of a few haplotypes, drawn at random."""
+    """Draw the windows of a few haplotypes at random."""
     return case.index[np.random.default_rng(case.seed).permutation(len(case.index))[:TIMED]]
 
 
 def _measure(ways: dict[str, _Way], windows: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
-    """Values of each way, its rounds timed in turns; a first, short round warms everything up."""
+    """Compute values of each way, timed in turns; a first, short round warms everything up."""
     values = {}
     for way in ways.values():
         way.score(windows[way.rows[: way.batch]])
@@ -154,13 +154,13 @@ def _measure(ways: dict[str, _Way], windows: np.ndarray, rounds: int) -> dict[st
 
 
 def _whole(network: Any, device: str) -> Callable[[np.ndarray], np.ndarray]:
-    """One sequence at a time, in float32, all bins and tracks; then the value asked for."""
+    """Score one sequence at a time, in float32, all bins and tracks; return the value asked for."""
     import torch
 
     table = torch.from_numpy(encoding_table(0.25)).to(device)
 
     def score(windows: np.ndarray) -> np.ndarray:
-        """uint8 (n, context) to (n,)."""
+        """Turn uint8 (n, context) into (n,)."""
         values = []
         with torch.inference_mode(), arithmetic("float32", device):
             for window in windows:
@@ -173,11 +173,11 @@ def _whole(network: Any, device: str) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """A model's own `predict`, for the central bin of the first track."""
+    """Score by a model's own `predict`, for the central bin of the first track."""
     bins = model.layout.n_bins
 
     def score(windows: np.ndarray) -> np.ndarray:
-        """uint8 (n, context) to (n,)."""
+        """Turn uint8 (n, context) into (n,)."""
         if model.engine == "shared":
             model._tower = model._new_tower()  # remembers nothing, and counts this round alone
         return model.predict(windows, [bins // 2], [0])[:, 0, 0]
@@ -210,7 +210,7 @@ class _Bench(SharedNetwork):
 
 
 def lively(sizes: dict[str, Any], context: int, seed: int = 1) -> Any:
-    """A random Enformer whose values differ between haplotypes by about a hundredth or more.
+    """Make a random Enformer whose values differ between haplotypes by about a hundredth or more.
 
     At birth they differ by a ten-millionth of their level, so that any engine would pass: weights
     get unit gain, and batch-norm statistics are those of random sequences.
@@ -250,7 +250,7 @@ def operations(sizes: dict[str, Any], context: int) -> dict[str, float]:
     parts = split(network, lambda x, tracks: positive(linear(x)[..., :1]))
 
     def count(what: Callable[[], Any]) -> float:
-        """Floating-point operations of a call."""
+        """Count floating-point operations of a call."""
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             what()
         return float(counter.get_total_flops())
@@ -264,7 +264,7 @@ def operations(sizes: dict[str, Any], context: int) -> dict[str, float]:
 
 
 def _flop(case: Case, work: dict[str, float], tower: Any) -> dict[str, float]:
-    """Operations of each way for all haplotypes; of the shared tower, the stretches that ran."""
+    """Count operations of each way for all haplotypes; of the shared tower, what ran."""
     people, windows = len(case.index), len(case.windows)
     ran = tower.bins_run / (len(tower._cuts) * tower._block)  # in windows' worth
     return {
@@ -276,7 +276,7 @@ def _flop(case: Case, work: dict[str, float], tower: Any) -> dict[str, float]:
 
 
 def matrix_rate(device: str, precision: str) -> float:
-    """Operations per second of a large product of matrices: what the device can do."""
+    """Measure operations per second of a large matrix product: what the device can do."""
     import torch
 
     size = 8192 if device.startswith("cuda") else 2048
@@ -327,7 +327,7 @@ def _resident() -> float:
 def _row(
     name: str, way: _Way, values: dict, rows: np.ndarray, flop: float, rate: float, case: Case
 ) -> Row:
-    """A row of the table; the error is over the haplotypes that every way has scored.
+    """Make a row of the table; the error is over the haplotypes that every way has scored.
 
     rows: the windows that the slow ways have scored.
     """
@@ -353,7 +353,7 @@ def _row(
 
 
 def _surroundings(case: Case, device: str, work: dict, ours: Any) -> dict[str, Any]:
-    """Where the work is, and what handling haplotypes costs."""
+    """Describe where the work is, and what handling haplotypes costs."""
     import torch
 
     begin = time.perf_counter()
@@ -375,11 +375,11 @@ def _surroundings(case: Case, device: str, work: dict, ours: Any) -> dict[str, A
 
 
 def case_of(windows: Windows, haplotypes: int | None = None, **options: Any) -> Case:
-    """The case of a gene's windows: the first `haplotypes` of its people, distinct ones once."""
+    """Make the case of a gene's windows: the first `haplotypes` of its people, each once."""
     index = np.asarray(windows.index).ravel()[:haplotypes]
-    used, place = np.unique(index, return_inverse=True)
+    used, rows = np.unique(index, return_inverse=True)
     every = np.concatenate([windows.reference[None], windows.sequences])
-    return Case(windows=every[used + 1], index=place, **options)
+    return Case(windows=every[used + 1], index=rows, **options)
 
 
 def measure(
@@ -395,7 +395,7 @@ def measure(
     batch_size: int,
     quick: bool,
 ) -> pd.DataFrame:
-    """`run` on a gene of a cohort's files, with everything about the run in its columns.
+    """Measure a gene of a cohort's files, with everything about the run in the columns.
 
     quick: the reduced network of `QUICK` in the place of the published one's sizes; either has
     random weights, on which neither speed nor rounding depends.
@@ -430,7 +430,7 @@ def measure(
 
 
 def tower_work(alleles: np.ndarray, positions: np.ndarray, context: int) -> float:
-    """The tower's work for the haplotypes of `alleles`, in windows' worth, halos included.
+    """Count the tower's work for the haplotypes of `alleles`, in windows' worth, with halos.
 
     alleles: (variants, haplotypes), SNVs at `positions`, 0-based in the window. Two haplotypes
     share a stretch where they have the same alleles in it, so nothing needs to be run.
@@ -444,7 +444,7 @@ def tower_work(alleles: np.ndarray, positions: np.ndarray, context: int) -> floa
 
 
 def growth(counts: list[int], context: int = 196_608, seed: int = 1) -> pd.DataFrame:
-    """How the work grows with the cohort: simulated Europeans, SNVs, one gene.
+    """Measure how work grows with the cohort: simulated Europeans, SNVs, one gene.
 
     Columns haplotypes, distinct (whole windows), tower_windows (the tower's work in windows'
     worth). The history is the demo world's; the same haplotypes are taken again, and more.
@@ -463,7 +463,7 @@ def growth(counts: list[int], context: int = 196_608, seed: int = 1) -> pd.DataF
     positions = trees.tables.sites.position.astype(int)
     rows = []
     for n in counts:
-        part = alleles[:, :n]
-        distinct = np.unique(np.packbits(part, axis=0), axis=1).shape[1]
-        rows.append((n, distinct, tower_work(part, positions, context)))
+        first = alleles[:, :n]
+        distinct = np.unique(np.packbits(first, axis=0), axis=1).shape[1]
+        rows.append((n, distinct, tower_work(first, positions, context)))
     return pd.DataFrame(rows, columns=["haplotypes", "distinct", "tower_windows"])

@@ -73,7 +73,7 @@ def measure(
     large: int = 2_900,
     seed: int = 1,
 ) -> pd.DataFrame:
-    """The table: one row per model and program it is compared with.
+    """Return the table: one row per model and program it is compared with.
 
     large: how many variants (minor allele frequency 5% or more, from the start of the file on) the
     path of scikit-learn is timed on; 0: it is not. Expression is simulated.
@@ -97,7 +97,7 @@ def measure(
 
 
 def _simulated(x: np.ndarray, seed: int) -> np.ndarray:
-    """Expression (people,) from a few of the variants and noise; h2 as `_HERITABILITY`."""
+    """Simulate expression (people,) from a few of the variants and noise; h2 as `_HERITABILITY`."""
     rng = np.random.default_rng(seed)
     chosen = rng.choice(x.shape[1], min(_CAUSAL, x.shape[1]), replace=False)
     part = standardise(x[:, chosen], np.zeros(len(x))).z.sum(axis=1)
@@ -130,7 +130,7 @@ def _many(fasta: Reference, file: VariantFile, gene: Gene, count: int, seed: int
 
 
 def _compile(x: np.ndarray, y: np.ndarray) -> None:
-    """Everything is imported and compiled before it is timed."""
+    """Import and compile everything before it is timed."""
     for model in LINEAR_MODELS:
         fitter(model)(x[:60, :20], y[:60], 1)
 
@@ -149,7 +149,7 @@ def _out_of_fold(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndar
 
 
 def _nested(model: str, data: list, seed: int) -> Row:
-    """All genes, everybody predicted out of fold, with FUSION's stated time beside."""
+    """Time all genes, everybody predicted out of fold, with FUSION's stated time beside."""
     seconds, _ = _cpu(lambda: [_out_of_fold(model, x, y, seed) for x, y in data])
     per_gene = seconds / len(data)
     stated = FUSION.get(model, np.nan) / FUSION_GENES
@@ -173,7 +173,7 @@ _SCIKIT = {"lasso": ("LassoCV", {}), "enet": ("ElasticNetCV", {"l1_ratio": 0.5})
 
 
 def _against_scikit_learn(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> Row:
-    """5-fold cross-validated path of penalties and the fit at the best of them."""
+    """Time a 5-fold cross-validated path of penalties and the fit at the best of them."""
     from sklearn import linear_model
 
     z, (name, options) = standardise(x, y).z, _SCIKIT[model]
@@ -208,27 +208,27 @@ _GEMMA = {"blup": ("2", []), "bslmm": ("1", ["-w", "5000", "-s", "30000", "-seed
 
 
 def _gemma_row(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> Row | None:
-    """One fit on four fifths of the people, the others predicted; None without GEMMA."""
+    """Time one fit on four fifths of the people, the others predicted; None without GEMMA."""
     if model not in _GEMMA or not shutil.which("gemma"):
         return None
     held = folds.fold_of(len(y), _FOLDS, seed) == 0
     seconds, ours = _cpu(lambda: fitter(model)(x[~held], y[~held], seed))
     std = standardise(x[~held], y[~held])
     other_seconds, beta = _gemma(std.z, std.y, model)
-    theirs, mine = std.fit(beta).predict(x[held]), ours.predict(x[held])
+    theirs, predicted = std.fit(beta).predict(x[held]), ours.predict(x[held])
     return Row(
         model,
         "one fit, four fifths of the people",
         *(len(y), x.shape[1], 1, seconds, "GEMMA", other_seconds),
         times_as_fast=other_seconds / seconds,
-        difference=float(np.abs(mine - theirs).max() / y.std()),
-        r=float(np.corrcoef(mine, theirs)[0, 1]),
+        difference=float(np.abs(predicted - theirs).max() / y.std()),
+        r=float(np.corrcoef(predicted, theirs)[0, 1]),
         note=f"GEMMA -bslmm {_GEMMA[model][0]}; ours: {ours.status}",
     )
 
 
 def _gemma(z: np.ndarray, y: np.ndarray, model: str) -> tuple[float, np.ndarray]:
-    """CPU seconds and effects per standardised dosage of GEMMA's `-bslmm`."""
+    """Return CPU seconds and effects per standardised dosage of GEMMA's `-bslmm`."""
     number, more = _GEMMA[model]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

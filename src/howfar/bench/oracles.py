@@ -26,8 +26,8 @@ from howfar.genome.windows import build_windows
 from howfar.models.registry import SequenceModel, load_model
 from howfar.prediction.fasta import IUPAC, predict_fasta
 
-COLUMNS = ["model", "oracle", "what", "n", "largest_difference", "tolerance", "seconds_each",
-           "date"]  # fmt: skip
+COLUMNS = ["model", "oracle", "what", "n", "largest_difference", "tolerance"]
+COLUMNS += ["seconds_each", "date"]
 _HALF_LIVES = [f"hl{i}" for i in range(1, 7)]
 _VIEWS = {
     "forward": {"rc": False, "shifts": (0,)},
@@ -55,7 +55,7 @@ def measure(
     device: str = "cpu",
     full_width: bool = True,
 ) -> pd.DataFrame:
-    """One row per oracle, with the columns `COLUMNS`.
+    """Measure one row per oracle, with the columns `COLUMNS`.
 
     folder: of the oracles, with parts ``xpresso``, ``basenji2``, ``expecto``. region: of the real
     megabase, for those that need it. full_width: also the networks of 600 MB with seeded weights,
@@ -73,7 +73,7 @@ def measure(
 
 
 def xpresso(folder: Path, device: str) -> Iterator[Row]:
-    """Both sets of weights on made-up sequences, with and without half-life features."""
+    """Compare both sets of weights on made-up sequences, with and without half-life features."""
     table = _csv(folder / "synthetic_expected.csv")
     zero = (table[_HALF_LIVES] == 0).all(axis=1)
     for name, wanted in table.groupby("model"):
@@ -82,9 +82,9 @@ def xpresso(folder: Path, device: str) -> Iterator[Row]:
         apart, seconds, with_half_life = [], 0.0, []
         for half_life, rows in groups:
             model = load_model("xpresso", weights, device, half_life=list(half_life), iupac="zero")
-            found, each = _predicted(model, folder / "synthetic.fa")
+            frame, each = _predicted(model, folder / "synthetic.fa")
             expected = rows.set_index("id")["prediction"]
-            difference = np.abs(found.loc[expected.index].iloc[:, 0] - expected).max()
+            difference = np.abs(frame.loc[expected.index].iloc[:, 0] - expected).max()
             if zero[rows.index].all():
                 apart.append(difference)
                 seconds = each
@@ -97,24 +97,24 @@ def xpresso(folder: Path, device: str) -> Iterator[Row]:
 
 
 def haplotypes(folder: Path, region: Path, device: str) -> Iterator[Row]:
-    """Xpresso on the reference and on people's haplotypes of the real megabase."""
+    """Compare Xpresso on the reference and on people's haplotypes of the real megabase."""
     wanted = _csv(folder / "region_haplotypes_expected.csv", dtype={"chrom": str})
     for name in ("GM12878", "humanMedian"):
         (weights,) = folder.glob(f"{name}*.h5")
         model = load_model("xpresso", weights, device)
         sequences = _haplotype_windows(model, wanted, region)
-        found, each = _predicted_of(model, sequences)
+        frame, each = _predicted_of(model, sequences)
         keys = wanted["gene"] + "|" + wanted["sample"] + "|" + wanted["haplotype"].astype(str)
         expected = wanted.set_index(keys)[name]
-        apart = np.abs(found.loc[expected.index].iloc[:, 0] - expected).max()
+        apart = np.abs(frame.loc[expected.index].iloc[:, 0] - expected).max()
         yield _row("xpresso", f"{name}, haplotypes of the region", len(expected), apart, 1e-5, each)
 
 
 def _haplotype_windows(
     model: SequenceModel, wanted: pd.DataFrame, region: Path
 ) -> dict[str, np.ndarray]:
-    """Windows by "gene|sample|haplotype" (0: the reference), as the model reads them."""
-    found = {}
+    """Make windows by "gene|sample|haplotype" (0: the reference), as the model reads them."""
+    sequences = {}
     with (
         Reference(region / "chr20_1Mb.fa") as fasta,
         VariantFile(region / "chr20_1Mb.vcf.gz") as variants,
@@ -131,19 +131,19 @@ def _haplotype_windows(
             for sample, index in zip(windows.samples, windows.index, strict=True):
                 for haplotype, row in enumerate(index, start=1):
                     rows[f"{gene.name}|{sample}|{haplotype}"] = windows.sequences[row]
-            found |= {key: model.orient(w, gene.strand) for key, w in rows.items()}
-    return found
+            sequences |= {key: model.orient(w, gene.strand) for key, w in rows.items()}
+    return sequences
 
 
 def basenji2(folder: Path, device: str) -> Iterator[Row]:
-    """A narrow Basenji2 with random weights, each way of averaging."""
+    """Compare a narrow Basenji2 with random weights, each way of averaging."""
     expected = _npz(folder / "reduced_expected.npz")
     for file, kind in _FILES.items():
         for part, views in _VIEWS.items():
             params = {"params": folder / "params_reduced.json", "iupac": "n"}
             model = load_model("basenji2", folder / file, device, **params, **views)
-            found, each = _predicted(model, folder / "reduced.fa")
-            values = found.loc[list(expected["ids"])].to_numpy().reshape(expected[part].shape)
+            frame, each = _predicted(model, folder / "reduced.fa")
+            values = frame.loc[list(expected["ids"])].to_numpy().reshape(expected[part].shape)
             apart = np.abs(values - expected[part]).max()
             yield _row(
                 "basenji2",
@@ -156,7 +156,7 @@ def basenji2(folder: Path, device: str) -> Iterator[Row]:
 
 
 def beluga(folder: Path, device: str) -> Iterator[Row]:
-    """A narrow Beluga with random weights; the folder is ExPecto's."""
+    """Compare a narrow Beluga with random weights; the folder is ExPecto's."""
     folder = folder.with_name("expecto")
     weights = folder / "beluga_reduced.pth"
     yield from _beluga(folder, "beluga_reduced", "narrow network", weights, device)
@@ -166,16 +166,16 @@ def _beluga(folder: Path, stem: str, words: str, weights: Path, device: str) -> 
     expected = _npz(folder / f"{stem}_expected.npz")
     for part, strands in _STRANDS.items():
         model = load_model("beluga", weights, device, strands=strands, iupac="error")
-        found, each = _predicted(model, folder / f"{stem}.fa")
-        values = found.loc[list(expected["ids"])].to_numpy()
+        frame, each = _predicted(model, folder / f"{stem}.fa")
+        values = frame.loc[list(expected["ids"])].to_numpy()
         apart = np.abs(values - expected[part]).max()
         yield _row("beluga", f"{words}, {_WORDS[part]}", len(values), apart, 1e-5, each)
 
 
 def full(folder: Path, region: Path | None, device: str) -> Iterator[Row]:
-    """Beluga at full width with seeded weights; ExPecto from end to end where `region` is."""
-    with tempfile.TemporaryDirectory() as made:
-        weights = Path(made) / "beluga.pth"
+    """Compare Beluga at full width, seeded; ExPecto from end to end where `region` is."""
+    with tempfile.TemporaryDirectory() as temporary:
+        weights = Path(temporary) / "beluga.pth"
         _seeded_weights(folder / "beluga_full_weights_check.json", weights)
         yield from _beluga(folder, "beluga_full", "full width", weights, device)
         if region is None:
@@ -184,13 +184,13 @@ def full(folder: Path, region: Path | None, device: str) -> Iterator[Row]:
         model = load_model(
             "expecto", weights, device, tissues=folder / "synthetic_legacy_gblinear.save"
         )
-        found, each = _predicted_of(model, _reference_windows(model, region, expected.index))
-        apart = np.abs(found.loc[expected.index].iloc[:, 0] - expected).max()
+        frame, each = _predicted_of(model, _reference_windows(model, region, expected.index))
+        apart = np.abs(frame.loc[expected.index].iloc[:, 0] - expected).max()
         yield _row("expecto", "reference, end to end", len(expected), apart, 5e-4, each)
 
 
 def _seeded_weights(recipe: Path, path: Path) -> None:
-    """The state dict that the oracle's recipe describes: seeded normal numbers."""
+    """Write the state dict that the oracle's recipe describes: seeded normal numbers."""
     import torch
 
     told = json.loads(_there(recipe).read_text())
@@ -212,28 +212,28 @@ def _seeded_weights(recipe: Path, path: Path) -> None:
 def _reference_windows(
     model: SequenceModel, region: Path, wanted: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    found = {}
+    sequences = {}
     with Reference(region / "chr20_1Mb.fa") as fasta:
         for gene in read_genes(region / "genes.csv"):
             if gene.name.lower() in wanted:
                 interval = gene.window(model.layout.context, model.tss_offset(gene.strand))
-                found[gene.name.lower()] = model.orient(fasta.fetch(interval), gene.strand)
-    return found
+                sequences[gene.name.lower()] = model.orient(fasta.fetch(interval), gene.strand)
+    return sequences
 
 
 def _predicted_of(
     model: SequenceModel, windows: dict[str, np.ndarray]
 ) -> tuple[pd.DataFrame, float]:
-    with tempfile.TemporaryDirectory() as made:
-        fasta = Path(made) / "windows.fa"
+    with tempfile.TemporaryDirectory() as temporary:
+        fasta = Path(temporary) / "windows.fa"
         fasta.write_text("".join(f">{n}\n{w.tobytes().decode()}\n" for n, w in windows.items()))
         return _predicted(model, fasta)
 
 
 def _predicted(model: SequenceModel, fasta: Path) -> tuple[pd.DataFrame, float]:
-    """(values by sequence, seconds per sequence) of the command's own way."""
-    with tempfile.TemporaryDirectory() as made:
-        out = Path(made) / "values.csv"
+    """Return values by sequence and seconds per sequence, by the command's own way."""
+    with tempfile.TemporaryDirectory() as temporary:
+        out = Path(temporary) / "values.csv"
         start = time.perf_counter()
         rows = predict_fasta(model, _there(fasta), out, letters=IUPAC)
         seconds = (time.perf_counter() - start) / rows

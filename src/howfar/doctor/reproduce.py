@@ -155,7 +155,7 @@ class Verification:
         return "absolute" if self.recipe.absolute else "relative"
 
     def summary(self, shown: int = 8) -> str:
-        """The verdict and the best candidates, as lines of text."""
+        """Return the verdict and the best candidates, as lines of text."""
         genes = ", ".join(self.published.index)
         lines = [
             f"{self.model.name}: {len(self.table)} candidates, genes {genes}",
@@ -170,7 +170,7 @@ class Verification:
         return "\n".join([*lines, f"{verdict} ({self.kind}, {self.recipe.tolerance:g})"]) + "\n"
 
     def outcome(self) -> dict[str, Any]:
-        """What is recorded (see `verified.keep`)."""
+        """Return what is recorded (see `verdicts.keep`)."""
         return {
             "verified": self.verified,
             "candidate": describe(self.table.iloc[0]),
@@ -186,7 +186,7 @@ class Verification:
 
 
 def describe(candidate: pd.Series) -> str:
-    """A candidate in words."""
+    """Describe a candidate in words."""
     keys = ("place", "n", "views", "bins", "scale")
     return "; ".join(str(candidate[key]) for key in keys if candidate[key])
 
@@ -211,14 +211,14 @@ def verify(
     recipe = _recipe(name)
     files = files or Files(NEEDS, "huang2023 region", Path(folder))
     chosen = weights if weights is not None else _fetched(name, Path(folder))
-    given = recipe.options | options
-    model = load(name, chosen, device, **given)
+    settings = recipe.options | options
+    model = load(name, chosen, device, **settings)
     published, windows = _inputs(name, model, recipe, files)
     holds_n = any((w == ord("N")).any() for w in windows.values())
     models = {"": model}
     if holds_n and recipe.n_values:
         models = {
-            f"N is {n:g} in each channel": load(name, chosen, device, **(given | {"n_value": n}))
+            f"N is {n:g} in each channel": load(name, chosen, device, **(settings | {"n_value": n}))
             for n in recipe.n_values
         }
     rows = [
@@ -234,7 +234,7 @@ def verify(
 def _inputs(
     name: str, model: SequenceModel, recipe: Recipe, files: Files
 ) -> tuple[pd.Series, dict[str, np.ndarray]]:
-    """Published values by gene, and the genes' windows for each place of the TSS."""
+    """Read published values by gene, and the genes' windows for each place of the TSS."""
     genes, published = _published(files, MODELS[name].card.published)
     with Reference(files.path(SEQUENCE)) as fasta:
         genes = [g for g in genes if _fits(fasta, model, recipe, g)]
@@ -255,7 +255,7 @@ def _recipe(name: str) -> Recipe:
 
 
 def _fetched(name: str, folder: Path) -> Path:
-    """The fetched file of weights, its content checked."""
+    """Return the fetched file of weights, its content checked."""
     first = MODELS[name].sources[0]
     lacking = catalogue.missing(MODELS[name].sources, folder)
     if lacking:
@@ -269,7 +269,7 @@ def _fetched(name: str, folder: Path) -> Path:
 
 
 def _published(files: Files, column: str) -> tuple[list[Gene], pd.Series]:
-    """Genes of the megabase (contig and position of its FASTA), published values by name."""
+    """Read genes of the megabase (contig and position of its FASTA) and published values."""
     listed = huang2023.gene_list(files)
     near = listed[(listed["chrom"] == "20") & (listed["tss"] > START)]
     values = (
@@ -310,13 +310,13 @@ def _enough(name: str, genes: Sequence[Gene], model: SequenceModel) -> None:
 def _windows(
     fasta: Reference, model: SequenceModel, offset: Offset, genes: Sequence[Gene]
 ) -> np.ndarray:
-    """uint8 (genes, context), in the orientation that the model reads."""
+    """Return uint8 (genes, context), in the orientation that the model reads."""
     windows = [(fasta.fetch(_interval(model, offset, g)), g.strand) for g in genes]
     return np.stack([model.orient(window, strand) for window, strand in windows])
 
 
 def _view(windows: np.ndarray, view: View) -> np.ndarray:
-    """The windows moved to the right by a shift, N where nothing is, then turned if asked."""
+    """Move windows to the right by a shift, N where nothing is, then turn them if asked."""
     turned, shift = view
     moved = np.roll(windows, shift, axis=1)
     if shift:
@@ -327,7 +327,7 @@ def _view(windows: np.ndarray, view: View) -> np.ndarray:
 def _candidates(
     model: SequenceModel, recipe: Recipe, windows: np.ndarray, published: pd.Series
 ) -> Iterator[dict[str, Any]]:
-    """Rows of the table for one place of the TSS."""
+    """Yield rows of the table for one place of the TSS."""
     values = _by_view(model, recipe, windows)
     for label, views in recipe.views.items():
         mean = np.mean([values[v] for v in views], axis=0)
@@ -338,7 +338,7 @@ def _candidates(
 
 
 def _by_view(model: SequenceModel, recipe: Recipe, windows: np.ndarray) -> dict[View, np.ndarray]:
-    """Values of the track, float64 (genes, bins) in the order of the forward strand."""
+    """Predict the track, float64 (genes, bins) in the order of the forward strand."""
     bins = list(range(model.layout.n_bins))
     wanted = int(model.tracks.index[0]) if recipe.track is None else recipe.track
     tracks = model.track_indices([wanted])
@@ -351,7 +351,7 @@ def _by_view(model: SequenceModel, recipe: Recipe, windows: np.ndarray) -> dict[
 
 
 def _summaries(values: np.ndarray, scales: Sequence[str]) -> Iterator[tuple[str, str, np.ndarray]]:
-    """(how bins became one value, scale, values per gene) of values (genes, bins)."""
+    """Yield (how bins became one value, scale, values per gene) of values (genes, bins)."""
     n_bins = values.shape[1]
     if n_bins == 1:
         yield "", "", values[:, 0]
@@ -369,7 +369,7 @@ def _summaries(values: np.ndarray, scales: Sequence[str]) -> Iterator[tuple[str,
 
 
 def _central(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Values of the bins around the middle, by words that give their numbers."""
+    """Return values of the bins around the middle, by words that give their numbers."""
     middle = values.shape[1] // 2
     found = {}
     for before, after in _CENTRAL:
@@ -380,7 +380,7 @@ def _central(values: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _difference(values: np.ndarray, published: pd.Series, scale: str, absolute: bool) -> float:
-    """The largest difference over genes, infinite where a value isn't a number.
+    """Return the largest difference over genes, infinite where a value isn't a number.
 
     Relative differences are those of the values taken back to the linear scale: on a scale of
     logarithms a relative difference would depend on where its zero is.

@@ -23,7 +23,7 @@ class Transformer:
         self._blocks = [_Block(*block) for block in network.transformer]
 
     def __call__(self, x: Any, bins: Sequence[int]) -> Any:
-        """x: (batch, length, dim), features of all bins. Returns (batch, len(bins), dim)."""
+        """Apply all blocks to features x (batch, length, dim), to (batch, len(bins), dim)."""
         import torch
 
         rows = torch.as_tensor(list(bins), device=x.device)
@@ -74,7 +74,7 @@ class _Attention:
         return module.to_out(out.transpose(1, 2).flatten(2))
 
     def _position_keys(self, x: Any) -> Any:
-        """(heads, 2 length - 1, dim_key): keys of the distances -(length - 1) .. length - 1."""
+        """Return keys (heads, 2 length - 1, dim_key) of distances -(length - 1) .. length - 1."""
         from enformer_pytorch.modeling_enformer import get_positional_embed
 
         module, length = self._module, x.shape[1]
@@ -93,12 +93,12 @@ class _Attention:
 
 
 def _by_head(x: Any, heads: int) -> Any:
-    """(batch, length, heads * dim) to (batch, heads, length, dim)."""
+    """Turn (batch, length, heads * dim) into (batch, heads, length, dim)."""
     return x.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
 def _absolute(relative: Any) -> Any:
-    """From relative to absolute positions: out[i, j] = relative[i, length - 1 + j - i], a view.
+    """Turn relative into absolute positions: out[i, j] = relative[i, length - 1 + j - i], a view.
 
     relative: (batch, heads, length, 2 length - 1), contiguous.
     """
@@ -111,7 +111,7 @@ def _absolute(relative: Any) -> Any:
 
 
 def _absolute_rows(relative: Any, rows: Any) -> Any:
-    """As `_absolute`, where `relative` has the rows `rows` alone."""
+    """Do as `_absolute`, where `relative` has the rows `rows` alone."""
     import torch
 
     length = (relative.shape[3] + 1) // 2

@@ -17,7 +17,7 @@ from howfar.models.engine.options import check_n_value, check_shifts, check_swit
 
 
 def shifted(one_hot: Any, shift: int, fill: float) -> Any:
-    """`one_hot` (batch, length, 4) moved to the right by `shift` bases, to the left if negative.
+    """Move `one_hot` (batch, length, 4) to the right by `shift` bases, to the left if negative.
 
     The bases left empty are `fill` in each channel; what leaves the window is lost.
     """
@@ -40,7 +40,7 @@ def mean_of_views(
     fill: float = 0.25,
     reverse_values: Callable[[Any, Sequence[int]], Any] | None = None,
 ) -> Any:
-    """Mean of `values` over the strands and shifts of a window.
+    """Average `values` over the strands and shifts of a window.
 
     one_hot: tensor (batch, length, 4), channels A, C, G, T. values(one_hot, bins) gives a tensor
     (batch, len(bins), tracks) for the bins asked for, in their order; of the reverse complement
@@ -86,11 +86,11 @@ class AveragingModel(NetworkModel):
         return tuple((s, turned) for s in self._shifts for turned in (False, True)[: 1 + self._rc])
 
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """(batch, context, 4) to (batch, len(bins), len(tracks)), as one strand is read."""
+        """Turn (batch, context, 4) into (batch, len(bins), len(tracks)), as one strand is read."""
         raise NotImplementedError
 
     def _paired(self, tracks: Any) -> Any:
-        """Of each track, the one that holds its values in a reverse complement: itself."""
+        """Return, of each track, the one that holds its values in a reverse complement: itself."""
         return tracks
 
     def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:

@@ -63,7 +63,7 @@ def build_network(hparams: dict[str, Any]) -> Any:
 
 
 def _pair_pool(pool: Any) -> Any:
-    """Attention pooling of pairs: softmax over two is a sigmoid of the difference.
+    """Pool pairs by attention: softmax over two is a sigmoid of the difference.
 
     With d = x_0 - x_1, sum_i softmax(W x)_i x_i = x_1 + d sigmoid(W d): one half of the
     products, and no softmax over a dimension of two, which takes half of the time.
@@ -78,7 +78,7 @@ def _pair_pool(pool: Any) -> Any:
             self.to_attn_logits = pool.to_attn_logits
 
         def forward(self, x: Any) -> Any:
-            """(batch, channels, length) to half the length."""
+            """Halve the length of (batch, channels, length)."""
             first, second = x[..., 0::2], x[..., 1::2]
             difference = first - second
             weight = self.to_attn_logits.weight[:, :, 0]

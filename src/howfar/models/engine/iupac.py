@@ -18,7 +18,7 @@ _BEYOND = np.frombuffer(b"RYSWKMBDHVryswkmbdhv", np.uint8)
 
 
 def letters_table(name: str, iupac: str, n_value: float) -> np.ndarray:
-    """float32 (256, 4): the row (A, C, G, T) of each ASCII byte for model `name`.
+    """Return float32 (256, 4): the row (A, C, G, T) of each ASCII byte for model `name`.
 
     iupac: 'mixture', equal shares of the bases; 'zero', nothing; 'n', as N. n_value: N in each
     channel. HowfarError for another rule.

@@ -75,7 +75,7 @@ class NetworkModel(SequenceModel):
         """Check options that need the layout."""
 
     def _letters(self) -> np.ndarray:
-        """float32 (256, 4): the row of channels A, C, G, T of each ASCII byte."""
+        """Return float32 (256, 4): the row of channels A, C, G, T of each ASCII byte."""
         return letters_table(self.name, self.options.iupac, self.options.n_value)
 
     def _build(self, file: Path) -> Any:
@@ -89,7 +89,7 @@ class NetworkModel(SequenceModel):
         return ()
 
     def _window_bytes(self) -> int:
-        """Bytes of main memory that one window takes; 0 where that is no concern."""
+        """Return bytes of main memory that one window takes; 0 where that is no concern."""
         return 0
 
     def _ready(
@@ -116,20 +116,20 @@ class NetworkModel(SequenceModel):
         return 4 * self.batch_size
 
     def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """One batch: uint8 tensor (batch, context) to float32 tensor (batch, bins, tracks).
+        """Turn a batch, uint8 tensor (batch, context), into float32 tensor (batch, bins, tracks).
 
         bases: on the model's device, padded with N to the batch size. tracks: long tensor.
         """
         raise NotImplementedError
 
     def _one_hot(self, bases: Any) -> Any:
-        """float32 (batch, context, 4), channels A, C, G, T, of a batch of bytes."""
+        """Return float32 (batch, context, 4), channels A, C, G, T, of a batch of bytes."""
         return self._table[bases.long()]
 
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
-        """Values of `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
+        """Predict `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
         import torch
 
         self._check(windows)
@@ -185,7 +185,7 @@ class NetworkModel(SequenceModel):
 
 
 def softplus_head(x: Any, weight: Any, bias: Any) -> Any:
-    """softplus(weight x + bias): (batch, bins, features) to float64 (batch, bins, tracks).
+    """Apply softplus(weight x + bias): (batch, bins, features) to float64 (batch, bins, tracks).
 
     Window by window in float64, so that rounding doesn't depend on a window's place in the batch.
     """
@@ -204,7 +204,7 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def free_memory() -> float:
-    """Bytes of main memory that this process may still take; infinite where that isn't known."""
+    """Return the bytes of main memory that this process may still take; infinite if unknown."""
     free = [float("inf")]
     try:
         lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
@@ -234,7 +234,7 @@ def affordable(name: str, batch_size: int, window_bytes: int, device: str) -> in
 
 
 def pick_device(wanted: str) -> str:
-    """'auto' resolved; HowfarError where the device asked for is absent."""
+    """Resolve 'auto'; HowfarError where the device asked for is absent."""
     import torch
 
     wanted = str(wanted)

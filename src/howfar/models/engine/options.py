@@ -48,13 +48,13 @@ class NetworkOptions:
 
     @classmethod
     def names(cls) -> list[str]:
-        """Names of all options that the network takes."""
+        """List all options that the network takes."""
         refused = ALL_SHARED - cls.takes - {"batch_size"}
         return [field.name for field in fields(cls) if field.name not in refused]
 
     @classmethod
     def read(cls, model: str, given: Mapping[str, Any]) -> Self:
-        """Options of a run of `model`; HowfarError for one that the network doesn't take."""
+        """Read a run's options of `model`; HowfarError for one that the network doesn't take."""
         for name in given:
             if name not in cls.names():
                 raise refused(f"model {model}", f"the option {name!r}")
@@ -65,7 +65,7 @@ ALL_SHARED = frozenset(field.name for field in fields(NetworkOptions))
 
 
 def refused(where: str, found: str) -> HowfarError:
-    """The error for options that a model doesn't take."""
+    """Return the error for options that a model doesn't take."""
     return HowfarError(
         f"{where}, options",
         found=found,
@@ -75,7 +75,7 @@ def refused(where: str, found: str) -> HowfarError:
 
 
 def bad_option(model: str, option: str, found: object, expected: str, do: str = "") -> HowfarError:
-    """The error for the value `found` of an option of `model`."""
+    """Return the error for the value `found` of an option of `model`."""
     return HowfarError(
         f"model {model}, option {option}",
         found=repr(found),

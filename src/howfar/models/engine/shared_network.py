@@ -99,7 +99,7 @@ class SharedNetwork(NetworkModel):
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
-        """Values of `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
+        """Predict `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
         import torch
 
         if self.engine == "plain":
@@ -115,7 +115,7 @@ class SharedNetwork(NetworkModel):
                     self._tower = self._new_tower()
 
     def _mean_of_views(self, windows: np.ndarray, bins: list[int], tracks: Any) -> np.ndarray:
-        """The mean over strands and shifts; see `averaging.mean_of_views` for its rules."""
+        """Average over strands and shifts; see `averaging.mean_of_views` for its rules."""
         total = np.zeros((len(windows), len(bins), len(tracks)))
         for shift, turned in self._parts.views:
             seen = _shifted(windows, shift)
@@ -130,7 +130,7 @@ class SharedNetwork(NetworkModel):
 
 
 def _shifted(windows: np.ndarray, shift: int) -> np.ndarray:
-    """Windows moved to the right by `shift` bases (left if negative), filled up with N."""
+    """Move windows to the right by `shift` bases (left if negative), filled up with N."""
     if shift == 0:
         return windows
     moved = np.full_like(windows, ord("N"))
@@ -158,7 +158,7 @@ def _refuse_training(name: str, network: Any) -> None:
 
 
 def _room(device: str) -> float:
-    """Bytes for remembered features on that device."""
+    """Return bytes for remembered features on that device."""
     import torch
 
     kind = device.split(":")[0]

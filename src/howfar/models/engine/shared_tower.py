@@ -42,7 +42,7 @@ class Cut:
 
 
 def cuts(n_bins: int, block: int, halo: int) -> list[Cut]:
-    """The blocks of a window of `n_bins` bins, `block` a divisor of it."""
+    """List the blocks of a window of `n_bins` bins, `block` a divisor of it."""
     if block < 1 or n_bins % block:
         raise HowfarError(
             f"blocks of {block} bins",
@@ -50,22 +50,22 @@ def cuts(n_bins: int, block: int, halo: int) -> list[Cut]:
             expected="a divisor of the window's bins",
             do="Choose another block length.",
         )
-    made = []
+    blocks = []
     for start in range(0, n_bins, block):
         left, right = max(start - halo, 0), min(start + block + halo, n_bins)
         end = (b"L" if start < halo else b"") + (b"R" if start + block + halo > n_bins else b"")
-        made.append(Cut(start, start + block, left, right, end))
-    return made
+        blocks.append(Cut(start, start + block, left, right, end))
+    return blocks
 
 
 def block_of(n_bins: int, wanted: int) -> int:
-    """The divisor of `n_bins` nearest to `wanted`, the smaller of two."""
+    """Return the divisor of `n_bins` nearest to `wanted`, the smaller of two."""
     divisors = [b for b in range(1, n_bins + 1) if n_bins % b == 0]
     return min(divisors, key=lambda b: (abs(b - wanted), b))
 
 
 def halo_of(kernels: list[int], bin_size: int) -> int:
-    """Bins that a tower sees beyond a bin, of convolutions each followed by pooling by two.
+    """Count bins that a tower sees beyond a bin, of convolutions each followed by pooling by two.
 
     Half the receptive field beyond the bin is the sum of (kernel // 2) * 2**depth bases; Enformer
     and Basenji2 (15, then six of 5) see 259 bases, so 3 bins of 128.
@@ -108,7 +108,7 @@ class SharedTower:
         self.bins_asked, self.bins_run = 0, 0
 
     def features(self, windows: np.ndarray, batch: int) -> Iterator[tuple[Any, int]]:
-        """Features of `windows` (uint8 (n, bases)), in batches of `batch` windows.
+        """Yield features of `windows` (uint8 (n, bases)), in batches of `batch` windows.
 
         Yields (features (batch, n_bins, channels), how many of them are real) in the order of
         `windows`: a last batch is filled up with its last window, so that every batch has one
@@ -120,12 +120,15 @@ class SharedTower:
             stop = self._reach(keys, start, batch)
             self._compute_missing(windows[start:stop], keys[start:stop])
             for first in range(start, stop, batch):
-                part = keys[first : min(first + batch, stop)]
-                yield self._gather(part + part[-1:] * (batch - len(part))), len(part)
+                of_batch = keys[first : min(first + batch, stop)]
+                yield (
+                    self._gather(of_batch + of_batch[-1:] * (batch - len(of_batch))),
+                    len(of_batch),
+                )
             start = stop
 
     def _keys(self, window: np.ndarray) -> list[bytes]:
-        """What names each block of one window: its content, and whether it is at an end."""
+        """Return the key of each block of one window: its content, and whether it is at an end."""
         from xxhash import xxh3_128_digest
 
         data = memoryview(np.ascontiguousarray(window))
@@ -133,7 +136,7 @@ class SharedTower:
         return [c.end + xxh3_128_digest(data[c.left * size : c.right * size]) for c in self._cuts]
 
     def _reach(self, keys: list[list[bytes]], start: int, batch: int) -> int:
-        """The end of the longest run of windows whose contents fit into the memory together.
+        """Return the end of the longest run of windows whose contents fit into memory together.
 
         At least one window, at most all; whole batches where more than one fits.
         """
@@ -169,18 +172,18 @@ class SharedTower:
 
         size = self._bin_size
         bases = np.full((self._stretches, bins * size), ord("N"), np.uint8)
-        for place, (_, row, cut) in enumerate(items):
-            bases[place] = windows[row, cut.left * size : cut.right * size]
-        found = self._tower(self._encode(torch.from_numpy(bases).to(self._device)))
-        self.bins_run += found.shape[0] * found.shape[1]
+        for k, (_, row, cut) in enumerate(items):
+            bases[k] = windows[row, cut.left * size : cut.right * size]
+        features_run = self._tower(self._encode(torch.from_numpy(bases).to(self._device)))
+        self.bins_run += features_run.shape[0] * features_run.shape[1]
         if self._store is None:
-            self._store = torch.empty(self._shape, dtype=found.dtype, device=self._device)
+            self._store = torch.empty(self._shape, dtype=features_run.dtype, device=self._device)
         slots = [self._slot(key) for key, _, _ in items]
-        inner = torch.stack([found[i, cut.inner] for i, (_, _, cut) in enumerate(items)])
+        inner = torch.stack([features_run[i, cut.inner] for i, (_, _, cut) in enumerate(items)])
         self._store[torch.as_tensor(slots, device=self._device)] = inner
 
     def _slot(self, key: bytes) -> int:
-        """A free place for `key`, or that of the content used longest ago."""
+        """Return a free slot for `key`, or that of the content used longest ago."""
         slot = len(self._slots)
         if slot == self._shape[0]:
             _, slot = self._slots.popitem(last=False)
@@ -188,7 +191,7 @@ class SharedTower:
         return slot
 
     def _gather(self, keys: list[list[bytes]]) -> Any:
-        """Features of whole windows, from the memory."""
+        """Gather features of whole windows from the memory."""
         import torch
 
         slots = torch.as_tensor(

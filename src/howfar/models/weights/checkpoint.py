@@ -19,7 +19,7 @@ from howfar.models.weights.locating import first_line
 
 
 def read_config(file: Path, model_type: str) -> dict[str, Any]:
-    """config.json beside the tensors of `file`, {} where there is none; its type is checked."""
+    """Read config.json beside the tensors of `file`, {} if there is none; its type is checked."""
     path = file.parent / "config.json"
     if not path.is_file():
         return {}
@@ -40,7 +40,7 @@ def bad_config(where: str | Path, found: str, expected: str) -> HowfarError:
 
 
 def read_tensors(file: Path) -> dict[str, Any]:
-    """Names and tensors of a .safetensors file or a PyTorch state dict; nothing is executed."""
+    """Read the tensors of a .safetensors file or PyTorch state dict; nothing is executed."""
     import torch
     from safetensors.torch import load_file
 
@@ -141,7 +141,7 @@ def load_tensors(network: Any, tensors: dict[str, Any], file: Path) -> None:
 
 
 def _names(network: Any) -> list[tuple[list[str], Any]]:
-    """(names, tensor) of each tensor of the network, whatever the number of its names."""
+    """List (names, tensor) of each tensor of the network, whatever the number of its names."""
     groups: dict[int, tuple[list[str], Any]] = {}
     for name, tensor in network.state_dict(keep_vars=True).items():
         groups.setdefault(id(tensor), ([], tensor))[0].append(name)
@@ -159,7 +159,7 @@ def _counter(name: str) -> Any:
 
 
 def _misfit(file: Path, problems: list[tuple[str, Any, Any]]) -> HowfarError:
-    """The error for tensors that don't fit: how many, and the first of them."""
+    """Return the error for tensors that don't fit: how many, and the first of them."""
     name, value, needed = problems[0]
     return HowfarError(
         str(file),
@@ -171,7 +171,7 @@ def _misfit(file: Path, problems: list[tuple[str, Any, Any]]) -> HowfarError:
 
 
 def _words(tensor: Any) -> str:
-    """A tensor by its shape, None as 'absent'; a text as it is."""
+    """Describe a tensor by its shape, None as 'absent'; a text as it is."""
     if tensor is None:
         return "absent"
     return tensor if isinstance(tensor, str) else f"of shape {tuple(tensor.shape)}"

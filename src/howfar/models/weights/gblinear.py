@@ -23,7 +23,6 @@ from howfar.core.errors import HowfarError
 #: Names of squared error, the only objective whose output is the linear sum itself.
 _OBJECTIVES = ("reg:linear", "reg:squarederror")
 _HEADER = 136
-_FETCH = "Fetch the file again, or name another."
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class LinearModel:
         return self.base_score + self.bias
 
     def blocks(self, features: int, n_blocks: int = 10) -> np.ndarray:
-        """float64 (n_blocks, features): coefficients by block of inputs.
+        """Return float64 (n_blocks, features): coefficients by block of inputs.
 
         Two layouts are known: blocks of `features`, and blocks of `features` each with a zero in
         front (20,030 inputs of the models for 2,002 features). HowfarError for any other, and
@@ -56,25 +55,19 @@ class LinearModel:
         if n == n_blocks * features:
             return self.coefficients.reshape(n_blocks, features)
         if n != n_blocks * (features + 1):
-            raise HowfarError(
-                self.where,
-                found=f"{n:,} inputs",
-                expected=f"{n_blocks} x {features:,} inputs, or {n_blocks} x {features + 1:,}",
-                do="Use linear models and a Beluga network that belong together.",
-            )
+            expected = f"{n_blocks} x {features:,} inputs, or {n_blocks} x {features + 1:,}"
+            do = "Use linear models and a Beluga network that belong together."
+            raise _wrong(self.where, f"{n:,} inputs", expected, do)
         padded = self.coefficients.reshape(n_blocks, features + 1)
         if padded[:, 0].any():
-            raise HowfarError(
-                self.where,
-                found="a coefficient in front of a block that isn't zero",
-                expected=f"blocks of {features:,} coefficients with a zero in front",
-                do=_FETCH,
-            )
+            expected = f"blocks of {features:,} coefficients with a zero in front"
+            found = "a coefficient in front of a block that isn't zero"
+            raise _wrong(self.where, found, expected)
         return padded[:, 1:]
 
 
 def read(path: str | Path, base_score: float | None = None) -> LinearModel:
-    """The model in a file: legacy binary, JSON, or text dump, told apart by the first bytes.
+    """Read the model in a file: legacy binary, JSON, or text dump, told apart by the first bytes.
 
     base_score: needed for a text dump, which does not hold it; refused for the other formats.
     Raises HowfarError for a truncated file and for any other format or kind of model.
@@ -83,22 +76,15 @@ def read(path: str | Path, base_score: float | None = None) -> LinearModel:
     if not path.is_file():
         raise _wrong(path, "no such file", "a linear model of xgboost")
     if base_score is not None and type(base_score) not in (int, float):
-        raise HowfarError(
-            "option `base_score`",
-            found=repr(base_score),
-            expected="a number",
-            do="Correct the model's options.",
-        )
+        do = "Correct the model's options."
+        raise _wrong("option `base_score`", repr(base_score), "a number", do)
     data = path.read_bytes()
     if data.startswith(b"booster["):
         return _checked(path, *_parse_dump(path, data, base_score))
     if base_score is not None:
-        raise HowfarError(
-            str(path),
-            found=f"base_score {base_score:g} for a file that holds its own",
-            expected="base_score with text dumps only",
-            do="Leave the option `base_score` out.",
-        )
+        found = f"base_score {base_score:g} for a file that holds its own"
+        do = "Leave the option `base_score` out."
+        raise _wrong(path, found, "base_score with text dumps only", do)
     if data.startswith(b"binf"):
         return _checked(path, *_parse_legacy(path, data))
     if data.lstrip().startswith(b"{"):
@@ -107,17 +93,22 @@ def read(path: str | Path, base_score: float | None = None) -> LinearModel:
 
 
 def tissue_of(path: str | Path) -> str:
-    """The tissue in a file name: what follows ``basescore<number>.``, or the whole stem."""
+    """Return the tissue in a file name: what follows ``basescore<number>.``, or the whole stem."""
     stem = re.sub(r"\.(save|json|dump|txt)$", "", Path(path).name)
     return re.sub(r"^.*basescore\d+\.", "", stem)
 
 
-def _wrong(path: Path, found: str, expected: str) -> HowfarError:
-    return HowfarError(str(path), found=found, expected=expected, do=_FETCH)
+def _wrong(
+    where: str | Path,
+    found: str,
+    expected: str,
+    do: str = "Fetch the file again, or name another.",
+) -> HowfarError:
+    return HowfarError(str(where), found=found, expected=expected, do=do)
 
 
 def _checked(path: Path, weights: np.ndarray, base_score: float) -> LinearModel:
-    """The model of `weights` (coefficients, then bias), all finite."""
+    """Make the model of `weights` (coefficients, then bias), all finite."""
     if not np.isfinite([*weights, base_score]).all():
         raise _wrong(path, "coefficients that are not finite", "finite numbers")
     *_, bias = weights
@@ -131,19 +122,17 @@ class _Bytes:
         self.path, self.data, self.at = path, data, 0
 
     def take(self, size: int, what: str) -> bytes:
-        """The next `size` bytes; HowfarError names `what` where the file ends before them."""
-        part = self.data[self.at : self.at + size]
-        if len(part) < size:
-            raise _wrong(
-                self.path,
-                f"the end of the file at byte {len(self.data):,}",
-                f"{what}, {size:,} bytes from byte {self.at:,} (the file is truncated)",
-            )
+        """Return the next `size` bytes; HowfarError names `what` where the file ends first."""
+        data = self.data[self.at : self.at + size]
+        if len(data) < size:
+            found = f"the end of the file at byte {len(self.data):,}"
+            expected = f"{what}, {size:,} bytes from byte {self.at:,} (the file is truncated)"
+            raise _wrong(self.path, found, expected)
         self.at += size
-        return part
+        return data
 
     def text(self, what: str, allowed: tuple[str, ...]) -> None:
-        """A length and letters, which must be one of `allowed`."""
+        """Read a length and letters, which must be one of `allowed`."""
         at = self.at
         (size,) = struct.unpack("<Q", self.take(8, f"the length of the {what}"))
         if size > 64:
@@ -155,7 +144,7 @@ class _Bytes:
 
 
 def _parse_legacy(path: Path, data: bytes) -> tuple[np.ndarray, float]:
-    """Coefficients, then bias; base score."""
+    """Read coefficients, then bias; base score."""
     file = _Bytes(path, data)
     file.take(4, "the letters `binf`")
     base_score, inputs, classes = struct.unpack("<fIi", file.take(_HEADER, "the header")[:12])
@@ -165,12 +154,9 @@ def _parse_legacy(path: Path, data: bytes) -> tuple[np.ndarray, float]:
     again, groups = struct.unpack("<Ii", file.take(_HEADER, "the booster's header")[:8])
     (count,) = struct.unpack("<Q", file.take(8, "the number of coefficients"))
     if (again, groups, count, classes) != (inputs, 1, inputs + 1, 0):
-        raise _wrong(
-            path,
-            f"{again:,} inputs, {groups} output groups, {count:,} numbers at byte {at:,}, and "
-            f"{classes} classes",
-            f"{inputs:,} inputs as the header says, one group, one bias, no classes",
-        )
+        found = f"{again:,} inputs, {groups} output groups, {count:,} numbers at byte {at:,}"
+        expected = f"{inputs:,} inputs as the header says, one group, one bias, no classes"
+        raise _wrong(path, f"{found}, and {classes} classes", expected)
     weights = np.frombuffer(file.take(4 * count, "the coefficients"), "<f4").astype(np.float64)
     if file.at != len(data):
         raise _wrong(path, f"{len(data):,} bytes", f"the file's end at byte {file.at:,}")
@@ -192,22 +178,17 @@ def _parse_json(path: Path, data: bytes) -> tuple[np.ndarray, float]:
         found = f"no readable JSON of xgboost ({error})"
         raise _wrong(path, found, "a model saved by xgboost as .json") from error
     if weights.shape != (inputs + 1,):
-        raise _wrong(
-            path,
-            f"{weights.size:,} numbers for {inputs:,} inputs",
-            f"{inputs + 1:,}: one coefficient an input, then one bias (one output)",
-        )
+        found = f"{weights.size:,} numbers for {inputs:,} inputs"
+        expected = f"{inputs + 1:,}: one coefficient an input, then one bias (one output)"
+        raise _wrong(path, found, expected)
     return weights.astype(np.float64), base_score
 
 
 def _parse_dump(path: Path, data: bytes, base_score: float | None) -> tuple[np.ndarray, float]:
     if base_score is None:
-        raise HowfarError(
-            str(path),
-            found="a text dump, which does not hold the base score",
-            expected="the base score beside it",
-            do="Give the option `base_score`, or use the .save or .json file.",
-        )
+        found = "a text dump, which does not hold the base score"
+        do = "Give the option `base_score`, or use the .save or .json file."
+        raise _wrong(path, found, "the base score beside it", do)
     lines = data.decode("ascii", "replace").split("\n")
     if lines[0] != "booster[0]:" or lines[1:2] != ["bias:"] or lines[3:4] != ["weight:"]:
         raise _wrong(path, "other lines at the top", "`booster[0]:`, `bias:`, number, `weight:`")

@@ -23,7 +23,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def read_weights(path: Path, architecture: Sequence[Shapes]) -> list[dict[str, np.ndarray]]:
-    """The arrays of each layer that owns weights: float32 by array name, in the network's order.
+    """Read the arrays of each layer that owns weights: float32 by name, in the network's order.
 
     architecture: what each such layer must own. Raises HowfarError for a file that is absent, cut
     off, or no Keras HDF5, and, naming the layer, for another number of layers, other arrays or
@@ -51,7 +51,7 @@ def fill(module: Any, **arrays: np.ndarray) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The open file; whatever HDF5 has to say against it becomes a HowfarError."""
+    """Open the file; whatever HDF5 reports becomes a HowfarError."""
     import h5py
 
     try:
@@ -72,7 +72,7 @@ def _layer_names(path: Path, group: Any) -> list[str]:
 
 
 def _words(group: Any, name: str) -> list[str]:
-    """An attribute that is a list of names; Keras cuts long ones into name0, name1, ..."""
+    """Read an attribute that is a list of names; Keras cuts long ones into name0, name1, ..."""
     pieces = takewhile(group.attrs.__contains__, (f"{name}{i}" for i in count()))
     parts = [name] if name in group.attrs else list(pieces)
     found = [word for part in parts for word in group.attrs[part]]
@@ -80,7 +80,7 @@ def _words(group: Any, name: str) -> list[str]:
 
 
 def _layer(where: str, group: Any, shapes: Shapes) -> dict[str, np.ndarray]:
-    """The arrays of one layer, by the last part of their names ("conv1d_3/kernel:0": kernel)."""
+    """Read the arrays of a layer, by the last part of their names ("conv1d_3/kernel:0": kernel)."""
     names = {n.rsplit("/", 1)[-1].split(":")[0]: n for n in _words(group, "weight_names")}
     if set(names) != set(shapes):
         raise _misfit(where, f"the arrays {', '.join(names)}", ", ".join(shapes))

@@ -21,7 +21,7 @@ _NEEDED = ("index", "description")
 
 
 def human_tracks(path: Path | None = None) -> pd.DataFrame:
-    """The tracks of a table: DataFrame indexed by track number, with `description`.
+    """Return the tracks of a table: DataFrame indexed by track number, with `description`.
 
     path: a table; None: the human one that `howfar fetch` brought, which must have 5,313 tracks.
     Raises HowfarError for an absent file, another format, empty descriptions, and numbers that
@@ -43,7 +43,7 @@ def human_tracks(path: Path | None = None) -> pd.DataFrame:
 
 
 def read_tracks(path: Path) -> pd.DataFrame:
-    """The table at `path`, see `human_tracks`; any number of tracks."""
+    """Read the table at `path`, see `human_tracks`; any number of tracks."""
     try:
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' parser errors are ValueErrors

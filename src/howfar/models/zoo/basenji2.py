@@ -297,7 +297,7 @@ class Basenji2Model(SharedNetwork, AveragingModel):
         return self._after(tower(self._network, one_hot), bins, tracks)
 
     def _after(self, features: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """What follows the tower: its features to float64 (batch, bins, tracks)."""
+        """Apply what follows the tower: features to float64 (batch, bins, tracks)."""
         cropped = trunk(self._network, features)[:, [self.architecture.crop + b for b in bins]]
         linear = self._network["head"]
         x = final(self._network, cropped)

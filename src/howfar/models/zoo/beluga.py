@@ -99,7 +99,7 @@ class BelugaModel(NetworkModel):
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
-        """Probabilities float32 (n, bins, tracks); see `SequenceModel`."""
+        """Predict probabilities, float32 (n, bins, tracks); see `SequenceModel`."""
         self._check(windows)
         check_letters(self.name, windows, self._known_letters)
         return super().predict(windows, bins, tracks)

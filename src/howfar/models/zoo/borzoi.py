@@ -107,7 +107,7 @@ class BorzoiModel(AveragingModel):
         return WINDOW_BYTES * self.layout.context
 
     def _check_table(self, options: dict[str, bool]) -> None:
-        """These options need to know each track's scale and strand."""
+        """Check that a table gives each track's scale and strand to the options that need it."""
         asked = [name for name, wanted in options.items() if wanted]
         if asked and "strand_pair" not in self.tracks:
             raise HowfarError(
@@ -118,7 +118,7 @@ class BorzoiModel(AveragingModel):
             )
 
     def _paired(self, tracks: Any) -> Any:
-        """The track of the other strand: CAGE and stranded RNA come in pairs."""
+        """Return the track of the other strand: CAGE and stranded RNA come in pairs."""
         if not self._rc:
             return tracks
         import torch
@@ -132,7 +132,7 @@ class BorzoiModel(AveragingModel):
         return softplus_head(x, self._head.weight[tracks, :, 0], self._head.bias[tracks])
 
     def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """One batch of bytes to (batch, bins, tracks); strands are averaged on the squashed scale.
+        """Turn bytes into (batch, bins, tracks); strands are averaged on the squashed scale.
 
         That order, and the inverse itself, are the package's.
         """
@@ -206,7 +206,7 @@ def network_of(config: dict[str, Any], file: Path, layout: Layout) -> Any:
 
 
 def _set_positions(network: Any, tokens: int) -> None:
-    """Position features for so many tokens; the package computes those of 4,096 only.
+    """Set position features for so many tokens; the package computes those of 4,096 only.
 
     They aren't among the tensors of a file. Made for another number than the window has, they
     would be read wrongly, without an error.

@@ -162,13 +162,13 @@ class ExpectoModel(NetworkModel):
         return spatial_features(np.concatenate(self._chromatin(blocks)))
 
     def _plain(self, windows: np.ndarray) -> np.ndarray:
-        """The linear part, float64 (n, tissues), each window of 2,000 bp by itself."""
+        """Compute the linear part, float64 (n, tissues), each window of 2,000 bp by itself."""
         shape = len(windows), *self.coefficients.shape[:2]
         features = np.array([self.features(window) for window in windows]).reshape(shape)
         return np.tensordot(features, self.coefficients, 2)
 
     def _shared(self, windows: np.ndarray) -> np.ndarray:
-        """The linear part, float64 (n, tissues), each content of a block computed once."""
+        """Compute the linear part, float64 (n, tissues), each content of a block computed once."""
         if len(self._known) > _REMEMBERED:
             self._known.clear()
         places = len(SHIFTS) // self._block
@@ -186,7 +186,7 @@ class ExpectoModel(NetworkModel):
         return np.array(sums).reshape(len(windows), len(self.intercepts))
 
     def _key(self, window: np.ndarray, place: int) -> bytes:
-        """What a block's share in the sums depends on: its place and its content."""
+        """Return what a block's share in the sums depends on: its place and its content."""
         content = hashlib.blake2b(self._cut(window, place).tobytes(), digest_size=16)
         return place.to_bytes(2) + content.digest()
 
@@ -204,7 +204,7 @@ class ExpectoModel(NetworkModel):
             self._known[key] = np.tensordot(sums, self.coefficients, 2)
 
     def _chromatin(self, blocks: np.ndarray) -> np.ndarray:
-        """Beluga's outputs, float32 (n, windows of a block, features)."""
+        """Compute Beluga's outputs, float32 (n, windows of a block, features)."""
         return self.beluga.predict(blocks, range(self._block), range(len(self.beluga.tracks)))
 
 

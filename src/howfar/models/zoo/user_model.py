@@ -117,7 +117,7 @@ def _check_signature(
 
 
 def _not_taken(path: str, error: BaseException) -> HowfarError | None:
-    """The error for an option that the loader hands on and the model itself doesn't take."""
+    """Return the error for an option that the loader hands on and the model doesn't take."""
     if not isinstance(error, TypeError) or "unexpected keyword argument" not in str(error):
         return None
     return refused(f"model {path!r}", refused_option(error))
@@ -162,7 +162,7 @@ def _shown(value: Any) -> str:
 
 
 def _check_layout(path: str, model: SequenceModel) -> None:
-    """Bins inside the window, and the TSS on a base of it."""
+    """Check that bins lie inside the window, and the TSS on a base of it."""
     layout = model.layout
     numbers = (layout.context, layout.bin_size, layout.n_bins, layout.first_base)
     whole = all(isinstance(n, (int, np.integer)) for n in numbers)
@@ -210,7 +210,7 @@ class OwnModel:
         self.version = dict(version or model.version)
 
     def __getattr__(self, name: str) -> Any:
-        """What the model itself says."""
+        """Return what the model itself says."""
         if name == "_model":  # of a copy that isn't filled yet
             raise AttributeError(name)
         return getattr(self._model, name)

@@ -126,11 +126,11 @@ class XpressoModel(NetworkModel):
         return _network(read_weights(file, architecture()))
 
     def tss_index(self, strand: str) -> int:
-        """0-based index of the TSS base in the window as the model reads it: 6,999."""
+        """Return the 0-based index of the TSS base in the window as the model reads it: 6,999."""
         return TSS
 
     def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """One batch of bytes (batch, context) to (batch, bins, tracks)."""
+        """Turn a batch of bytes (batch, context) into (batch, bins, tracks)."""
         import torch
 
         x = self._network["convolutions"](self._one_hot(bases).transpose(1, 2))
@@ -142,12 +142,12 @@ class XpressoModel(NetworkModel):
 
 
 def flatten(x: Any) -> Any:
-    """(batch, channels, positions) to (batch, positions * channels), the channel fastest."""
+    """Turn (batch, channels, positions) into (batch, positions * channels), channel fastest."""
     return x.transpose(1, 2).flatten(1)
 
 
 def _network(layers: list[dict[str, np.ndarray]]) -> Any:
-    """The network in PyTorch's layout: convolutions in float32, dense layers in float64."""
+    """Make the network in PyTorch's layout: convolutions in float32, dense layers in float64."""
     import torch
     from torch import nn
 
@@ -167,7 +167,7 @@ def _network(layers: list[dict[str, np.ndarray]]) -> Any:
 
 
 def _checked_half_life(values: Sequence[float]) -> np.ndarray:
-    """The six features, float64; HowfarError for another number of them, or no numbers."""
+    """Return the six features, float64; HowfarError for another number, or no numbers."""
     try:
         features = np.asarray(values, np.float64)
     except (TypeError, ValueError):
