@@ -18,14 +18,14 @@ from howfar.models.engine.iupac import letters_table
 from howfar.models.engine.memory import keep_freed
 from howfar.models.engine.options import NetworkOptions
 from howfar.models.engine.precision import arithmetic, check_precision
-from howfar.models.weights.locating import check_fetched, check_package
+from howfar.models.weights.locating import check_fetched, check_package, locate
 
 
 class NetworkModel(SequenceModel):
     """A `SequenceModel` whose values come from one PyTorch network.
 
-    Every network of the zoo starts in the same way, `__init__`, and fills its steps in: `_locate`,
-    `_describe`, `_build`, and `_forward` for the values. `notes` say how values are made.
+    Every network of the zoo starts in the same way, `__init__`, and fills in the steps that are
+    its own: `_describe`, `_build`, and `_forward`. `notes` say how values are made.
     Batches have one fixed shape: the last one is filled up with N, so that a window's values do
     not depend on which windows are beside it. Where a batch doesn't fit into memory, the batch
     size is halved, with a message; values may then differ in the last digit. The network runs in
@@ -65,8 +65,8 @@ class NetworkModel(SequenceModel):
         self._ready(network, self.device, batch_size, table)
 
     def _locate(self, weights: Path | None) -> Path:
-        """Find the file of weights; HowfarError where there is none."""
-        raise NotImplementedError
+        """Find the file of weights, by default the fetched one; HowfarError if there is none."""
+        return locate(self.name, weights, self.card.sources[0])
 
     def _describe(self, file: Path) -> None:
         """Set layout, tracks and units, from the options and what lies beside the weights."""

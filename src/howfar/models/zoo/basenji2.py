@@ -29,7 +29,6 @@ from howfar.models.engine.options import NetworkOptions, numbered_tracks
 from howfar.models.engine.shared_network import Parts, SharedNetwork
 from howfar.models.engine.shared_tower import halo_of
 from howfar.models.weights.keras_hdf5 import Shapes, fill, read_weights
-from howfar.models.weights.locating import locate
 from howfar.models.weights.targets import HUMAN_TRACKS, check_number, human_tracks, read_tracks
 
 #: Raised when this network's values change by its own code (see `models.engine.VERSION`).
@@ -259,9 +258,6 @@ class Basenji2Model(SharedNetwork, AveragingModel):
         published="Basenji2",
         iupac="n",
     )
-
-    def _locate(self, weights: Path | None) -> Path:
-        return locate(self.name, weights, self.card.sources[0])
 
     def _describe(self, file: Path) -> None:
         params = self.options.params

@@ -24,7 +24,6 @@ from howfar.models.base import Card, Layout, encoding_table
 from howfar.models.engine.network import NetworkModel
 from howfar.models.engine.options import NetworkOptions, bad_option, choose, numbered_tracks
 from howfar.models.weights.checkpoint import load_tensors, read_tensors
-from howfar.models.weights.locating import locate
 
 #: Raised when this network's values change by its own code (see `models.engine.VERSION`).
 VERSION = 1
@@ -75,9 +74,6 @@ class BelugaModel(NetworkModel):
         sources=("expecto/deepsea.beluga.pth",),
         iupac="error",
     )
-
-    def _locate(self, weights: Path | None) -> Path:
-        return locate(self.name, weights, self.card.sources[0])
 
     def _describe(self, file: Path) -> None:
         windows = self.windows = self.options.windows

@@ -31,7 +31,6 @@ from howfar.models.base import Card, Layout, encoding_table
 from howfar.models.engine.network import NetworkModel
 from howfar.models.engine.options import NetworkOptions, bad_option, choose
 from howfar.models.weights import gblinear
-from howfar.models.weights.locating import locate
 from howfar.models.zoo.beluga import LETTERS, STEP, WINDOW, BelugaModel, check_letters
 
 #: Raised when this network's values change by its own code (see `models.engine.VERSION`).
@@ -103,9 +102,6 @@ class ExpectoModel(NetworkModel):
     oriented = True
     layout = Layout(_CONTEXT, _CONTEXT, 1)
     windows_at_once = 128
-
-    def _locate(self, weights: Path | None) -> Path:
-        return locate(self.name, weights, self.card.sources[0])
 
     def _describe(self, file: Path) -> None:
         ways = {"shared": self._shared, "plain": self._plain}
