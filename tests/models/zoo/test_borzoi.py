@@ -16,6 +16,8 @@ from howfar.models.base import encoding_table, reverse_complement
 from howfar.models.registry import Layout, load_model
 
 pytest.importorskip("borzoi_pytorch")
+# borzoi-pytorch makes its table of scales from an array that pandas gives read-only.
+pytestmark = pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 
 CONTEXT = 1024  # bp: 32 bins, 8 tokens
 SIZES = {"dim": 64, "depth": 2, "heads": 2, "attn_dim_key": 16, "attn_dim_value": 32,
