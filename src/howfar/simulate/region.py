@@ -16,17 +16,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import msprime
 import numpy as np
 import pandas as pd
 import pysam
 
+from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root, results_root
 from howfar.fetch import catalogue
 from howfar.genome.genes import read_genes
 from howfar.genome.intervals import Gene, Variant
-from howfar.simulate.demo.people import RECOMBINATION_RATE, demography
+from howfar.simulate.demo.people import coalescent
 
 CONTIG, LENGTH = "20", 1_000_000
 PEOPLE = {"EUR": 344, "AFR": 77}  # as many Europeans and Yoruba as in Geuvadis's 421
@@ -57,7 +57,7 @@ class Site:
 
 
 def read_sites(path: str | Path) -> list[Site]:
-    """The sites of the published VCF with an allele seen in Europeans or Africans."""
+    """Read the sites of the published VCF with an allele seen in Europeans or Africans."""
     sites = []
     with gzip.open(path, "rt") as lines:
         for number, line in enumerate(lines, 1):
@@ -79,22 +79,12 @@ def _site(fields: list[str], where: str) -> Site:
 
 
 def simulated_mutations(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places (bp) and 0/1 alleles (mutations, haplotypes; EUR first) of a coalescent."""
-    trees = msprime.sim_ancestry(
-        samples=[msprime.SampleSet(n, population=name) for name, n in PEOPLE.items()],
-        demography=demography(),
-        sequence_length=LENGTH,
-        recombination_rate=RECOMBINATION_RATE,
-        random_seed=seed,
-    )
-    trees = msprime.sim_mutations(
-        trees, rate=_MUTATION_RATE, model=msprime.BinaryMutationModel(), random_seed=seed
-    )
-    return trees.sites_position, trees.genotype_matrix().astype(np.uint8)
+    """Simulate places (bp) and 0/1 alleles (mutations, haplotypes; EUR first) of a coalescent."""
+    return coalescent(PEOPLE, LENGTH, _MUTATION_RATE, [seed, seed])
 
 
 def assign_carriers(sites: list[Site], places: np.ndarray, alleles: np.ndarray) -> np.ndarray:
-    """int8 (sites, haplotypes): for each site the number of the allele carried, 0 = REF.
+    """Assign carriers, int8 (sites, haplotypes): the number of the allele carried, 0 = REF.
 
     An alternative allele takes the carriers of the mutation within 50 kb whose frequencies in
     the two populations are closest (sum of differences of arcsine-rooted frequencies), or of
@@ -133,7 +123,7 @@ class Simulated:
 def simulated_expression(
     genes: list[Gene], sites: list[Site], carried: np.ndarray, samples: list[str], seed: int
 ) -> Simulated:
-    """Expression of each gene: a mean, `CAUSAL` additive effects of common SNVs, and noise.
+    """Simulate each gene's expression: a mean, `CAUSAL` effects of common SNVs, and noise.
 
     carried: as `assign_carriers` gives it. Causal SNVs lie within `WITHIN` bp of the TSS; each has
     the same expected share of the genetic variance, and one effect in everybody. Scaled so that the
@@ -155,7 +145,7 @@ def simulated_expression(
 def _genetic(
     gene: Gene, sites: list[Site], dosages: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """The genetic part of one gene's expression over people, and its causal variants."""
+    """Draw the genetic part of one gene's expression over people, and its causal variants."""
     frequency = dosages.mean(axis=1) / 2
     common = np.minimum(frequency, 1 - frequency) >= _COMMON
     apart = np.array([abs(site.pos - 1 - gene.start0) for site in sites])
@@ -202,10 +192,9 @@ def _write_expression(folder: Path, made: Simulated) -> None:
 
 
 def _write_fasta(source: Path, target: Path) -> None:
-    lines = source.read_text().splitlines(keepends=True)
-    part = target.with_suffix(".part")
-    part.write_text(f">{CONTIG}\n" + "".join(lines[1:]))
-    os.replace(part, target)
+    _, sequence = source.read_text().split("\n", 1)
+    with whole(target) as part:
+        part.write_text(f">{CONTIG}\n{sequence}")
 
 
 def _header(sites: list[Site], samples: list[str]) -> str:

@@ -7,6 +7,7 @@ with migration; generations of 25 years.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msprime
@@ -44,7 +45,7 @@ class Variants:
 
 
 def demography() -> msprime.Demography:
-    """The out-of-Africa history of two populations, EUR and AFR."""
+    """Build the out-of-Africa history of two populations, EUR and AFR."""
     history = msprime.Demography()
     europe_now = 1_000 * np.exp(0.004 * 21_200 / _YEARS)
     history.add_population(name="AFR", initial_size=12_300)
@@ -59,6 +60,27 @@ def demography() -> msprime.Demography:
     history.add_mass_migration(split, source="EUR", dest="AFR", proportion=1)
     history.add_population_parameters_change(growth, initial_size=7_300, population="AFR")
     return history
+
+
+def coalescent(
+    people: Mapping[str, int], length: int, mutation_rate: float, seeds: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate mutations of a contig: places (bp, float) and 0/1 alleles (places, haplotypes).
+
+    people: how many of each population, in the order of the haplotypes. seeds: of the ancestry and
+    of the mutations.
+    """
+    ancestry_seed, mutation_seed = map(int, seeds)
+    trees = msprime.sim_ancestry(
+        samples=[msprime.SampleSet(int(n), population=name) for name, n in people.items()],
+        demography=demography(),
+        sequence_length=length,
+        recombination_rate=RECOMBINATION_RATE,
+        random_seed=ancestry_seed,
+    )
+    model = msprime.BinaryMutationModel()
+    trees = msprime.sim_mutations(trees, rate=mutation_rate, model=model, random_seed=mutation_seed)
+    return trees.sites_position, trees.genotype_matrix().astype(np.uint8)
 
 
 def sample_table(people: int) -> pd.DataFrame:
@@ -79,7 +101,7 @@ def variants(
     sites: np.ndarray,
     samples: pd.DataFrame,
 ) -> Variants:
-    """The variants of one contig in the people of `samples`.
+    """Simulate the variants of one contig in the people of `samples`.
 
     reference: uint8 ASCII. sites: sorted 0-based first bases of strong binding sites.
     """
@@ -112,32 +134,18 @@ def _towards_sites(rng: np.random.Generator, place: np.ndarray, sites: np.ndarra
 def _genotypes(
     rng: np.random.Generator, length: int, samples: pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray]:
-    """0-based places and 0/1 alleles (places, haplotypes) of the polymorphic sites."""
+    """Simulate 0-based places and 0/1 alleles (places, haplotypes) of polymorphic sites."""
     counts = samples["population"].value_counts(sort=False)
-    ancestry_seed, mutation_seed = rng.integers(1, 2**31, 2)
-    trees = msprime.sim_ancestry(
-        samples=[msprime.SampleSet(int(n), population=name) for name, n in counts.items()],
-        demography=demography(),
-        sequence_length=length,
-        recombination_rate=RECOMBINATION_RATE,
-        random_seed=int(ancestry_seed),
-    )
-    trees = msprime.sim_mutations(
-        trees,
-        rate=MUTATION_RATE,
-        model=msprime.BinaryMutationModel(),
-        random_seed=int(mutation_seed),
-    )
-    alleles = trees.genotype_matrix().astype(np.uint8)
+    place, alleles = coalescent(counts, length, MUTATION_RATE, rng.integers(1, 2**31, 2))
     carried = alleles.sum(axis=1)
     keep = (carried > 0) & (carried < alleles.shape[1])
-    return trees.sites_position[keep].astype(np.int64), alleles[keep]
+    return place[keep].astype(np.int64), alleles[keep]
 
 
 def _alleles_at(
     rng: np.random.Generator, reference: np.ndarray, place: int
 ) -> tuple[int, str, str]:
-    """0-based start, REF and ALT of a new variant at `place`."""
+    """Draw a new variant at `place`: 0-based start, REF and ALT."""
     inside = LONGEST_INDEL < place < len(reference) - 2 * LONGEST_INDEL
     if not inside or rng.random() >= INDEL_SHARE:
         return _snv(rng, reference, place)
@@ -159,7 +167,7 @@ def _snv(rng: np.random.Generator, reference: np.ndarray, place: int) -> tuple[i
 def _left_aligned(
     reference: np.ndarray, place: int, changed: bytes, deletion: bool
 ) -> tuple[int, str, str]:
-    """The indel of `changed` after base `place`, moved left as far as it goes (VCF's rule)."""
+    """Move the indel of `changed` after base `place` left as far as it goes (VCF's rule)."""
     while place > 0 and changed[-1] == reference[place]:
         changed = changed[-1:] + changed[:-1]
         place -= 1
@@ -169,7 +177,7 @@ def _left_aligned(
 
 
 def _without_overlaps(described: list[tuple[int, str, str]]) -> list[int]:
-    """Indices, in order of place, of variants whose REF overlaps no earlier kept one."""
+    """Index, in order of place, the variants whose REF overlaps no earlier kept one."""
     kept, free_from = [], 0
     for i in sorted(range(len(described)), key=lambda i: (described[i][0], i)):
         start, ref, _ = described[i]

@@ -1,4 +1,4 @@
-"""The demo world over several seeds: across genes, across people, and the rivals beside."""
+"""The demo world over several seeds: across genes, across people, beside simple baselines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def report(
     threads: int = 2,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
-    """Simulate, train and score the demo world for each seed; write one row a seed.
+    """Simulate, train and score the demo world for each seed; write one row per seed.
 
     Columns: r across genes (reference prediction and mean observed expression) of the network
     on training and held-out genes, of ridges on GC content and on k-mers beside it, with 95 %
@@ -129,15 +129,14 @@ def _across_genes(folder: Path, predicted: pd.Series, observed: pd.Series) -> di
     seen = genes.index[genes["split"] == "train"]
     out = {"genes_train": len(seen), "genes_held_out": len(held)}
     out["network_train"] = _r(predicted[seen], observed[seen])
-    rivals = {"network": predicted} | ridges(w)
-    for name, values in rivals.items():
+    for name, values in ({"network": predicted} | ridges(w)).items():
         r = _r(values[held], observed[held])
         low, high = stats.fisher_interval(r, len(held))
         out |= {f"{name}_held_out": r, f"{name}_low": float(low), f"{name}_high": float(high)}
     return out
 
 
-# --- rivals that know no motif ------------------------------------------------------------------
+# --- baselines that know no motif ----------------------------------------------------------------
 
 
 def ridges(w: train.World) -> dict[str, pd.Series]:

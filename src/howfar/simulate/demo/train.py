@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable
@@ -19,7 +18,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from howfar.core.errors import HowfarError
+from howfar.core.atomic import whole
+from howfar.core.errors import damaged_file, no_such_file
 from howfar.core.provenance import sha256_of
 from howfar.models.base import encoding_table, reverse_complement
 from howfar.models.engine.enformer_network import build_network
@@ -80,18 +80,14 @@ class World:
 
 
 def read_world(folder: str | Path) -> World:
-    """The reference part of a simulated world; nothing about people is read."""
+    """Read the reference part of a simulated world; nothing about people is read."""
     import pysam
 
     folder = Path(folder)
     for name in INPUTS:
         if not (folder / name).is_file():
-            raise HowfarError(
-                str(folder / name),
-                found="no such file",
-                expected="a simulated demo cohort",
-                do="Run `howfar simulate` first.",
-            )
+            do = "Run `howfar simulate` first."
+            raise no_such_file(folder / name, "a simulated demo cohort", do)
     with pysam.FastaFile(str(folder / "reference.fa")) as fasta:
         contigs = {
             name: np.frombuffer(fasta.fetch(name).encode(), np.uint8) for name in fasta.references
@@ -137,7 +133,7 @@ class Tracks:
         return self._sums[chrom][:, high] - self._sums[chrom][:, low]
 
     def window(self, chrom: str, start: int) -> np.ndarray:
-        """float32 (bins, tracks) of the window that begins at 0-based `start` of a contig."""
+        """Return float32 (bins, tracks) of the window at 0-based `start` of a contig."""
         out = np.zeros((CONTEXT // BIN, len(TRACKS)), np.float32)
         found = self._sites[chrom]
         low, high = np.searchsorted(found.start, [start - MIDDLE, start + CONTEXT - MIDDLE])
@@ -163,7 +159,7 @@ class Tracks:
 
 
 def tiles(world: World, split: str, rng: np.random.Generator | None) -> list[tuple[str, int]]:
-    """Starts of windows that tile the contigs of a split, moved by one offset per contig."""
+    """Start windows that tile the contigs of a split, moved by one offset per contig."""
     out = []
     for chrom, bases in world.contigs.items():
         if genome.split_of(chrom) != split:
@@ -265,7 +261,7 @@ class _State:
             self.network.heads["human"][0].bias.copy_(bias)
 
     def run_epoch(self) -> str:
-        """One pass over the tiled training contigs; returns the line to report."""
+        """Pass once over the tiled training contigs; return the line to report."""
         import torch
 
         rng = np.random.default_rng([self.seed, self.epoch])
@@ -307,9 +303,8 @@ class _State:
         """Write the checkpoint whole or not at all."""
         import torch
 
-        part = path.with_suffix(f".{os.getpid()}.part")
-        torch.save(self._content(), part)
-        os.replace(part, path)
+        with whole(path) as part:
+            torch.save(self._content(), part)
 
     def _content(self) -> dict:
         return {
@@ -333,12 +328,9 @@ class _State:
         try:
             kept = torch.load(path, weights_only=True)
         except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-            raise HowfarError(
-                str(path),
-                found=f"a damaged checkpoint ({type(error).__name__})",
-                expected="the state of a training that was cut off",
-                do="Delete the file; the training then begins anew.",
-            ) from error
+            do = "Delete the file; the training then begins anew."
+            expected = "the state of a training that was cut off"
+            raise damaged_file(path, type(error).__name__, expected, do) from error
         if kept["made_of"] != self._made_of():
             return
         self.network.load_state_dict(kept["network"])
@@ -348,7 +340,7 @@ class _State:
 
 
 def _loss(predicted, target, recipe: Recipe, progress: float):
-    """Poisson loss of all bins, and the squared error of log CAGE in the bins of the TSSs.
+    """Compute the Poisson loss of all bins and the squared error of log CAGE at the TSSs.
 
     predicted, target: (batch, bins, tracks). progress: share of all steps done.
     """
@@ -373,9 +365,8 @@ def _write_weights(folder: Path, state: _State, seed: int) -> None:
         for name, tensor in state.network.state_dict().items()
         if not name.startswith("_trunk.")
     }
-    part = folder / "weights.part"
-    save_file(tensors, part)
-    os.replace(part, folder / "weights.safetensors")
+    with whole(folder / "weights.safetensors") as part:
+        save_file(tensors, part)
     regions = state.world.genes.set_index("gene_id")["split"].to_dict()
     config = {
         "model": "demo-enformer",
@@ -389,6 +380,5 @@ def _write_weights(folder: Path, state: _State, seed: int) -> None:
         "recipe": asdict(state.recipe),
         "loss": state.log,
     }
-    part = folder / "config.part"
-    part.write_text(json.dumps(config, indent=1) + "\n")
-    os.replace(part, folder / "config.json")
+    with whole(folder / "config.json") as part:
+        part.write_text(json.dumps(config, indent=1) + "\n")

@@ -64,7 +64,8 @@ def simulate(folder: str | Path, seed: int = 1, people: int = 300, genes: int = 
     expression = _expression(rng, truth)
     for name, values in expression.items():
         _write_bed(folder / f"{name}.bed.gz", table, samples, values)
-    _write_text(folder / "world.json", json.dumps({"seed": seed, "people": people, "genes": genes}))
+    arguments = {"seed": seed, "people": people, "genes": genes}
+    (folder / "world.json").write_bytes(json.dumps(arguments).encode() + b"\n")
 
 
 def _strong_sites(genome: Genome, chrom: str) -> np.ndarray:
@@ -252,10 +253,6 @@ def _expression(rng: np.random.Generator, truth: Truth) -> dict[str, np.ndarray]
 
 
 # --- files --------------------------------------------------------------------------------------
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_bytes(text.encode() if text.endswith("\n") else text.encode() + b"\n")
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:
