@@ -65,7 +65,7 @@ def test_an_interrupted_training_ends_in_the_same_bytes(folder, weights, tmp_pat
 
 def test_a_killed_training_ends_in_the_same_bytes(folder, weights, tmp_path):
     code = (
-        "import sys; from howfar.demo import train; "
+        "import sys; from howfar.simulate.demo import train; "
         "train.train(sys.argv[1], sys.argv[2], seed=2, recipe=train.Recipe(epochs=2), "
         "say=lambda line: print(line, flush=True))"
     )
