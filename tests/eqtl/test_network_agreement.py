@@ -12,7 +12,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.eqtl import network_agreement
 from howfar.eqtl.network_agreement import GROUPS, lead_only, with_slopes
 from howfar.eqtl.study_map import path_of
-from howfar.evaluation.study_tables import eqtl_map_of
+from howfar.evaluation.inputs import eqtl_map_of
 from howfar.results import tables
 from howfar.study.schema import Eqtl
 
@@ -148,12 +148,12 @@ def test_a_studys_tables_take_the_map_up(study, model, tmp_path):
     """Four people are too few to map; their genes get a status and the tables stay whole."""
     cohort = OpenCohort(study)
     panel = cohort.panel()
-    assert eqtl_map_of(study, cohort, panel, tmp_path) is None
+    assert eqtl_map_of(cohort, panel, tmp_path) is None
     asked = study.model_copy(update={"eqtl": Eqtl(permutations=100)})
-    made = eqtl_map_of(asked, cohort, panel, tmp_path)
+    made = eqtl_map_of(OpenCohort(asked), panel, tmp_path)
     assert set(made.lead["status"]) == {"too_few_people"} and made.conditional.empty
-    assert eqtl_map_of(study, cohort, panel, tmp_path) is not None
+    assert eqtl_map_of(cohort, panel, tmp_path) is not None
     kept = path_of(tmp_path, study.name, "lead")
     study.cohort.variants.write_bytes(study.cohort.variants.read_bytes() + b"\0")
-    assert eqtl_map_of(study, cohort, panel, tmp_path) is None and kept.is_file()
+    assert eqtl_map_of(cohort, panel, tmp_path) is None and kept.is_file()
     assert cohort.warnings["cis-eQTL maps that are out of date"] == 1

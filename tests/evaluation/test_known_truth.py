@@ -20,7 +20,6 @@ from howfar.evaluation.known_truth import (
     truth_folder,
     variant_effects,
 )
-from howfar.results import tables
 from howfar.results.predictions import Predictions
 from howfar.simulate.demo import world
 from howfar.study.reading import load_study
@@ -55,8 +54,7 @@ def small(tmp_path_factory):
     signs = {"right": 1, "flipped": -1, TRUTH: 1}
     runs = [Predictions(name, sign * values, nothing) for name, sign in signs.items()]
     frame = individuals_table(panel, runs)
-    tables.write(tables.path_of(folder, "small", "individuals"), "individuals", frame, {})
-    return study, panel, runs, folder
+    return study, panel, runs, frame
 
 
 def test_effects_of_a_linear_prediction_are_recovered():
@@ -71,8 +69,8 @@ def test_effects_of_a_linear_prediction_are_recovered():
 
 
 def test_signs_of_the_truth_and_of_its_negative(small):
-    study, panel, _, folder = small
-    effects = known_truth.signs(study, folder, panel)
+    study, panel, _, people = small
+    effects = known_truth.signs(study, people, panel)
     assert set(effects["class"]) <= {"promoter", "enhancer"}
     errors = sign_errors(effects, panel.genes, draws=50).set_index(["run_id", "class"])
     right, flipped = errors.loc[("right", "all")], errors.loc[("flipped", "all")]
@@ -84,8 +82,8 @@ def test_signs_of_the_truth_and_of_its_negative(small):
 
 
 def test_only_the_calibrated_rule_keeps_its_rate(small):
-    study, panel, _, folder = small
-    p = null_p_values(study, folder, "right", panel, draws=500)
+    study, panel, _, people = small
+    p = null_p_values(study, people, "right", panel, draws=500)
     rates = false_positive_rates(p).set_index("rule")
     assert rates.loc["calibrated", "ci_low"] <= 0.05 <= rates.loc["calibrated", "ci_high"]
     assert rates.loc["standard_error", "rate"] > 0.2
@@ -105,8 +103,7 @@ def test_false_positive_rates_count_and_bound():
 def test_known_values_are_recovered(small):
     study, panel, runs, _ = small
     across = across_table(panel, runs[-1:], draws=200)
-    frames = {"across": across, "genes": panel.genes}
-    found = known_truth.recovered(study, tables.Tables("small", frames), draws=200)
+    found = known_truth.recovered(study, across, panel.genes, draws=200)
     mean = found.iloc[0]
     assert mean["ci_low"] <= mean["known"] <= mean["ci_high"]
     share = found.iloc[2]

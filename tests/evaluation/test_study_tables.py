@@ -4,12 +4,12 @@ import pytest
 
 from howfar.cohort import panel
 from howfar.core.errors import HowfarError
-from howfar.evaluation.runs import _units, runs_table
+from howfar.core.registry import TABLES
+from howfar.evaluation.inputs import read_inputs
 from howfar.evaluation.study_tables import frames_of
 from howfar.prediction import run as predict
-from howfar.prediction.store import Store, describe
+from howfar.prediction.store import describe, network_row
 from howfar.results import tables
-from howfar.results.cache import MemoryUnits
 
 
 def with_expression(study, path):
@@ -80,17 +80,35 @@ def test_dosages_beyond_the_cache_are_read_again(study, model, results_folder, m
 def test_units_say_whether_a_logarithm_was_taken(study, model):
     run = study.runs[0]
     logged = run.model_copy(update={"transform": [*run.transform, "log1p"]})
-    assert _units(run, model) == "letters per bin"
-    assert _units(logged, model) == "log of letters per bin"
+    network = describe(run, model)
+    assert network_row(study, run, network)["units"] == "letters per bin"
+    assert network_row(study, logged, network)["units"] == "log of letters per bin"
 
 
 def test_runs_on_unphased_dosage_are_labelled(study, model):
     run = study.runs[0]
-    opened = {run.id: Store(MemoryUnits(), describe(run, model))}
-    made = runs_table(study, opened, with_truth=False).set_index("run_id")
-    assert made.loc["g", "label"] == study.runs[0].label
+    network = describe(run, model)
+    assert network_row(study, run, network)["label"] == run.label
     cohort = study.cohort.model_copy(update={"unphased": "dosage"})
     mixed = study.model_copy(update={"cohort": cohort})
-    made = runs_table(mixed, opened, with_truth=False).set_index("run_id")
-    assert made.loc["g", "label"] == f"{study.runs[0].label} (unphased dosage)"
-    assert made.loc["lead_snp", "label"] == "Lead SNP"
+    assert network_row(mixed, run, network)["label"] == f"{run.label} (unphased dosage)"
+
+
+def test_each_maker_works_alone(study, model, results_folder, frames):
+    inputs = read_inputs(study, results_folder)
+    for name in TABLES:
+        table = TABLES.load(name)(inputs)
+        assert table.name == name
+        pd.testing.assert_frame_equal(table.frame, frames[name])
+
+
+def test_no_weights_are_loaded(study, model, results_folder, frames, monkeypatch):
+    monkeypatch.setattr(predict, "load_model", None)
+    again, _ = frames_of(study, results_folder)
+    assert set(again) == set(frames)
+
+
+def test_a_run_without_predictions_leaves_no_folder(study, model, results_folder):
+    with pytest.raises(HowfarError):
+        frames_of(study, results_folder)
+    assert not [p for p in results_folder.rglob("*") if p.is_dir() and p.name == "predictions"]

@@ -30,7 +30,7 @@ def test_support_by_hand(view, shown):
     text = text_of(support)
     for side, chosen in (("positive", r > 0.2), ("negative", r < -0.2)):
         mean = style.signed(share[chosen].mean(), 2)
-        assert f"{side} r: n = {chosen.sum()} genes, mean {mean} [" in text
+        assert f"{side} r: n = {chosen.sum()} genes, mean {mean}" in text
     mains = agree[table["is_main"]].set_axis(table["gene_id"][table["is_main"]])
     hits = mains[r.index[r > 0.2]]
     assert f"positive r: {hits.sum()} of n = {len(hits)} genes" in text

@@ -36,7 +36,7 @@ def test_the_figure_says_them(view):
     assert f"median {rows.loc['lead_eqtl_distance', 'value']:,.1f} bp" in text
     assert f"median |r| {rows.loc['lead_eqtl_r', 'value']:.3f}" in text
     assert f"{100 * rows.loc['within_1kb', 'value']:.1f} %" in text
-    farthest = features.values_of(view, "lead_eqtl_distance")["value"].max()
+    farthest = features.values_of(view["features"], "lead_eqtl_distance")["value"].max()
     assert f"is {farthest:,.0f} bp from the TSS" in shown.caption
 
 
@@ -44,7 +44,7 @@ def test_of_two_sources_the_larger_is_taken(tmp_path, view):
     table = view.tables["features"]
     few = table.iloc[:30].assign(source="another", value=1e6)
     two = open_view(tmp_path, view.tables.frames | {"features": pd.concat([table, few])})
-    assert set(features.values_of(two, "lead_eqtl_distance")["source"]) == {"made up"}
+    assert set(features.values_of(two["features"], "lead_eqtl_distance")["source"]) == {"made up"}
 
 
 def test_a_study_without_lead_eqtls_says_so(tmp_path, view):

@@ -11,11 +11,11 @@ import pytest
 from scipy import stats as scipy_stats
 
 from helpers import synthetic
-from helpers.figure_views import assert_four_files, study_file, text_of
+from helpers.figure_views import assert_four_files, study_file, text_of, write_numbers
 from howfar import figures
 from howfar.core.errors import HowfarError
 from howfar.evaluation.trends import with_feature
-from howfar.figures import across, distance, people, style
+from howfar.figures import across, distance, people, style, theory
 from howfar.figures.distance import binned
 from howfar.results import tables
 
@@ -123,6 +123,7 @@ def test_negative_medians_keep_their_place(folder, tmp_path):
             low = frame["feature"] == "median_expression"
             frame.loc[low, "value"] -= frame.loc[low, "value"].median()
         tables.write(tables.path_of(tmp_path, "open", name), name, frame, {})
+    write_numbers(tmp_path, "open")
     view = figures.view(str(folder / "open.yaml"), ["net"], tmp_path, tmp_path / "f")
     drawn, (axis,) = style.panels([2.0])
     means = binned(view)
@@ -137,14 +138,14 @@ def test_sampling_density_is_that_of_r_without_correlation():
     rng = np.random.default_rng(1)
     draws = [np.corrcoef(rng.normal(size=(2, 20)))[0, 1] for _ in range(4000)]
     grid = np.linspace(-0.9999, 0.9999, 20001)
-    density = across.sampling_density(grid, [20, 20, 20])
+    density = theory.sampling_density(grid, [20, 20, 20])
     step = grid[1] - grid[0]
     assert (density * step).sum() == pytest.approx(1, abs=1e-3)
     cumulative = np.cumsum(density) * step
     distance = scipy_stats.kstest(draws, lambda r: np.interp(r, grid, cumulative))
     assert distance.pvalue > 0.001
-    mixed = across.sampling_density(grid, [20, 100])
-    other = across.sampling_density(grid, [100])
+    mixed = theory.sampling_density(grid, [20, 100])
+    other = theory.sampling_density(grid, [100])
     np.testing.assert_allclose(mixed, (density + other) / 2)
 
 
@@ -208,8 +209,11 @@ def test_a_study_without_a_table_says_so(folder, tmp_path):
     part = figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path / "f")
     assert isinstance(figures.scatter(part), figures.Box)
     assert isinstance(figures.central(part), figures.Box)
-    # No table `numbers` yet: the same numbers are computed by the package.
-    assert f"n = {synthetic.GENES} genes" in text_of(figures.distribution(part))
+    # No table `numbers`: the figure computes nothing, and says what to run.
+    box = figures.ranked(figures.view(str(folder / "open.yaml"), [], tmp_path, tmp_path / "f"))
+    assert isinstance(box, figures.Shown)
+    box = figures.volcano(part)
+    assert isinstance(box, figures.Box) and box.lines[1].startswith("howfar evaluate --study ")
 
 
 def test_numbers_have_a_true_minus_and_no_minus_zero():

@@ -9,6 +9,7 @@ from scipy import stats as reference
 
 from helpers.figure_views import open_view, text_of
 from howfar import figures
+from howfar.evaluation.locus import overlap_rows
 from howfar.figures import locus
 from howfar.stats import top_overlap
 
@@ -77,14 +78,17 @@ def test_overlaps_are_those_of_sets(view, shown):
         assert f"{count} of the 50 largest" in text_of(shown("locus_plot"))
 
 
-def test_curves_are_worked_out_where_the_study_brings_none(view, tmp_path):
-    bare = open_view(tmp_path, frames(summary=False))
+def test_the_tables_bring_the_curves_of_the_gene_with_most_p_values(view, tmp_path):
     columns = ["set", "method", "group", "x", "value"]
     keys = ["set", "method", "group", "x"]
+    made = overlap_rows(frames(summary=False)["effects"], seed=1)
     first, second = (
-        locus.curves(v)[columns].sort_values(keys).reset_index(drop=True) for v in (view, bare)
+        table[columns].sort_values(keys).reset_index(drop=True)
+        for table in (locus.curves(view), made)
     )
     pd.testing.assert_frame_equal(first, second, check_dtype=False)
+    bare = open_view(tmp_path, frames(summary=False))
+    assert isinstance(figures.locus_overlaps(bare), figures.Box)
 
 
 def test_a_model_that_sees_the_signal_leaves_the_band(tmp_path):

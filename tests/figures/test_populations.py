@@ -11,7 +11,9 @@ from helpers.figure_views import open_view, text_of
 from howfar import figures
 from howfar.cohort.panel import Panel
 from howfar.evaluation.across import across_table
+from howfar.evaluation.numbers.populations import _add_share
 from howfar.figures import populations
+from howfar.results.number_rows import Rows
 from howfar.results.predictions import Predictions
 
 GENES, PEOPLE, FLIPPED = 40, 120, 6
@@ -48,7 +50,7 @@ def view(tmp_path_factory):
 
 
 def test_the_genes_that_change_sign_are_those_made_so(view):
-    table = populations.centring(view).set_index(["run_id", "gene_id"])
+    table = populations.centring(view["across"]).set_index(["run_id", "gene_id"])
     flipped = table[table["flips"] == 1].loc["net"]
     assert set(flipped.index) == {f"g{i}" for i in range(FLIPPED)}
     assert (flipped["pooled"] < 0).all() and (flipped["centred"] > 0).all()
@@ -59,15 +61,17 @@ def test_genes_tested_on_one_population_are_left_out(view):
     shares = populations.flip_shares(view).set_index(["run_id", "genes"])
     assert shares.loc[("blup", "all"), "n"] == 20
     assert shares.loc[("net", "all"), "n"] == GENES
-    assert shares.loc[("net", "all"), "share"] == FLIPPED / GENES
+    assert shares.loc[("net", "all"), "value"] == FLIPPED / GENES
     row = shares.loc[("net", "all")]
-    assert row["ci_low"] <= row["share"] <= row["ci_high"]
+    assert row["ci_low"] <= row["value"] <= row["ci_high"]
 
 
 def test_no_change_at_all_still_has_an_upper_limit(view):
     part = pd.DataFrame({"gene_id": [f"g{i}" for i in range(30)], "flips": 0.0})
-    low, high = populations._share_interval(view, part)
-    assert low == 0 and high == pytest.approx(1 - 0.025 ** (1 / 30))
+    rows = Rows(view.tables["genes"])
+    _add_share(rows, "share", part, "genes")
+    row = rows.frame().iloc[0]
+    assert row["ci_low"] == 0 and row["ci_high"] == pytest.approx(1 - 0.025 ** (1 / 30))
 
 
 def test_figures_say_shares_and_numbers_of_genes(view):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from howfar import figures
+from howfar.evaluation.numbers import numbers_table
 from howfar.results import tables
 
 STUDY = """
@@ -31,11 +32,25 @@ def study_file(folder: Path, name: str, individuals: str = "private", more: str 
 def open_view(
     folder: Path, frames: Mapping[str, pd.DataFrame] | None = None, name: str = "open"
 ) -> figures.View:
-    """The view of a study in `folder`, `frames` written beside the tables that are there."""
+    """The view of a study in `folder`, `frames` written beside the tables that are there.
+
+    Table `numbers` is made from them; rows of it in `frames` that are not among these stay.
+    """
     folder.mkdir(exist_ok=True)
     for table, frame in (frames or {}).items():
         tables.write(tables.path_of(folder, name, table), table, frame, {})
+    write_numbers(folder, name)
     return figures.view(str(study_file(folder, name)), [], folder, folder / "figures")
+
+
+def write_numbers(results: Path, study: str) -> None:
+    """Make table `numbers` from the other tables; rows of its own that are there stay."""
+    loaded = tables.load(study, results)
+    if loaded is not None:
+        made = numbers_table(loaded, draws=50)
+        own = loaded["numbers"]
+        frame = pd.concat([made, own[~own["id"].isin(made["id"])]])
+        tables.write(tables.path_of(results, study, "numbers"), "numbers", frame, {})
 
 
 def text_of(shown: figures.Shown) -> str:

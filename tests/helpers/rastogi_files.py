@@ -150,6 +150,7 @@ def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
 @functools.cache
 def made_view():
     """The figures' view of the study on made-up files, made once a test run."""
+    from helpers.figure_views import write_numbers
     from howfar import figures, published
     from howfar.results import tables
     from howfar.study.reading import load_study
@@ -159,6 +160,7 @@ def made_view():
     frames = published.load_published(load_study("rastogi2024"), folder / "sources", verify=False)
     for name, frame in frames.items():
         tables.write(tables.path_of(folder, "rastogi2024", name), name, frame, {})
+    write_numbers(folder, "rastogi2024")
     return figures.view("rastogi2024", [], folder, folder / "figures")
 
 

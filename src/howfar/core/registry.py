@@ -132,6 +132,26 @@ PUBLISHED = Registry(
     ("sasse2023", "Sasse et al. 2023", "published.sasse2023:load"),
 )
 
+#: Makers of a computed study's tables, all but `numbers`: ``make(inputs)`` gives a Table.
+TABLES = Registry(
+    "result table",
+    *(
+        (name, "", f"evaluation.{module}:make")
+        for name, module in {
+            "genes": "genes",
+            "runs": "runs",
+            "reference": "reference",
+            "across": "across",
+            "within": "within",
+            "features": "features",
+            "individuals": "individuals",
+            "agreement": "model_agreement",
+            "effects": "effects",
+            "summary": "summary",
+        }.items()
+    ),
+)
+
 #: Functions of the figures' modules; the first line of a function's docstring is its help.
 _FIGURES = {
     "across": "central controls distribution ranked",
@@ -144,7 +164,7 @@ _FIGURES = {
         "population_transfer training_people"
     ),
     "causal": "auroc dnase drivers_per_method prioritisation sign_concordance unseen_alleles",
-    "ceiling": "heritability_attained heritability_classes heritability_scatter",
+    "heritability": "heritability_attained heritability_classes heritability_scatter",
     "distance": "trends",
     "drivers": "driver_counts driver_distance driver_support fine_mapped",
     "eqtl": "eqtl_genes eqtl_lead_only eqtl_overlap eqtl_signs",
@@ -161,7 +181,7 @@ _FIGURES = {
     "reference": "bars scatter",
     "significance": "rule_counts rule_error volcano",
     "stacking": "stacking_people stacking_splits",
-    "synthesis": "synthesis",
+    "all_studies": "synthesis",
     "world": "ceiling false_positives recovered signs",
 }
 

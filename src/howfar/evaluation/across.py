@@ -1,8 +1,4 @@
-"""From predictions and expression to the result tables of `tables.py`.
-
-Every function takes frames (gene_id x sample) and returns one table; none reads or writes a file.
-What is computed per gene and how is in `stats`, `null` and `eqtl`.
-"""
+"""Table `across`: correlation over people of prediction and expression, gene by gene."""
 
 from __future__ import annotations
 
@@ -15,9 +11,17 @@ from howfar import stats
 from howfar.cohort.panel import Panel
 from howfar.core.threads import one_thread
 from howfar.evaluation.alignment import align
+from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
 from howfar.results.predictions import Predictions
 from howfar.stats import null
+
+
+def make(inputs: Inputs) -> Table:
+    """Table `across` of all runs."""
+    options = inputs.options
+    frame = across_table(inputs.panel, inputs.runs, options.null_draws, options.seed)
+    return Table("across", frame)
 
 
 def across_table(

@@ -6,9 +6,42 @@ import numpy as np
 import pandas as pd
 
 from howfar.cohort.panel import Panel
+from howfar.core.project import resolve
+from howfar.eqtl import network_agreement
 from howfar.eqtl.lead import lead_eqtl
-from howfar.evaluation.lead_snp import _near
+from howfar.evaluation.inputs import Inputs, Table
+from howfar.evaluation.lead_snp import near
 from howfar.results import tables
+from howfar.study.schema import Study
+
+
+def make(inputs: Inputs) -> Table:
+    """Table `features`: of expression, of the lead eQTL or the eQTL map, and known heritability."""
+    options, name = inputs.options, inputs.study.name
+    own = features_table(inputs.panel, name, options.min_maf, options.cis_window)
+    parts, mapped = [own, known_heritability(inputs.study)], inputs.eqtl_map
+    if mapped is not None:
+        parts[0] = own[~own["feature"].isin(network_agreement.FEATURES)]
+        parts.append(network_agreement.features(mapped.lead, mapped.conditional, name))
+    return Table("features", tables.stack("features", parts, f"study {name}"))
+
+
+def known_heritability(study: Study) -> pd.DataFrame:
+    """Rows of `features`: h2 of a simulated study, additive and broad-sense; empty for others.
+
+    Additive: of the projection of the true value on the dosages of the gene's variants.
+    """
+    path = resolve(study.cohort.reference).parent / "truth_genes.csv" if study.simulate else None
+    if path is None or not path.is_file():
+        return tables.empty("features")
+    truth = pd.read_csv(path).rename(
+        columns={
+            "h2_additive": "Known additive h² of the simulation",
+            "h2_broad": "Known broad-sense H² of the simulation",
+        }
+    )
+    sources = list(truth.columns[truth.columns.str.startswith("Known ")])
+    return truth.melt("gene_id", sources, "source", "value").assign(feature="h2")
 
 
 def features_table(
@@ -29,6 +62,13 @@ def features_table(
         rows.append(_lead_features(panel, min_maf, window))
     table = pd.concat(rows, ignore_index=True).assign(source=source)
     return tables.validate("features", table, "evaluation")
+
+
+def values_of(features: pd.DataFrame, feature: str) -> pd.DataFrame:
+    """gene_id, value and source of one feature, from the source with most genes."""
+    table = features[features["feature"] == feature].dropna(subset=["value"])
+    source = table["source"].value_counts().index[:1]
+    return table.loc[table["source"].isin(source), ["gene_id", "value", "source"]]
 
 
 def _variation(panel: Panel) -> pd.Series:
@@ -53,7 +93,7 @@ def _lead_features(panel: Panel, min_maf: float, window: int | None) -> pd.DataF
     covariates, found = panel.covariates(), []
     for gene in panel.expression.index:
         dosages, variants = panel.dosages(gene)
-        dosages, variants = _near(dosages, variants, int(tss[gene]), window)
+        dosages, variants = near(dosages, variants, int(tss[gene]), window)
         lead = lead_eqtl(
             dosages, variants, int(tss[gene]), panel.expression.loc[gene].to_numpy(float), min_maf,
             covariates,

@@ -23,6 +23,12 @@ _COLUMNS = [
 ]
 
 
+def sources(result: tables.Tables) -> list[str]:
+    """Sources of estimates of h2 in table `features`, in its order."""
+    features = result["features"]
+    return list(pd.unique(features.loc[features["feature"] == "h2", "source"]))
+
+
 def per_gene(result: tables.Tables, source: str | None = None) -> pd.DataFrame:
     """Rows of `across` whose gene has a heritability, one group of people per gene.
 

@@ -9,8 +9,16 @@ import pandas as pd
 
 from howfar.cohort.panel import Panel
 from howfar.evaluation.alignment import align
+from howfar.evaluation.inputs import LEAD_SNP, Inputs, Table
 from howfar.results import tables
 from howfar.results.predictions import Predictions
+
+
+def make(inputs: Inputs) -> Table:
+    """Table `individuals` of all runs; may be private."""
+    folds = {LEAD_SNP: inputs.lead_snp[1]}
+    folds |= {each.run_row["run_id"]: each.folds for each in inputs.linear}
+    return Table("individuals", individuals_table(inputs.panel, inputs.runs, folds))
 
 
 def individuals_table(

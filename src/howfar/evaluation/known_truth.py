@@ -6,6 +6,7 @@ study's result tables.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,21 @@ from scipy import stats as scipy_stats
 
 from howfar import stats
 from howfar.cohort.expression import read_expression
-from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
-from howfar.evaluation.runs import TRUTH
-from howfar.results import tables
+from howfar.evaluation.inputs import LEAD_SNP, TRUTH
 from howfar.stats import null
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Study
 
 #: p at or below which a rule calls one gene significant.
 LEVEL = 0.05
+#: Sets of table `summary`: shares of wrong signs (method: run, group: class of variant), of
+#: genes called although expression ignores the genome (method: run, group: rule), and estimates
+#: (method: quantity) with the values known from the simulation.
+SIGN_ERRORS, FALSE_POSITIVES = "sign_errors", "false_positives"
+RECOVERED, KNOWN = "recovered", "recovered.known"
 #: How far from 1 the identifiability of a variant's effect may be (rounding).
 _IDENTIFIED = 1e-6
 
@@ -62,16 +66,15 @@ def variant_effects(prediction: np.ndarray, dosages: np.ndarray) -> tuple[np.nda
     return effects, (vt**2).sum(axis=0) > 1 - _IDENTIFIED
 
 
-def signs(study: Study, results: str | Path, panel: Panel | None = None) -> pd.DataFrame:
+def signs(study: Study, people: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """Every causal variant with its true effect and the effect each run gives it.
 
+    people: table `individuals`.
     Columns run_id, gene_id, variant, class ('promoter', 'enhancer'), alt_frequency, true, given.
     Variants whose effect the people do not determine are left out. true: on log expression of cell
     type A, per alternate allele.
     """
-    panel = panel or OpenCohort(study).panel()
-    people = tables.read(tables.path_of(results, study.name, "individuals"), "individuals")
-    people = people[~people["run_id"].isin([TRUTH, "lead_snp"])]
+    people = people[~people["run_id"].isin([TRUTH, LEAD_SNP])]
     truth = pd.read_csv(truth_folder(study) / "truth_variants.csv").set_index("gene_id")
     parts = []
     for (run, gene), rows in people.groupby(["run_id", "gene_id"], sort=False):
@@ -112,17 +115,16 @@ def sign_errors(effects: pd.DataFrame, genes: pd.DataFrame, draws: int = 1000) -
 
 
 def null_p_values(
-    study: Study, results: str | Path, run: str, panel: Panel | None = None, draws: int = 1000
+    study: Study, people: pd.DataFrame, run: str, panel: Panel, draws: int = 1000
 ) -> pd.DataFrame:
     """p of each rule for a run against expression that is independent of genotype.
 
+    people: table `individuals`.
     Columns gene_id, rule, p. Rules: the t test of r against 0, the two rules with the moments of
     50 draws, and the calibrated one with all `draws`.
     """
-    panel = panel or OpenCohort(study).panel()
     values = read_expression(truth_folder(study) / "expression_null.bed.gz").values
     values = values[panel.expression.columns]
-    people = tables.read(tables.path_of(results, study.name, "individuals"), "individuals")
     people = people[people["run_id"] == run]
     parts = []
     for gene, rows in people.groupby("gene_id", sort=False):
@@ -165,7 +167,9 @@ def false_positive_rates(p_values: pd.DataFrame, level: float = LEVEL) -> pd.Dat
 # --- recovery ---------------------------------------------------------------------------------
 
 
-def recovered(study: Study, result: tables.Tables, draws: int = 1000) -> pd.DataFrame:
+def recovered(
+    study: Study, across: pd.DataFrame, genes: pd.DataFrame, draws: int = 1000
+) -> pd.DataFrame:
     """Estimates from the tables beside the values known from the simulation.
 
     The correlation of a gene's true genetic value with expression is sqrt(H2), H2 its broad-sense
@@ -173,11 +177,10 @@ def recovered(study: Study, result: tables.Tables, draws: int = 1000) -> pd.Data
     n, known, estimate, ci_low, ci_high.
     """
     truth = pd.read_csv(truth_folder(study) / "truth_genes.csv").set_index("gene_id")
-    across = result["across"]
     rows = across[(across["run_id"] == TRUTH) & (across["population"] == "pooled")]
     rows = rows.dropna(subset=["pearson"])
     known = np.sqrt(truth["h2_broad"].reindex(rows["gene_id"])).to_numpy()
-    blocks, _ = blocks_of(result["genes"], rows["gene_id"])
+    blocks, _ = blocks_of(genes, rows["gene_id"])
     found = stats.spread(rows["pearson"], rows["n"], blocks, draws)
     ends = stats.block_bootstrap(rows["pearson"], blocks, np.mean, draws)
     held = int(((rows["ci_low"] <= known) & (known <= rows["ci_high"])).sum())
@@ -197,3 +200,35 @@ def recovered(study: Study, result: tables.Tables, draws: int = 1000) -> pd.Data
     ]
     frame = pd.DataFrame(lines, columns=[c for c in columns if c != "n"])
     return frame.assign(n=len(rows))[columns]
+
+
+# --- table summary ----------------------------------------------------------------------------
+
+
+def summary_rows(
+    study: Study, panel: Panel, people: pd.DataFrame, across: pd.DataFrame, networks: Sequence[str]
+) -> pd.DataFrame:
+    """Rows of table `summary` that need the truth; none where the simulation wrote none.
+
+    people, across: the tables `individuals` and `across`; networks: runs whose false positives
+    are counted.
+    """
+    folder = resolve(study.cohort.reference).parent
+    if not study.simulate or not (folder / "truth_variants.csv").is_file():
+        return pd.DataFrame()
+    wrong = sign_errors(signs(study, people, panel), panel.genes)
+    wrong = wrong.rename(columns={"run_id": "method", "class": "group", "share_wrong": "value"})
+    parts = [wrong.assign(set=SIGN_ERRORS, units="share of causal variants")]
+    for run in networks:
+        rates = false_positive_rates(null_p_values(study, people, run, panel))
+        rates = rates.rename(columns={"rule": "group", "rate": "value"})
+        units = f"share of genes with p <= {LEVEL}"
+        parts.append(rates.assign(set=FALSE_POSITIVES, method=run, units=units))
+    found = recovered(study, across, panel.genes).rename(columns={"quantity": "method"})
+    found = found.assign(
+        x=np.arange(len(found)), group="all people", units="r, or a share of genes"
+    )
+    estimated = found.drop(columns="known").rename(columns={"estimate": "value"})
+    known = found[["method", "n", "x", "group", "units"]].assign(value=found["known"])
+    parts += [estimated.assign(set=RECOVERED), known.assign(set=KNOWN)]
+    return pd.concat(parts, ignore_index=True)

@@ -8,10 +8,14 @@ import pandas as pd
 from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
 from howfar.eqtl.lead import lead_snp_prediction
+from howfar.genome.intervals import Variant
 from howfar.results.predictions import Predictions
 
 
-def _near(dosages, variants, tss: int, window: int | None):
+def near(
+    dosages: np.ndarray, variants: list[Variant], tss: int, window: int | None
+) -> tuple[np.ndarray, list[Variant]]:
+    """Dosages (people, variants) and variants within window // 2 bp of the TSS; None: all."""
     if window is None:
         return dosages, variants
     kept = [i for i, v in enumerate(variants) if abs(v.start0 - (tss - 1)) <= window // 2]
@@ -40,7 +44,7 @@ def lead_snp_run(
     genes, people = panel.expression.index, panel.expression.columns
     predicted, fold = np.full((len(genes), len(people)), np.nan), None
     for i, gene in enumerate(genes):
-        dosages, _ = _near(*panel.dosages(gene), int(tss[gene]), window)
+        dosages, _ = near(*panel.dosages(gene), int(tss[gene]), window)
         predicted[i], fold = lead_snp_prediction(
             dosages, panel.expression.loc[gene].to_numpy(float), folds, seed, min_maf
         )

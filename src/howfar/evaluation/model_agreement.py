@@ -15,11 +15,17 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
+from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
 
 #: Kinds of run whose predictions are compared: a lead SNP and a known truth are no models.
 KINDS = ("network", "linear")
 _STRETCH = 1000  # bp that share what a network reads; the block of a bootstrap over variants
+
+
+def make(inputs: Inputs) -> Table:
+    """Table `agreement` of networks and linear models."""
+    return Table("agreement", agreement_table({run.run_id: run.people for run in inputs.models}))
 
 
 def agreement_table(people: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -92,11 +98,11 @@ class Comparison:
 def comparisons(result: tables.Tables) -> Iterator[Comparison]:
     """Reference predictions over genes, r across people over genes, effects over variants."""
     yield from _genes(result["reference"], "prediction", "reference")
-    agreed = result.frames.get("agreement", tables.empty("agreement"))
+    agreed = result["agreement"]
     pooled = result["across"][result["across"]["population"] == "pooled"]
     pooled = pooled[pooled["run_id"].isin([*agreed["run_id"], *agreed["other_id"]])]
     yield from _genes(pooled, "pearson", "across")
-    effects = variants_of(result.frames.get("effects", tables.empty("effects")))
+    effects = variants_of(result["effects"])
     for gene, rows in effects.groupby("gene_id"):
         for run, other, both in paired(rows, "effect", "variant"):
             words = f"the effects of variants in the window of {gene}, {run} with {other}"

@@ -7,8 +7,14 @@ from collections.abc import Iterable
 import pandas as pd
 
 from howfar.cohort.panel import Panel
+from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
 from howfar.results.predictions import Predictions
+
+
+def make(inputs: Inputs) -> Table:
+    """Table `reference` of all runs."""
+    return Table("reference", reference_table(inputs.panel, inputs.runs))
 
 
 def reference_table(panel: Panel, runs: Iterable[Predictions]) -> pd.DataFrame:

@@ -5,7 +5,7 @@ All functions take result tables (`tables.py`) and return frames or plain values
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -73,6 +73,27 @@ def paired(across: pd.DataFrame, first: str, second: str) -> pd.DataFrame:
     return both.rename_axis("gene_id").reset_index()
 
 
+def common_genes(across: pd.DataFrame) -> pd.DataFrame:
+    """Pooled rows of `across` of the genes that all runs have: run_id, gene_id, n, pearson.
+
+    Runs on fewer than half of the genes are left out, as they would leave few to all others. A
+    constant prediction has r = 0.
+    """
+    table = across[(across["population"] == "pooled") & (across["n"] > 0)]
+    sizes = table.groupby("run_id").size()
+    table = table[table["run_id"].isin(sizes.index[sizes >= sizes.max() / 2])]
+    counts = table.groupby("gene_id")["run_id"].nunique()
+    kept = counts.index[counts == table["run_id"].nunique()]
+    table = table[table["gene_id"].isin(kept)][["run_id", "gene_id", "n", "pearson"]]
+    return table.assign(pearson=table["pearson"].fillna(0)).reset_index(drop=True)
+
+
+def by_class(across: pd.DataFrame) -> pd.DataFrame:
+    """r of every run (columns) by population and gene_id; 0 where a row has none."""
+    table = across.assign(r=across["pearson"].fillna(0))
+    return table.pivot(index=["population", "gene_id"], columns="run_id", values="r")
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two runs over the same genes; *_ci: (low, high) by bootstrap over `unit`.
@@ -90,6 +111,18 @@ class Pair:
     r: float
     r_ci: tuple[float, float]
     unit: str
+
+    def turned(self) -> Pair:
+        """The same with the second run first."""
+        low, high = self.difference_ci
+        return replace(
+            self,
+            means=self.means[::-1],
+            difference=-self.difference,
+            difference_ci=(-high, -low),
+            wins=self.losses,
+            losses=self.wins,
+        )
 
 
 def summarise_pair(
@@ -133,6 +166,11 @@ def driver_types(drivers: pd.DataFrame) -> pd.Series:
     return named.rename("type")
 
 
+def mains(drivers: pd.DataFrame) -> pd.DataFrame:
+    """The drivers that are their gene's main one."""
+    return drivers[drivers["is_main"].fillna(False).astype(bool)]
+
+
 def support(drivers: pd.DataFrame, across: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     """One run's genes with drivers: how many, and which share the eQTL's sign supports.
 
@@ -141,16 +179,14 @@ def support(drivers: pd.DataFrame, across: pd.DataFrame, features: pd.DataFrame)
     linear_approximation_r, NaN where unknown) and side: 'positive' for r > 0.2, 'negative' for
     r < -0.2, else missing.
     """
-    types = driver_types(drivers)
+    types, main = driver_types(drivers), mains(drivers)
     gene = drivers["gene_id"]
     table = pd.DataFrame(
         {
             "drivers": types.groupby(gene).size(),
             "supported": types.eq("supported").groupby(gene).mean(),
             "unsupported": types.eq("unsupported").groupby(gene).mean(),
-            "main": types[drivers["is_main"].fillna(False).astype(bool)].set_axis(
-                gene[drivers["is_main"].fillna(False).astype(bool)]
-            ),
+            "main": types[main.index].set_axis(main["gene_id"]),
         }
     )
     rows = across[across["population"] == "pooled"].set_index("gene_id")["pearson"]

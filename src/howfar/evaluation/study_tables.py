@@ -1,42 +1,30 @@
-"""A computed study's result tables: its cohort, its predictions, and the rivals, evaluated."""
+"""A computed study's result tables, each by the maker that is registered under its name."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 
-from howfar.attribution import variant_effects
-from howfar.attribution.variant_effects import linear_approximation
 from howfar.cohort.files import input_files
-from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core import provenance
-from howfar.core.project import resolve
-from howfar.eqtl import network_agreement, study_map
-from howfar.eqtl.network_agreement import FEATURES, lead_only, with_slopes
-from howfar.eqtl.study_map import Map
-from howfar.evaluation import model_agreement as agreement
-from howfar.evaluation import transfer
+from howfar.core.registry import TABLES
 from howfar.evaluation.across import across_table
 from howfar.evaluation.features import features_table
 from howfar.evaluation.individuals import individuals_table
+from howfar.evaluation.inputs import LEAD_SNP, Evaluable, read_inputs
 from howfar.evaluation.lead_snp import lead_snp_run
 from howfar.evaluation.numbers import numbers_table
 from howfar.evaluation.reference import reference_table
-from howfar.evaluation.runs import LEAD_SNP, TRUTH, runs_table
+from howfar.evaluation.runs import lead_snp_row
 from howfar.evaluation.within import within_table
-from howfar.linear import baseline
-from howfar.prediction.store import Store, collect, finished_genes, require_store
 from howfar.results import tables
 from howfar.results.predictions import Predictions
-from howfar.stacking import compare
-from howfar.study.schema import Run, Study
+from howfar.study.schema import Study
 
 
 def write_tables(study: Study, results: str | Path) -> Counter:
@@ -67,145 +55,12 @@ def write_numbers(study: Study, results: str | Path, own: pd.DataFrame | None = 
     tables.write(tables.path_of(results, study.name, "numbers"), "numbers", frame, block)
 
 
-def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame], Counter]:
+def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame], Counter[str]]:
     """A computed study's tables (all but `numbers`), and the counts of what was left out."""
-    cohort = OpenCohort(study)
-    options = study.evaluation
-    panel = cohort.panel()
-    stores = {run.id: require_store(cohort, run, results) for run in study.runs}
-    runs = [_predictions(cohort, run, stores[run.id]) for run in study.runs]
-    linear = baseline.finished(cohort, results)
-    rivals, held = _rivals(study, panel, linear)
-    runs += rivals
-    truth = true_values(study)
-    if truth is not None:
-        runs.append(Predictions(TRUTH, truth, pd.Series(np.nan, index=truth.index)))
-    frames = evaluate(
-        panel,
-        runs,
-        study.name,
-        draws=options.null_draws,
-        min_maf=options.min_maf,
-        window=options.cis_window,
-        seed=options.seed,
-    )
-    features = [frames["features"], known_heritability(study)]
-    frames["features"] = tables.stack("features", features, f"study {study.name}")
-    frames["runs"] = runs_table(
-        study, stores, [each.run_row for each in linear], with_truth=truth is not None
-    )
-    frames["individuals"] = individuals_table(panel, runs, held)
-    kinds = frames["runs"].set_index("run_id")["kind"]
-    models = {r.run_id: r.people for r in runs if kinds[r.run_id] in agreement.KINDS}
-    frames["agreement"] = agreement.agreement_table(models)
-    frames["effects"] = _effects(cohort, stores, results)
-    reach = {run: store.description.context for run, store in stores.items()}
-    summary = [linear_approximation(cohort, frames["effects"], models, reach)]
-    summary += _comparisons(cohort, results)
-    _add_summary(frames, summary, cohort, panel, results)
-    return frames, cohort.warnings
-
-
-def _add_summary(
-    frames: dict[str, pd.DataFrame],
-    parts: list[pd.DataFrame],
-    cohort: OpenCohort,
-    panel: Panel,
-    results: str | Path,
-) -> None:
-    """Add table `summary` of `parts` and of the cis-eQTL map."""
-    study, parts = cohort.study, list(parts)
-    mapped = eqtl_map_of(study, cohort, panel, results)
-    if mapped is not None:
-        parts += _with_map(frames, mapped, study)
-    frames["summary"] = tables.stack("summary", parts, f"study {study.name}")
-
-
-def _rivals(
-    study: Study, panel: Panel, linear: list[baseline.LinearPredictions]
-) -> tuple[list[Predictions], dict[str, pd.DataFrame]]:
-    """Predictions learned from the cohort itself, and the folds in which each was held out."""
-    options = study.evaluation
-    lead, folds = lead_snp_run(
-        panel, LEAD_SNP, options.folds, options.seed, options.min_maf, options.cis_window
-    )
-    held = {each.run_row["run_id"]: each.folds for each in linear}
-    return [lead, *(each.predictions for each in linear)], {LEAD_SNP: folds} | held
-
-
-def _comparisons(cohort: OpenCohort, results: str | Path) -> list[pd.DataFrame]:
-    """Rows of `summary` that `howfar transfer` and `howfar stack` have made; not outdated ones."""
-    found = [transfer.load(cohort, results), compare.load(cohort, results)]
-    paths = (path_of(results, cohort.study.name) for path_of in (transfer.path_of, compare.path_of))
-    outdated = sum(path.is_file() and rows.empty for path, rows in zip(paths, found, strict=True))
-    cohort.warnings["comparisons out of date (`howfar transfer`, `howfar stack`)"] += outdated
-    return found
-
-
-def eqtl_map_of(study: Study, cohort: OpenCohort, panel: Panel, results: str | Path) -> Map | None:
-    """The study's cis-eQTL map: what `howfar eqtl` has made, or made now if the study says how."""
-    found = study_map.load(study, results)
-    if found is None and study.eqtl is not None:
-        return study_map.compute(study, cohort, panel, results, study.eqtl)
-    there = study_map.path_of(results, study.name, "lead").is_file()
-    cohort.warnings["cis-eQTL maps that are out of date"] += found is None and there
-    return found
-
-
-def _with_map(frames: dict[str, pd.DataFrame], mapped: Map, study: Study) -> list[pd.DataFrame]:
-    """Put the map into `features` and `effects`, and give its rows of `summary`."""
-    own = frames["features"]
-    own = own[~own["feature"].isin(FEATURES)]
-    features = network_agreement.features(mapped.lead, mapped.conditional, study.name)
-    frames["features"] = tables.stack("features", [own, features], "cis-eQTL map")
-    genes, pairs = frames["genes"], mapped.pairs(frames["effects"]["gene_id"])
-    found = with_slopes(frames["effects"], pairs)
-    frames["effects"] = tables.stack("effects", [found], "cis-eQTL map")
-    seed = study.evaluation.seed
-    return [
-        network_agreement.signals(mapped.lead, mapped.conditional),
-        network_agreement.signs(found, genes, seed),
-        network_agreement.overlaps(found, genes, seed=seed),
-        lead_only(found, mapped.lead),
-    ]
-
-
-def _effects(cohort: OpenCohort, stores: dict[str, Store], results: str | Path) -> pd.DataFrame:
-    """Table `effects`: what `howfar effects` has made; stale effects are left out and counted."""
-    parts = []
-    for run in cohort.study.runs:
-        units = variant_effects.find_units(cohort, run, stores[run.id], results)
-        if units is not None:
-            parts.append(variant_effects.read_units(cohort, run, units))
-        elif variant_effects.path_of(results, cohort.study.name, run.id).is_file():
-            cohort.warnings["runs whose variant effects are out of date"] += 1
-    return tables.stack("effects", parts, "variant effects")
-
-
-def _predictions(cohort: OpenCohort, run: Run, store: Store) -> Predictions:
-    genes = finished_genes(cohort, run, store)
-    people, reference, regions = collect(store, genes, cohort.samples, run.transform)
-    return Predictions(run.id, people, reference, None if regions.isna().all() else regions)
-
-
-def known_heritability(study: Study) -> pd.DataFrame:
-    """Rows of `features`: h2 of a simulated study, additive and broad-sense; empty for others.
-
-    Additive: of the projection of the true value on the dosages of the gene's variants.
-    """
-    path = resolve(study.cohort.reference).parent / "truth_genes.csv" if study.simulate else None
-    if path is None or not path.is_file():
-        return tables.empty("features")
-    truth = pd.read_csv(path)
-    known = {
-        "Known additive h² of the simulation": truth["h2_additive"],
-        "Known broad-sense H² of the simulation": truth["h2_broad"],
-    }
-    parts = [
-        pd.DataFrame({"gene_id": truth["gene_id"], "feature": "h2", "source": source, "value": h2})
-        for source, h2 in known.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
+    inputs = read_inputs(study, results)
+    made = [inputs.table(name) for name in TABLES]
+    counts = sum((table.counts for table in made), Counter())
+    return {table.name: table.frame for table in made}, inputs.cohort.warnings + counts
 
 
 def evaluate(
@@ -225,19 +80,6 @@ def evaluate(
         "within": within_table(panel, runs),
         "features": features_table(panel, source, min_maf, window),
     }
-
-
-class Evaluable(Protocol):
-    """What an evaluation takes: predictions, their row of table `runs`, folds where held out."""
-
-    @property
-    def predictions(self) -> Predictions: ...
-
-    @property
-    def run_row(self) -> dict[str, Any]: ...
-
-    @property
-    def folds(self) -> pd.DataFrame | None: ...
 
 
 def evaluate_cohort(
@@ -284,9 +126,8 @@ def evaluate_cohort(
         window=options.cis_window,
         seed=options.seed,
     )
-    frames["runs"] = runs_table(
-        cohort.study, {}, [each.run_row for each in predictions], with_truth=False
-    )
+    rows = [*(each.run_row for each in predictions), lead_snp_row(cohort.study)]
+    frames["runs"] = tables.validate("runs", pd.DataFrame(rows), cohort.study.name)
     held = {each.predictions.run_id: each.folds for each in predictions if each.folds is not None}
     frames["individuals"] = individuals_table(panel, runs, held | {LEAD_SNP: folds})
     made = tables.Tables(cohort.study.name, frames)

@@ -9,8 +9,14 @@ import pandas as pd
 from howfar import stats
 from howfar.cohort.panel import Panel
 from howfar.evaluation.alignment import align
+from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
 from howfar.results.predictions import Predictions
+
+
+def make(inputs: Inputs) -> Table:
+    """Table `within` of all runs."""
+    return Table("within", within_table(inputs.panel, inputs.runs))
 
 
 def within_table(panel: Panel, runs: Iterable[Predictions]) -> pd.DataFrame:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from scipy import special
 
 from howfar.figures import style
 from howfar.figures.reference import across_genes
-from howfar.figures.view import View, figure
+from howfar.figures.theory import GRID, sampling_density
+from howfar.figures.view import Drawn, View, figure
 
 _COLUMNS = [
     *("run_id", "label", "population", "genes", "people_low", "people_high"),
@@ -30,51 +30,25 @@ def summaries(view: View) -> pd.DataFrame:
     Columns run_id, label, population, genes, people_low, people_high (people of a gene), mean_r,
     ci_low, ci_high, share_negative.
     """
-    table = view["across"].dropna(subset=["pearson"])
     rows = []
     for run, label in view.labels.items():
-        mine = table[table["run_id"] == run]
-        for population, part in mine.groupby("population"):
-            mean = view.number(f"{run}.across.{population}.mean_r")
+        for population in sorted(set(view.of_run("across", run)["population"])):
+            key = f"{run}.across.{population}"
+            mean = view.number(f"{key}.mean_r")
             if mean is None:
                 continue
-            rows.append(
-                {
-                    "run_id": run,
-                    "label": label,
-                    "population": population,
-                    "genes": mean.n,
-                    "people_low": part["n"].min(),
-                    "people_high": part["n"].max(),
-                    "mean_r": mean.value,
-                    "ci_low": mean.ci_low,
-                    "ci_high": mean.ci_high,
-                    "share_negative": view.number(
-                        f"{run}.across.{population}.share_negative"
-                    ).value,
-                }
-            )
+            people = [view.number(f"{key}.{end}_people") for end in ("min", "max")]
+            people = [pd.NA if number is None else int(number.value) for number in people]
+            negative = view.need(f"{key}.share_negative").value
+            values = (mean.n, *people, mean.value, mean.ci_low, mean.ci_high, negative)
+            rows.append((run, label, population, *values))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def pooled(view: View) -> pd.DataFrame:
     """The rows of `summaries` for all people together."""
-    found = summaries(view)
-    return found[found["population"] == "pooled"].reset_index(drop=True)
-
-
-def sampling_density(grid: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Density of r over `grid` if no gene had any true correlation, for those numbers of people.
-
-    For n people r has the density (1 - r^2)^((n - 4) / 2) / B(1/2, (n - 2) / 2); genes with
-    different n make a mixture.
-    """
-    counts, weight = np.unique(np.asarray(people, float), return_counts=True)
-    power = (counts[:, None] - 4) / 2
-    scale = special.betaln(0.5, (counts[:, None] - 2) / 2)
-    with np.errstate(divide="ignore"):
-        density = np.exp(power * np.log1p(-np.minimum(grid**2, 1 - 1e-12)) - scale)
-    return weight @ density / weight.sum()
+    rows = summaries(view)
+    return rows[rows["population"] == "pooled"].reset_index(drop=True)
 
 
 def people(row) -> str:
@@ -86,7 +60,7 @@ def people(row) -> str:
 
 
 @figure("across_distribution")
-def distribution(view: View):
+def distribution(view: View) -> Drawn:
     """Histogram of r over genes per run against the sampling distribution, and all ECDFs."""
     table = main_rows(view)
     if table.empty:
@@ -94,7 +68,7 @@ def distribution(view: View):
     summary = pooled(view)
     drawn, axes = style.panels([2.0] * len(summary) + [2.9])
     for axis, row in zip(axes, summary.itertuples(), strict=False):
-        histogram(axis, table[table["run_id"] == row.run_id], row, view.colours[row.run_id])
+        histogram(axis, view, table[table["run_id"] == row.run_id], row)
     _ecdf(axes[-1], table, view)
     caption = (
         "Correlation of prediction and expression across people, one value per gene. Dashed: "
@@ -104,25 +78,26 @@ def distribution(view: View):
     return drawn, table, caption
 
 
-def histogram(axis, part: pd.DataFrame, row, colour: str) -> None:
+def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     """r over genes of one run and population; row: of `summaries`, for the words."""
+    colour = view.colours[row.run_id]
     edges = np.linspace(-1, 1, 61)
     sns.histplot(
         x=part["pearson"], bins=edges, stat="density", color=colour, alpha=0.75, lw=0, ax=axis
     )
-    grid = np.linspace(-0.999, 0.999, 801)
     known = part["n"].dropna()
     if len(known):
-        axis.plot(grid, sampling_density(grid, known), "--", color=style.INK, lw=1.3)
+        axis.plot(GRID, sampling_density(GRID, known), "--", color=style.INK, lw=1.3)
     axis.axvline(row.mean_r, color=colour, lw=1.2)
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-1, 1), ylabel="density", xlabel="")
     axis.set_title(row.label)
+    key = f"{row.run_id}.across.{row.population}"
+    low, high = (style.signed(view.need(f"{key}.{end}_r").value, 2) for end in ("min", "max"))
     style.note(
         axis,
         f"n = {row.genes} genes\n{people(row)}\nmean r = {style.signed(row.mean_r)}\n"
-        f"{style.interval(row.ci_low, row.ci_high)}\n{100 * row.share_negative:.0f} % below 0\n"
-        f"{style.signed(part['pearson'].min(), 2)} to {style.signed(part['pearson'].max(), 2)}",
+        f"{style.ends(row)}\n{100 * row.share_negative:.0f} % below 0\n{low} to {high}",
     )
 
 
@@ -133,18 +108,16 @@ def _ecdf(axis, table: pd.DataFrame, view: View) -> None:
             sns.ecdfplot(x=values, color=view.colours[run], label=label, ax=axis)
     known = table["n"].dropna()
     if len(known):
-        grid = np.linspace(-0.999, 0.999, 801)
-        total = np.cumsum(sampling_density(grid, known))
-        axis.plot(grid, total / total[-1], "--", color=style.INK, lw=1.3, label="sampling alone")
+        total = np.cumsum(sampling_density(GRID, known))
+        axis.plot(GRID, total / total[-1], "--", color=style.INK, lw=1.3, label="sampling alone")
     axis.axvline(0, color=style.FAINT, lw=0.8)
-    axis.set(xlim=(-1, 1), ylim=(0, 1), ylabel="share of genes")
-    axis.set_title("Cumulative")
+    axis.set(xlim=(-1, 1), ylim=(0, 1), ylabel="share of genes", title="Cumulative")
     axis.set_xlabel("r across people (one gene, one value)")
     axis.legend(loc="upper left")
 
 
 @figure("central")
-def central(view: View):
+def central(view: View) -> Drawn:
     """Across genes beside across people, on one scale: the picture that says it all."""
     table = main_rows(view)
     reference = across_genes(view)
@@ -167,10 +140,10 @@ def central(view: View):
 
 
 def _central_top(axis, reference: pd.DataFrame, view: View) -> None:
-    for place, row in enumerate(reference.itertuples()):
-        axis.barh(place, row.pearson, color=view.colours[row.run_id], height=0.6)
-        axis.plot([row.pearson_low, row.pearson_high], [place] * 2, color=style.INK, lw=1.4)
-        text = f"{row.label}: r = {style.signed(row.pearson)}, n = {row.n} genes"
+    names = {"pearson": "value", "pearson_low": "ci_low", "pearson_high": "ci_high"}
+    for place, row in enumerate(reference.rename(columns=names).itertuples()):
+        style.bar(axis, place, row, view.colours[row.run_id])
+        text = f"{row.label}: r = {style.signed(row.value)}, n = {row.n} genes"
         style.words(axis, -0.98, place - 0.42, text, va="bottom")
     axis.set_title("Across genes: which gene is high?")
     axis.set(xlim=(-1, 1), yticks=[], ylim=(len(reference) - 0.55, -0.95))
@@ -181,33 +154,28 @@ def _central_bottom(axis, table: pd.DataFrame, summary: pd.DataFrame, view: View
     for place, row in enumerate(summary.itertuples()):
         values = table.loc[table["run_id"] == row.run_id, "pearson"].to_numpy(float)
         style.ridge(axis, place + 0.25, values, 0.5, view.colours[row.run_id])
-        axis.plot([row.ci_low, row.ci_high], [place + 0.25] * 2, color=style.INK, lw=2.4)
+        style.span_line(axis, place + 0.25, row, lw=2.4)
         axis.plot(row.mean_r, place + 0.25, "o", mfc="white", mec=style.INK, ms=6)
         text = (
-            f"{row.label}: mean r = {style.signed(row.mean_r)} "
-            f"{style.interval(row.ci_low, row.ci_high, 2)}\n"
-            f"n = {row.genes} genes, {people(row)}, "
-            f"{100 * row.share_negative:.0f} % below 0"
+            f"{row.label}: mean r = {style.signed(row.mean_r)} {style.ends(row, 2)}\n"
+            f"n = {row.genes} genes, {people(row)}, {100 * row.share_negative:.0f} % below 0"
         )
         style.words(axis, -0.98, place - 0.3, text, 8.5, va="bottom")
     axis.set_title("Across people: who is high, for one gene?")
-    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(summary) - 0.6, -0.95))
+    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(summary) - 0.6, -0.95), xlabel="correlation")
     axis.axvline(0, color=style.INK, lw=0.8)
-    axis.set_xlabel("correlation")
 
 
 @figure("across_ranked")
-def ranked(view: View):
+def ranked(view: View) -> Drawn:
     """Genes in the order of their r, with Fisher intervals, one panel per run."""
     table = main_rows(view)
     if table.empty:
         return _NONE
     runs = view.runs_in(table["run_id"])
     drawn, axes = style.panels([2.3] * len(runs))
-    names = view.tables["genes"].set_index("gene_id")["name"]
     for axis, run in zip(axes, runs, strict=True):
-        part = table[table["run_id"] == run].sort_values("pearson").reset_index(drop=True)
-        _ranked_panel(axis, part, names, view.colours[run])
+        _ranked_panel(axis, table[table["run_id"] == run], view, run)
         axis.set_title(view.labels[run])
     axes[-1].set_xlabel("genes, ordered by r")
     caption = (
@@ -217,7 +185,8 @@ def ranked(view: View):
     return drawn, table, caption
 
 
-def _ranked_panel(axis, part: pd.DataFrame, names: pd.Series, colour: str) -> None:
+def _ranked_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
+    part, colour = part.sort_values("pearson").reset_index(drop=True), view.colours[run]
     rank = np.arange(1, len(part) + 1)
     if part["ci_low"].notna().any():
         low, high = part["ci_low"].astype(float), part["ci_high"].astype(float)
@@ -225,21 +194,20 @@ def _ranked_panel(axis, part: pd.DataFrame, names: pd.Series, colour: str) -> No
     axis.plot(rank, part["pearson"], color=colour)
     axis.axhline(0, color=style.FAINT, lw=0.8)
     axis.set(ylim=(-1, 1), ylabel="r", xlim=(0, len(part) + 1))
-    for place, (x, ha) in ((0, (0.04, "left")), (len(part) - 1, (0.96, "right"))):
-        gene = part.loc[place, "gene_id"]
-        text = f"{names.get(gene) or gene}: r = {style.signed(part.loc[place, 'pearson'])}"
-        y = 0.06 if place == 0 else 0.94
-        axis.text(
-            x, y, text, transform=axis.transAxes, ha=ha, fontsize=9,
-            va="bottom" if place == 0 else "top",
-        )  # fmt: skip
-    first = part["pearson"].searchsorted(0)
-    axis.text(0.04, 0.94, f"n = {len(part)} genes, {first} below 0", va="top",
-              transform=axis.transAxes, fontsize=9)  # fmt: skip
+    at = {"transform": axis.transAxes, "fontsize": 9}
+    for row, x, y, ha, va in (
+        (part.iloc[0], 0.04, 0.06, "left", "bottom"),
+        (part.iloc[-1], 0.96, 0.94, "right", "top"),
+    ):
+        text = f"{view.gene_names[row['gene_id']]}: r = {style.signed(row['pearson'])}"
+        axis.text(x, y, text, ha=ha, va=va, **at)
+    negative = view.number(f"{run}.across.pooled.share_negative")  # of two genes or more
+    below = "" if negative is None else f", {negative.hits} below 0"
+    axis.text(0.04, 0.94, f"n = {len(part)} genes{below}", va="top", **at)
 
 
 @figure("across_controls")
-def controls(view: View):
+def controls(view: View) -> Drawn:
     """Mean r over genes: all people, each population, population-centred, permuted."""
     summary = summaries(view)
     if summary["population"].nunique() < 2:
@@ -253,8 +221,7 @@ def controls(view: View):
     limits = (min(span.min().min(), 0) - 0.05, max(span.max().max(), 0.1) * 1.9)
     for axis, run in zip(axes, runs, strict=True):
         _controls_panel(axis, summary[summary["run_id"] == run], order, view.colours[run])
-        axis.set_title(view.labels[run])
-        axis.set_xlim(*limits)
+        axis.set(title=view.labels[run], xlim=limits)
     axes[-1].set_xlabel("mean r over genes, with 95 % interval")
     caption = (
         "Mean r over genes among all people, within each population, with population means "
@@ -265,16 +232,10 @@ def controls(view: View):
 
 
 def _controls_panel(axis, part: pd.DataFrame, order: list[str], colour: str) -> None:
-    rows = part.set_index("population")
-    for place, name in enumerate(order):
-        if name not in rows.index:
-            continue
-        row = rows.loc[name]
-        tint = style.FAINT if name == "permuted" else colour
-        axis.plot([row["ci_low"], row["ci_high"]], [place, place], color=tint, lw=2)
-        axis.plot(row["mean_r"], place, "o", color=tint, ms=6)
-        text = f"{style.signed(row['mean_r'])}, n = {row['genes']} genes"
-        end = np.nanmax([row["ci_high"], row["mean_r"]])
-        style.words(axis, end + 0.01, place, f" {text}", 8.5)
+    for row in part.rename(columns={"mean_r": "value"}).itertuples():
+        place = order.index(row.population)
+        style.estimate(axis, place, row, style.FAINT if row.population == "permuted" else colour)
+        text = f" {style.signed(row.value)}, n = {row.genes} genes"
+        style.words(axis, style.end_of(row) + 0.01, place, text, 8.5)
     style.rows(axis, order, 9)
     axis.axvline(0, color=style.INK, lw=0.8)

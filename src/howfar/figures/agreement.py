@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from howfar.evaluation import model_agreement as agreement
 from howfar.figures import style
-from howfar.figures.view import View, figure
+from howfar.figures.view import Drawn, View, figure
 
 _PAIR = ["run_id", "other_id"]
 _NO_PEOPLE = "Two models' predictions for the same people are not public for this study."
@@ -34,10 +34,9 @@ def compared(view: View, what: str) -> pd.DataFrame:
     rows = []
     for run, other in combinations(view.labels, 2):
         first, second = sorted((run, other))
-        found = view.number(f"{first}.agreement.{second}.{what}")
-        if found is not None:
-            ends = {"ci_low": found.ci_low, "ci_high": found.ci_high, "n": int(found.n)}
-            rows.append({"run_id": run, "other_id": other, "value": found.value} | ends)
+        number = view.number(f"{first}.agreement.{second}.{what}")
+        if number is not None:
+            rows.append((run, other, number.value, number.ci_low, number.ci_high, int(number.n)))
     return pd.DataFrame(rows, columns=[*_PAIR, "value", "ci_low", "ci_high", "n"])
 
 
@@ -49,7 +48,7 @@ def _runs_in(view: View, pairs: pd.DataFrame) -> list[str]:
 
 
 @figure("agreement_matrix")
-def agreement_matrix(view: View):
+def agreement_matrix(view: View) -> Drawn:
     """Agreement of every pair of runs on reference sequences, and on people below it."""
     parts = {
         "reference": (compared(view, "reference"), "On genes: ρ of reference predictions"),
@@ -81,12 +80,10 @@ def _matrix(axis, pairs: pd.DataFrame, view: View) -> None:
     for row in pairs.itertuples():
         y, x = runs.index(row.other_id) - 1, runs.index(row.run_id)
         grid[y, x] = row.value
-        dark = abs(row.value) > 0.6
-        text = f"{style.signed(row.value, 2)}\n"
-        ends = style.interval(row.ci_low, row.ci_high, 2)
-        colour = "white" if dark else style.INK
-        axis.text(x, y - 0.02, text, ha="center", va="center", fontsize=10, color=colour)
-        axis.text(x, y + 0.22, ends, ha="center", va="center", fontsize=7.5, color=colour)
+        colour = "white" if abs(row.value) > 0.6 else style.INK
+        middle = {"ha": "center", "va": "center", "color": colour}
+        axis.text(x, y - 0.02, f"{style.signed(row.value, 2)}\n", fontsize=10, **middle)
+        axis.text(x, y + 0.22, style.ends(row, 2), fontsize=7.5, **middle)
     axis.imshow(grid, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
     axis.set_xticks(range(size), [style.wrapped(view.labels[r], 12) for r in runs[:-1]])
     axis.set_yticks(range(size), [style.wrapped(view.labels[r], 16) for r in runs[1:]])
@@ -105,7 +102,7 @@ def _people(view: View) -> pd.DataFrame:
 
 
 @figure("agreement_genes")
-def agreement_genes(view: View):
+def agreement_genes(view: View) -> Drawn:
     """The distribution over genes of two models' correlation on people, a row per pair."""
     table, pairs = _people(view), compared(view, "median")
     if table.empty or pairs.empty:
@@ -120,7 +117,7 @@ def agreement_genes(view: View):
             _name_ends(axis, place, mine, view)
         text = (
             f"{view.labels[row.run_id]} and {view.labels[row.other_id]}: median "
-            f"{style.signed(row.value, 2)} {style.interval(row.ci_low, row.ci_high, 2)},\n"
+            f"{style.estimated(row, 2)},\n"
             f"n = {row.n} genes, {style.span(mine['n'])} people, "
             f"{100 * negative[row.run_id, row.other_id]:.0f} % below 0"
         )
@@ -155,14 +152,10 @@ def _ridge(axis, place: float, values: np.ndarray, colour: str) -> None:
 
 def _name_ends(axis, place: float, mine: pd.DataFrame, view: View) -> None:
     """The genes with the lowest and the highest r, above their ticks."""
-    names = view.tables["genes"].set_index("gene_id")["name"]
     ordered = mine.sort_values("pearson")
-    for gene, r, side in zip(
-        ordered["gene_id"].iloc[[0, -1]], ordered["pearson"].iloc[[0, -1]], ("left", "right"),
-        strict=True,
-    ):  # fmt: skip
-        text = f"{names.get(gene) or gene} {style.signed(r, 2)}"
-        axis.text(r, place + 0.05, text, fontsize=7.5, ha=side, va="bottom")
+    for (_, row), side in zip(ordered.iloc[[0, -1]].iterrows(), ("left", "right"), strict=True):
+        text = f"{view.gene_names[row['gene_id']]} {style.signed(row['pearson'], 2)}"
+        axis.text(row["pearson"], place + 0.05, text, fontsize=7.5, ha=side, va="bottom")
 
 
 # --- the same genes? --------------------------------------------------------------------------
@@ -180,7 +173,7 @@ def _tiles(count: int) -> tuple[Figure, list]:
 
 
 @figure("agreement_failures")
-def agreement_failures(view: View):
+def agreement_failures(view: View) -> Drawn:
     """One model's r across people against another's: do they fail on the same genes?"""
     found = compared(view, "across")
     kinds = view.kinds
@@ -199,8 +192,8 @@ def agreement_failures(view: View):
         _points(axis, x, y, view.colours[row.other_id])
         axis.set(xlim=(-1, 1), ylim=(-1, 1))
         _named(axis, view, row, "r, ")
-        data.append(both.set_axis(["r", "other_r"], axis=1).assign(run=row.run_id,
-                                                                   other=row.other_id))  # fmt: skip
+        both.columns = ["r", "other_r"]
+        data.append(both.assign(run=row.run_id, other=row.other_id))
     _headline(drawn, f"Same genes? ρ of the two r is {_extremes(found['value'])}")
     caption = (
         "Correlation of prediction and expression across people, of two models; one point is one "
@@ -223,8 +216,7 @@ def _named(axis, view: View, row, what: str) -> None:
     """Axes named by the two runs of a pair, and rho with its interval as the panel's title."""
     axis.set_xlabel(style.wrapped(what + view.labels[row.run_id], 28), fontsize=8.5)
     axis.set_ylabel(style.wrapped(what + view.labels[row.other_id], 28), fontsize=8.5)
-    ends = style.interval(row.ci_low, row.ci_high, 2)
-    axis.set_title(f"ρ = {style.signed(row.value, 2)} {ends}\nn = {row.n:,} genes", fontsize=8.5)
+    axis.set_title(f"ρ = {style.estimated(row, 2)}\nn = {row.n:,} genes", fontsize=8.5)
     axis.tick_params(labelsize=8)
 
 
@@ -232,7 +224,7 @@ def _named(axis, view: View, row, what: str) -> None:
 
 
 @figure("agreement_reference")
-def agreement_reference(view: View):
+def agreement_reference(view: View) -> Drawn:
     """Ranks of the reference predictions of two models, one panel per pair."""
     found = compared(view, "reference")
     if found.empty:
@@ -284,7 +276,7 @@ def _effects(view: View, gene: str) -> tuple[pd.DataFrame, pd.Series] | str:
 
 
 @figure("variant_effects")
-def variant_effects(view: View, gene: str = ""):
+def variant_effects(view: View, gene: str = "") -> Drawn:
     """Every variant of a gene's window by each model, the strongest named; models compared."""
     found = _effects(view, gene)
     if isinstance(found, str):
@@ -352,26 +344,24 @@ def _track(axis, table: pd.DataFrame, top: pd.DataFrame, colour: str) -> None:
 def _sum_of_effects(axis, view: View, run: str, gene: str, variants: int) -> None:
     """How many variants, and whether their effects add up to people's predictions."""
     text = f"n = {variants:,} variants"
-    found = view["summary"]
-    found = found[(found["set"] == "linear_approximation") & (found["method"] == run)]
-    for row in found[found["group"] == gene].dropna(subset=["value"]).itertuples():
+    table = view.summary("linear_approximation").dropna(subset=["value"])
+    for row in table[(table["method"] == run) & (table["group"] == gene)].itertuples():
         text += f"\ntheir sum against people's predictions: r = {style.signed(row.value)}"
     style.note(axis, text, y=0.99, size=8.5)
 
 
 def _name_point(axis, x: float, y: float, variant: str, every: pd.Series) -> None:
     """The variant beside its point, on the side where there is room."""
-    right = x < (every.min() + every.max()) / 2
-    axis.annotate(
-        _short(variant), (x, y), xytext=(6 if right else -6, 5 if y >= 0 else -5),
-        textcoords="offset points", fontsize=8, ha="left" if right else "right",
-        va="bottom" if y >= 0 else "top",
-    )  # fmt: skip
+    dx, ha = (6, "left") if x < (every.min() + every.max()) / 2 else (-6, "right")
+    dy, va = (5, "bottom") if y >= 0 else (-5, "top")
+    at = {"xytext": (dx, dy), "textcoords": "offset points"}
+    axis.annotate(_short(variant), (x, y), fontsize=8, ha=ha, va=va, **at)
 
 
 def _against(axis, table: pd.DataFrame, row, tops: dict[str, pd.DataFrame], view: View) -> None:
     """Effects of one run against another's, the drivers of either dark."""
     wide = table.pivot(index="variant", columns="run_id", values="effect").astype(float)
+    gene = table["gene_id"].iloc[0]
     both = wide[[row.run_id, row.other_id]].dropna()
     x, y = both[row.run_id], both[row.other_id]
     marked = both.index.isin([*tops[row.run_id]["variant"], *tops[row.other_id]["variant"]])
@@ -381,10 +371,9 @@ def _against(axis, table: pd.DataFrame, row, tops: dict[str, pd.DataFrame], view
     axis.locator_params(nbins=5)
     axis.set_xlabel(f"effect, {view.labels[row.run_id]}")
     axis.set_ylabel(style.wrapped(f"effect, {view.labels[row.other_id]}", 24))
-    same = int((x * y > 0).sum())
-    ends = style.interval(row.ci_low, row.ci_high, 2)
+    first, second = sorted((row.run_id, row.other_id))
+    same = view.need(f"{first}.agreement.{second}.effects.{gene}.same_sign").value
     axis.set_title(
-        f"ρ = {style.signed(row.value, 2)} {ends}, n = {row.n} variants,\n"
-        f"{same} with the same sign",
+        f"ρ = {style.estimated(row, 2)}, n = {row.n} variants,\n{same:.0f} with the same sign",
         fontsize=9.5,
     )

@@ -8,27 +8,20 @@ from matplotlib.patches import PathPatch
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D
 
-from howfar.evaluation.run_comparison import driver_types, share_interval
+from howfar.evaluation.numbers.drivers import LEVELS
 from howfar.figures import style
-from howfar.figures.drivers import TYPES, first_run, mains, of_run
-from howfar.figures.view import View, figure
+from howfar.figures.drivers import TYPES, first_run
+from howfar.figures.view import Drawn, View, figure
 
 #: Okabe and Ito's green, blue, orange and vermilion.
 LETTERS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-_SIZE = "main_driver_relative_size"
-_LEVELS = (0.1, 0.2)
 _ALPHABET = {letter: TextPath((0, 0), letter, size=1) for letter in "ACGT"}
 
 
-def _rows(view: View, name: str) -> pd.DataFrame:
-    table = view["summary"]
-    return table[table["set"] == name]
-
-
 @figure("attribution_profile")
-def attribution_profile(view: View):
+def attribution_profile(view: View) -> Drawn:
     """Mean contribution of bases around main drivers, supported against unsupported."""
-    table = _rows(view, "driver_profile")
+    table = view.summary("driver_profile")
     if table.empty:
         return "No attributions around drivers are public for this study."
     sides = ["reference", "variant"]
@@ -71,27 +64,19 @@ def _profile_panel(axis, table: pd.DataFrame) -> list[str]:
 
 def _shares(view: View) -> pd.DataFrame:
     """Share of genes whose main driver reaches each level: group, x, value, n, ci_low, ci_high."""
-    run = first_run(view)
-    size = view["features"]
-    size = size[size["feature"] == _SIZE].set_index("gene_id")["value"]
-    drivers = mains(of_run(view, "drivers", run)) if run else pd.DataFrame({"gene_id": []})
-    types = driver_types(drivers) if run else pd.Series(dtype=str)
-    rows = []
+    run, rows = first_run(view), []
     for kind in TYPES:
-        ids = drivers["gene_id"][types == kind]
-        ids = ids[ids.isin(size.index)]
-        for level in _LEVELS if len(ids) else ():
-            hits = size[ids].ge(level).astype(float)
-            ends = share_interval(hits, ids, view.tables["genes"])
-            rows.append((kind, level, hits.mean(), len(ids), *ends))
-    found = pd.DataFrame(rows, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
-    return found.assign(set="driver_size_reached")
+        for level in LEVELS:
+            row = view.number(f"{run}.drivers.{kind}.size{100 * level:.0f}")
+            if row is not None:
+                rows.append((kind, level, row.value, row.n, row.ci_low, row.ci_high))
+    shares = pd.DataFrame(rows, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
+    return shares.assign(set="driver_size_reached")
 
 
 def _share_panel(axis, shares: pd.DataFrame) -> None:
     for place, row in enumerate(shares.sort_values(["x", "group"]).itertuples()):
-        axis.barh(place, 100 * row.value, color=TYPES[row.group], height=0.7)
-        axis.plot([100 * row.ci_low, 100 * row.ci_high], [place] * 2, color=style.INK, lw=1.4)
+        style.bar(axis, place, row, TYPES[row.group], height=0.7, scale=100)
         text = f"{row.group}, at least {100 * row.x:.0f} %: {100 * row.value:.1f} %, n = {row.n}"
         style.words(axis, max(100 * row.ci_high, 0) + 1.5, place, text, 8.5)
     axis.set(xlim=(0, 155), yticks=[], ylim=(len(shares) - 0.5, -0.5), xticks=range(0, 101, 20))
@@ -99,23 +84,23 @@ def _share_panel(axis, shares: pd.DataFrame) -> None:
 
 
 @figure("driver_motifs")
-def driver_motifs(view: View):
+def driver_motifs(view: View) -> Drawn:
     """Groups of main-driver windows alike in attribution, as logos."""
     return _logos(view, "attribution", "attribution at the main driver")
 
 
 @figure("driver_sequences")
-def driver_sequences(view: View):
+def driver_sequences(view: View) -> Drawn:
     """Groups of driver windows alike in sequence, as logos."""
     return _logos(view, "sequence", "sequence at the driver")
 
 
-def _logos(view: View, method: str, words: str):
-    table = _rows(view, "driver_motif")
+def _logos(view: View, method: str, words: str) -> Drawn:
+    table = view.summary("driver_motif")
     table = table[table["method"] == method]
     if table.empty:
         return "No sequence windows around drivers are public for this study."
-    counts = _rows(view, "driver_motif_grouped")
+    counts = view.summary("driver_motif_grouped")
     counts = counts[counts["method"] == method].set_index("group")
     ranks = sorted(table["replicate"].unique())
     drawn, axes = style.panels([0.6, *[1.0] * len(ranks)])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from howfar import stats
 from howfar.core.registry import LINEAR_MODELS
 from howfar.evaluation import transfer
+from howfar.evaluation.run_comparison import common_genes
 from howfar.figures import style
 from howfar.figures.paired import NO_RUNS, against_networks, compared, drawn_pairs, judged
-from howfar.figures.view import View, figure
-from howfar.stats.blocks import blocks_of
+from howfar.figures.view import Drawn, View, figure
 
 _NO_PEOPLE = (
     "Linear models have not been trained on fewer people for this study; run `howfar transfer` and "
@@ -26,44 +24,42 @@ _EXPECTED = transfer.KNOWN["expected"]
 
 
 def wins(view: View) -> pd.DataFrame:
-    """Network against every linear run: run_id, label, network, and the fields of `Pair`.
+    """Network against every linear run: run_id, label, network, and numbers of their genes.
 
-    Each rival meets the network run that was judged on the same people for most genes.
+    Each linear run meets the network run that was judged on the same people for most genes.
     """
-    couples = against_networks(view, judged(view, "linear", "lead_snp"))
-    rows = [
-        {"run_id": rival, "label": view.labels[rival], "network": view.labels[network]} | vars(pair)
-        for network, rival, _, pair in compared(view, couples)
-    ]
+    rows = []
+    for couple in compared(view, against_networks(view, judged(view, "linear", "lead_snp"))):
+        fields = {"run_id": couple.second, "label": view.labels[couple.second]}
+        fields |= {"network": view.labels[couple.first]} | vars(couple.pair)
+        low, high = fields.pop("difference_ci")
+        network, linear = fields.pop("means")
+        fields.pop("r_ci")
+        fields |= {"ci_low": low, "ci_high": high}
+        rows.append(fields | {"mean_network": network, "mean_linear": linear})
     return pd.DataFrame(rows)
 
 
 @figure("linear_wins")
-def linear_wins(view: View):
+def linear_wins(view: View) -> Drawn:
     """Mean difference of r, network less linear model, and genes won, for every linear run."""
     table = wins(view)
     if table.empty:
         return NO_RUNS
     drawn, (axis,) = style.panels([1.1 + 0.55 * len(table)])
-    for place, row in enumerate(table.itertuples()):
-        colour = view.colours[row.run_id]
-        axis.plot(row.difference_ci, [place, place], color=colour, lw=2.2)
-        axis.plot(row.difference, place, "o", color=colour, ms=6)
-        text = (
-            f"{style.signed(row.difference)} {style.interval(*row.difference_ci)}; "
-            f"network ahead in {row.wins} of {row.genes}"
-        )
-        axis.annotate(text, (0, place - 0.3), xycoords=("axes fraction", "data"), fontsize=8,
-                      bbox=style.PALE)  # fmt: skip
+    for place, row in enumerate(table.rename(columns={"difference": "value"}).itertuples()):
+        style.estimate(axis, place, row, view.colours[row.run_id])
+        text = f"{style.estimated(row)}; network ahead in {row.wins} of {row.genes}"
+        at = {"xycoords": ("axes fraction", "data"), "bbox": style.PALE}
+        axis.annotate(text, (0, place - 0.3), fontsize=8, **at)
     style.rows(axis, [style.wrapped(v, 22) for v in table["label"]], 8.5, top=-0.75)
     axis.axvline(0, color=style.INK, lw=0.9, ls="--")
     axis.spines["left"].set_visible(False)  # the numbers above each mark begin there
-    ends = np.array([*table["difference_ci"]], float)
-    span = float(np.nanmax(np.abs([*ends.ravel(), *table["difference"]]))) * 1.2
+    span = float(table[["ci_low", "ci_high", "difference"]].abs().max(axis=None)) * 1.2
     axis.set_xlim(-span, span)
     axis.locator_params(axis="x", nbins=5)
     axis.set_xlabel("mean difference of r over genes: network − linear")
-    behind, ahead = int((ends[:, 1] < 0).sum()), int((ends[:, 0] > 0).sum())
+    behind, ahead = int((table["ci_high"] < 0).sum()), int((table["ci_low"] > 0).sum())
     axis.set_title(
         f"Of {len(table)} rivals the network is behind {behind}, ahead of {ahead}", fontsize=10
     )
@@ -72,32 +68,27 @@ def linear_wins(view: View):
         "people. Left of the dashed line the linear model is better on average. Intervals: 95 %, "
         f"bootstrap over {table['unit'].iloc[0]}."
     )
-    flat = table.assign(
-        ci_low=ends[:, 0], ci_high=ends[:, 1], mean_network=[m[0] for m in table["means"]],
-        mean_linear=[m[1] for m in table["means"]],
-    )  # fmt: skip
-    return drawn, flat.drop(columns=["difference_ci", "means", "r_ci"]), caption
+    return drawn, table, caption
 
 
 @figure("linear_distribution")
-def linear_distribution(view: View):
+def linear_distribution(view: View) -> Drawn:
     """r across people of every run, over the genes that all have in common."""
-    table = common_genes(view)
+    table = common_genes(view.tables["across"])
+    table = table[table["run_id"].isin(view.labels)]
     if table.empty:
         return "This study has no runs with r across people for shared genes."
-    means = table.groupby("run_id")["pearson"].mean()
-    runs = view.runs_in(means.index)
+    runs = view.runs_in(table["run_id"])
+    means = {run: view.need(f"{run}.common_genes.mean_r") for run in runs}
     drawn, (axis,) = style.panels([1.2 + 0.55 * len(runs)])
-    for place, run in enumerate(runs):
-        _distribution(axis, view, place, table[table["run_id"] == run], view.colours[run])
+    ends = [_distribution(axis, view, place, run, means[run]) for place, run in enumerate(runs)]
     axis.set_yticks(range(len(runs)), [style.wrapped(view.labels[r], 22) for r in runs])
     axis.tick_params(axis="y", labelsize=8.5)
     axis.axvline(0, color=style.FAINT, lw=0.8)
-    low = min(-0.1, float(table["pearson"].quantile(0.005)))
-    axis.set(xlim=(low, 1.02), ylim=(len(runs) - 0.4, -0.85), xlabel="r across people")
-    genes = table["gene_id"].nunique()
-    best = max(runs, key=lambda run: means[run] if _fitted(view, run) else -2)
-    value = f"mean r {style.signed(means[best])}, n = {genes} genes"
+    axis.set(xlim=(min(-0.1, *ends), 1.02), ylim=(len(runs) - 0.4, -0.85))
+    axis.set_xlabel("r across people")
+    best = max(runs, key=lambda run: means[run].value if view.kinds[run] != "truth" else -2)
+    value = f"mean r {style.signed(means[best].value)}, n = {means[best].n} genes"
     axis.set_title(f"{style.wrapped(view.labels[best], 44)}:\n{value}", fontsize=10)
     caption = (
         "The genes that all models have in common, without models made for fewer than half of the "
@@ -108,41 +99,20 @@ def linear_distribution(view: View):
     return drawn, table, caption
 
 
-def _fitted(view: View, run: str) -> bool:
-    return view.kinds[run] != "truth"
-
-
-def common_genes(view: View) -> pd.DataFrame:
-    """Pooled rows of `across` of the genes that all runs have: run_id, gene_id, n, pearson.
-
-    Runs on fewer than half of the genes are left out, as they would leave few to all others. A
-    constant prediction has r = 0.
-    """
-    table = view["across"]
-    table = table[(table["population"] == "pooled") & (table["n"] > 0)]
-    sizes = table.groupby("run_id").size()
-    table = table[table["run_id"].isin(sizes.index[sizes >= sizes.max() / 2])]
-    counts = table.groupby("gene_id")["run_id"].nunique()
-    kept = counts.index[counts == table["run_id"].nunique()]
-    table = table[table["gene_id"].isin(kept)][["run_id", "gene_id", "n", "pearson"]]
-    return table.assign(pearson=table["pearson"].fillna(0)).reset_index(drop=True)
-
-
-def _distribution(axis, view: View, place: int, part: pd.DataFrame, colour: str) -> None:
-    r = part["pearson"].to_numpy(float)
-    low, first, middle, third, high = np.quantile(r, [0.05, 0.25, 0.5, 0.75, 0.95])
+def _distribution(axis, view: View, place: int, run: str, mean) -> float:
+    """Draw quantiles and mean of a run's r; returns the lowest quantile."""
+    names, colour = ("q05", "q25", "median", "q75", "q95"), view.colours[run]
+    low, first, middle, third, high = (view.need(f"{run}.common_genes.{n}").value for n in names)
     axis.plot([low, high], [place, place], color=colour, lw=1.2)
     axis.barh(place, third - first, left=first, height=0.34, color=colour)
     axis.plot([middle, middle], [place - 0.17, place + 0.17], color="white", lw=1.6)
-    axis.plot(r.mean(), place, "D", ms=5, mfc="white", mec=style.INK)
-    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
-    ends = stats.block_bootstrap(r, blocks, stats.weighted_mean, weighted=True, seed=1)
-    text = f"mean {style.signed(r.mean())} {style.interval(*ends)}"
-    style.words(axis, min(low, 0.0), place - 0.36, text, 8)
+    axis.plot(mean.value, place, "D", ms=5, mfc="white", mec=style.INK)
+    style.words(axis, min(low, 0.0), place - 0.36, f"mean {style.estimated(mean)}", 8)
+    return low
 
 
 @figure("polygenic_scores")
-def polygenic_scores(view: View):
+def polygenic_scores(view: View) -> Drawn:
     """Each gene's r of the score of index variants against that of the score of all variants."""
     runs = {label: run for run, label in view.labels.items()}
     couple = tuple(runs.get(LINEAR_MODELS[name].help) for name in ("prs_pt", "prs"))
@@ -155,18 +125,12 @@ def polygenic_scores(view: View):
 # --- people to train on ---------------------------------------------------------------------------
 
 
-def _summary(view: View, name: str) -> pd.DataFrame:
-    table = view["summary"]
-    return table[table["set"] == name].reset_index(drop=True)
-
-
-def method_colours(view: View, methods) -> dict[str, str]:
+def method_colours(view: View, methods: pd.Series) -> dict[str, str]:
     """Colours of methods of `summary`: those of the runs with their labels, else of their kind."""
     known = {view.labels[run]: colour for run, colour in view.colours.items()}
     fixed = {_CEILING: style.KIND_COLOURS["truth"][0], _EXPECTED: style.KIND_COLOURS["truth"][1]}
-    ordered = [
-        m for m in [*(entry.help for entry in LINEAR_MODELS.values()), *fixed] if m in set(methods)
-    ]
+    labels = [entry.help for entry in LINEAR_MODELS.values()]
+    ordered = [m for m in [*labels, *fixed] if m in set(methods)]
     found, spare = {}, list(style.KIND_COLOURS["linear"])
     for method in ordered:
         colour = fixed.get(method) or known.get(method)
@@ -176,9 +140,9 @@ def method_colours(view: View, methods) -> dict[str, str]:
 
 
 @figure("training_people")
-def training_people(view: View):
+def training_people(view: View) -> Drawn:
     """Mean r against people trained on, beside what theory expects and the ceiling."""
-    table = _summary(view, transfer.TRAINING).dropna(subset=["value"])
+    table = view.summary(transfer.TRAINING).dropna(subset=["value"])
     if table.empty:
         return _NO_PEOPLE
     drawn, (axis,) = style.panels([4.0])
@@ -195,7 +159,7 @@ def training_people(view: View):
     axis.set(ylim=(1.12 * least, top), ylabel="mean r over genes")
     _people_axis(axis, sorted(table["x"].unique()))
     axis.set_title(_training_title(most, table["x"].max()), fontsize=10)
-    drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
+    style.legend(drawn, axis)
     caption = (
         f"{table['n'].max()} genes drawn at random; the same people are tested at every size, "
         "results averaged over draws of people. Bands: 95 % intervals, block bootstrap over genes."
@@ -226,9 +190,9 @@ def _training_title(most: pd.Series, people: float) -> str:
 
 
 @figure("calibration")
-def calibration(view: View):
+def calibration(view: View) -> Drawn:
     """Slope of expression on prediction against people trained on."""
-    table = _summary(view, transfer.CALIBRATION).dropna(subset=["value"])
+    table = view.summary(transfer.CALIBRATION).dropna(subset=["value"])
     if table.empty:
         return _NO_PEOPLE
     drawn, (axis,) = style.panels([3.3])
@@ -244,11 +208,9 @@ def calibration(view: View):
     _people_axis(axis, sorted(table["x"].unique()))
     row = table[table["x"] == table["x"].max()]
     row = row[row["method"] == ("BLUP" if "BLUP" in colours else row["method"].iloc[0])].iloc[0]
-    axis.set_title(
-        f"{row['method']}, {row['x']:.0f} people: slope {style.signed(row['value'], 2)} "
-        f"{style.interval(row['ci_low'], row['ci_high'], 2)}", fontsize=10
-    )  # fmt: skip
-    drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
+    title = f"{row['method']}, {row['x']:.0f} people: slope {style.estimated(row, 2)}"
+    axis.set_title(title, fontsize=10)
+    style.legend(drawn, axis)
     caption = (
         "Within genes, for people not trained on. At 1 (dashed) a predicted difference is right on "
         "average; below, predictions are too far apart. Intervals: 95 %, block bootstrap over "
@@ -261,9 +223,9 @@ def calibration(view: View):
 
 
 @figure("population_transfer")
-def population_transfer(view: View):
+def population_transfer(view: View) -> Drawn:
     """Mean r in the population trained on and in the other, numbers of people matched."""
-    table = _summary(view, transfer.TRANSFER)
+    table = view.summary(transfer.TRANSFER)
     if table.empty:
         return _NO_MOVE
     colours = method_colours(view, table["method"])
@@ -283,7 +245,7 @@ def population_transfer(view: View):
     axis.set_xlim(0, 1.05 * table["ci_high"].max())
     axis.set_xlabel(f"mean r over n = {table['n'].max()} genes")
     axis.set_title(_loss_title(view), fontsize=10)
-    drawn.legend(loc="outside lower center", ncols=2, fontsize=8.5)
+    style.legend(drawn, axis)
     caption = (
         f"Models trained on {table['x'].iloc[0]:.0f} people of one population, tested on people of "
         "each who were not trained on, as many from either; results averaged over draws of people. "
@@ -300,14 +262,10 @@ def _moved(group: str) -> str:
 
 def _loss_title(view: View) -> str:
     """What a model trained in the other population lacks beside one trained where it is tested."""
-    table = _summary(view, transfer.LOSS)
-    rows = table[table["method"].isin(["BLUP"])]
-    rows = rows if len(rows) else table
-    row = rows.iloc[0] if not (rows["group"] == "EUR → AFR").any() else (
-        rows[rows["group"] == "EUR → AFR"].iloc[0]
-    )  # fmt: skip
+    table = view.summary(transfer.LOSS)
+    # BLUP and Europeans as the source where they are there, else whatever comes first.
+    wanted = (table["method"] == "BLUP") * 2 + (table["group"] == "EUR → AFR")
+    row = table.loc[wanted.idxmax()]
     source, target = row["group"].split(" → ")
-    return (
-        f"Tested in {target}, {row['method']} trained in {source} lacks\n"
-        f"{style.signed(row['value'])} {style.interval(row['ci_low'], row['ci_high'])} of r"
-    )
+    lacks = f"Tested in {target}, {row['method']} trained in {source} lacks"
+    return f"{lacks}\n{style.estimated(row)} of r"

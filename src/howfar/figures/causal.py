@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from howfar.figures import style
 from howfar.figures.performance import HEADINGS, stated, summary
-from howfar.figures.view import View, figure
+from howfar.figures.view import Drawn, Number, View, figure
+from howfar.published.rastogi2024_methods import BY_RUN
 
 #: Drivers per gene shown one by one; the last stands for this many and more.
 _MOST = 5
@@ -20,22 +20,26 @@ _MARKERS = ["o", "s", "^", "D", "v", "P"]
 
 
 @figure("drivers_per_method")
-def drivers_per_method(view: View):
+def drivers_per_method(view: View) -> Drawn:
     """Drivers of each method: how many a gene, how far from the TSS, how frequent."""
     table, frequencies = view["drivers"], summary(view, "driver_maf")
     runs = view.runs_in(table["run_id"])
     if frequencies.empty or not runs:
         return "Drivers of several methods are not public for this study."
+    distances = summary(view, "driver_distance")
+    if distances.empty:
+        view.need("driver_distance of table summary")
     genes = table["gene_id"].nunique()
     drawn, axes = style.panels([0.9 + 0.28 * len(runs)] * 3)
     _counts(axes[0], table, runs, genes)
     for place, run in enumerate(runs):
         colour = view.colours[run]
-        away = table.loc[table["run_id"] == run, "distance"].clip(lower=10)
-        _quantiles(axes[1], place, np.quantile(away, _PERCENTILES), colour, "{:,.0f}")
-        mine = frequencies[frequencies["run_id"] == run]
-        maf = mine.loc[mine["x"].round(3).isin(_PERCENTILES), "value"]
-        _quantiles(axes[2], place, maf, colour, "{:.2f}")
+        for axis, rows, form in (
+            (axes[1], distances, "{:,.0f}"),
+            (axes[2], frequencies, "{:.2f}"),
+        ):
+            chosen = (rows["run_id"] == run) & rows["x"].round(3).isin(_PERCENTILES)
+            _quantiles(axis, place, rows.loc[chosen, "value"], colour, form)
     axes[1].set_xscale("log")
     axes[1].set(xlabel="distance to the TSS (bp), 10 and below as 10", xlim=(8, 90_000))
     axes[2].set(xlabel="minor allele frequency (training people)", xlim=(0, 0.55))
@@ -55,7 +59,8 @@ def drivers_per_method(view: View):
 def _driver_data(table: pd.DataFrame, frequencies: pd.DataFrame, view: View) -> pd.DataFrame:
     counts = table.groupby(["run_id", "gene_id"]).size().groupby("run_id")
     found = pd.DataFrame({"drivers": counts.sum(), "genes": counts.size()})
-    found["median_distance"] = table.groupby("run_id")["distance"].median()
+    medians = {run: view.number(f"{run}.drivers.all.distance") for run in found.index}
+    found["median_distance"] = pd.Series({run: row.value for run, row in medians.items() if row})
     middle = frequencies[frequencies["x"].round(3) == 0.5].set_index("run_id")["value"]
     return found.assign(median_maf=middle).reindex(list(view.labels)).dropna().reset_index()
 
@@ -74,7 +79,7 @@ def _counts(axis, table: pd.DataFrame, runs: list[str], genes: int) -> None:
     axis.set(xlim=(0, genes * 1.3), xlabel="genes (pale to dark: 0 to 5+ drivers)")
 
 
-def _quantiles(axis, place: float, values, colour: str, form: str) -> None:
+def _quantiles(axis, place: float, values: pd.Series, colour: str, form: str) -> None:
     lowest, low, middle, high, highest = values
     axis.plot([lowest, highest], [place] * 2, color=colour, lw=1)
     axis.plot([low, high], [place] * 2, color=colour, lw=4.5, solid_capstyle="butt")
@@ -87,7 +92,7 @@ def _rows(axis, runs: list[str], view: View) -> None:
 
 
 @figure("dnase")
-def dnase(view: View):
+def dnase(view: View) -> Drawn:
     """Enrichment of each method's drivers in DNase I footprints."""
     table = summary(view, "dnase")
     if table.empty:
@@ -95,7 +100,7 @@ def dnase(view: View):
     drawn, (axis,) = style.panels([1.0 + 0.32 * len(table)])
     for place, row in enumerate(table.itertuples()):
         style.estimate(axis, place, row, row.colour)
-        text = f"{row.value:.2f} {style.interval(row.ci_low, row.ci_high, 2)}"
+        text = f"{row.value:.2f} {style.ends(row, 2)}"
         style.words(axis, row.ci_high + 0.05, place, text, 8)
     _rows(axis, list(table["run_id"]), view)
     axis.axvline(1, color=style.FAINT, ls="--", lw=1)
@@ -118,7 +123,7 @@ _CURVES = {
 
 
 @figure("prioritisation")
-def prioritisation(view: View):
+def prioritisation(view: View) -> Drawn:
     """Share of causal pairs within the top of each gene's variants, per method."""
     tables = {what: summary(view, what) for what in _CURVES}
     tables = {what: table for what, table in tables.items() if len(table)}
@@ -144,11 +149,10 @@ def prioritisation(view: View):
 def _curve_panel(axis, table: pd.DataFrame) -> None:
     lines = []
     for i, (_, rows) in enumerate(table.groupby("run_id", sort=False)):
-        axis.plot(rows["x"], rows["value"], color=rows["colour"].iloc[0], lw=1.6, ms=3.5,
-                  marker=_MARKERS[i % len(_MARKERS)], label=rows["method"].iloc[0])  # fmt: skip
         at = rows[rows["x"].round(3) == 0.1].iloc[0]
-        ends = style.interval(at["ci_low"], at["ci_high"], 2)
-        lines.append(f"{at['method']}: {at['value']:.2f} {ends}")
+        look = {"marker": _MARKERS[i % len(_MARKERS)], "label": at["method"], "color": at["colour"]}
+        axis.plot(rows["x"], rows["value"], lw=1.6, ms=3.5, **look)
+        lines.append(f"{at['method']}: {at['value']:.2f} {style.ends(at, 2)}")
     axis.plot([0, 1], [0, 1], "--", color=style.FAINT, lw=1)
     axis.axvline(0.1, color=style.FAINT, ls=":", lw=1)
     axis.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of causal pairs")
@@ -156,7 +160,7 @@ def _curve_panel(axis, table: pd.DataFrame) -> None:
 
 
 @figure("auroc")
-def auroc(view: View):
+def auroc(view: View) -> Drawn:
     """Expected area under the ROC curve of fine-mapped pairs against other variants, per method."""
     numbers = {row.id: row for row in view.all_numbers() if ".mage.auroc." in row.id}
     runs = _weighted_runs(view, numbers)
@@ -168,11 +172,10 @@ def auroc(view: View):
         row = numbers[key]
         style.estimate(axis, place, row, view.colours[run])
         if key in labels:
-            axis.scatter(
-                labels[key], place, marker="D", facecolor="none", edgecolor=style.INK, s=40
-            )
-        text = f"{row.value:.3f} {style.interval(row.ci_low, row.ci_high, 2)}"
-        style.words(axis, np.nanmax([row.ci_high, row.value]) + 0.015, place, text, 8)
+            diamond = {"marker": "D", "facecolor": "none", "edgecolor": style.INK, "s": 40}
+            axis.scatter(labels[key], place, **diamond)
+        text = f"{row.value:.3f} {style.ends(row, 2)}"
+        style.words(axis, style.end_of(row) + 0.015, place, text, 8)
     _rows(axis, list(runs), view)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
     axis.set(xlim=(0.45, 1.15), xlabel="expected area under the ROC curve")
@@ -183,19 +186,17 @@ def auroc(view: View):
         "expectation over all choices; 95 % block-bootstrap intervals. Diamonds: the legend of the "
         "published figure, whose choice of other variants is not public. Dashed: chance."
     )
-    shown = pd.DataFrame([numbers[key] for key in runs.values()]).drop(columns="Index")
+    shown = pd.DataFrame([numbers[key] for key in runs.values()])
     return drawn, shown.assign(run_id=list(runs)), caption
 
 
-def _weighted_runs(view: View, numbers: dict) -> dict[str, str]:
-    from howfar.published.rastogi2024_methods import BY_RUN
-
+def _weighted_runs(view: View, numbers: dict[str, Number]) -> dict[str, str]:
     keys = {run: f"R.mage.auroc.{BY_RUN[run].weights}" for run in view.labels if run in BY_RUN}
     return {run: key for run, key in keys.items() if key in numbers}
 
 
 @figure("sign_concordance")
-def sign_concordance(view: View):
+def sign_concordance(view: View) -> Drawn:
     """Share of variants whose effect has the sign that people, or a reporter assay, give."""
     table = summary(view, "sign_concordance").dropna(subset=["value"])
     if table.empty:
@@ -222,7 +223,7 @@ def _shares(axis, table: pd.DataFrame, names: list[str], title: str) -> None:
     for place, row in enumerate(table.itertuples()):
         style.estimate(axis, place, row, row.colour)
         text = f"{100 * row.value:.0f} %, n = {row.n}"
-        style.words(axis, np.nanmax([row.ci_high, row.value]) + 0.015, place, text, 8)
+        style.words(axis, style.end_of(row) + 0.015, place, text, 8)
     style.rows(axis, names)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
     axis.set(xlim=(0.15, 1.2), xticks=[0.25, 0.5, 0.75, 1])
@@ -233,11 +234,10 @@ def _shares(axis, table: pd.DataFrame, names: list[str], title: str) -> None:
 
 
 @figure("unseen_alleles")
-def unseen_alleles(view: View):
+def unseen_alleles(view: View) -> Drawn:
     """Alleles of the test people that no training person carries, by their frequency."""
-    table = view.tables["summary"]
-    share = table[table["set"] == "unseen_share"].set_index("group")
-    table = table[table["set"] == "unseen_af"]
+    share, table = view.summary("unseen_share").set_index("group"), view.summary("unseen_af")
+    medians = {row.id: row.value for row in view.all_numbers()}
     if table.empty:
         return "Alleles unseen in training are not public for this study."
     groups = [g for g in HEADINGS if g in set(table["group"])]
@@ -247,12 +247,10 @@ def unseen_alleles(view: View):
         percent = 100 * part["value"] / part["n"]
         axis.vlines(part["x"], 0.003, percent, color=style.KIND_COLOURS["truth"][1], lw=1.6)
         axis.set(yscale="log", ylim=(0.003, 300), xlim=(0, 0.6), ylabel="% of unseen alleles")
-        reached = part["value"].cumsum() >= part["n"].iloc[0] / 2
-        row, middle = share.loc[group], part.loc[reached.idxmax(), "x"]
+        row, middle = share.loc[group], medians[f"R.unseen.{group}.medAF"]
         text = (
             f"n = {part['n'].iloc[0]:,} alleles, median frequency {middle:.4f}\n"
-            f"{row['value']:.1f} % of a gene's variants "
-            f"{style.interval(row['ci_low'], row['ci_high'], 1)}"
+            f"{row['value']:.1f} % of a gene's variants {style.ends(row, 1)}"
         )
         style.note(axis, text, x=0.3, size=8)
         axis.set_title(f"{HEADINGS[group]}, n = {row['n']} genes", fontsize=9.5)

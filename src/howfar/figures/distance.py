@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
-from howfar.evaluation.trends import TREND_BINS, binned_trend, with_feature
+from howfar.evaluation.numbers.trends import LEAD, has_bins
+from howfar.evaluation.trends import lead_rows, with_feature
 from howfar.figures import style
-from howfar.figures.view import View, figure
-from howfar.stats.blocks import blocks_of
+from howfar.figures.view import Drawn, View, figure
 
 #: feature: (axis label, logarithmic axis).
 PANELS = {
@@ -17,59 +19,48 @@ PANELS = {
     "median_expression": ("median expression", False),
     "cv_expression": ("coefficient of variation of expression", True),
 }
-_BINS = TREND_BINS
+_COLUMNS = ["low", "high", "centre", "mean", "ci_low", "ci_high", "n_genes"]
 
 
 def binned(view: View) -> pd.DataFrame:
-    """Means of r in bins of each feature: the columns of `evaluate.binned_trend`, and whose.
+    """Means of r in bins of each feature, from `numbers`.
 
-    Adds run_id, label and feature. In a study without r across people, r is the absolute
-    correlation of the lead eQTL itself (run_id 'lead_eqtl').
+    Columns low, high, centre (median), mean, ci_low, ci_high, n_genes, run_id, label, feature and
+    n (genes of all bins). In a study without r across people, r is the absolute correlation of
+    the lead eQTL itself (run_id 'lead_eqtl').
     """
     parts = []
-    for run, label, feature, rows in _pairs(view):
-        blocks, _ = blocks_of(view.tables["genes"], rows["gene_id"])
-        ends = _intervals(view, run, feature)
-        # Ties can leave fewer bins; then, too, `numbers` has one interval for each.
-        trend = binned_trend(
-            rows[feature], rows["pearson"], blocks, _BINS, draws=2 if ends else 1000
-        )
-        if ends:
-            trend[["ci_low", "ci_high"]] = ends
-        parts.append(trend.assign(run_id=run, label=label, feature=feature, n=len(rows)))
+    runs = view.labels if len(view["across"]) else {LEAD: "lead eQTL, |r|"}
+    for run, label in runs.items():
+        for feature in PANELS:
+            genes = _genes(view, run, feature)
+            if has_bins(genes, feature):
+                trend = pd.DataFrame(_bins(view, f"{run}.trend.{feature}"), columns=_COLUMNS)
+                parts.append(trend.assign(run_id=run, label=label, feature=feature, n=len(genes)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _intervals(view: View, run: str, feature: str) -> list[tuple[float, float]]:
-    """Interval of each bin's mean, from `numbers`; empty where they are not there."""
-    found = [view.number(f"{run}.trend.{feature}.bin{i}.mean_r") for i in range(1, _BINS + 1)]
-    return [(row.ci_low, row.ci_high) for row in found if row is not None]
+def _bins(view: View, key: str) -> list[tuple]:
+    """The rows of one trend; ties can leave fewer bins than usual."""
+    rows = []
+    for i in itertools.count(1):
+        mean = view.number(f"{key}.bin{i}.mean_r")
+        if mean is None:
+            return rows
+        centre = view.need(f"{key}.centre{i}")
+        middle = (centre.ci_low, centre.ci_high, centre.value)
+        rows.append((*middle, mean.value, mean.ci_low, mean.ci_high, int(mean.n)))
 
 
-def _pairs(view: View):
-    """(run_id, label, feature, genes with both) of all there is to draw."""
-    runs = view.labels if len(view["across"]) else {"lead_eqtl": "lead eQTL, |r|"}
-    for run, label in runs.items():
-        for feature in PANELS:
-            if (run, feature) == ("lead_eqtl", "lead_eqtl_log10p"):
-                continue  # p follows from r alone: such a panel would show nothing
-            rows = _with_feature(view, run, feature)
-            if len(rows) >= 5 * _BINS and rows[feature].nunique() > _BINS:
-                yield run, label, feature, rows
-
-
-def _with_feature(view: View, run: str, feature: str) -> pd.DataFrame:
-    if run != "lead_eqtl":
-        return with_feature(view.tables, run, feature)
-    features = view["features"].drop_duplicates(["gene_id", "feature"])
-    wide = features.pivot(index="gene_id", columns="feature", values="value").reset_index()
-    if not {feature, "lead_eqtl_r"} <= set(wide.columns):
-        return pd.DataFrame({feature: [], "gene_id": []})
-    return wide.assign(pearson=wide["lead_eqtl_r"].abs()).dropna(subset=["pearson", feature])
+def _genes(view: View, run: str, feature: str) -> pd.DataFrame:
+    """Genes with the feature and an r: that of the run, or of the lead eQTL."""
+    if run == LEAD:
+        return lead_rows(view["features"], feature)
+    return with_feature(view.tables, run, feature)
 
 
 @figure("tss_distance")
-def trends(view: View):
+def trends(view: View) -> Drawn:
     """r across people against four features: binned means with intervals, and the genes."""
     means = binned(view)
     if means.empty:
@@ -94,32 +85,24 @@ def trends(view: View):
 
 def _panel(axis, means: pd.DataFrame, feature: str, view: View) -> None:
     label, logarithmic = PANELS[feature]
-    if feature in ("median_expression", "mean_expression"):
+    if feature == "median_expression":
         label += f" ({view.study.expression_units})"
     # A lead eQTL on the TSS itself has no place on a logarithmic axis; a median may be negative.
     floor = 10.0 if feature == "lead_eqtl_distance" else -np.inf
     first = means["run_id"].iloc[0]
-    genes = _with_feature(view, first, feature)
+    genes = _genes(view, first, feature)
     colour = view.colours.get(first, style.KIND_COLOURS["lead_snp"][0])
-    x = genes[feature].clip(lower=floor)
-    axis.scatter(x, genes["pearson"], s=5, alpha=0.15, color=colour, lw=0, rasterized=True)
+    dots = {"s": 5, "alpha": 0.15, "lw": 0, "rasterized": True}
+    axis.scatter(genes[feature].clip(lower=floor), genes["pearson"], color=colour, **dots)
     for run, part in means.groupby("run_id", sort=False):
-        tint = view.colours.get(run, colour)
-        centre = part["centre"].clip(lower=floor)
+        line = {"color": view.colours.get(run, colour), "label": part["label"].iloc[0]}
         error = np.abs(part[["ci_low", "ci_high"]].to_numpy(float).T - part["mean"].to_numpy())
-        axis.errorbar(centre, part["mean"], error, color=tint, fmt="o-", ms=4, lw=1.5,
-                      label=part["label"].iloc[0])  # fmt: skip
+        centre = part["centre"].clip(lower=floor)
+        axis.errorbar(centre, part["mean"], error, fmt="o-", ms=4, lw=1.5, **line)
     if logarithmic:
         axis.set_xscale("log")
     axis.axhline(0, color=style.FAINT, lw=0.8)
-    axis.set(xlabel=label, ylabel="|r|" if first == "lead_eqtl" else "r")
-    style.note(axis, f"n = {len(genes)} genes{_slope(view, first, feature)}", y=0.17)
-
-
-def _slope(view: View, run: str, feature: str) -> str:
-    """A line with Spearman's rho of r with the feature, from `numbers`; empty without one."""
-    number = view.number(f"{run}.trend.{feature}.r")
-    if number is None:
-        return ""
-    ends = style.interval(number.ci_low, number.ci_high, 2)
-    return f"\nρ = {style.signed(number.value)} {ends}"
+    axis.set(xlabel=label, ylabel="|r|" if first == LEAD else "r")
+    rho = view.number(f"{first}.trend.{feature}.r")
+    slope = "" if rho is None else f"\nρ = {style.estimated(rho, 3, 2)}"
+    style.note(axis, f"n = {len(genes)} genes{slope}", y=0.17)

@@ -6,18 +6,16 @@ import numpy as np
 import pandas as pd
 
 from howfar.evaluation import run_comparison
-from howfar.evaluation.run_comparison import compare_sides, share_interval
+from howfar.evaluation.numbers.drivers import FINE_MAPPED, MANY, NEAR, along_gene
+from howfar.evaluation.run_comparison import mains
 from howfar.figures import style
-from howfar.figures.view import View, figure
+from howfar.figures.view import Drawn, View, figure
 
 #: Agreement with what was measured keeps its two colours on every page.
 AGREES, DISAGREES = "#1B7837", "#762A83"
 SIDES = {"positive": AGREES, "negative": DISAGREES}
 TYPES = {"supported": AGREES, "unsupported": DISAGREES}
-#: bp of the TSS that counts as near.
-NEAR = 1000
 _NONE = "No drivers of a network's predictions are public for this study."
-_FINE_MAPPED = "fine_mapped_distance_"
 
 
 def first_run(view: View) -> str | None:
@@ -25,57 +23,47 @@ def first_run(view: View) -> str | None:
     return next(iter(view.runs_in(view["drivers"]["run_id"])), None)
 
 
-def of_run(view: View, table: str, run: str) -> pd.DataFrame:
-    """Rows of a table of one run."""
-    rows = view[table]
-    return rows[rows["run_id"] == run].reset_index(drop=True)
-
-
-def mains(drivers: pd.DataFrame) -> pd.DataFrame:
-    """The drivers that are their gene's main one."""
-    return drivers[drivers["is_main"].fillna(False).astype(bool)]
-
-
 def supported(view: View, run: str) -> pd.DataFrame:
-    """`comparisons.support` of a run."""
-    return run_comparison.support(
-        of_run(view, "drivers", run), of_run(view, "across", run), view["features"]
-    )
+    """`run_comparison.support` of a run."""
+    drivers, across = view.of_run("drivers", run), view.of_run("across", run)
+    return run_comparison.support(drivers, across, view["features"])
 
 
 @figure("driver_support")
-def driver_support(view: View):
+def driver_support(view: View) -> Drawn:
     """Share of a gene's drivers with the eQTL's sign, genes of positive and of negative r."""
     run = first_run(view)
-    table = supported(view, run) if run else pd.DataFrame()
-    chosen = run_comparison.trusted(table) if len(table) else table
-    if not len(chosen) or chosen["side"].nunique() < 2:
-        return _NONE if run is None else "Too few genes with drivers and |r| above 0.2."
-    sides = compare_sides(chosen, view.tables["genes"])
+    if run is None:
+        return _NONE
+    table = supported(view, run)
+    chosen = run_comparison.trusted(table)
+    if chosen["side"].nunique() < 2:
+        return "Too few genes with drivers and |r| above 0.2."
+    difference, p = (view.need(f"{run}.drivers.{what}") for what in ("difference", "p"))
     drawn, axes = style.panels([2.5, 1.9])
-    _support_histogram(axes[0], chosen, view)
-    _main_support(axes[1], table, view)
+    _support_histogram(axes[0], chosen, view, run)
+    _main_support(axes[1], view, run)
     caption = (
         f"{view.labels[run]}: a driver is supported where its predicted effect has the sign of the "
         "measured one (the slope of expression on the variant). Mean share of supported drivers, "
-        f"positive less negative genes: {style.signed(sides.difference, 2)} "
-        f"{style.interval(*sides.ci, 2)}, interval by bootstrap over {sides.unit}; Mann-Whitney "
-        f"p = {sides.p:.1e} with genes taken as independent. Upper panel: genes whose sum of "
-        "single effects follows the prediction (r > 0.2), where this is known."
+        f"positive less negative genes: {style.estimated(difference, 2)}, interval by bootstrap "
+        f"over {difference.unit}; Mann-Whitney p = {p.value:.1e} with genes taken as independent. "
+        "Upper panel: genes whose sum of single effects follows the prediction (r > 0.2), where "
+        "this is known."
     )
     return drawn, table, caption
 
 
-def _support_histogram(axis, chosen: pd.DataFrame, view: View) -> None:
+def _support_histogram(axis, chosen: pd.DataFrame, view: View, run: str) -> None:
     edges = np.linspace(0, 1, 11)
     middle, width = (edges[1:] + edges[:-1]) / 2, 0.04
     means = []
     for place, (side, colour) in enumerate(SIDES.items()):
         part = chosen[chosen["side"] == side]
-        means.append(style.signed(part["supported"].mean(), 2))
+        row = view.need(f"{run}.drivers.{side}.supported")
+        means.append(style.signed(row.value, 2))
         share = 100 * np.histogram(part["supported"], edges)[0] / len(part)
-        ends = share_interval(part["supported"], part["gene_id"], view.tables["genes"])
-        label = f"{side} r: n = {len(part)} genes, mean {means[-1]} {style.interval(*ends, 2)}"
+        label = f"{side} r: n = {row.n} genes, mean {style.estimated(row, 2)}"
         axis.bar(middle + (place - 0.5) * width, share, width, color=colour, label=label)
     axis.set(xlim=(0, 1), ylim=(0, 145), yticks=range(0, 101, 25), ylabel="% of genes")
     axis.set_xlabel("share of the gene's drivers that the eQTL supports")
@@ -83,48 +71,42 @@ def _support_histogram(axis, chosen: pd.DataFrame, view: View) -> None:
     axis.legend(loc="upper left", fontsize=8.5)
 
 
-def _main_support(axis, table: pd.DataFrame, view: View) -> None:
+def _main_support(axis, view: View, run: str) -> None:
     title = []
     for place, (side, colour) in enumerate(SIDES.items()):
-        part = table[table["side"] == side]
-        hits = part["main"].eq("supported").astype(float)
-        ends = share_interval(hits, part["gene_id"], view.tables["genes"])
-        axis.barh(place, 100 * hits.mean(), color=colour, height=0.45)
-        if 0 < hits.mean() < 1:
-            axis.plot([100 * e for e in ends], [place] * 2, color=style.INK, lw=1.4)
-        text = f"{side} r: {int(hits.sum())} of n = {len(part)} genes, {100 * hits.mean():.1f} %"
+        row = view.need(f"{run}.drivers.{side}.main_supported")
+        style.bar(axis, place, row, colour, height=0.45, scale=100)
+        text = f"{side} r: {row.hits} of n = {row.n} genes, {100 * row.value:.1f} %"
         style.words(axis, 0.5, place - 0.38, text)
-        title.append(f"{100 * hits.mean():.0f} %")
+        title.append(f"{100 * row.value:.0f} %")
     axis.set(xlim=(0, 100), yticks=[], ylim=(1.4, -0.7))
     axis.set_xlabel("% of genes whose main driver the eQTL supports")
     axis.set_title(f"Main drivers with the eQTL's sign: {title[0]} against {title[1]}")
 
 
 @figure("driver_distance")
-def driver_distance(view: View):
+def driver_distance(view: View) -> Drawn:
     """Distance of drivers to the TSS, main ones and all."""
     run = first_run(view)
     if run is None:
         return _NONE
-    drivers = of_run(view, "drivers", run).dropna(subset=["distance"])
+    drivers = view.of_run("drivers", run).dropna(subset=["distance"])
     main = mains(drivers)
     drawn, axes = style.panels([3.1, 2.0] if len(main) else [3.1])
-    for name, rows, mark in (("main drivers", main, "-"), ("all drivers", drivers, "--")):
+    axis, shares = axes[0], []
+    for name, rows, mark in (("main", main, "-"), ("all", drivers, "--")):
         if len(rows):
-            _distance_line(axes[0], rows, name, mark, view, view.colours[run])
-    axes[0].axvline(NEAR, ymax=0.68, color=style.FAINT, lw=0.8)
-    axes[0].set(xscale="log", ylim=(0, 1.5), ylabel="share of drivers")
-    axes[0].set_yticks(np.arange(0, 1.01, 0.25))
-    axes[0].set_xlabel("distance to the TSS (bp, at least 1)")
-    shares = [
-        f"{100 * (rows['distance'].abs() < NEAR).mean():.0f} % ({name})"
-        for name, rows in (("main", main), ("all", drivers))
-        if len(rows)
-    ]
-    axes[0].set_title(f"Drivers within {NEAR:,} bp: {', '.join(shares)}")
-    axes[0].legend(loc="upper left", fontsize=8.5)
+            near = view.need(f"{run}.drivers.{name}.near")
+            shares.append(f"{100 * near.value:.0f} % ({name})")
+            _distance_line(axis, rows, name, mark, view, run)
+    axis.axvline(NEAR, ymax=0.68, color=style.FAINT, lw=0.8)
+    axis.set(xscale="log", ylim=(0, 1.5), ylabel="share of drivers")
+    axis.set_yticks(np.arange(0, 1.01, 0.25))
+    axis.set_xlabel("distance to the TSS (bp, at least 1)")
+    axis.set_title(f"Drivers within {NEAR:,} bp: {', '.join(shares)}")
+    axis.legend(loc="upper left", fontsize=8.5)
     if len(main):
-        _signed_panel(axes[1], main, view, view.colours[run])
+        _signed_panel(axes[1], main, view, run)
     caption = (
         f"Where the drivers of {view.labels[run]} lie. Above: share of drivers within a distance; "
         f"the line marks {NEAR:,} bp; 95 % intervals by block bootstrap. Below: main drivers, "
@@ -133,55 +115,51 @@ def driver_distance(view: View):
     return drawn, drivers, caption
 
 
-def _distance_line(axis, rows: pd.DataFrame, name: str, mark: str, view: View, colour: str):
+def _distance_line(axis, rows: pd.DataFrame, name: str, mark: str, view: View, run: str) -> None:
     far = np.sort(rows["distance"].abs().clip(lower=1).to_numpy(float))
-    near = (rows["distance"].abs() < NEAR).astype(float)
-    low, high = share_interval(near, rows["gene_id"], view.tables["genes"])
+    middle, near = (view.need(f"{run}.drivers.{name}.{what}") for what in ("distance", "near"))
     label = (
-        f"{name}, n = {len(rows)}: median {rows['distance'].abs().median():,.0f} bp,\n"
-        f"{100 * near.mean():.1f} % [{100 * low:.0f}, {100 * high:.0f}] within {NEAR:,} bp"
+        f"{name} drivers, n = {middle.n}: median {middle.value:,.0f} bp,\n"
+        f"{100 * near.value:.1f} % {style.ends(near, 0, 100)} within {NEAR:,} bp"
     )
-    axis.step(far, np.arange(1, len(far) + 1) / len(far), mark, where="post", color=colour,
-              label=label)  # fmt: skip
+    line = {"where": "post", "color": view.colours[run], "label": label}
+    axis.step(far, np.arange(1, len(far) + 1) / len(far), mark, **line)
 
 
-def _signed_panel(axis, rows: pd.DataFrame, view: View, colour: str) -> None:
-    strand = view.tables["genes"].set_index("gene_id")["strand"].reindex(rows["gene_id"])
-    known = strand.notna().to_numpy()
-    sign = np.where(strand == "-", -1, 1)
-    along = (rows["distance"].to_numpy(float) * sign)[known]
+def _signed_panel(axis, rows: pd.DataFrame, view: View, run: str) -> None:
+    along = along_gene(rows, view.tables["genes"])
     inside = np.abs(along) <= 2 * NEAR
-    axis.hist(along[inside], np.arange(-2 * NEAR, 2 * NEAR + 1, 100), color=colour)
+    edges = np.arange(-2 * NEAR, 2 * NEAR + 1, 100)
+    axis.hist(along[inside], edges, color=view.colours[run])
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set(xlim=(-2 * NEAR, 2 * NEAR), ylabel="main drivers")
     axis.set_xlabel("position along the gene, TSS at 0 (bp)")
-    axis.set_title(
-        f"{int((along < 0).sum())} upstream, {int((along > 0).sum())} downstream; "
-        f"{int((~inside).sum())} beyond {2 * NEAR:,} bp",
-        fontsize=10,
-    )
+    names = ("upstream", "downstream", "beyond")
+    up, down, beyond = (view.need(f"{run}.drivers.main.{name}").value for name in names)
+    title = f"{up:.0f} upstream, {down:.0f} downstream; {beyond:.0f} beyond {2 * NEAR:,} bp"
+    axis.set_title(title, fontsize=10)
 
 
 @figure("driver_counts")
-def driver_counts(view: View):
+def driver_counts(view: View) -> Drawn:
     """How many drivers a gene has."""
     run = first_run(view)
     if run is None:
         return _NONE
-    per_gene = of_run(view, "drivers", run).groupby("gene_id").size().rename("drivers")
-    top = int(per_gene.max())
+    per_gene = view.of_run("drivers", run).groupby("gene_id").size().rename("drivers")
+    names = ("n", "median_per_gene", "most_per_gene", "genes_with_one", "genes_with_many")
+    numbers = [view.need(f"{run}.drivers.{name}") for name in names]
+    total, middle, most, one, many = (number.value for number in numbers)
     drawn, (axis,) = style.panels([2.5])
-    shown = per_gene.clip(upper=20)
-    axis.hist(shown, np.arange(0.5, 21.5), color=view.colours[run])
-    ticks = [1, 5, 10, 15, 20]
-    axis.set_xticks(ticks, [*map(str, ticks[:-1]), "20+"])
-    axis.set(xlabel="drivers of the gene", ylabel="genes", xlim=(0, 21))
-    axis.set_title(f"Drivers per gene: median {per_gene.median():g}, at most {top}")
+    axis.hist(per_gene.clip(upper=MANY), np.arange(0.5, MANY + 1.5), color=view.colours[run])
+    ticks = [1, 5, 10, 15, MANY]
+    axis.set_xticks(ticks, [*map(str, ticks[:-1]), f"{MANY}+"])
+    axis.set(xlabel="drivers of the gene", ylabel="genes", xlim=(0, MANY + 1))
+    axis.set_title(f"Drivers per gene: median {middle:g}, at most {most:.0f}")
     style.note(
         axis,
-        f"n = {len(per_gene)} genes, {int(per_gene.sum())} drivers\n"
-        f"{int((per_gene == 1).sum())} genes with one, {int((per_gene > 20).sum())} with more "
-        "than 20",
+        f"n = {numbers[0].n} genes, {total:.0f} drivers\n"
+        f"{one:.0f} genes with one, {many:.0f} with more than {MANY}",
         x=0.35,
     )
     caption = (
@@ -192,39 +170,33 @@ def driver_counts(view: View):
 
 
 @figure("fine_mapped")
-def fine_mapped(view: View):
+def fine_mapped(view: View) -> Drawn:
     """r across people of the genes with a fine-mapped eQTL."""
     features, run = view["features"], next(iter(view.labels), None)
-    names = sorted(n for n in features["feature"].unique() if n.startswith(_FINE_MAPPED))
+    names = sorted(n for n in features["feature"].unique() if n.startswith(FINE_MAPPED))
     if not names or run is None:
         return "No fine-mapped eQTLs per gene are public for this study."
-    rows = of_run(view, "across", run).query("population == 'pooled'").dropna(subset=["pearson"])
-    groups = {"all genes": rows}
+    rows = view.of_run("across", run).query("population == 'pooled'").dropna(subset=["pearson"])
+    groups = {"all": rows}
     for name in names:
         ids = features.loc[features["feature"] == name, "gene_id"]
-        tissue = name.removeprefix(_FINE_MAPPED)
-        groups[f"fine-mapped in {tissue}"] = rows[rows["gene_id"].isin(ids)]
+        groups[name.removeprefix(FINE_MAPPED)] = rows[rows["gene_id"].isin(ids)]
     drawn, axes = style.panels([1.7] * len(groups))
-    for axis, (name, part) in zip(axes, groups.items(), strict=True):
-        _fine_mapped_panel(axis, part, name, view, view.colours[run])
+    data = []
+    for axis, (key, part) in zip(axes, groups.items(), strict=True):
+        name = "all genes" if key == "all" else f"fine-mapped in {key}"
+        below, sd = (view.need(f"{run}.fine_mapped.{key}.{what}") for what in ("negative", "sd"))
+        edges, look = np.linspace(-1, 1, 61), {"color": view.colours[run], "alpha": 0.75}
+        axis.hist(part["pearson"], edges, density=True, **look)
+        axis.axvline(0, color=style.INK, lw=0.8)
+        axis.set(xlim=(-1, 1), ylabel="density")
+        share = f"{100 * below.value:.0f} % {style.ends(below, 0, 100)} below 0"
+        axis.set_title(f"{name.capitalize()}: {share}")
+        style.note(axis, f"n = {below.n} genes\n{below.hits} below 0\nSD {sd.value:.3f}")
+        data.append(part.assign(genes=name))
     axes[-1].set_xlabel(f"r across people, {view.labels[run]}")
     caption = (
         "Genes whose eQTL was fine-mapped to a likely causal variant (SuSiE, in other studies of "
         "brain tissue), beside all genes. A known variant alone does not make the direction right."
     )
-    data = pd.concat([part.assign(genes=name) for name, part in groups.items()])
-    return drawn, data, caption
-
-
-def _fine_mapped_panel(axis, part: pd.DataFrame, name: str, view: View, colour: str) -> None:
-    below = (part["pearson"] < 0).astype(float)
-    low, high = share_interval(below, part["gene_id"], view.tables["genes"])
-    axis.hist(part["pearson"], np.linspace(-1, 1, 61), density=True, color=colour, alpha=0.75)
-    axis.axvline(0, color=style.INK, lw=0.8)
-    axis.set(xlim=(-1, 1), ylabel="density")
-    axis.set_title(
-        f"{name.capitalize()}: {100 * below.mean():.0f} % [{100 * low:.0f}, {100 * high:.0f}] "
-        "below 0"
-    )
-    spread = part["pearson"].astype(float).std()
-    style.note(axis, f"n = {len(part)} genes\n{int(below.sum())} below 0\nSD {spread:.3f}")
+    return drawn, pd.concat(data), caption

@@ -5,35 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from howfar import stats
-from howfar.eqtl import network_agreement
 from howfar.eqtl.network_agreement import GROUPS
+from howfar.evaluation.features import values_of
+from howfar.evaluation.numbers.lead_eqtl import lead_and_full
 from howfar.figures import style
-from howfar.figures.features import values_of
-from howfar.figures.view import View, figure
-from howfar.stats.blocks import blocks_of
+from howfar.figures.theory import null_log10p
+from howfar.figures.view import Drawn, View, figure
 
 _NONE = "Variant effects beside a cis-eQTL map are not there for this study: see `howfar eqtl`."
 _FDR = 0.05
 _COLOUR = style.KIND_COLOURS["lead_snp"][0]
 #: Genes, at least, for a size of lists to be shown.
 _FEW = 5
+_HEADINGS = {
+    "PIP": "By the probability of being causal (PIP)",
+    "|z|": "By the strength of the eQTL (|z|)",
+    "distance": "By the distance to the TSS",
+    "MAF": "By minor allele frequency",
+}
 
 
 def rows_of(view: View, what: str) -> pd.DataFrame:
-    """Rows of `summary` of that set, of the runs shown; worked out from `effects` if it has none.
-
-    Adds `colour`.
-    """
-    table = view.tables["summary"]
-    table = table[(table["set"] == what) & table["method"].isin(list(view.labels))]
-    if table.empty and len(view["effects"]):
-        make = {"eqtl_sign": network_agreement.signs, "eqtl_overlap": network_agreement.overlaps}
-        if what in make:
-            seed = view.study.evaluation.seed
-            table = make[what](view["effects"], view.tables["genes"], seed=seed)
-    if table.empty:
-        return pd.DataFrame()
+    """Rows of `summary` of that set, of the runs shown; with their `colour`."""
+    table = view.summary(what)
+    table = table[table["method"].isin(list(view.labels))]
     return table.assign(colour=table["method"].map(view.colours)).reset_index(drop=True)
 
 
@@ -41,19 +36,20 @@ def rows_of(view: View, what: str) -> pd.DataFrame:
 
 
 @figure("eqtl_genes")
-def eqtl_genes(view: View):
+def eqtl_genes(view: View) -> Drawn:
     """Genes' p against chance, and how many independent signals a gene has."""
-    genes = values_of(view, "lead_eqtl_log10p_beta")
-    table = view.tables["summary"]
-    counts = table[table["set"] == "eqtl_signals"].sort_values("x")
+    genes = values_of(view["features"], "lead_eqtl_log10p_beta")
+    counts = view.summary("eqtl_signals").sort_values("x")
     if genes.empty or counts.empty:
         return "No cis-eQTL map was made for this study: see `howfar eqtl`."
-    q = values_of(view, "lead_eqtl_q")["value"]
+    found = view.need("eqtl.genes")
     drawn, axes = style.panels([3.0, 2.6])
     data = _quantiles(axes[0], genes["value"])
-    found = int((q <= _FDR).sum())
-    axes[0].set_title(f"{found} of {len(q)} genes have an eQTL at q ≤ {_FDR:g}", fontsize=9.5)
+    title = f"{found.value:.0f} of {found.n} genes have an eQTL at q ≤ {_FDR:g}"
+    axes[0].set_title(title, fontsize=9.5)
     _bars(axes[1], counts)
+    share = view.need("eqtl.two_signals").value
+    axes[1].set_title(f"{100 * share:.0f} % of genes have two or more", fontsize=9.5)
     caption = (
         "Top: each gene's p over all variants of its window, from permutations of expression with "
         "the beta approximation, against what genes without eQTLs would give (dashed; shaded: 95 % "
@@ -65,12 +61,8 @@ def eqtl_genes(view: View):
 
 
 def _quantiles(axis, log10p: pd.Series) -> pd.DataFrame:
-    from scipy.stats import beta
-
     seen = np.sort(log10p.to_numpy(float))[::-1]
-    rank = np.arange(1, len(seen) + 1)
-    expected = -np.log10((rank - 0.5) / len(seen))
-    low, high = (-np.log10(beta.ppf(p, rank, len(seen) - rank + 1)) for p in (0.975, 0.025))
+    expected, low, high = null_log10p(len(seen))
     axis.fill_between(expected, low, high, color=style.FAINT, alpha=0.25, lw=0)
     axis.plot(expected, expected, "--", color=style.INK, lw=1)
     axis.scatter(expected, seen, s=9, color=_COLOUR, lw=0, rasterized=True)
@@ -88,15 +80,13 @@ def _bars(axis, counts: pd.DataFrame) -> None:
         axis.text(row.x, row.value, f"{row.value:.0f}", ha="center", va="bottom", fontsize=8)
     axis.set(xlabel="independent signals of a gene", ylabel="genes")
     axis.set(xticks=counts["x"], ylim=(0, counts["value"].max() * 1.15))
-    share = counts.loc[counts["x"] >= 2, "value"].sum() / counts["value"].sum()
-    axis.set_title(f"{100 * share:.0f} % of genes have two or more", fontsize=9.5)
 
 
 # --- signs -----------------------------------------------------------------------------------
 
 
 @figure("eqtl_signs")
-def eqtl_signs(view: View):
+def eqtl_signs(view: View) -> Drawn:
     """Share of variants whose effect in the network has the sign of their eQTL slope."""
     table = rows_of(view, "eqtl_sign")
     if table.empty:
@@ -123,24 +113,17 @@ def eqtl_signs(view: View):
     return drawn, table.drop(columns="colour"), caption
 
 
-_HEADINGS = {
-    "PIP": "By the probability of being causal (PIP)",
-    "|z|": "By the strength of the eQTL (|z|)",
-    "distance": "By the distance to the TSS",
-    "MAF": "By minor allele frequency",
-}
-
-
 def _sign_legend(drawn, every: pd.DataFrame, view: View) -> None:
     """Each run's colour, with its share over all variants: the figure's title."""
     for run, row in every.iterrows():
-        text = (
-            f"{view.labels[run]}: {100 * row['value']:.0f} % "
-            f"[{100 * row['ci_low']:.0f}, {100 * row['ci_high']:.0f}] of signs agree"
-        )
+        text = f"{view.labels[run]}: {_percent(row)} of signs agree"
         drawn.axes[0].plot([], [], "o-", color=view.colours[run], ms=5.5, lw=2, label=text)
     font = {"size": 10, "weight": "bold"}
     drawn.legend(loc="outside upper left", ncols=1, prop=font, handlelength=1.5)
+
+
+def _percent(row: pd.Series) -> str:
+    return f"{100 * row['value']:.0f} % {style.ends(row, 0, 100)}"
 
 
 def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
@@ -150,10 +133,8 @@ def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
     for i, run in enumerate(runs):
         for row in table[table["method"] == run].itertuples():
             at = places.index(row.x) + (i - (len(runs) - 1) / 2) * step
-            axis.plot([row.ci_low, row.ci_high], [at, at], color=row.colour, lw=2)
-            axis.plot(row.value, at, "o", color=row.colour, ms=5.5)
-            text = f"{100 * row.value:.0f} %, n = {row.n:.0f}"
-            style.words(axis, 1.03, at, text, 8)
+            style.estimate(axis, at, row, row.colour)
+            style.words(axis, 1.03, at, f"{100 * row.value:.0f} %, n = {row.n:.0f}", 8)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
     style.rows(axis, list(names), 8)
     axis.set(xlim=(0, 1.32), xticks=[0, 0.25, 0.5, 0.75, 1])
@@ -163,7 +144,7 @@ def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
 
 
 @figure("eqtl_overlap")
-def eqtl_overlap(view: View):
+def eqtl_overlap(view: View) -> Drawn:
     """Share of a gene's top k by |effect| that are among its top k eQTLs, against chance."""
     table = rows_of(view, "eqtl_overlap")
     if table.empty:
@@ -194,9 +175,9 @@ def _overlap_panel(axis, table: pd.DataFrame, colour: str) -> None:
     for group, paint, shift, mark in marks:
         part = by[group]
         low, high = part["value"] - part["ci_low"], part["ci_high"] - part["value"]
+        look = {"fmt": mark, "color": paint, "label": {"observed": "network"}.get(group, group)}
         errors = [np.maximum(low, 0), np.maximum(high, 0)]
-        axis.errorbar(place + shift, part["value"], yerr=errors, fmt=mark, color=paint, ms=5, lw=2,
-                      label={"chance": "chance", "observed": "network"}[group])  # fmt: skip
+        axis.errorbar(place + shift, part["value"], yerr=errors, ms=5, lw=2, **look)
     sizes = [f"{row.x:.0f}\n(n = {row.n:.0f})" for row in by["observed"].itertuples()]
     axis.set_xticks(place, sizes, fontsize=8)
     axis.set(xlim=(-0.5, len(place) - 0.5), ylim=(0, 1.25), ylabel="share of k in both lists")
@@ -208,36 +189,17 @@ def _overlap_title(table: pd.DataFrame, label: str) -> str:
     first = table[table["x"] == table["x"].min()].set_index("group")
     seen, chance = first.loc["observed"], first.loc["chance"]
     k = "top variant is its lead eQTL" if seen["x"] == 1 else f"top {seen['x']:.0f} are top eQTLs"
-    ends = f"[{100 * chance['ci_low']:.0f}, {100 * chance['ci_high']:.0f}]"
-    return (
-        f"{label}: a gene's {k}\nin {100 * seen['value']:.0f} %; by chance in "
-        f"{100 * chance['value']:.0f} % {ends}"
-    )
+    return f"{label}: a gene's {k}\nin {100 * seen['value']:.0f} %; by chance in {_percent(chance)}"
 
 
 # --- the lead variant alone ------------------------------------------------------------------
 
 
-def lead_and_full(view: View) -> pd.DataFrame:
-    """run_id, gene_id, r with only the lead variant, and r of the whole prediction.
-
-    The latter within populations ('centred') where known, as the map has them as covariates.
-    """
-    alone = rows_of(view, "eqtl_lead_only")
-    if alone.empty:
-        return alone
-    across = view["across"]
-    kept = "centred" if (across["population"] == "centred").any() else "pooled"
-    full = across.loc[across["population"] == kept, ["run_id", "gene_id", "pearson"]]
-    alone = alone.rename(columns={"method": "run_id", "group": "gene_id", "value": "lead_only"})
-    columns = ["run_id", "gene_id", "lead_only", "ci_low", "ci_high", "n", "colour"]
-    return alone[columns].merge(full, on=["run_id", "gene_id"]).dropna(subset=["pearson"])
-
-
 @figure("eqtl_lead_only")
-def eqtl_lead_only(view: View):
+def eqtl_lead_only(view: View) -> Drawn:
     """r across people of the whole prediction against the reference plus the lead variant alone."""
-    table = lead_and_full(view)
+    table = lead_and_full(view.tables["summary"], view["across"])
+    table = table.assign(colour=table["run_id"].map(view.colours))
     if table.empty:
         return (
             "No lead eQTL of the genes whose variants were looked at one by one lies in the "
@@ -254,7 +216,7 @@ def eqtl_lead_only(view: View):
         axis.scatter(part["lead_only"], part["pearson"], s=22, color=view.colours[run], lw=0)
         axis.set(xlim=_ends(part["lead_only"]), ylim=_ends(part["pearson"]))
         axis.set(ylabel="r of the whole prediction")
-        axis.set_title(_lead_title(view, part, view.labels[run]), fontsize=9)
+        axis.set_title(_lead_title(view, run), fontsize=9)
     axes[-1].set_xlabel("r with only the lead eQTL in the reference")
     caption = (
         "A control: the reference sequence with nothing but the gene's lead eQTL put in. One "
@@ -271,13 +233,10 @@ def _ends(values: pd.Series) -> tuple[float, float]:
     return min(values.min() - 0.08, -0.1), max(values.max() + 0.08, 0.1)
 
 
-def _lead_title(view: View, part: pd.DataFrame, label: str) -> str:
-    blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
-    seed = view.study.evaluation.seed
-    lines = [f"{label}: right sign of the lead in {(part['lead_only'] > 0).sum()} of {len(part)}"]
+def _lead_title(view: View, run: str) -> str:
+    key = f"{run}.eqtl_lead_only"
+    right = view.need(f"{key}.right_sign")
+    lines = [f"{view.labels[run]}: right sign of the lead in {right.value:.0f} of {right.n}"]
     for column, words in (("pearson", "whole"), ("lead_only", "lead alone")):
-        values = part[column].to_numpy(float)
-        ends = stats.block_bootstrap(values, blocks, stats.weighted_mean, seed=seed, weighted=True)
-        lines.append(f"mean r, {words}: {style.signed(values.mean(), 2)} "
-                     f"{style.interval(*ends, 2)}")  # fmt: skip
+        lines.append(f"mean r, {words}: {style.estimated(view.need(f'{key}.mean_{column}'), 2)}")
     return "\n".join(lines)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from howfar.attribution.variant_effects import SOURCE
+from howfar.evaluation.locus import RANKINGS, TOP, most_measured, top_size, top_variants
 from howfar.figures import style
-from howfar.figures.view import Box, View, figure
-from howfar.stats import top_overlap
-from howfar.stats.top_overlap import BLOCK, rank_agreement
+from howfar.figures.view import Box, Drawn, View, figure
 
-#: Size of the lists of top variants that are marked and compared; of fewer than 100, a fifth.
-TOP = 50
 _NONE = "No variant effects beside an eQTL scan are public for this study."
-_FEW = 10  # variants with both, at least
+_WORDS = {"combined": "combined score", "model": "model alone"}
 
 
 def locus_rows(view: View, gene: str = "") -> pd.DataFrame:
@@ -22,39 +20,26 @@ def locus_rows(view: View, gene: str = "") -> pd.DataFrame:
 
     gene: look at this one, by id or name. Adds `log10p` (-log10 p) and `size` (|effect|).
     """
-    table = view["effects"].dropna(subset=["effect", "distance"])
+    table = view["effects"]
     if gene:
         genes = view.tables["genes"]
         table = table[table["gene_id"].isin([gene, *genes.loc[genes["name"] == gene, "gene_id"]])]
-    given = table.dropna(subset=["p"])
-    counts = given.groupby(["gene_id", "source"]).size() / max(given["run_id"].nunique(), 1)
-    if counts.empty or counts.max() < _FEW:
-        return table.iloc[:0]
-    gene, source = counts.idxmax()
-    rows = table[(table["gene_id"] == gene) & (table["source"] == source)]
-    return rows.assign(log10p=-np.log10(rows["p"]), size=rows["effect"].abs())
-
-
-def gene_name(view: View, rows: pd.DataFrame) -> str:
-    """Symbol of the rows' gene, or its id."""
-    genes = view.tables["genes"].set_index("gene_id")["name"]
-    gene = rows["gene_id"].iloc[0]
-    name = genes.get(gene)
-    return gene if pd.isna(name) else str(name)
+    return most_measured(table)
 
 
 @figure("locus")
-def locus_plot(view: View, gene: str = ""):
+def locus_plot(view: View, gene: str = "") -> Drawn:
     """-log10 p of the eQTL scan and each run's |effect| along the region of a gene."""
     rows = locus_rows(view, gene)
     if rows.empty:
         return _NONE
-    name, runs = gene_name(view, rows), list(dict.fromkeys(rows["run_id"]))
+    gene_id, runs = rows["gene_id"].iloc[0], list(dict.fromkeys(rows["run_id"]))
+    name = view.gene_names.get(gene_id, gene_id)
     drawn, axes = style.panels([2.5] + [2.2] * len(runs))
     scan = rows.drop_duplicates("variant").dropna(subset=["p"])
-    limit = -np.log10(0.05 / len(scan))
+    limit, highest = (view.need(f"locus.{gene_id}.{what}").value for what in ("limit", "highest"))
     length, unit = _unit(rows)
-    _scan_panel(axes[0], scan, limit, rows["source"].iloc[0], length)
+    _scan_panel(axes[0], scan, view, rows["source"].iloc[0], length)
     for axis, run in zip(axes[1:], runs, strict=True):
         _effect_panel(axis, rows[rows["run_id"] == run], scan, view, run, length)
     for axis in axes:
@@ -64,8 +49,8 @@ def locus_plot(view: View, gene: str = ""):
     caption = (
         f"{name}: {_span(rows)} Top: the eQTL scan; dashed: the Bonferroni limit for "
         f"n = {len(scan)} variants, −log10 p = {limit:.2f}; the highest value is "
-        f"{scan['log10p'].max():.2f}. Below: the size of each model's score. Dark circles: the "
-        f"{_size(scan)} variants with the lowest p in every panel."
+        f"{highest:.2f}. Below: the size of each model's score. Dark circles: the "
+        f"{top_size(len(scan))} variants with the lowest p in every panel."
     )
     return drawn, rows.drop(columns=["slope_se", "pip"]), caption
 
@@ -81,11 +66,6 @@ def _unit(rows: pd.DataFrame) -> tuple[float, str]:
     return (1e6, "Mb") if np.ptp(rows["distance"]) > 500_000 else (1e3, "kb")
 
 
-def _size(scan: pd.DataFrame) -> int:
-    """Variants in a list of the top ones."""
-    return TOP if len(scan) >= 2 * TOP else max(1, len(scan) // 5)
-
-
 def _span(rows: pd.DataFrame) -> str:
     low, high = rows["distance"].min(), rows["distance"].max()
     count = rows["variant"].nunique()
@@ -98,75 +78,78 @@ def _place(distance: float) -> str:
     return f"{abs(int(distance)):,} bp {'before' if distance < 0 else 'after'}"
 
 
-def _scan_panel(axis, scan: pd.DataFrame, limit: float, source: str, length: float) -> None:
-    best = top_overlap.top(scan["log10p"], _size(scan))
+def _scan_panel(axis, scan: pd.DataFrame, view: View, source: str, length: float) -> None:
+    best = scan["variant"].isin(top_variants(scan, "log10p", top_size(len(scan))))
     _points(axis, scan["distance"] / length, scan["log10p"], best, "#9a9a9a")
-    axis.axhline(limit, color=style.INK, ls="--", lw=1)
-    axis.set(ylabel="−log10 p", ylim=(0, max(limit, scan["log10p"].max()) * 1.25))
-    above = int((scan["log10p"] > limit).sum())
-    axis.set_title(f"eQTL scan: {above} of {len(scan)} variants pass Bonferroni", fontsize=9.5)
+    names = ("limit", "passed", "highest")
+    limit, passed, highest = (view.need(f"locus.{scan['gene_id'].iloc[0]}.{n}") for n in names)
+    axis.axhline(limit.value, color=style.INK, ls="--", lw=1)
+    axis.set(ylabel="−log10 p", ylim=(0, max(limit.value, highest.value) * 1.25))
+    title = f"eQTL scan: {passed.value:.0f} of {passed.n} variants pass Bonferroni"
+    axis.set_title(title, fontsize=9.5)
     if source != SOURCE:  # else the scan is the study's own map
         style.note(axis, style.wrapped(source, 60))
 
 
 def _effect_panel(axis, part: pd.DataFrame, scan, view: View, run: str, length: float) -> None:
-    size = _size(scan)
-    best = set(scan.loc[top_overlap.top(scan["log10p"], size), "variant"])
+    size = top_size(len(scan))
+    best = top_variants(scan, "log10p", size)
     marked = part["variant"].isin(best).to_numpy()
     _points(axis, part["distance"] / length, part["size"], marked, view.colours[run])
-    mine = top_overlap.top(part["size"], size)
     axis.set(ylabel="|score|", ylim=(0, part["size"].max() * 1.25))
     axis.set_title(f"{view.labels[run]}: |score|", fontsize=9.5)
-    style.note(axis, f"{int((mine & marked).sum())} of the {size} largest are among the {size} "
-               "with the lowest p")  # fmt: skip
+    shared = view.need(f"{run}.locus.{part['gene_id'].iloc[0]}.top").value
+    among = f"of the {size} largest are among the {size} with the lowest p"
+    style.note(axis, f"{shared:.0f} {among}")
 
 
 def _points(axis, x, y, marked, colour: str) -> None:
     marked = np.asarray(marked)
     kw = {"linewidths": 0, "rasterized": True}
     axis.scatter(x[~marked], y[~marked], s=7, alpha=0.45, color=colour, **kw)
-    axis.scatter(x[marked], y[marked], s=18, facecolors="none", edgecolors=style.INK,
-                 linewidths=0.9)  # fmt: skip
+    ring = {"facecolors": "none", "edgecolors": style.INK, "linewidths": 0.9}
+    axis.scatter(x[marked], y[marked], s=18, **ring)
 
 
 @figure("locus_agreement")
-def locus_agreement(view: View):
+def locus_agreement(view: View) -> Drawn:
     """|effect| against -log10 p, one point per variant, with Spearman's rho."""
     rows = locus_rows(view)
     if rows.empty:
         return _NONE
-    summary = rank_agreement(rows, view.study.evaluation.seed)
-    drawn, axes = style.panels([2.5] * len(summary))
-    for axis, row in zip(axes, summary.itertuples(), strict=True):
-        part = rows[rows["run_id"] == row.run_id].dropna(subset=["p"])
-        axis.scatter(part["size"], part["log10p"], s=7, alpha=0.4, lw=0, rasterized=True,
-                     color=view.colours[row.run_id])  # fmt: skip
+    gene, runs, data = rows["gene_id"].iloc[0], list(dict.fromkeys(rows["run_id"])), []
+    drawn, axes = style.panels([2.5] * len(runs))
+    for axis, run in zip(axes, runs, strict=True):
+        part = rows[rows["run_id"] == run].dropna(subset=["p"])
+        dots = {"s": 7, "alpha": 0.4, "lw": 0, "rasterized": True}
+        axis.scatter(part["size"], part["log10p"], color=view.colours[run], **dots)
         axis.set(ylabel="−log10 p", ylim=(0, part["log10p"].max() * 1.3))
-        axis.set_title(f"{view.labels[row.run_id]}", fontsize=9.5)
-        ends = style.interval(row.ci_low, row.ci_high, 2)
-        style.note(axis, f"ρ = {style.signed(row.rho, 3)} {ends}, n = {row.n} variants")
+        axis.set_title(view.labels[run], fontsize=9.5)
+        rho = view.need(f"{run}.locus.{gene}.rho")
+        style.note(axis, f"ρ = {style.estimated(rho, 3, 2)}, n = {rho.n} variants")
+        data.append((run, rho.value, rho.ci_low, rho.ci_high, rho.n))
     axes[-1].set_xlabel("|score| of the variant")
     caption = (
-        f"{gene_name(view, rows)}: does a larger score go with a lower p? ρ is Spearman's, with a "
-        f"95 % interval by bootstrap over blocks of {BLOCK // 1000} kb, as neighbouring "
-        "variants aren't independent."
+        f"{view.gene_names.get(gene, gene)}: does a larger score go with a lower p? ρ is "
+        f"Spearman's, with a 95 % interval by bootstrap over {rho.unit}, as neighbouring variants "
+        "aren't independent."
     )
-    return drawn, summary, caption
+    columns = ["run_id", "rho", "ci_low", "ci_high", "n"]
+    return drawn, pd.DataFrame(data, columns=columns), caption
 
 
 def curves(view: View) -> pd.DataFrame:
-    """Overlaps of top lists: rows of `summary`, worked out from `effects` where it has none."""
+    """Overlaps of top lists: rows of `summary`, of the runs shown."""
     table = view.tables["summary"]
-    table = table[table["set"].str.startswith("overlap")]
-    rows = locus_rows(view)
-    if len(table) or rows.empty:
-        return table.reset_index(drop=True)
-    columns = view.tables["effects"].columns
-    return top_overlap.curves(rows[columns], seed=view.study.evaluation.seed)
+    runs = table["method"].str.split("/").map(lambda names: set(names) <= set(view.labels))
+    table = table[table["set"].str.fullmatch("overlap(_.*)?") & runs]
+    if table.empty and view.study.cohort and len(locus_rows(view)):
+        view.need("overlap of table summary")
+    return table.reset_index(drop=True)
 
 
 @figure("locus_overlaps")
-def locus_overlaps(view: View):
+def locus_overlaps(view: View) -> Drawn:
     """Shared variants of the top 50 lists: by the combined score, and by the model alone."""
     rows = curves(view)
     rows = rows[rows["x"] == TOP]
@@ -190,21 +173,17 @@ def locus_overlaps(view: View):
     return drawn, shown, caption
 
 
-_CHANCE = {"combined": "overlap_shuffled", "model": "overlap_rotated"}
-_RANKING = {"combined": "combined score", "model": "model alone"}
-
-
 def _overlap_rows(view: View, rows: pd.DataFrame) -> pd.DataFrame:
     """One row per bar: label, value, chance, chance_low, chance_high, colour."""
     found = rows.set_index(["set", "method", "group"])
     shown = []
-    for group, kind in _RANKING.items():
-        for run in view.labels:
+    for group, kind in _WORDS.items():
+        for run in _labels(view, rows):
             seen = found.loc[("overlap", run, group)]
-            chance = found.loc[(_CHANCE[group], run, group)]
+            chance = found.loc[(RANKINGS[group], run, group)]
             label = f"{view.labels[run]}, {kind}; eQTL scan"
-            shown.append((label, seen["value"], *chance[["value", "ci_low", "ci_high"]],
-                          view.colours[run]))  # fmt: skip
+            by_chance = chance[["value", "ci_low", "ci_high"]]
+            shown.append((label, seen["value"], *by_chance, view.colours[run]))
         pairs = rows[(rows["set"] == "overlap_runs") & (rows["group"] == group)]
         for row in pairs.itertuples():
             label = " and ".join(view.labels.get(r, r) for r in row.method.split("/"))
@@ -216,8 +195,8 @@ def _overlap_rows(view: View, rows: pd.DataFrame) -> pd.DataFrame:
 def _overlap_title(view: View, rows: pd.DataFrame) -> str:
     seen = rows[rows["set"] == "overlap"].set_index(["group", "method"])["value"]
     counts = {
-        kind: " and ".join(f"{seen[group, run]:.0f}" for run in view.labels)
-        for group, kind in _RANKING.items()
+        kind: " and ".join(f"{seen[group, run]:.0f}" for run in _labels(view, rows))
+        for group, kind in _WORDS.items()
     }
     lines = [f"{kind}: {count}" for kind, count in counts.items()]
     return "\n".join([f"Shared with the eQTL scan, of {TOP}:", *lines])
@@ -239,13 +218,13 @@ def _overlap_bar(axis, place: int, row) -> None:
 
 
 @figure("locus_overlap_curves")
-def locus_overlap_curves(view: View):
+def locus_overlap_curves(view: View) -> Drawn:
     """Overlap with the eQTL scan against the size of the lists, with what chance gives."""
     rows = curves(view)
     if rows.empty:
         return _NONE
     drawn, axes = style.panels([2.9, 2.9])
-    for axis, (group, kind) in zip(axes, reversed(_RANKING.items()), strict=True):
+    for axis, (group, kind) in zip(axes, reversed(_WORDS.items()), strict=True):
         part = rows[rows["group"] == group]
         for run, label in _labels(view, rows).items():
             _curve(axis, part[part["method"] == run], group, view.colours[run], label)
@@ -271,30 +250,27 @@ def _labels(view: View, rows: pd.DataFrame) -> dict[str, str]:
 
 def _outside(view: View, rows: pd.DataFrame) -> str:
     """A sentence: at how many sizes each line is above and below its band."""
-    table, parts = rows.set_index(["group", "set", "method", "x"]).sort_index(), []
-    for group, kind in _RANKING.items():
+    parts = []
+    for group, kind in _WORDS.items():
         for run, label in _labels(view, rows).items():
-            seen = table.loc[(group, "overlap", run), "value"]
-            chance = table.loc[(group, _CHANCE[group], run)]
-            above, below = (seen > chance["ci_high"]).sum(), (seen < chance["ci_low"]).sum()
-            parts.append(f"{label}, {kind}: {above} above, {below} below")
-    return f"Of {len(seen)} sizes outside the band: {'; '.join(parts)}."
+            key = f"{run}.locus.overlap.{group}"
+            above, below = (view.need(f"{key}.{side}") for side in ("above", "below"))
+            parts.append(f"{label}, {kind}: {above.value:.0f} above, {below.value:.0f} below")
+    return f"Of {above.n} sizes outside the band: {'; '.join(parts)}."
 
 
 def _curve(axis, part: pd.DataFrame, group: str, colour: str, label: str) -> None:
     seen = part[part["set"] == "overlap"].sort_values("x")
-    chance = part[part["set"] == _CHANCE[group]].sort_values("x")
-    axis.fill_between(chance["x"], chance["ci_low"], chance["ci_high"], color=colour, alpha=0.18,
-                      lw=0, label=f"{label}: 95 % range by chance")  # fmt: skip
+    chance = part[part["set"] == RANKINGS[group]].sort_values("x")
+    band = {"color": colour, "alpha": 0.18, "label": f"{label}: 95 % range by chance"}
+    axis.fill_between(chance["x"], chance["ci_low"], chance["ci_high"], lw=0, **band)
     axis.plot(seen["x"], seen["value"], color=colour, label=f"{label}: observed")
 
 
-def locus_facts(view: View):
+def locus_facts(view: View) -> Markdown | Box | None:
     """The study's own counts as a table in Markdown; None without tables, a box without counts."""
     if view.tables is None:
         return None
-    from IPython.display import Markdown
-
     rows = [row for row in view.all_numbers() if not np.isnan(row.value)]
     if not rows:
         return Box("No such table for this study", ("It has no numbers of its own.",))

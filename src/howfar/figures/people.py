@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from howfar import stats
 from howfar.core.errors import HowfarError
 from howfar.figures import style
 from howfar.figures.across import main_rows
-from howfar.figures.view import View, figure
+from howfar.figures.view import Drawn, View, figure
 from howfar.results import tables
 
 
@@ -44,7 +43,7 @@ def examples(view: View, run: str, count: int = 4) -> list[str]:
 
 
 @figure("across_examples")
-def scatters(view: View):
+def scatters(view: View) -> Drawn:
     """Prediction against expression over people for four genes of the first run."""
     table = main_rows(view)
     if table.empty:
@@ -57,14 +56,14 @@ def scatters(view: View):
         return "No person-level values are public for this study."
     run = runs[0]
     genes = [g for g in examples(view, run) if (people["gene_id"] == g).any()]
+    table = table[table["run_id"] == run].set_index("gene_id")
     drawn, axes = style.panels([2.1] * len(genes))
-    names = view.tables["genes"].set_index("gene_id")["name"]
     shown = []
     for axis, gene in zip(axes, genes, strict=True):
         part = people[(people["run_id"] == run) & (people["gene_id"] == gene)]
         part = part.dropna(subset=["predicted", "observed"])
-        _panel(axis, part, view.colours[run], view.study.expression_units)
-        axis.set_title(f"{names.get(gene) or gene}")
+        _panel(axis, part, table.loc[gene], view.colours[run], view.study.expression_units)
+        axis.set_title(view.gene_names[gene])
         shown.append(part)
     axes[-1].set_xlabel(f"prediction, {view.labels[run]}")
     caption = (
@@ -75,15 +74,14 @@ def scatters(view: View):
     return drawn, data, caption
 
 
-def _panel(axis, part: pd.DataFrame, colour: str, units: str) -> None:
-    x, y = part["predicted"].to_numpy(float), part["observed"].to_numpy(float)
-    axis.scatter(x, y, s=9, alpha=0.5, color=colour, linewidths=0, rasterized=True)
+def _panel(axis, part: pd.DataFrame, row: pd.Series, colour: str, units: str) -> None:
+    """Prediction against expression of one gene; row: of table `across`."""
+    dots = {"s": 9, "alpha": 0.5, "linewidths": 0, "rasterized": True}
+    axis.scatter(part["predicted"], part["observed"], color=colour, **dots)
     axis.set_ylabel(style.wrapped(f"expression ({units})", 24))
     axis.ticklabel_format(useOffset=False)
     axis.locator_params(axis="x", nbins=5)
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.25 * (high - low))
-    r, n = stats.pearson_rows(x, y)
-    ends = stats.fisher_interval(r, n)
-    text = f"r = {style.signed(r[0])} {style.interval(ends[0][0], ends[1][0], 2)}"
-    style.note(axis, f"{text}, n = {n[0]} people")
+    text = f"r = {style.signed(row['pearson'])} {style.ends(row, 2)}"
+    style.note(axis, f"{text}, n = {row['n']} people")

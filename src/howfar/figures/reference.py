@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from howfar.figures import style
-from howfar.figures.view import View, figure
+from howfar.figures.view import Drawn, View, figure
 
 _COLUMNS = [
     *("run_id", "label", "region", "n", "pearson", "pearson_low", "pearson_high"),
@@ -28,22 +28,16 @@ def across_genes(view: View) -> pd.DataFrame:
     for run, label in view.labels.items():
         for region in ["all", *style.REGIONS]:
             suffix = "" if region == "all" else f".{region}"
-            found = {
-                name: view.number(f"{run}.reference.{name}{suffix}")
-                for name in ("pearson", "spearman")
-            }
-            if found["pearson"] is None or pd.isna(found["spearman"].value):
-                continue
-            row = {"run_id": run, "label": label, "region": region, "n": found["pearson"].n}
-            for name, number in found.items():
-                row |= {name: number.value, f"{name}_low": number.ci_low}
-                row |= {f"{name}_high": number.ci_high}
-            rows.append(row)
+            r = view.number(f"{run}.reference.pearson{suffix}")
+            rho = view.number(f"{run}.reference.spearman{suffix}")
+            if r is not None and pd.notna(rho.value):
+                ends = (rho.value, rho.ci_low, rho.ci_high)
+                rows.append((run, label, region, r.n, r.value, r.ci_low, r.ci_high, *ends))
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 @figure("reference_scatter")
-def scatter(view: View):
+def scatter(view: View) -> Drawn:
     """Reference prediction against mean expression, one panel per run."""
     table = view["reference"].dropna(subset=["prediction", "observed_mean"])
     if table.empty:
@@ -103,7 +97,7 @@ def _test_genes(axis, part: pd.DataFrame, row: pd.Series) -> None:
 
 
 @figure("reference_bars")
-def bars(view: View):
+def bars(view: View) -> Drawn:
     """Spearman's correlation across genes per run, by the model's own data split where known."""
     if view["reference"].dropna(subset=["prediction", "observed_mean"]).empty:
         return _NONE
@@ -111,19 +105,17 @@ def bars(view: View):
     if summary.empty:
         return _FEW
     drawn, (axis,) = style.panels([0.9 + 0.42 * len(summary)])
-    place, ticks, names = 0.0, [], []
+    names = {"spearman": "value", "spearman_low": "ci_low", "spearman_high": "ci_high"}
+    place, ticks, labels = 0.0, [], []
     for run, part in summary.groupby("run_id", sort=False):
-        for row in part.itertuples():
+        for row in part.rename(columns=names).itertuples():
             _bar(axis, place, row, view.colours[run])
             ticks.append(place)
-            names.append(
-                style.wrapped(row.label)
-                if row.region == "all"
-                else f"{style.REGIONS[row.region]} genes"
-            )
+            region = style.REGIONS.get(row.region)
+            labels.append(f"{region} genes" if region else style.wrapped(row.label))
             place += 1
         place += 0.5
-    axis.set_yticks(ticks, names, fontsize=8.5)
+    axis.set_yticks(ticks, labels, fontsize=8.5)
     axis.invert_yaxis()
     axis.axvline(0, color=style.INK, lw=0.8)
     least = summary[["spearman", "spearman_low"]].min(axis=None)
@@ -138,8 +130,6 @@ def bars(view: View):
 
 
 def _bar(axis, place: float, row, colour: str) -> None:
-    axis.barh(place, row.spearman, color=colour, alpha=1 if row.region == "all" else 0.45)
-    axis.plot([row.spearman_low, row.spearman_high], [place, place], color=style.INK, lw=1.4)
-    end = max(np.nanmax([row.spearman, row.spearman_high]), 0) + 0.02
-    text = f"{style.signed(row.spearman, 3)}, n = {row.n}"
-    style.words(axis, end, place, text)
+    style.bar(axis, place, row, colour, height=0.8, alpha=1 if row.region == "all" else 0.45)
+    text = f"{style.signed(row.value)}, n = {row.n}"
+    style.words(axis, max(style.end_of(row), 0) + 0.02, place, text)

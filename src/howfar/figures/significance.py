@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from howfar import stats
-from howfar.evaluation.run_comparison import false_positive_rate, null_p
+from howfar.evaluation.numbers.significance import best_rules, p_and_q
+from howfar.evaluation.run_comparison import false_positive_rate
 from howfar.figures import style
-from howfar.figures.view import View, figure
+from howfar.figures.view import Drawn, View, figure
 
 _RULES = {
     "as_published": "as published, (|r| − m) / sqrt(s / 50)",
@@ -22,6 +22,7 @@ _WORDS = {
     "passes.",
     "calibrated": "Asks how often a random weighting of the same variants does as well.",
 }
+_MARKS = {"as_published": "-", "standard_error": "--", "calibrated_from_moments": ":"}
 _NO_R = "No gene has a correlation to judge: predictions or expression don't vary."
 _NONE = "No gene-specific null is known for this study (it needs genotypes)."
 
@@ -29,45 +30,39 @@ _NONE = "No gene-specific null is known for this study (it needs genotypes)."
 def null_rows(view: View) -> pd.DataFrame:
     """Rows of `across`, all people, of the first run that has a gene-specific null; or none."""
     table = view["across"]
-    table = table[(table["population"] == "pooled") & table["null_sd"].notna()]
-    runs = view.runs_in(table["run_id"])
-    whole = view["across"][view["across"]["population"] == "pooled"]
-    return whole[whole["run_id"] == runs[0]].reset_index(drop=True) if runs else table
+    table = table[table["population"] == "pooled"]
+    runs = view.runs_in(table.loc[table["null_sd"].notna(), "run_id"])
+    return table[table["run_id"].isin(runs[:1])].reset_index(drop=True)
 
 
-def rules(part: pd.DataFrame) -> pd.DataFrame:
-    """One run's genes with p and q under the three rules, long: gene_id, rule, r, p, q.
-
-    A gene without p counts as p = 1 among the tests, as in the published analysis. Calibrated:
-    from the draws where the table has p_null, else from the null's mean and SD.
-    """
-    frames = []
-    for rule in _RULES:
-        by = rule
-        if rule == "calibrated" and part["p_null"].isna().all():
-            by = "calibrated_from_moments"
-        p = null_p(part, by)
-        q = stats.benjamini_hochberg(p.fillna(1))
-        frames.append(
-            pd.DataFrame(
-                {"gene_id": part["gene_id"], "rule": rule, "r": part["pearson"], "p": p, "q": q}
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
+def counts(view: View) -> pd.DataFrame:
+    """Genes found by each rule: rule, words, found, positive, negative, genes, smallest |r|."""
+    table, rows = null_rows(view), []
+    run = table["run_id"].iloc[0]
+    for rule, key in best_rules(table).items():
+        key = f"{run}.across.pooled.significant_{key}"
+        found = view.need(key)
+        numbers = [view.need(f"{key}.{what}").value for what in ("positive", "negative")]
+        smallest = view.need(f"{key}.smallest").value
+        rows.append((rule, _WORDS[rule], int(found.value), *map(int, numbers), found.n, smallest))
+    names = ["rule", "words", "found", "positive", "negative", "genes", "smallest_abs_r"]
+    return pd.DataFrame(rows, columns=names)
 
 
 @figure("across_volcano")
-def volcano(view: View):
+def volcano(view: View) -> Drawn:
     """r against -log10 p under three rules, for the first run that has a gene-specific null."""
-    rows = null_rows(view)
-    if rows.empty:
+    table = null_rows(view)
+    if table.empty:
         return _NONE
-    if rows["pearson"].isna().all():
+    if table["pearson"].isna().all():
         return _NO_R
-    long, run = rules(rows), rows["run_id"].iloc[0]
+    run = table["run_id"].iloc[0]
     drawn, axes = style.panels([2.4] * len(_RULES))
-    for axis, (rule, title) in zip(axes, _RULES.items(), strict=True):
-        _volcano_panel(axis, long[long["rule"] == rule], title, view.colours[run])
+    rules, parts = best_rules(table), []
+    for axis, row in zip(axes, counts(view).itertuples(), strict=True):
+        parts.append(p_and_q(table, rules[row.rule]).assign(rule=row.rule))
+        _volcano_panel(axis, parts[-1], row, view.colours[run])
     axes[-1].set_xlabel(f"r across people, {view.labels[run]}")
     caption = (
         f"{view.labels[run]}: each gene's r against its null, under three rules. Coloured: "
@@ -75,10 +70,10 @@ def volcano(view: View):
         "weightings of the gene's own variants. Only the calibrated rule keeps its error rate; the "
         "other two find many more genes in the same data."
     )
-    return drawn, long, caption
+    return drawn, pd.concat(parts, ignore_index=True), caption
 
 
-def _volcano_panel(axis, part: pd.DataFrame, title: str, colour: str) -> None:
+def _volcano_panel(axis, part: pd.DataFrame, row, colour: str) -> None:
     height = -np.log10(part["p"].clip(lower=1e-300))
     top = max(float(height.quantile(0.995)) * 1.05, 3.0) if height.notna().any() else 3.0
     found = part["q"] <= 0.05
@@ -88,33 +83,18 @@ def _volcano_panel(axis, part: pd.DataFrame, title: str, colour: str) -> None:
     axis.scatter(part["r"][found], shown[found], color=colour, alpha=0.7, **dots)
     axis.set(xlim=(-1, 1), ylim=(0, top * 1.3), ylabel="−log10 p")
     axis.axvline(0, color=style.FAINT, lw=0.8)
-    axis.set_title(f"{title}: {int(found.sum())} genes", fontsize=9.5)
-    negative = int((found & (part["r"] < 0)).sum())
-    style.note(
-        axis,
-        f"{int(found.sum())} of n = {len(part)} genes at q ≤ 0.05, {negative} of them with r < 0",
-    )
-
-
-def counts(view: View) -> pd.DataFrame:
-    """Genes found by each rule: rule, words, found, positive, negative, genes, smallest |r|."""
-    rows = []
-    for rule, part in rules(null_rows(view)).groupby("rule", sort=False):
-        found = part[part["q"] <= 0.05]
-        positive, negative = int((found["r"] > 0).sum()), int((found["r"] < 0).sum())
-        rows.append((rule, _WORDS[rule], len(found), positive, negative, len(part),
-                     found["r"].abs().min()))  # fmt: skip
-    names = ["rule", "words", "found", "positive", "negative", "genes", "smallest_abs_r"]
-    return pd.DataFrame(rows, columns=names)
+    axis.set_title(f"{_RULES[row.rule]}: {row.found} genes", fontsize=9.5)
+    text = f"{row.found} of n = {row.genes} genes at q ≤ 0.05, {row.negative} of them with r < 0"
+    style.note(axis, text)
 
 
 @figure("rule_counts")
-def rule_counts(view: View):
+def rule_counts(view: View) -> Drawn:
     """How many genes each rule finds, with positive and with negative r."""
-    if null_rows(view).empty:
+    rows = null_rows(view)
+    if rows.empty:
         return _NONE
-    table = counts(view)
-    run = null_rows(view)["run_id"].iloc[0]
+    table, run = counts(view), rows["run_id"].iloc[0]
     drawn, (axis,) = style.panels([0.8 + 1.05 * len(table)])
     for place, row in enumerate(table.itertuples()):
         _count_bar(axis, place, row, view.colours[run])
@@ -127,14 +107,12 @@ def rule_counts(view: View):
     axis.set_xlabel("genes at q ≤ 0.05: r < 0 to the left, r > 0 to the right")
     answers = ", ".join(str(found) for found in table["found"])
     axis.set_title(f"The same {table['genes'].iloc[0]} genes, three answers: {answers}")
-    known = table.set_index("rule")
+    known = table.set_index("rule")["found"]
     caption = (
         f"Genes that {view.labels[run]} predicts beyond their null at a false discovery rate of "
-        "5 %. The rule decides the "
-        f"number: {known.loc['as_published', 'found']} as published, "
-        f"{known.loc['standard_error', 'found']} with the standard error, "
-        f"{known.loc['calibrated', 'found']} calibrated; genes predicted in the wrong direction "
-        "are found by all three."
+        f"5 %. The rule decides the number: {known['as_published']} as published, "
+        f"{known['standard_error']} with the standard error, {known['calibrated']} calibrated; "
+        "genes predicted in the wrong direction are found by all three."
     )
     return drawn, table, caption
 
@@ -151,21 +129,20 @@ def _count_bar(axis, place: int, row, colour: str) -> None:
 
 
 @figure("rule_error")
-def rule_error(view: View):
+def rule_error(view: View) -> Drawn:
     """Share of random predictors that each rule calls at p <= 0.05, by the width of the null."""
     rows = null_rows(view).dropna(subset=["null_sd"])
     if rows.empty:
         return _NONE
+    key = f"{rows['run_id'].iloc[0]}.across.pooled"
     sd = np.linspace(*np.quantile(rows["null_sd"], [0.01, 0.999]), 80)
-    middle = float(rows["null_sd"].median())
+    middle = view.need(f"{key}.null_sd").value
     drawn, (axis, below) = style.panels([2.7, 1.1])
     lines = []
-    for rule, mark in zip(("as_published", "standard_error", "calibrated_from_moments"),
-                          ("-", "--", ":"), strict=True):  # fmt: skip
-        share = false_positive_rate(sd, rule)
-        at = false_positive_rate(middle, rule)
+    for rule, mark in _MARKS.items():
+        share, chance = false_positive_rate(sd, rule), view.need(f"{key}.chance_{rule}").value
         name = rule.split("_from")[0].replace("_", " ")
-        axis.plot(sd, 100 * share, mark, color=style.INK, label=f"{name}: {100 * at:.0f} %")
+        axis.plot(sd, 100 * share, mark, color=style.INK, label=f"{name}: {100 * chance:.0f} %")
         lines.append(pd.DataFrame({"null_sd": sd, "rule": name, "share": share}))
     axis.axhline(5, color=style.FAINT, lw=0.8)
     axis.axvline(middle, ymax=0.6, color=style.FAINT, lw=0.8)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from howfar.core.registry import STACKED
 from howfar.figures import style
-from howfar.figures.view import View, figure
+from howfar.figures.view import Drawn, View, figure
 
 _NONE = "No stacked regressors have been fitted for this study; run `howfar stack` and evaluate."
 #: (split, features) in the order drawn: colour, shape, words.
@@ -53,7 +54,7 @@ def widest(rows: pd.DataFrame, measure: str, first: tuple, second: tuple) -> pd.
 
 
 @figure("stacking_splits")
-def stacking_splits(view: View):
+def stacking_splits(view: View) -> Drawn:
     """The level of expression: the same models on pairs, people and genes held out."""
     rows = rows_of(view, "level")
     if rows.empty:
@@ -76,7 +77,7 @@ def stacking_splits(view: View):
 
 
 @figure("stacking_people")
-def stacking_people(view: View):
+def stacking_people(view: View) -> Drawn:
     """Differences between people: a score trained on everybody against honest designs."""
     rows = rows_of(view, "deviation")
     if rows.empty:
@@ -99,7 +100,7 @@ def stacking_people(view: View):
     return _drawn(rows, title), rows, caption
 
 
-def _drawn(rows: pd.DataFrame, title: str):
+def _drawn(rows: pd.DataFrame, title: str) -> Figure:
     given = set(zip(rows["split"], rows["features"], strict=True))
     designs = [key for key in _SHOWN if key in given]
     methods = [m.help for m in STACKED.values() if m.help in set(rows["method"])]
@@ -108,8 +109,7 @@ def _drawn(rows: pd.DataFrame, title: str):
         _panel(axis, rows[rows["measure"] == measure], methods, designs)
         axis.set_xlabel(_WORDS[measure])
     axes[0].set_title(title, fontsize=10)
-    handles, labels = axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=1, fontsize=8.5)
+    style.legend(drawn, axes[0], ncols=1)
     return drawn
 
 

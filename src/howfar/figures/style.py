@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import textwrap
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ _RC = {
 
 
 @contextmanager
-def look():
+def look() -> Iterator[None]:
     """matplotlib's settings for every figure of the book."""
     with mpl.rc_context(_RC):
         yield
@@ -144,6 +145,17 @@ def interval(low: float, high: float, digits: int = 3) -> str:
     return f"[{signed(low, digits)}, {signed(high, digits)}]"
 
 
+def ends(row, digits: int = 3, scale: float = 1) -> str:
+    """The interval of a row of a table (ci_low, ci_high) as text."""
+    return interval(scale * row.ci_low, scale * row.ci_high, digits)
+
+
+def estimated(row, digits: int = 3, end_digits: int | None = None) -> str:
+    """The value of a row and its interval as text: '0.230 [0.120, 0.340]'."""
+    end_digits = digits if end_digits is None else end_digits
+    return f"{signed(row.value, digits)} {ends(row, end_digits)}"
+
+
 def words(axis, x: float, y: float, text: str, size: float = 9, **kw) -> None:
     """Text inside a panel, on a pale ground so that what lies behind does not hide it.
 
@@ -176,10 +188,33 @@ def rows(axis, names: list[str], size: float = 7.5, top: float = -0.5) -> None:
     axis.set_ylim(len(names) - 0.5, top)
 
 
+def span_line(
+    axis, place: float, row, colour: str = INK, lw: float = 1.4, scale: float = 1
+) -> None:
+    """A row's interval (`ci_low` to `ci_high`) as a line."""
+    axis.plot([scale * row.ci_low, scale * row.ci_high], [place] * 2, color=colour, lw=lw)
+
+
 def estimate(axis, place: float, row, colour: str) -> None:
-    """A row's `value` as a disc on the line of its interval (`ci_low` to `ci_high`)."""
-    axis.plot([row.ci_low, row.ci_high], [place] * 2, color=colour, lw=2)
+    """A row's `value` as a disc on the line of its interval."""
+    span_line(axis, place, row, colour, 2)
     axis.plot(row.value, place, "o", color=colour, ms=6)
+
+
+def bar(axis, place: float, row, colour: str, height: float = 0.6, scale: float = 1, **kw) -> None:
+    """A row's `value` as a bar with the line of its interval."""
+    axis.barh(place, scale * row.value, color=colour, height=height, **kw)
+    span_line(axis, place, row, scale=scale)
+
+
+def end_of(row, scale: float = 1) -> float:
+    """Where a row's bar and interval end on the right."""
+    return float(scale * np.nanmax([row.ci_high, row.value]))
+
+
+def legend(drawn: Figure, axis, where: str = "outside lower center", ncols: int = 2) -> None:
+    """One legend of the figure, of what a panel names."""
+    drawn.legend(*axis.get_legend_handles_labels(), loc=where, ncols=ncols, fontsize=8.5)
 
 
 def ridge(axis, base: float, values, height: float, colour: str) -> None:

@@ -7,16 +7,46 @@ import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
-from howfar.evaluation.numbers import numbers_table
 from howfar.figures import style
 from howfar.results import tables
 from howfar.study.reading import load_study
 from howfar.study.schema import Study
+
+#: What a drawing function returns: figure, plotted data and caption; or why there is no figure.
+Drawn = tuple[Figure, pd.DataFrame, str] | str
+
+
+class Number(NamedTuple):
+    """A row of table `numbers`."""
+
+    id: str
+    value: float
+    n: int
+    ci_low: float
+    ci_high: float
+    definition: str
+    source: str
+
+    @property
+    def unit(self) -> str:
+        """What the bootstrap of the interval resampled, in words."""
+        return self.definition.partition("bootstrap over ")[2].rstrip(".")
+
+    @property
+    def hits(self) -> int:
+        """The count behind a share."""
+        return round(self.value * self.n)
+
+
+class NotInTables(Exception):
+    """A row that a figure shows is in no table: they were made by an older version."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +90,41 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         return frame.reset_index(drop=True)
 
     @functools.cached_property
-    def _numbers(self) -> dict[str, tuple]:
-        """Table `numbers` by id; computed by `howfar.evaluate` where the study has none yet."""
-        table = self.tables["numbers"]
-        if table.empty:
-            table = numbers_table(self.tables)
-        return {row.id: row for row in table.itertuples()}
+    def _numbers(self) -> dict[str, Number]:
+        rows = self.tables["numbers"].itertuples(index=False, name=None)
+        return {row[0]: Number(*row) for row in rows}
 
-    def all_numbers(self) -> list[tuple]:
+    def all_numbers(self) -> list[Number]:
         """All rows of `numbers`."""
         return list(self._numbers.values())
 
-    def number(self, what: str):
-        """Row of `numbers` (value, n, ci_low, ci_high) of id ``<study>.<what>``, or None."""
+    def number(self, what: str) -> Number | None:
+        """Row of `numbers` of id ``<study>.<what>``, or None."""
         return self._numbers.get(f"{self.study.name}.{what}")
+
+    def need(self, what: str) -> Number:
+        """Row of `numbers` of id ``<study>.<what>``; without it there is no figure."""
+        found = self.number(what)
+        if found is None:
+            raise NotInTables(what)
+        return found
+
+    def summary(self, what: str) -> pd.DataFrame:
+        """Rows of table `summary` of one set."""
+        table = self.tables["summary"]
+        return table[table["set"] == what].reset_index(drop=True)
+
+    def of_run(self, table: str, run: str) -> pd.DataFrame:
+        """Rows of a table of one run."""
+        rows = self[table]
+        return rows[rows["run_id"] == run].reset_index(drop=True)
+
+    @functools.cached_property
+    def gene_names(self) -> dict[str, str]:
+        """Symbol of each gene by its id; the id where it has none."""
+        genes = self.tables["genes"]
+        names = genes["name"].fillna(genes["gene_id"])
+        return dict(zip(genes["gene_id"], names, strict=True))
 
     @property
     def labels(self) -> dict[str, str]:
@@ -155,7 +206,7 @@ def missing(view: View) -> Box | None:
     return Box(f"No figures yet: {view.study.title}", how)
 
 
-def figure(name: str) -> Callable:
+def figure(name: str) -> Callable[[Callable[..., Drawn]], Callable[..., style.Shown | Box | None]]:
     """Make a drawing function show its figure, or a box, or nothing.
 
     The function takes a View (and options) and returns (figure, data, caption), or a text that
@@ -163,7 +214,7 @@ def figure(name: str) -> Callable:
     notebook's first cell has said so.
     """
 
-    def decorate(draw: Callable) -> Callable:
+    def decorate(draw: Callable[..., Drawn]) -> Callable[..., style.Shown | Box | None]:
         """`draw`, its figure saved as ``<name>.<study>``."""
 
         @functools.wraps(draw)
@@ -171,18 +222,26 @@ def figure(name: str) -> Callable:
             """Draw and save; nothing where the study has no tables."""
             if view.tables is None:
                 return None
-            with style.look():
-                return _shown(name, view, draw(view, *args, **kw))
+            try:
+                with style.look():
+                    return _shown(name, view, draw(view, *args, **kw))
+            except NotInTables as lacking:
+                again = f"Its table `numbers` has no row {lacking}: an older version made it. Run:"
+                command = f"howfar evaluate --study {view.study.handle}"
+                return Box(_NO_FIGURE, (again, command))
 
         return show
 
     return decorate
 
 
-def _shown(name: str, view: View, made: tuple | str) -> style.Shown | Box:
+_NO_FIGURE = "No such figure for this study"
+
+
+def _shown(name: str, view: View, drawn: Drawn) -> style.Shown | Box:
     """What a drawing function made, on disk; or the box that says why there is none."""
-    if isinstance(made, str):
-        return Box("No such figure for this study", (made,))
-    drawn, data, caption = made
+    if isinstance(drawn, str):
+        return Box(_NO_FIGURE, (drawn,))
+    drawing, data, caption = drawn
     file = f"{name}.{view.study.name}"
-    return style.save(drawn, data, file, view.output, f"{caption} {view.reality()}")
+    return style.save(drawing, data, file, view.output, f"{caption} {view.reality()}")

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from howfar.evaluation import known_truth
-from howfar.evaluation.known_truth import LEVEL, false_positive_rates, null_p_values, sign_errors
+import pandas as pd
+
+from howfar.evaluation.known_truth import FALSE_POSITIVES, KNOWN, LEVEL, RECOVERED, SIGN_ERRORS
 from howfar.figures import style
 from howfar.figures.across import people, pooled
-from howfar.figures.view import View, figure
-from howfar.results import tables
+from howfar.figures.view import Drawn, NotInTables, View, figure
+
+RULES = {
+    "t_test": "t test of r",
+    "as_published": "as published, sqrt(s / 50)",
+    "standard_error": "standard error, s / sqrt 50",
+    "calibrated": "calibrated",
+}
+_NO_TRUTH = "This study is not simulated, or its truth is not known."
 
 
 @figure("world_ceiling")
-def ceiling(view: View):
+def ceiling(view: View) -> Drawn:
     """Mean r across people of each run beside that of the true genetic value."""
     summary = pooled(view)
     if summary.empty:
         return "No correlations across people are known for this study."
     drawn, (axis,) = style.panels([0.9 + 0.75 * len(summary)])
-    for place, row in enumerate(summary.itertuples()):
-        colour = view.colours[row.run_id]
-        axis.barh(place, row.mean_r, color=colour, height=0.45)
-        axis.plot([row.ci_low, row.ci_high], [place, place], color=style.INK, lw=1.4)
-        text = (
-            f"{row.label}\nmean r = {style.signed(row.mean_r)} "
-            f"{style.interval(row.ci_low, row.ci_high, 2)}, n = {row.genes} genes, {people(row)}"
-        )
+    for place, row in enumerate(summary.rename(columns={"mean_r": "value"}).itertuples()):
+        style.bar(axis, place, row, view.colours[row.run_id], height=0.45)
+        mean = f"mean r = {style.estimated(row, 3, 2)}"
+        text = f"{row.label}\n{mean}, n = {row.genes} genes, {people(row)}"
         style.words(axis, 0.005, place - 0.28, text, 8, va="bottom")
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set(yticks=[], ylim=(len(summary) - 0.6, -0.85), xlabel="mean r across people")
@@ -36,23 +40,28 @@ def ceiling(view: View):
     return drawn, summary, caption
 
 
+def _known(view: View, what: str, columns: dict[str, str]) -> pd.DataFrame:
+    """Rows of a set of `summary` that needs the truth, columns renamed; empty without a truth."""
+    table = view.summary(what).sort_values("x", kind="stable", ignore_index=True)
+    if table.empty and (view.study.simulate or {}).get("world") == "demo":
+        raise NotInTables(f"{what} of table summary")
+    return table.rename(columns=columns)[list(columns.values())]
+
+
 @figure("world_signs")
-def signs(view: View):
+def signs(view: View) -> Drawn:
     """Share of causal variants whose sign a run has wrong, by class of variant."""
-    if (absent := _without_truth(view)) is not None:
-        return absent
-    effects = known_truth.signs(view.study, view.results)
-    effects = effects[effects["run_id"].isin(view.colours)]
-    table = sign_errors(effects, view.tables["genes"])
+    columns = {"method": "run_id", "group": "class", "n": "n", "value": "share_wrong"}
+    table = _known(view, SIGN_ERRORS, columns | {"ci_low": "ci_low", "ci_high": "ci_high"})
+    table = table[table["run_id"].isin(view.labels)]
+    if table.empty:
+        return _NO_TRUTH
     drawn, (axis,) = style.panels([1.0 + 0.42 * len(table)])
     table = table.assign(label=table["run_id"].map(view.labels))
-    for place, row in enumerate(table.itertuples()):
-        colour = view.colours[row.run_id]
-        axis.plot([row.ci_low, row.ci_high], [place, place], color=colour, lw=2)
-        axis.plot(row.share_wrong, place, "o", color=colour, ms=6)
-        text = f" {100 * row.share_wrong:.0f} % of n = {row.n}"
-        end = max(row.share_wrong, row.ci_high if row.ci_high == row.ci_high else 0)
-        style.words(axis, end + 0.01, place, text)
+    for place, row in enumerate(table.rename(columns={"share_wrong": "value"}).itertuples()):
+        style.estimate(axis, place, row, view.colours[row.run_id])
+        text = f" {100 * row.value:.0f} % of n = {row.n}"
+        style.words(axis, style.end_of(row) + 0.01, place, text)
     names = [
         style.wrapped(label) if kind == "all" else kind
         for label, kind in zip(table["label"], table["class"], strict=True)
@@ -69,64 +78,49 @@ def signs(view: View):
     return drawn, table, caption
 
 
-def _without_truth(view: View) -> str | None:
-    """Why there is no such figure, for a study whose truth or people are not there."""
-    if not view.study.simulate:
-        return "This study is not simulated: its truth is not known."
-    if not tables.path_of(view.results, view.study.name, "individuals").exists():
-        return "The person-level table of this study has not been written yet."
-    return None
-
-
-RULES = {
-    "t_test": "t test of r",
-    "as_published": "as published, sqrt(s / 50)",
-    "standard_error": "standard error, s / sqrt 50",
-    "calibrated": "calibrated",
-}
-
-
 @figure("world_false_positives")
-def false_positives(view: View):
+def false_positives(view: View) -> Drawn:
     """How often each rule calls a gene significant when expression ignores the genome."""
-    if (absent := _without_truth(view)) is not None:
-        return absent
-    run = next((r for r in view.labels if view.kinds[r] == "network"), None)
+    columns = {"method": "run_id", "group": "rule", "n": "n", "value": "rate"}
+    rates = _known(view, FALSE_POSITIVES, columns | {"ci_low": "ci_low", "ci_high": "ci_high"})
+    if rates.empty:
+        return _NO_TRUTH
+    run = next(iter(view.runs_in(rates["run_id"])), None)
     if run is None:
         return "This study has no run of a network."
-    rates = false_positive_rates(null_p_values(view.study, view.results, run))
+    rates = rates[rates["run_id"] == run].set_index("rule").reindex(RULES).dropna(subset=["n"])
     drawn, (axis,) = style.panels([1.0 + 0.5 * len(rates)])
-    for place, row in enumerate(rates.itertuples()):
-        axis.barh(place, row.rate, color=view.colours[run], alpha=0.8, height=0.5)
-        axis.plot([row.ci_low, row.ci_high], [place, place], color=style.INK, lw=1.4)
-        text = f" {100 * row.rate:.1f} %, n = {row.n} genes"
+    for place, row in enumerate(rates.rename(columns={"rate": "value"}).itertuples()):
+        style.bar(axis, place, row, view.colours[run], height=0.5, alpha=0.8)
+        text = f" {100 * row.value:.1f} %, n = {row.n} genes"
         style.words(axis, row.ci_high + 0.01, place, text)
     axis.axvline(LEVEL, color=style.INK, ls="--", lw=1)
-    style.rows(axis, [RULES[r] for r in rates["rule"]], 8.5, top=-0.7)
+    style.rows(axis, [RULES[rule] for rule in rates.index], 8.5, top=-0.7)
     axis.set_xlim(0, min(1.6 * rates["ci_high"].max() + 0.1, 1.4))
     axis.set_xlabel("share of genes with p ≤ 0.05")
     caption = (
         f"False positives of {view.labels[run]} on expression that is independent of genotype. "
         "A rule that keeps its promise reaches 5 % (dashed). Intervals: exact binomial."
     )
-    return drawn, rates, caption
+    return drawn, rates.drop(columns="run_id").reset_index(), caption
 
 
 @figure("world_recovered")
-def recovered(view: View):
+def recovered(view: View) -> Drawn:
     """Estimates of this book's estimators beside the values the simulation knows."""
-    if (absent := _without_truth(view)) is not None:
-        return absent
-    table = known_truth.recovered(view.study, view.tables)
+    ends = {"ci_low": "ci_low", "ci_high": "ci_high"}
+    table = _known(view, RECOVERED, {"method": "quantity", "n": "n", "value": "estimate"} | ends)
+    if table.empty:
+        return _NO_TRUTH
+    known = view.summary(KNOWN).set_index("method")["value"]
+    table.insert(2, "known", table["quantity"].map(known))
     drawn, (axis,) = style.panels([0.9 + 0.7 * len(table)])
     for place, row in enumerate(table.itertuples()):
-        axis.plot([row.ci_low, row.ci_high], [place, place], color=style.INK, lw=2)
+        style.span_line(axis, place, row, lw=2)
         axis.plot(row.estimate, place, "o", color=style.INK, ms=6, label="estimate, 95 % interval")
         axis.plot(row.known, place, "D", mfc="none", mec="#D55E00", mew=1.8, ms=8, label="known")
-        text = (
-            f"{row.quantity}, n = {row.n} genes\nknown {row.known:.3f}, estimate "
-            f"{row.estimate:.3f} {style.interval(row.ci_low, row.ci_high)}"
-        )
+        values = f"known {row.known:.3f}, estimate {row.estimate:.3f} {style.ends(row)}"
+        text = f"{row.quantity}, n = {row.n} genes\n{values}"
         style.words(axis, 0.01, place - 0.2, text, 8.5, va="bottom")
     axis.set(yticks=[], xlim=(0, 1.02), ylim=(len(table) - 0.5, -0.95), xlabel="value")
     handles, labels = axis.get_legend_handles_labels()

@@ -36,6 +36,7 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
         _causal(files, genes, rows),
     )
     summary = pd.concat([part.pop("summary") for part in parts], ignore_index=True)
+    summary = pd.concat([summary, performance.averaged(summary)], ignore_index=True)
     tables = {name: frame for part in parts for name, frame in part.items()}
     tables |= {"runs": runs(study.name), "genes": listed, "summary": summary}
     return tables | {"numbers": rows.frame()}
@@ -71,7 +72,7 @@ def _variants(files, genes, classes, rows) -> dict[str, pd.DataFrame]:
     rastogi2024_variants.add_dnase(rows, dnase)
     rastogi2024_variants.add_unseen(rows, unseen)
     summary = [
-        rastogi2024_variants.driver_frequencies(drivers),
+        rastogi2024_variants.driver_quantiles(drivers),
         dnase,
         rastogi2024_variants.unseen_frequencies(unseen),
         rastogi2024_variants.unseen_shares(files, genes),

@@ -113,9 +113,10 @@ def _tested(files: Files, predicted: dict[str, pd.DataFrame], classes: pd.Series
 def means(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Rows of table `summary`, set performance_again: mean r over genes from `across`.
 
-    A missing r (constant prediction) counts as 0; intervals by block bootstrap over genes.
+    A missing r (constant prediction) counts as 0; intervals by block bootstrap over genes. Set
+    performance_again.negative: the share of genes with r below 0.
     """
-    rows = []
+    rows, below = [], []
     for (run, gene_class), part in table.groupby(["run_id", "population"], sort=False):
         values = part["pearson"].fillna(0).to_numpy(float)
         blocks, _ = blocks_of(genes, part["gene_id"])
@@ -123,8 +124,12 @@ def means(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
             values, blocks, stats.weighted_mean, seed=seed, weighted=True
         )
         rows.append((BY_RUN[run].label, gene_class, values.mean(), len(values), low, high))
+        below.append((BY_RUN[run].label, gene_class, (values < 0).mean(), len(values)))
     found = pd.DataFrame(rows, columns=["method", "group", "value", "n", "ci_low", "ci_high"])
-    return found.assign(set="performance_again", units="mean Pearson r over genes")
+    found = found.assign(set="performance_again", units="mean Pearson r over genes")
+    negative = pd.DataFrame(below, columns=["method", "group", "value", "n"])
+    negative = negative.assign(set="performance_again.negative", units="share of genes")
+    return pd.concat([found, negative], ignore_index=True)
 
 
 def blup_again(

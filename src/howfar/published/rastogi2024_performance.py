@@ -141,6 +141,20 @@ def summaries(tables: dict[str, pd.DataFrame], scaling: pd.DataFrame) -> pd.Data
     return pd.concat(parts, ignore_index=True)
 
 
+def averaged(summary: pd.DataFrame) -> pd.DataFrame:
+    """Rows of table `summary`: means over replicates, of set ``<set>.mean``.
+
+    In the place of an interval: the lowest and the highest replicate.
+    """
+    sets = summary["set"].str.fullmatch(r"(performance(_abs)?(_2024)?|training_size\w*|rare_\w+)")
+    keys = ["set", "method", "group", "x", "units"]
+    means = summary[sets].groupby(keys, dropna=False, sort=False)
+    means = means.agg(
+        value=("value", "mean"), n=("n", "first"), ci_low=("value", "min"), ci_high=("value", "max")
+    )
+    return means.reset_index().assign(set=lambda table: table["set"] + ".mean")
+
+
 def add_numbers(rows: Rows, table: pd.DataFrame, scaling: pd.DataFrame) -> None:
     """The numbers of figures 2a, 6, S3, S4 and of the rare variants, as the summaries give them.
 

@@ -51,20 +51,25 @@ def read_drivers(files: Files, genes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def driver_frequencies(drivers: pd.DataFrame) -> pd.DataFrame:
-    """Rows of table `summary`, set driver_maf: quantiles of the drivers' allele frequency.
+def driver_quantiles(drivers: pd.DataFrame) -> pd.DataFrame:
+    """Rows of table `summary`: quantiles `x` over the drivers of a method.
 
-    `x` is the quantile, `value` the minor allele frequency in the training people.
+    Set driver_maf: of the minor allele frequency in the training people; driver_distance: of the
+    unsigned distance to the TSS, 10 bp and below as 10.
     """
+    values = {
+        ("driver_maf", "minor allele frequency"): drivers["maf"],
+        ("driver_distance", "bp"): drivers["distance"].clip(lower=10),
+    }
     parts = []
-    for method in METHODS:
-        maf = drivers.loc[drivers["run_id"] == method.run_id, "maf"]
-        if len(maf):
-            value = np.quantile(maf, _QUANTILES)
-            parts.append(pd.DataFrame({"x": _QUANTILES, "value": value, "n": len(maf)}))
-            parts[-1]["method"] = method.label
-    units = "minor allele frequency"
-    return pd.concat(parts).assign(set="driver_maf", group="drivers", units=units)
+    for (what, units), column in values.items():
+        for method in METHODS:
+            chosen = column[drivers["run_id"] == method.run_id]
+            if len(chosen):
+                quantiles = {"x": _QUANTILES, "value": np.quantile(chosen, _QUANTILES)}
+                part = pd.DataFrame(quantiles).assign(n=len(chosen), set=what, units=units)
+                parts.append(part.assign(method=method.label, group="drivers"))
+    return pd.concat(parts)
 
 
 def add_drivers(rows: Rows, drivers: pd.DataFrame, tested: int) -> None:

@@ -20,11 +20,17 @@ class Rows:
     """Collects rows of table `numbers`.
 
     genes: table `genes`, which gives the blocks of the bootstrap. study: its name comes before
-    each id; empty where the ids have it.
+    each id; empty where the ids have it. draws, seed: of the bootstrap.
     """
 
-    def __init__(self, genes: pd.DataFrame | None = None, seed: int = 1, study: str = "") -> None:
-        self._genes, self._seed = genes, seed
+    def __init__(
+        self,
+        genes: pd.DataFrame | None = None,
+        seed: int = 1,
+        study: str = "",
+        draws: int = _DRAWS,
+    ) -> None:
+        self.genes, self.seed, self.draws = genes, seed, draws
         self._rows: list[dict[str, Any]] = []
         self._prefix = f"{study}." if study else ""
 
@@ -58,21 +64,23 @@ class Rows:
         statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
         definition: str,
         source: str,
+        blocks: tuple[np.ndarray, str] | None = None,
+        seed: int | None = None,
     ) -> None:
         """A statistic over genes with its 95 % interval by block bootstrap.
 
         values: (genes,) or (genes, k), none missing. statistic: one of the weighted ones of
-        `howfar.stats`, taking the rows and weights (draws, genes). Over no genes the value is
-        missing; where all genes have the same value there is no interval to give.
+        `howfar.stats`, taking the rows and weights (draws, genes). blocks: what is resampled and
+        its name in words, by default `blocks_of` the genes. seed: other than the rows'. Over no
+        genes the value is missing; where all genes have the same value there is no interval.
         """
         values = np.asarray(values, float)
         if not len(values):
             self.add(key, np.nan, 0, f"{definition}; no such genes.", source)
             return
-        blocks, unit = blocks_of(self._genes, gene_ids)
-        low, high = stats.block_bootstrap(
-            values, blocks, statistic, _DRAWS, self._seed, weighted=True
-        )
+        codes, unit = blocks or blocks_of(self.genes, gene_ids)
+        seed = self.seed if seed is None else seed
+        low, high = stats.block_bootstrap(values, codes, statistic, self.draws, seed, weighted=True)
         value = statistic(values, np.ones((1, len(values))))[0]
         if np.ptp(values) == 0:  # resampling equal values would give an interval of width 0
             low, high = NOWHERE

@@ -238,7 +238,7 @@ class Tables(Mapping[str, pd.DataFrame]):
     frames: dict[str, pd.DataFrame]
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        return self.frames[name]
+        return self.frames[name] if name in self.frames else empty(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.frames)

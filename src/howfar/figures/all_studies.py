@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory
 
-from howfar import stats
+from howfar.evaluation.heritability import sources
+from howfar.evaluation.numbers.heritability import source_key
 from howfar.figures import style
-from howfar.figures.view import Box, View, view
-from howfar.stats.blocks import blocks_of
+from howfar.figures.view import Box, NotInTables, View, view
 
 _COLUMNS = [
     *("study", "title", "run_id", "label", "kind", "quantity", "value", "ci_low", "ci_high"),
@@ -23,6 +24,7 @@ _MARKS = {
     "across genes": {"marker": "s", "facecolor": "white"},
     "across people": {"marker": "o"},
 }
+_AGAIN = "Run `howfar evaluate --study STUDY` for each of them."
 #: The class of genes and people on which a study's fine-tuned models are compared.
 _CLASS = "random_split"
 
@@ -47,60 +49,51 @@ def rows_of(view: View) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _entry(quantity: str, number, **more) -> dict:
+def _entry(quantity: str, number, **more: float) -> dict:
     ends = {"ci_low": number.ci_low, "ci_high": number.ci_high}
     return {"quantity": quantity, "value": number.value, "genes": number.n} | ends | more
 
 
-def _genes(view: View, run: str):
+def _genes(view: View, run: str) -> Iterator[dict]:
     if (found := view.number(f"{run}.reference.spearman")) is not None:
         yield _entry("across genes", found)
 
 
-def _people(view: View, run: str):
+def _people(view: View, run: str) -> Iterator[dict]:
     """The run's mean r over all people, or where there is none as published for `_CLASS`."""
     key = f"{run}.across.pooled"
-    if (found := view.number(f"{key}.mean_r")) is not None:
+    if (mean := view.number(f"{key}.mean_r")) is not None:
         spread, sampling = (view.number(f"{key}.{w}") for w in ("observed_sd", "sampling_sd"))
-        more = {
-            name: getattr(number, "value", np.nan)
-            for name, number in (("spread", spread), ("sampling", sampling))
-        }
-        yield _entry("across people", found, **more)
+        known = {} if spread is None else {"spread": spread.value, "sampling": sampling.value}
+        yield _entry("across people", mean, **known)
         return
-    table = view.tables["summary"]
-    chosen = (table["set"] == "performance") & (table["group"] == _CLASS)
-    mine = table[chosen & (table["method"] == view.labels[run])]
-    if len(mine):
-        mean, n = mine["value"].mean(), mine["n"].iloc[0]
-        ends = {"ci_low": mine["value"].min(), "ci_high": mine["value"].max()}
-        yield {"quantity": "across people", "value": mean, "genes": n} | ends
+    table = view.summary("performance.mean")
+    table = table[(table["group"] == _CLASS) & (table["method"] == view.labels[run])]
+    for row in table.itertuples():
+        yield _entry("across people", row)
 
 
-def _ceilings(view: View):
+def _ceilings(view: View) -> Iterator[dict]:
     """Mean sqrt(h2) per source of heritability estimates, over the genes that have one."""
-    table = view.tables["features"]
-    given = table[(table["feature"] == "h2") & table["value"].notna()]
-    for source, part in given.groupby("source"):
-        root = np.sqrt(part["value"].clip(lower=0)).to_numpy(float)
-        blocks, _ = blocks_of(view.tables["genes"], part["gene_id"])
-        low, high = stats.block_bootstrap(root, blocks, stats.weighted_mean, weighted=True)
-        yield {
-            **{"study": view.study.name, "title": view.study.title, "run_id": f"h2.{source}"},
-            **{"label": f"√h² ({source})", "kind": "ceiling"},
-            **{"quantity": "ceiling", "value": root.mean(), "genes": len(root)},
-            **{"ci_low": low, "ci_high": high},
-        }
+    for source in sorted(sources(view.tables)):
+        fields = {"study": view.study.name, "title": view.study.title, "run_id": f"h2.{source}"}
+        fields |= {"label": f"√h² ({source})", "kind": "ceiling"}
+        yield fields | _entry("ceiling", view.need(f"h2.{source_key(source)}.root"))
 
 
 def synthesis(
     studies: Sequence[str], results: str | Path = "results", output: str | Path = "results/figures"
-):
+) -> style.Shown | Box:
     """The figure for those studies (the ones that have tables), or a Box where none has."""
     views = [v for v in (view(s, results=results) for s in studies) if v.tables is not None]
     if not views:
         return Box("No figure yet", ("No study has been run or fetched. Run: make book",))
-    parts = [rows_of(v).assign(colour=lambda t, v=v: t["run_id"].map(v.colours)) for v in views]
+    try:
+        parts = [rows_of(v).assign(colour=lambda t, v=v: t["run_id"].map(v.colours)) for v in views]
+    except NotInTables as lacking:
+        names = ", ".join(v.study.name for v in views)
+        lines = f"The tables of {names} lack {lacking}: made before it was.", _AGAIN
+        return Box("No figure yet", lines)
     parts = [part.dropna(subset=["value"]) for part in parts]
     if not any(len(part) for part in parts):
         return Box("No figure yet", ("No run of these studies has a correlation over genes.",))
@@ -121,7 +114,7 @@ _CAPTION = (
 )
 
 
-def _draw(table: pd.DataFrame):
+def _draw(table: pd.DataFrame) -> Figure:
     lines = table.drop_duplicates(["study", "run_id"])
     places, place = {}, 0.0
     heads = []
@@ -139,11 +132,9 @@ def _draw(table: pd.DataFrame):
     drawn.get_layout_engine().set(rect=(0.03, 0, 0.97, 1))
     across = blended_transform_factory(drawn.transFigure, axis.transData)
     for y, title in heads:
-        head = axis.text(
-            0.01, y, title, transform=across, va="center", fontsize=7.5, fontweight="bold",
-            zorder=4, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-        )  # fmt: skip
-        head.set_in_layout(False)  # it runs over the panel's edge on purpose
+        # It runs over the panel's edge on purpose.
+        bold = {"fontweight": "bold", "zorder": 4, "transform": across}
+        style.words(axis, 0.01, y, title, 7.5, **bold)
     axis.set_ylim(place - 0.6, -0.6)
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set_xlabel("correlation")
@@ -167,9 +158,7 @@ def _mark(axis, y: float, row) -> None:
     axis.scatter(row.value, y, s=24, edgecolor=colour, zorder=3, **look)
 
 
-def _handles() -> list:
-    from matplotlib.lines import Line2D
-
+def _handles() -> list[Line2D]:
     plain = {"linestyle": "", "color": style.INK}
     return [
         Line2D([], [], marker="s", markerfacecolor="white", label="across genes (ρ)", **plain),

@@ -1,0 +1,147 @@
+"""What the result tables of a study are made from: its cohort, and the predictions on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from howfar.cohort.known_values import true_values
+from howfar.cohort.opened import OpenCohort
+from howfar.cohort.panel import Panel
+from howfar.core.registry import TABLES
+from howfar.eqtl import study_map
+from howfar.eqtl.study_map import Map
+from howfar.evaluation.lead_snp import lead_snp_run
+from howfar.linear import baseline
+from howfar.linear.baseline import LinearPredictions
+from howfar.prediction.store import Store, collect, finished_genes, require_store
+from howfar.results.predictions import Predictions
+from howfar.study.schema import Evaluation, Study
+
+LEAD_SNP, TRUTH = "lead_snp", "truth"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A result table: its name, its rows, and counts of what was left out."""
+
+    name: str
+    frame: pd.DataFrame
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Evaluable(Protocol):
+    """What an evaluation takes: predictions, their row of table `runs`, folds where held out."""
+
+    @property
+    def predictions(self) -> Predictions: ...
+
+    @property
+    def run_row(self) -> dict[str, Any]: ...
+
+    @property
+    def folds(self) -> pd.DataFrame | None: ...
+
+
+@dataclass(frozen=True)
+class Inputs:  # frozen, but not slotted: what is derived is made once and kept
+    """What a study's result tables are made from; no model is opened.
+
+    networks: predictions of the study's runs, in its order. stores: where each lies, by run_id.
+    linear: of the study's linear models. results: the folder with what other commands left.
+    """
+
+    cohort: OpenCohort
+    panel: Panel
+    networks: tuple[Predictions, ...]
+    stores: Mapping[str, Store]
+    linear: tuple[LinearPredictions, ...]
+    results: Path
+    _tables: dict[str, Table] = field(default_factory=dict, repr=False)
+
+    def table(self, name: str) -> Table:
+        """A result table by the maker registered under its name; made once."""
+        if name not in self._tables:
+            self._tables[name] = TABLES.load(name)(self)
+        return self._tables[name]
+
+    @property
+    def study(self) -> Study:
+        """The study's file."""
+        return self.cohort.study
+
+    @property
+    def options(self) -> Evaluation:
+        """Options of the statistics."""
+        return self.study.evaluation
+
+    @cached_property
+    def lead_snp(self) -> tuple[Predictions, pd.DataFrame]:
+        """Out-of-fold predictions by the lead cis-eQTL, and their folds."""
+        options = self.options
+        return lead_snp_run(
+            self.panel,
+            LEAD_SNP,
+            options.folds,
+            options.seed,
+            options.min_maf,
+            options.cis_window,
+        )
+
+    @cached_property
+    def truth(self) -> Predictions | None:
+        """The true genetic values of a simulated study."""
+        values = true_values(self.study)
+        if values is None:
+            return None
+        return Predictions(TRUTH, values, pd.Series(np.nan, index=values.index))
+
+    @property
+    def models(self) -> tuple[Predictions, ...]:
+        """Networks and linear models, without the lead SNP."""
+        return (*self.networks, *(each.predictions for each in self.linear))
+
+    @property
+    def runs(self) -> tuple[Predictions, ...]:
+        """All predictions: networks, the lead SNP, linear models, the truth where known."""
+        linear = (each.predictions for each in self.linear)
+        truth = () if self.truth is None else (self.truth,)
+        return (*self.networks, self.lead_snp[0], *linear, *truth)
+
+    @cached_property
+    def eqtl_map(self) -> Map | None:
+        """The study's cis-eQTL map (see `eqtl_map_of`)."""
+        return eqtl_map_of(self.cohort, self.panel, self.results)
+
+
+def read_inputs(study: Study, results: str | Path) -> Inputs:
+    """Open a study's cohort and read its predictions; HowfarError where some are missing."""
+    cohort = OpenCohort(study)
+    panel = cohort.panel()
+    stores = {run.id: require_store(cohort, run, results) for run in study.runs}
+    networks = []
+    for run in study.runs:
+        genes = finished_genes(cohort, run, stores[run.id])
+        people, reference, regions = collect(stores[run.id], genes, cohort.samples, run.transform)
+        known = None if regions.isna().all() else regions
+        networks.append(Predictions(run.id, people, reference, known))
+    linear = tuple(baseline.finished(cohort, results))
+    return Inputs(cohort, panel, tuple(networks), stores, linear, Path(results))
+
+
+def eqtl_map_of(cohort: OpenCohort, panel: Panel, results: str | Path) -> Map | None:
+    """The study's cis-eQTL map: what `howfar eqtl` has made, or made now if the study says how."""
+    study = cohort.study
+    found = study_map.load(study, results)
+    if found is None and study.eqtl is not None:
+        return study_map.compute(study, cohort, panel, results, study.eqtl)
+    outdated = found is None and study_map.path_of(results, study.name, "lead").is_file()
+    cohort.warnings["cis-eQTL maps that are out of date"] += outdated
+    return found

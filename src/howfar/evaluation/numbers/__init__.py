@@ -1,0 +1,59 @@
+"""Table `numbers`: each number that the figures show, under an id, with its definition.
+
+One module per question; each has functions `(rows, result)` that add rows made from the study's
+other tables. Ids are ``<study>.<run>.<question>.<what>``. A figure computes nothing itself: what
+it prints is one of these rows, or a row of table `summary`.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from howfar.core.threads import one_thread
+from howfar.evaluation.numbers import (
+    agreement,
+    correlations,
+    drivers,
+    heritability,
+    lead_eqtl,
+    locus,
+    pairs,
+    populations,
+    significance,
+    trends,
+)
+from howfar.results import tables
+from howfar.results.number_rows import Rows
+
+#: Each adds rows from the tables of a study.
+MAKERS = (
+    correlations.add_reference,
+    correlations.add_across,
+    significance.add_numbers,
+    correlations.add_within,
+    trends.add_numbers,
+    agreement.add_numbers,
+    pairs.add_numbers,
+    pairs.add_common_genes,
+    pairs.add_classes,
+    populations.add_numbers,
+    heritability.add_numbers,
+    lead_eqtl.add_numbers,
+    lead_eqtl.add_map,
+    drivers.add_numbers,
+    drivers.add_fine_mapped,
+    locus.add_numbers,
+)
+
+
+def numbers_table(result: tables.Tables, draws: int = 2000, seed: int = 1) -> pd.DataFrame:
+    """Table `numbers` of a study, from its other tables.
+
+    Intervals are 95 %, by `draws` block bootstraps over `blocks_of` the genes, unless the
+    definition says otherwise.
+    """
+    rows = Rows(result["genes"], seed, result.study, draws)
+    with one_thread():
+        for add in MAKERS:
+            add(rows, result)
+    return rows.frame()

@@ -1,0 +1,71 @@
+"""Numbers of trends: r across people against features of the gene."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from howfar import stats
+from howfar.evaluation.trends import TREND_BINS, binned_trend, lead_rows, with_feature
+from howfar.results import tables
+from howfar.results.number_rows import Rows
+from howfar.stats.blocks import blocks_of
+
+_SOURCE = "across.parquet, features.parquet"
+#: In the place of a run: the lead eQTL's own |r|, in a study without r across people.
+LEAD = "lead_eqtl"
+_LEAD_DRAWS = 1000
+
+
+def add_numbers(rows: Rows, result: tables.Tables) -> None:
+    """Spearman's rho of r with each feature, and mean r in bins of the feature."""
+    features = sorted(result["features"]["feature"].unique())
+    for run_id in result["across"]["run_id"].unique():
+        for feature in features:
+            table = with_feature(result, run_id, feature)
+            if len(table) >= 10 and table[feature].nunique() > 1:
+                _add_trend(rows, f"{run_id}.trend.{feature}", feature, table)
+    if result["across"].empty:
+        for feature in features:
+            table = lead_rows(result["features"], feature)
+            if has_bins(table, feature):
+                _add_bins(rows, f"{LEAD}.trend.{feature}", feature, table, _LEAD_DRAWS)
+
+
+def has_bins(table: pd.DataFrame, feature: str) -> bool:
+    """Whether there are genes enough for means in bins of the feature."""
+    return len(table) >= 5 * TREND_BINS and table[feature].nunique() > TREND_BINS
+
+
+def _add_trend(rows: Rows, key: str, feature: str, table: pd.DataFrame) -> None:
+    r, units = table["pearson"].to_numpy(float), tables.FEATURES.get(feature, feature)
+    for what, word, values in (("r", "r", r), ("abs_r", "|r|", np.abs(r))):
+        rows.over_genes(
+            f"{key}.{what}",
+            np.column_stack([table[feature].to_numpy(float), values]),
+            table["gene_id"],
+            stats.weighted_spearman,
+            f"Spearman rho over genes of {feature} ({units}) with {word} over people",
+            _SOURCE,
+        )
+    if has_bins(table, feature):
+        _add_bins(rows, key, feature, table, rows.draws)
+
+
+def _add_bins(rows: Rows, key: str, feature: str, table: pd.DataFrame, draws: int) -> None:
+    blocks, unit = blocks_of(rows.genes, table["gene_id"])
+    trend = binned_trend(table[feature], table["pearson"], blocks, draws=draws, seed=rows.seed)
+    for i, row in enumerate(trend.itertuples(), start=1):
+        genes = f"the genes with {feature} from {row.low:.6g} to {row.high:.6g} "
+        genes += f"(quantile bin {i} of {len(trend)})"
+        rows.add(
+            f"{key}.bin{i}.mean_r",
+            row.mean,
+            row.n_genes,
+            f"Mean r over people of {genes}; interval by bootstrap over {unit}.",
+            _SOURCE,
+            (row.ci_low, row.ci_high),
+        )
+        text = f"Median {feature} of {genes}; in place of an interval the bin's edges."
+        ends = (row.low, row.high)
+        rows.add(f"{key}.centre{i}", row.centre, row.n_genes, text, _SOURCE, ends)

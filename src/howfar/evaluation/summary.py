@@ -1,0 +1,52 @@
+"""Table `summary`: values over genes or variants, in sets that each answer one question."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from howfar.attribution.variant_effects import linear_approximation
+from howfar.eqtl import network_agreement
+from howfar.evaluation import known_truth, locus, transfer
+from howfar.evaluation.inputs import Inputs, Table
+from howfar.results import tables
+from howfar.stacking import compare
+
+
+def make(inputs: Inputs) -> Table:
+    """Table `summary`, of what is computed here and what other commands have left."""
+    counts: Counter[str] = Counter()
+    variants = inputs.table("effects").frame
+    people = {run.run_id: run.people for run in inputs.models}
+    reach = {run: store.description.context for run, store in inputs.stores.items()}
+    parts = [linear_approximation(inputs.cohort, variants, people, reach)]
+    for step in (transfer, compare):
+        rows = step.load(inputs.cohort, inputs.results)
+        parts.append(rows)
+        stale = rows.empty and step.path_of(inputs.results, inputs.study.name).is_file()
+        counts["comparisons out of date (`howfar transfer`, `howfar stack`)"] += stale
+    parts += _of_map(inputs, variants)
+    if inputs.truth is not None:
+        parts.append(_of_truth(inputs))
+    return Table("summary", tables.stack("summary", parts, f"study {inputs.study.name}"), counts)
+
+
+def _of_map(inputs: Inputs, variants: pd.DataFrame) -> list[pd.DataFrame]:
+    """What the cis-eQTL map says by itself, and of the networks' effects of variants."""
+    mapped, genes, seed = inputs.eqtl_map, inputs.panel.genes, inputs.options.seed
+    if mapped is None:
+        return []
+    return [
+        network_agreement.signals(mapped.lead, mapped.conditional),
+        network_agreement.signs(variants, genes, seed),
+        network_agreement.overlaps(variants, genes, seed=seed),
+        network_agreement.lead_only(variants, mapped.lead),
+        locus.overlap_rows(variants, seed),
+    ]
+
+
+def _of_truth(inputs: Inputs) -> pd.DataFrame:
+    people, r = (inputs.table(name).frame for name in ("individuals", "across"))
+    networks = [run.run_id for run in inputs.networks]
+    return known_truth.summary_rows(inputs.study, inputs.panel, people, r, networks)
