@@ -170,6 +170,7 @@ _FIGURES = {
     "eqtl": "eqtl_genes eqtl_lead_only eqtl_overlap eqtl_signs",
     "features": "lead_eqtls",
     "locus": "locus_agreement locus_facts locus_overlap_curves locus_overlaps locus_plot",
+    "one_gene": "scatter_people",
     "paired": "paired_density paired_networks paired_scatter",
     "people": "scatters",
     "performance": (

@@ -16,9 +16,10 @@ from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 from howfar.figures import style
 from howfar.results import tables
-from howfar.study.reading import load_study
+from howfar.study.reading import load_study, parse_study
 from howfar.study.schema import Study
 
+_NONE = "No such figure for this study"
 #: What a drawing function returns: figure, plotted data and caption; or why there is no figure.
 Drawn = tuple[Figure, pd.DataFrame, str] | str
 
@@ -190,6 +191,22 @@ def view(
     return View(found, loaded, results, Path(output).resolve(), chosen, kept)
 
 
+def view_in_memory(given: tables.Tables) -> View:
+    """Return tables that lie in no results folder as figures need them."""
+    unknown = dict.fromkeys(("genotypes", "expression", "weights"), "as given")
+    study = parse_study(
+        {
+            "name": given.study,
+            "title": given.study,
+            "reality": unknown,
+            "published": {"loader": "memory", "needs": []},
+        },
+        f"tables of {given.study}",
+    )
+    nowhere = Path()
+    return View(study, given, nowhere, nowhere, given["runs"], style.colours(given["runs"]))
+
+
 def missing(view: View) -> Box | None:
     """The box of a study whose tables are not there; None where they are."""
     if view.tables is not None:
@@ -218,8 +235,15 @@ def figure(name: str) -> Callable[[Callable[..., Drawn]], Callable[..., style.Sh
         """`draw`, its figure saved as ``<name>.<study>``."""
 
         @functools.wraps(draw)
-        def show(view: View, *args, **kw) -> style.Shown | Box | None:
-            """Draw and save; nothing where the study has no tables."""
+        def show(view: View | tables.Tables, *args, **kw) -> style.Shown | Box | Figure | None:
+            """Draw and save; nothing where the study has no tables.
+
+            Of tables in memory (see `howfar.evaluate`) the figure is returned and nothing saved.
+            """
+            if isinstance(view, tables.Tables):
+                with style.look():
+                    drawn = draw(view_in_memory(view), *args, **kw)
+                    return Box(_NONE, (drawn,)) if isinstance(drawn, str) else drawn[0]
             if view.tables is None:
                 return None
             try:
