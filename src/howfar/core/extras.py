@@ -38,11 +38,15 @@ def missing_extra(module: str) -> HowfarError | None:
     )
 
 
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def require_module(module: str) -> None:
     """Raise HowfarError unless a module of an extra can be imported."""
-    try:
-        missing = find_spec(module) is None
-    except ModuleNotFoundError:
-        missing = True
-    if missing and (error := missing_extra(module)):
+    if not is_installed(module) and (error := missing_extra(module)):
         raise error

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +94,7 @@ def models_table(results: str | Path) -> list[dict[str, str]]:
 def _needs(name: str, card: Card) -> str:
     """Say what a user does before the model can be used."""
     extra = card.extra and f"`pip install 'howfar[{card.extra}]'`"
-    if extra and find_spec(card.package):
+    if extra and is_installed(card.package):
         extra += " (done)"
     fetch = card.sources and f"`howfar fetch {name}`"
     return ", ".join(filter(None, [extra, fetch])) or "weights, by path"

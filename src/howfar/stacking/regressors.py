@@ -7,7 +7,6 @@ penalties chosen on leaked rows would be too small for rows that don't leak.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, StandardScaler
 
 from howfar.core.errors import HowfarError
+from howfar.core.extras import is_installed
 from howfar.core.registry import STACKED
 from howfar.stacking.pairs import INNER_FOLDS, Rows
 
@@ -30,7 +30,7 @@ _ALPHAS = np.logspace(-2, 4, 7)
 
 def installed() -> list[str]:
     """List the names of `STACKED` that can be fitted here: XGBoost is an extra of the package."""
-    lacking = importlib.util.find_spec("xgboost") is None
+    lacking = not is_installed("xgboost")
     return [name for name in STACKED if not (lacking and name == "xgboost")]
 
 
