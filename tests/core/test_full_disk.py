@@ -63,7 +63,7 @@ def _baseline(files: Files) -> list[list[str]]:
 CASES = {
     "windows as FASTA": (_sequences, 4 << 10, "windows.fa.gz", ["windows.fa.gz"]),
     "windows as checksums": (_checksums, 0, "windows.csv", ["windows.csv"]),
-    "predictions": (_predict, 32 << 10, "ENSG00000000002.1", ["p.csv"]),
+    "predictions": (_predict, 12 << 10, "ENSG00000000002.1", ["p.csv"]),
     "linear models": (_baseline, 12 << 10, "ENSG00000000002.1",
                       ["r/tiny/baseline/top1.parquet", "r/tiny/baseline/top1.weights.parquet"]),
 }  # fmt: skip

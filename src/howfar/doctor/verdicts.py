@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from howfar.core.atomic import whole
+from howfar.core.extras import is_installed
 from howfar.fetch import catalogue
 from howfar.models.base import Card
 from howfar.models.registry import MODELS

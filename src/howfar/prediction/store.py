@@ -200,6 +200,10 @@ def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str 
     }
     key = store_key(cohort, run, network)
     units = Units.open(folder_of(results, cohort.study.name), run.id, key)
+    others = stores_of(cohort.study.name, run, results)
+    latest = max(others, key=lambda store: store.description.opened, default=None)
+    if latest is not None and latest.path == units.folder:
+        return latest  # already the one that an evaluation takes
     description = describe(run, model)
     with whole(units.folder / _DESCRIPTION) as part:
         part.write_text(json.dumps(asdict(description), indent=1, sort_keys=True) + "\n", "utf-8")
