@@ -78,9 +78,14 @@ class OneAlleleEach:
         for person, (v, k) in enumerate(places.values()):
             calls[v, person] = k
         return Genotypes(
-            real.chrom, real.starts, real.ends, real.alleles, calls,
-            tuple(str(variant) for variant in places), real.counts,
-        )  # fmt: skip
+            real.chrom,
+            real.starts,
+            real.ends,
+            real.alleles,
+            calls,
+            tuple(str(variant) for variant in places),
+            real.counts,
+        )
 
 
 def _carried(real: Genotypes) -> Iterator[tuple[int, int, float]]:

@@ -262,7 +262,7 @@ def _record(data, state, rng, weights, people, polygenic_mean, row):
 
 
 @compiled
-def run(data, state, rng, people, record, mean, polygenic_mean):
+def run(data, state, rng, people, record, mean, polygenic_mean) -> None:
     """Advance a chain by len(record) sweeps; fill `state`, `record` and the sums in place."""
     weights, weighted, fitted = np.empty(len(data.d)), np.empty(len(data.d)), np.empty(len(data.d))
     for t in range(len(record)):

@@ -352,7 +352,7 @@ def _gap(work, m, y, residual, gradient, inside, l1, l2):
 
 
 @compiled
-def descend(z, y, ridge, l1s, l2s, tolerance):
+def descend(z, y, ridge, l1s, l2s, tolerance) -> tuple[np.ndarray, np.ndarray]:
     """Solve the path: coefficients (penalties, p), duality gaps (penalties,) as parts of |y|^2.
 
     ridge: s, (p,). l1s, l2s: falling penalties. Stops at a gap of `tolerance` or below.

@@ -70,11 +70,19 @@ def parse_options(words: Sequence[str]) -> dict[str, Any]:
         except yaml.YAMLError:
             equals = ""
         if key in ("name", "weights", "device"):
-            raise _bad(f"--options {word!r}", f"the key {key}", "an option of the model itself",
-                       "Give --model, --weights or --device.")  # fmt: skip
+            raise _bad(
+                f"--options {word!r}",
+                f"the key {key}",
+                "an option of the model itself",
+                "Give --model, --weights or --device.",
+            )
         if not (equals and key.isidentifier()):
-            raise _bad(f"--options {word!r}", "no key=value", "e.g. rc=true or shifts=[1,0,-1]",
-                       "Write a key of the model's options, '=', and a value.")  # fmt: skip
+            raise _bad(
+                f"--options {word!r}",
+                "no key=value",
+                "e.g. rc=true or shifts=[1,0,-1]",
+                "Write a key of the model's options, '=', and a value.",
+            )
         found[key] = parsed
     return found
 
@@ -208,16 +216,27 @@ def _survey(fasta: Path, model: SequenceModel, letters: str) -> int:
     for number, (name, sequence) in enumerate(_records(fasta), 1):
         where = f"{fasta}, sequence {name!r} (number {number})"
         if not name or name in names:
-            raise _bad(where, "a name that is empty or used before", "names that differ",
-                       "Give each sequence its own name.")  # fmt: skip
+            raise _bad(
+                where,
+                "a name that is empty or used before",
+                "names that differ",
+                "Give each sequence its own name.",
+            )
         if len(sequence) != length:
-            raise _bad(where, f"{len(sequence):,} bases", f"{length:,}, as {model.name} reads",
-                       "Cut or extend the sequence to the model's window.")  # fmt: skip
+            raise _bad(
+                where,
+                f"{len(sequence):,} bases",
+                f"{length:,}, as {model.name} reads",
+                "Cut or extend the sequence to the model's window.",
+            )
         odd = alien.search(sequence)
         if odd:
-            raise _bad(f"{where}, base {odd.start() + 1:,}", f"the letter {odd.group()!r}",
-                       f"one of {letters}, in either case", "Correct the sequence, or write N.",
-                       )  # fmt: skip
+            raise _bad(
+                f"{where}, base {odd.start() + 1:,}",
+                f"the letter {odd.group()!r}",
+                f"one of {letters}, in either case",
+                "Correct the sequence, or write N.",
+            )
         names.add(name)
     if not names:
         raise _bad(str(fasta), "no sequence", "a FASTA file of sequences", "Check the file.")
@@ -236,8 +255,12 @@ def _check_packed(fasta: Path) -> None:
             while data.read(1 << 20):
                 pass
     except (OSError, EOFError, zlib.error) as error:
-        raise _bad(str(fasta), f"damaged gzip-compressed data ({error})", "a whole file",
-                   "Copy or compress the file again.") from error  # fmt: skip
+        raise _bad(
+            str(fasta),
+            f"damaged gzip-compressed data ({error})",
+            "a whole file",
+            "Copy or compress the file again.",
+        ) from error
 
 
 def _bad(where: str, found: str, expected: str, do: str) -> HowfarError:
@@ -255,8 +278,12 @@ def _batches(fasta: Path) -> Iterator[tuple[list[str], np.ndarray]]:
 def _finite(model: SequenceModel, values: np.ndarray) -> np.ndarray:
     odd = int((~np.isfinite(values)).sum())
     if odd:
-        raise _bad(f"model {model.name}", f"{odd} values that are not finite", "finite values",
-                   "Check the weights; with reduced precision, try precision=float32.")  # fmt: skip
+        raise _bad(
+            f"model {model.name}",
+            f"{odd} values that are not finite",
+            "finite values",
+            "Check the weights; with reduced precision, try precision=float32.",
+        )
     return values
 
 

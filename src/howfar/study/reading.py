@@ -17,7 +17,7 @@ _MERGE = "tag:yaml.org,2002:merge"  # <<: *other
 class _NoRepeats(yaml.SafeLoader):
     """YAML in which a key that occurs twice is an error, not the last value."""
 
-    def construct_mapping(self, node, deep=False):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping of a YAML node; an error where a key stands twice."""
         own = [key for key, _ in node.value if key.tag != _MERGE]  # merged ones may be given anew
         keys = [self.construct_object(key, deep=True) for key in own]
@@ -125,9 +125,13 @@ def _wanted(error: dict[str, Any]) -> str:
         return _PATTERNS.get(given["pattern"], given["pattern"])
     if kind == "invalid_key":
         return "keys that are words"
-    numbers = {"int_parsing": "a whole number", "int_from_float": "a whole number",
-               "float_parsing": "a number", "bool_parsing": "true or false",
-               "path_type": "a path"}  # fmt: skip
+    numbers = {
+        "int_parsing": "a whole number",
+        "int_from_float": "a whole number",
+        "float_parsing": "a number",
+        "bool_parsing": "true or false",
+        "path_type": "a path",
+    }
     said = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return numbers.get(kind, said)
 

@@ -138,7 +138,7 @@ def _check_target(target: str, plans: Sequence[Plan]) -> None:
     if target not in TARGETS:
         raise HowfarError(
             "--to", found=repr(target), expected=", ".join(TARGETS), do="Correct --to."
-        )  # fmt: skip
+        )
     folder = project_root() / "notebooks"
     pages = [] if target == "tables" else [(p, n) for p in plans for n in p.study.notebooks]
     for each, name in pages:
