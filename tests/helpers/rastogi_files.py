@@ -171,7 +171,7 @@ def other_view():
     from howfar import figures
 
     folder = _folder()
-    synthetic.write(folder, "sasse2023", numbers=False)
+    synthetic.write(folder, "sasse2023")
     return figures.view("sasse2023", [], folder, folder / "figures")
 
 
