@@ -95,9 +95,13 @@ def _lead_features(panel: Panel, min_maf: float, window: int | None) -> pd.DataF
         dosages, variants = panel.dosages(gene)
         dosages, variants = near(dosages, variants, int(tss[gene]), window)
         lead = lead_eqtl(
-            dosages, variants, int(tss[gene]), panel.expression.loc[gene].to_numpy(float), min_maf,
+            dosages,
+            variants,
+            int(tss[gene]),
+            panel.expression.loc[gene].to_numpy(float),
+            min_maf,
             covariates,
-        )  # fmt: skip
+        )
         if lead is None:
             continue
         values = (lead.distance, lead.log10p, lead.r, lead.maf)

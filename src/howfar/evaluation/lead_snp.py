@@ -37,9 +37,11 @@ def lead_snp_run(
     """
     if panel.dosages is None:
         raise HowfarError(
-            f"run {run_id}", found="a study without genotypes", expected="genotypes",
+            f"run {run_id}",
+            found="a study without genotypes",
+            expected="genotypes",
             do="Leave this run out.",
-        )  # fmt: skip
+        )
     tss = panel.genes.set_index("gene_id")["tss"]
     genes, people = panel.expression.index, panel.expression.columns
     predicted, fold = np.full((len(genes), len(people)), np.nan), None

@@ -108,9 +108,12 @@ def comparisons(result: tables.Tables) -> Iterator[Comparison]:
             words = f"the effects of variants in the window of {gene}, {run} with {other}"
             stretch = positions(both["variant"]) // _STRETCH
             yield Comparison(
-                f"{run}.agreement.{other}.effects.{gene}", words, "effects.parquet", both,
+                f"{run}.agreement.{other}.effects.{gene}",
+                words,
+                "effects.parquet",
+                both,
                 (stretch, "stretches of 1 kb"),
-            )  # fmt: skip
+            )
 
 
 def _genes(table: pd.DataFrame, value: str, name: str) -> Iterator[Comparison]:

@@ -393,9 +393,11 @@ def run(study: Study, results: str | Path, options: Options | None = None) -> Pa
     options = replace(options, models=tuple(dict.fromkeys(options.models)))
     if not options.models:
         raise HowfarError(
-            "--models", found="none", expected="one linear model at least",
+            "--models",
+            found="none",
+            expected="one linear model at least",
             do="Name one, such as --models blup.",
-        )  # fmt: skip
+        )
     cohort, path = OpenCohort(study), path_of(results, study.name)
     key = key_of(cohort, asdict(options))
     if not cache.is_current(path, key):

@@ -59,9 +59,11 @@ def binned_trend(
         edges = np.atleast_1d(np.asarray(bins, float))
     if edges.size < 2 or (np.diff(edges) <= 0).any():
         raise HowfarError(
-            "bins of a trend", found=f"{edges.size} edges", expected="two or more, ascending",
+            "bins of a trend",
+            found=f"{edges.size} edges",
+            expected="two or more, ascending",
             do="Correct the edges; a feature with one value has no trend.",
-        )  # fmt: skip
+        )
     code = np.digitize(feature, edges[1:-1])
     inside = (feature >= edges[0]) & (feature <= edges[-1])
     rows = []

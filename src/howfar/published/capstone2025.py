@@ -157,12 +157,21 @@ def numbers(
     _window_numbers(rows, snps)
     values = other["P-value"]
     rows.add("C.cis117.n", len(other), len(other), "SNPs of the second locus.", CIS_117)
-    rows.add("C.cis117.nom", (values < 0.05).sum(), len(other),
-             "SNPs of the second locus with P < 0.05.", CIS_117)  # fmt: skip
+    rows.add(
+        "C.cis117.nom",
+        (values < 0.05).sum(),
+        len(other),
+        "SNPs of the second locus with P < 0.05.",
+        CIS_117,
+    )
     offset = other["offset"].dropna()
-    rows.add("capstone2025.cis117.offset", offset.median(), len(offset),
-             "Median of `position` less `Position`, bp: one counts in hg19, the other in hg38.",
-             CIS_117_SNPS)  # fmt: skip
+    rows.add(
+        "capstone2025.cis117.offset",
+        offset.median(),
+        len(offset),
+        "Median of `position` less `Position`, bp: one counts in hg19, the other in hg38.",
+        CIS_117_SNPS,
+    )
     return rows.frame()
 
 
@@ -186,12 +195,15 @@ def _overlap_numbers(rows: Rows, snps: pd.DataFrame) -> None:
         ("C.full_eqtl", ["full.score", "eqtl"], f"all outputs, {score}; {by_p}"),
         ("C.tracks_eqtl", ["tracks.score", "eqtl"], f"selected outputs, {score}; {by_p}"),
         ("C.full_tracks", ["full.score", "tracks.score"], f"all and selected outputs, {score}"),
-        ("C.allthree", ["full.score", "tracks.score", "eqtl"],
-         f"all outputs, selected outputs, {score}; {by_p}"),
+        (
+            "C.allthree",
+            ["full.score", "tracks.score", "eqtl"],
+            f"all outputs, selected outputs, {score}; {by_p}",
+        ),
         ("C.modelonly.full", ["full", "eqtl"], f"all outputs, {alone}; {by_p}"),
         ("C.modelonly.tracks", ["tracks", "eqtl"], f"selected outputs, {alone}; {by_p}"),
         ("C.modelonly.full_tracks", ["full", "tracks"], f"all and selected outputs, {alone}"),
-    ):  # fmt: skip
+    ):
         both = np.logical_and.reduce([lists[name] for name in names])
         source = ", ".join([EQTL, *RESULTS.values()])
         rows.add(key, both.sum(), len(snps), f"SNPs in each of these lists of 50: {words}.", source)
@@ -208,11 +220,14 @@ def _control_numbers(rows: Rows, curves: pd.DataFrame) -> None:
     }
     for row in at[at["set"].isin(words)].itertuples():
         rows.add(
-            f"capstone2025.{row.set}.{row.method}", row.value, row.n,
+            f"capstone2025.{row.set}.{row.method}",
+            row.value,
+            row.n,
             f"Mean overlap with the top 50 by -log10 P {words[row.set]}; {LABELS[row.method]}; "
             "interval: its 95 % range.",
-            ", ".join([EQTL, RESULTS[row.method]]), (row.ci_low, row.ci_high),
-        )  # fmt: skip
+            ", ".join([EQTL, RESULTS[row.method]]),
+            (row.ci_low, row.ci_high),
+        )
 
 
 def _shuffled_numbers(rows: Rows, snps: pd.DataFrame, seed: int) -> None:
@@ -220,36 +235,57 @@ def _shuffled_numbers(rows: Rows, snps: pd.DataFrame, seed: int) -> None:
     for run, name in RESULTS.items():
         p = shuffled_p(snps[run].to_numpy(float), log10p, TOP, _DRAWS, seed)
         rows.add(
-            f"capstone2025.overlap_shuffled_p.{run}", p, len(snps),
+            f"capstone2025.overlap_shuffled_p.{run}",
+            p,
+            len(snps),
             f"Share of {_DRAWS:,} random exchanges of scores between SNPs whose combined score "
             "overlaps with the top 50 by -log10 P at least as much as the true one; "
             f"{LABELS[run]}.",
             ", ".join([EQTL, name]),
-        )  # fmt: skip
+        )
 
 
 def _rank_numbers(rows: Rows, effects: pd.DataFrame, seed: int) -> None:
     for row in rank_agreement(effects, seed).itertuples():
         rows.add(
-            f"C.rho.{row.run_id}", row.rho, row.n,
+            f"C.rho.{row.run_id}",
+            row.rho,
+            row.n,
             f"Spearman rho of |score| and -log10 P over SNPs with P, {LABELS[row.run_id]}; "
             f"interval by bootstrap over blocks of {BLOCK:,} bp.",
-            ", ".join([EQTL, RESULTS[row.run_id]]), (row.ci_low, row.ci_high),
-        )  # fmt: skip
+            ", ".join([EQTL, RESULTS[row.run_id]]),
+            (row.ci_low, row.ci_high),
+        )
 
 
 def _window_numbers(rows: Rows, snps: pd.DataFrame) -> None:
     p, distance = snps["p"].dropna(), snps["position"] - APOE_START
     for key, value, n, words in (
         ("C.nsnp", len(snps), len(snps), "SNPs of the APOE table."),
-        ("C.window.left", distance.min(), len(snps),
-         f"Lowest SNP position less {APOE_START:,}, the start of APOE (hg38), bp."),
-        ("capstone2025.window.right", distance.max(), len(snps),
-         f"Highest SNP position less {APOE_START:,}, bp."),
-        ("capstone2025.window.reach", (distance.abs() <= _REACH).sum(), len(snps),
-         f"SNPs within {_REACH:,} bp of the start of APOE, half of the model's window."),
-        ("C.bonf", (p < 0.05 / len(p)).sum(), len(p),
-         "SNPs with P below 0.05 over the number of SNPs with P (Bonferroni)."),
+        (
+            "C.window.left",
+            distance.min(),
+            len(snps),
+            f"Lowest SNP position less {APOE_START:,}, the start of APOE (hg38), bp.",
+        ),
+        (
+            "capstone2025.window.right",
+            distance.max(),
+            len(snps),
+            f"Highest SNP position less {APOE_START:,}, bp.",
+        ),
+        (
+            "capstone2025.window.reach",
+            (distance.abs() <= _REACH).sum(),
+            len(snps),
+            f"SNPs within {_REACH:,} bp of the start of APOE, half of the model's window.",
+        ),
+        (
+            "C.bonf",
+            (p < 0.05 / len(p)).sum(),
+            len(p),
+            "SNPs with P below 0.05 over the number of SNPs with P (Bonferroni).",
+        ),
         ("capstone2025.min_p", p.min(), len(p), "Lowest P of the eQTL scan."),
-    ):  # fmt: skip
+    ):
         rows.add(key, value, n, words, EQTL)

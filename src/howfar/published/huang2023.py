@@ -221,10 +221,13 @@ def numbers(
 def _agreement_numbers(rows: Rows, wide: pd.DataFrame) -> None:
     for first, second in itertools.combinations(_MODELS, 2):
         rows.over_genes(
-            f"H.ref.{first}.{second}", wide[[first, second]], wide.index, stats.weighted_spearman,
+            f"H.ref.{first}.{second}",
+            wide[[first, second]],
+            wide.index,
+            stats.weighted_spearman,
             f"Spearman rho over genes of the reference predictions of {first} and {second}",
             PREDICTIONS,
-        )  # fmt: skip
+        )
 
 
 def _reference_numbers(rows: Rows, wide: pd.DataFrame, median: pd.Series) -> None:
@@ -233,34 +236,61 @@ def _reference_numbers(rows: Rows, wide: pd.DataFrame, median: pd.Series) -> Non
     source = ", ".join([PREDICTIONS, *COUNTS])
     for model in _MODELS:
         rows.over_genes(
-            f"H.1b.ref.{model}", np.column_stack([wide[model], median]), wide.index,
+            f"H.1b.ref.{model}",
+            np.column_stack([wide[model], median]),
+            wide.index,
             stats.weighted_spearman,
-            f"Spearman rho over genes of {model}'s reference prediction {what}", source,
-        )  # fmt: skip
+            f"Spearman rho over genes of {model}'s reference prediction {what}",
+            source,
+        )
     rows.over_genes(
-        "H.1b.ref.Enformer.pearsonlog", np.column_stack([np.log10(wide["Enformer"] + 1), median]),
-        wide.index, stats.weighted_pearson,
-        f"Pearson r over genes of log10(Enformer's reference prediction + 1) {what}", source,
-    )  # fmt: skip
+        "H.1b.ref.Enformer.pearsonlog",
+        np.column_stack([np.log10(wide["Enformer"] + 1), median]),
+        wide.index,
+        stats.weighted_pearson,
+        f"Pearson r over genes of log10(Enformer's reference prediction + 1) {what}",
+        source,
+    )
 
 
 def _eqtl_numbers(rows: Rows, features: pd.DataFrame) -> None:
     lead = features.pivot_table(index="gene_id", columns="feature", values="value")
     lead = lead.dropna(subset=["lead_eqtl_r"])
     r, distance = lead["lead_eqtl_r"], lead["lead_eqtl_distance"]
-    rows.add("H.eqtl.n", len(lead), len(features["gene_id"].unique()),
-             "Genes with a lead eQTL in 373 Europeans; none in the table is beyond 20 kb.",
-             EQTLS)  # fmt: skip
-    rows.add("H.eqtl.neg", (r < 0).sum(), len(lead),
-             "Of the genes with a lead eQTL, those whose r is negative.", EQTLS)  # fmt: skip
+    rows.add(
+        "H.eqtl.n",
+        len(lead),
+        len(features["gene_id"].unique()),
+        "Genes with a lead eQTL in 373 Europeans; none in the table is beyond 20 kb.",
+        EQTLS,
+    )
+    rows.add(
+        "H.eqtl.neg",
+        (r < 0).sum(),
+        len(lead),
+        "Of the genes with a lead eQTL, those whose r is negative.",
+        EQTLS,
+    )
     for key, values, statistic, words in (
-        ("1kb", distance < 1000, stats.weighted_mean,
-         "Share of lead eQTLs less than 1,000 bp from the TSS"),
-        ("medianDist", distance, stats.weighted_median,
-         "Median distance of the lead eQTL from the TSS, bp"),
-        ("medianAbsR", r.abs(), stats.weighted_median,
-         "Median |Pearson r| of the lead eQTL with expression"),
-    ):  # fmt: skip
+        (
+            "1kb",
+            distance < 1000,
+            stats.weighted_mean,
+            "Share of lead eQTLs less than 1,000 bp from the TSS",
+        ),
+        (
+            "medianDist",
+            distance,
+            stats.weighted_median,
+            "Median distance of the lead eQTL from the TSS, bp",
+        ),
+        (
+            "medianAbsR",
+            r.abs(),
+            stats.weighted_median,
+            "Median |Pearson r| of the lead eQTL with expression",
+        ),
+    ):
         rows.over_genes(f"H.eqtl.{key}", values, lead.index, statistic, words, EQTLS)
 
 
@@ -270,8 +300,14 @@ def _people_numbers(rows: Rows, observed: pd.DataFrame, enformer: pd.DataFrame) 
     r = pd.Series(r, enformer.index).dropna()
     what = "Pearson r of Enformer (not fine-tuned) with expression over all people of a gene"
     source = ", ".join([ENFORMER_PEOPLE, *COUNTS])
-    rows.over_genes("H.1c.enformer500.mean", r, r.index, stats.weighted_mean,
-                    f"Mean over genes of {what}", source)  # fmt: skip
+    rows.over_genes(
+        "H.1c.enformer500.mean",
+        r,
+        r.index,
+        stats.weighted_mean,
+        f"Mean over genes of {what}",
+        source,
+    )
     for key, value, words in (
         ("min", r.min(), "Lowest over genes of"),
         ("max", r.max(), "Highest over genes of"),

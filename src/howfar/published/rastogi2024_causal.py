@@ -140,8 +140,13 @@ def read_ism(files: Files, keys: list[str], common: Effects) -> Effects:
 
 def read_mage(files: Files) -> pd.DataFrame:
     """Fine-mapped pairs: key, variant, pip, maf, distance (unsigned, bp). No slope is given."""
-    names = {"our_gene_name": "key", "hg19_variant": "variant", "variantPIP": "pip", "MAF": "maf",
-             "TSS_dist": "distance"}  # fmt: skip
+    names = {
+        "our_gene_name": "key",
+        "hg19_variant": "variant",
+        "variantPIP": "pip",
+        "MAF": "maf",
+        "TSS_dist": "distance",
+    }
     table = files.table(MAGE, list(names)[:2], list(names)[2:], sep="\t").rename(columns=names)
     return _pairs(files, MAGE, table)
 
@@ -325,32 +330,41 @@ def add_numbers(
     new = ~pd.MultiIndex.from_frame(assay[["key", "variant"]]).isin(known)
     rows.add("R.mage.n", len(fine), len(mage), "Fine-mapped pairs with PIP above 0.9.", MAGE)
     rows.add("R.mpra.n", len(assay), len(mpra), "MPRA pairs with FDR below 0.25.", MPRA)
-    rows.add("R.mpra.unique", new.sum(), len(assay),
-             "MPRA pairs with FDR below 0.25 that aren't fine-mapped pairs with PIP above 0.9.",
-             f"{MPRA}, {MAGE}")  # fmt: skip
+    rows.add(
+        "R.mpra.unique",
+        new.sum(),
+        len(assay),
+        "MPRA pairs with FDR below 0.25 that aren't fine-mapped pairs with PIP above 0.9.",
+        f"{MPRA}, {MAGE}",
+    )
     for run in _ordered(effects):
         found = effects[run]
         for what, pairs, source in (("mage", fine, MAGE), ("mpra", assay, MPRA)):
             rows.over_genes(
                 f"R.{what}.top10.{found.method.weights}",
-                in_top(found.percentiles(pairs), np.array([0.1]))[:, 0], _ids(pairs, genes),
+                in_top(found.percentiles(pairs), np.array([0.1]))[:, 0],
+                _ids(pairs, genes),
                 stats.weighted_mean,
                 f"Share of the {len(pairs)} causal pairs in the top 10 % of |effect| of "
                 f"{found.method.label} among the common training variants of the gene (ties share "
-                "a rank, a missing weight is 0)", f"{source}, {_effect_files(run)}",
-            )  # fmt: skip
+                "a rank, a missing weight is 0)",
+                f"{source}, {_effect_files(run)}",
+            )
         _auroc_number(rows, found, fine, mage, genes)
 
 
 def _auroc_number(rows: Rows, found: Effects, fine, mage, genes: pd.DataFrame) -> None:
     rows.over_genes(
-        f"R.mage.auroc.{found.method.weights}", chances(found, fine, mage), _ids(fine, genes),
+        f"R.mage.auroc.{found.method.weights}",
+        chances(found, fine, mage),
+        _ids(fine, genes),
         auroc,
         f"Expected area under the ROC curve of the rank share of |effect| of {found.method.label}: "
         f"{len(fine)} pairs with PIP above 0.9 against one random common training variant of the "
         "same gene that fine mapping doesn't list with PIP from 0.01 on (exact expectation; the "
-        "authors' negatives aren't public)", f"{MAGE}, {_effect_files(found.method.run_id)}",
-    )  # fmt: skip
+        "authors' negatives aren't public)",
+        f"{MAGE}, {_effect_files(found.method.run_id)}",
+    )
 
 
 def _effect_files(run: str) -> str:

@@ -162,14 +162,23 @@ def add_performance(rows: Rows, table: pd.DataFrame) -> None:
             key = f"R.ind.{BY_RUN[run].weights}.{CLASSES[gene_class]}"
             source = f"{PREDICTIONS[run]}, {_COUNTS}"
             rows.over_genes(
-                key, part["pearson"].fillna(0), part["gene_id"], stats.weighted_mean,
+                key,
+                part["pearson"].fillna(0),
+                part["gene_id"],
+                stats.weighted_mean,
                 f"Mean over {gene_class} genes of Pearson r of the predictions of "
                 f"{BY_RUN[run].label} with observed expression (float16) over the 77 test people; "
-                "constant or missing predictions count as 0", source,
-            )  # fmt: skip
+                "constant or missing predictions count as 0",
+                source,
+            )
             if run == "enformer":
-                rows.add(f"{key}.neg", (part["pearson"] < 0).sum(), len(part),
-                         f"Genes of {gene_class} with r below 0.", source)  # fmt: skip
+                rows.add(
+                    f"{key}.neg",
+                    (part["pearson"] < 0).sum(),
+                    len(part),
+                    f"Genes of {gene_class} with r below 0.",
+                    source,
+                )
 
 
 # --- heritability ----------------------------------------------------------------------------
@@ -201,11 +210,13 @@ def add_heritability(rows: Rows, features: pd.DataFrame, classes: pd.Series) -> 
         for gene_class in TESTED:
             mine = part[part["gene_id"].map(classes) == gene_class]
             rows.over_genes(
-                f"R.h2.{key}.{gene_class}", np.sqrt(mine["value"].clip(lower=0)), mine["gene_id"],
+                f"R.h2.{key}.{gene_class}",
+                np.sqrt(mine["value"].clip(lower=0)),
+                mine["gene_id"],
                 stats.weighted_mean,
                 f"Mean over {gene_class} genes of sqrt(max(h2, 0)), {source}",
                 f"rastogi2024/heritability.{key}.tsv",
-            )  # fmt: skip
+            )
 
 
 def add_split(rows: Rows, sizes: pd.Series) -> None:

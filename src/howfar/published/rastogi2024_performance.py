@@ -176,8 +176,9 @@ def add_numbers(rows: Rows, table: pd.DataFrame, scaling: pd.DataFrame) -> None:
         words = f"pairwise regression without variants of training frequency below {af}"
         _class_numbers(rows, f"R.rare.af{af}", chosen, _tested(), words, SUMMARIES[""])
     unseen = table.loc[table["run_id"] == "pairwise_regression", "n_unseen"].iloc[0]
-    rows.add("R.split.unseen", unseen, 1, "Unseen genes that the networks were tested on.",
-             SUMMARIES[""])  # fmt: skip
+    rows.add(
+        "R.split.unseen", unseen, 1, "Unseen genes that the networks were tested on.", SUMMARIES[""]
+    )
 
 
 def _tested() -> dict[str, str]:

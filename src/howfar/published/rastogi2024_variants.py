@@ -79,14 +79,25 @@ def add_drivers(rows: Rows, drivers: pd.DataFrame, tested: int) -> None:
         if method.driver is None or part.empty:
             continue
         key, genes = f"R.drv.{key_of(method.driver)}", part["gene_id"].nunique()
-        rows.add(f"{key}.n", len(part), tested,
-                 f"Drivers of {method.label}, in {genes} of {tested} genes.", DRIVERS)  # fmt: skip
+        rows.add(
+            f"{key}.n",
+            len(part),
+            tested,
+            f"Drivers of {method.label}, in {genes} of {tested} genes.",
+            DRIVERS,
+        )
         for what, column, words in (
             ("tss", "distance", "Median distance of the drivers from the TSS, unsigned, bp"),
             ("maf", "maf", "Median minor allele frequency of the drivers in the training people"),
         ):
-            rows.over_genes(f"{key}.{what}", part[column], part["gene_id"], stats.weighted_median,
-                            f"{words}: {method.label}", DRIVERS)  # fmt: skip
+            rows.over_genes(
+                f"{key}.{what}",
+                part[column],
+                part["gene_id"],
+                stats.weighted_median,
+                f"{words}: {method.label}",
+                DRIVERS,
+            )
 
 
 # --- DNase I footprints ----------------------------------------------------------------------
@@ -120,11 +131,14 @@ def add_dnase(rows: Rows, summary: pd.DataFrame) -> None:
         if method.driver and method.label in found.index:
             row = found.loc[method.label]
             rows.add(
-                f"R.dnase.{key_of(method.driver)}", row["value"], row["n"],
+                f"R.dnase.{key_of(method.driver)}",
+                row["value"],
+                row["n"],
                 "Mean over the authors' 1000 bootstrap draws of the enrichment of drivers in DNase "
                 f"I footprints; interval: percentiles of the draws: {method.label}.",
-                DNASE, (row["ci_low"], row["ci_high"]),
-            )  # fmt: skip
+                DNASE,
+                (row["ci_low"], row["ci_high"]),
+            )
 
 
 # --- alleles unseen in training --------------------------------------------------------------
@@ -178,7 +192,11 @@ def add_unseen(rows: Rows, unseen: pd.DataFrame) -> None:
         words = f"Alleles of test people unseen in training, {gene_class} genes."
         rows.add(f"R.unseen.{gene_class}.n", len(part), part["gene_id"].nunique(), words, UNSEEN)
         rows.over_genes(
-            f"R.unseen.{gene_class}.medAF", part["af"], part["gene_id"], stats.weighted_median,
+            f"R.unseen.{gene_class}.medAF",
+            part["af"],
+            part["gene_id"],
+            stats.weighted_median,
             f"Median frequency in the test people of alleles unseen in training, {gene_class} "
-            "genes", UNSEEN,
-        )  # fmt: skip
+            "genes",
+            UNSEEN,
+        )

@@ -82,7 +82,13 @@ def _runs(study: str) -> pd.DataFrame:
 
 def _numbers(test: pd.Series, genes: pd.DataFrame) -> pd.DataFrame:
     rows = Rows(genes)
-    rows.over_genes("G.rosmap.test", test, test.index, stats.weighted_mean, "Mean over genes of "
-                    "PrediXcan's r across the test people of ROSMAP, genes without r left out",
-                    ROSMAP.split("/")[1])  # fmt: skip
+    rows.over_genes(
+        "G.rosmap.test",
+        test,
+        test.index,
+        stats.weighted_mean,
+        "Mean over genes of "
+        "PrediXcan's r across the test people of ROSMAP, genes without r left out",
+        ROSMAP.split("/")[1],
+    )
     return rows.frame()

@@ -236,8 +236,11 @@ def _summary(
     found = attribution.contributions(files)
     mains = drivers[drivers["is_main"]]
     mains = mains.assign(position=mains["variant"].str.split(":").str[1], type=driver_types(mains))
-    keys = [(s, g, p) for s in ("reference", "variant") for g, p in
-            zip(mains["gene_id"], mains["position"], strict=True)]  # fmt: skip
+    keys = [
+        (s, g, p)
+        for s in ("reference", "variant")
+        for g, p in zip(mains["gene_id"], mains["position"], strict=True)
+    ]
     lacking = sum(key not in found for key in keys)
     if lacking:
         raise files.bad(attribution.PROFILES, f"{lacking} profiles missing", "all main drivers")

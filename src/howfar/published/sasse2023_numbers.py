@@ -52,23 +52,38 @@ def _reference(rows: Rows, table: pd.DataFrame) -> None:
     ):
         rows.add(f"{key}.n", len(part), len(table), f"Number of {words}.", source)
         rows.over_genes(
-            f"{key}.R", part[["prediction", "observed_mean"]], part["gene_id"],
-            stats.weighted_pearson, "Pearson r of the fine-tuned model's reference prediction with "
-            f"mean observed expression (log2 CPM), over {words}", source,
-        )  # fmt: skip
+            f"{key}.R",
+            part[["prediction", "observed_mean"]],
+            part["gene_id"],
+            stats.weighted_pearson,
+            "Pearson r of the fine-tuned model's reference prediction with "
+            f"mean observed expression (log2 CPM), over {words}",
+            source,
+        )
 
 
 def _significance(rows: Rows, network: pd.DataFrame) -> None:
     given = network.dropna(subset=["pearson"])
     r, source = network["pearson"], _STATISTICS
-    rows.add("S.2A.n", len(given), len(network), "Genes of the table whose r across people, adult "
-             "brain CAGE track, is given.", source)  # fmt: skip
+    rows.add(
+        "S.2A.n",
+        len(given),
+        len(network),
+        "Genes of the table whose r across people, adult brain CAGE track, is given.",
+        source,
+    )
     for key, statistic, words in (
         ("meanR", stats.weighted_mean, "Mean"),
         ("medianR", stats.weighted_median, "Median"),
     ):
-        rows.over_genes(f"S.2A.{key}", given["pearson"], given["gene_id"], statistic,
-                        f"{words} over genes of r across people, CAGE track", source)  # fmt: skip
+        rows.over_genes(
+            f"S.2A.{key}",
+            given["pearson"],
+            given["gene_id"],
+            statistic,
+            f"{words} over genes of r across people, CAGE track",
+            source,
+        )
     p = null_p(network)
     found = beyond_null(network)
     strict = found & (p < p[found].max())
@@ -77,52 +92,81 @@ def _significance(rows: Rows, network: pd.DataFrame) -> None:
     null += "sqrt(s / 50), one-sided t with 49 df, p = 1 where T < 0 or r is missing"
     for key, chosen, words in (
         ("2A.sigBH", found, f"Genes {null}"),
-        ("2A.sigStrict", strict, "The genes of S.2A.sigBH without the one of the largest p among "
-         "them (p strictly smaller than that)"),
+        (
+            "2A.sigStrict",
+            strict,
+            "The genes of S.2A.sigBH without the one of the largest p among "
+            "them (p strictly smaller than that)",
+        ),
         ("2A.neg", found & (r < 0), "The genes of S.2A.sigBH with r < 0"),
         ("2A.pos", found & (r > 0), "The genes of S.2A.sigBH with r > 0"),
         ("set02.n", strong, "The genes of S.2A.sigBH with |r| > 0.2"),
         ("set02.pos", strong & (r > 0), "The genes of S.2A.sigBH with r > 0.2"),
         ("set02.neg", strong & (r < 0), "The genes of S.2A.sigBH with r < -0.2"),
-    ):  # fmt: skip
+    ):
         rows.add(f"S.{key}", chosen.sum(), len(network), f"{words}.", source)
     for name, gene in _GENES.items():
         row = network.loc[gene] if gene in network.index else pd.Series(dtype=float)
-        rows.add(f"S.gene.{name}", row.get("pearson", np.nan), row.get("n", 0),
-                 f"r across people of {name} ({gene}), CAGE track; Fisher interval; n: people.",
-                 source, (row.get("ci_low", np.nan), row.get("ci_high", np.nan)))  # fmt: skip
+        rows.add(
+            f"S.gene.{name}",
+            row.get("pearson", np.nan),
+            row.get("n", 0),
+            f"r across people of {name} ({gene}), CAGE track; Fisher interval; n: people.",
+            source,
+            (row.get("ci_low", np.nan), row.get("ci_high", np.nan)),
+        )
 
 
 def _pairs(rows: Rows, across: pd.DataFrame) -> None:
     both = run_comparison.paired(across, "enformer", "predixcan")
     network, linear = both["first"], both["second"]
     common = "over genes with both Enformer's and PrediXcan's r"
-    rows.add("S.2C.n", len(both), len(both), "Genes with both Enformer's (CAGE track) and "
-             "PrediXcan's r across people.", _STATISTICS)  # fmt: skip
+    rows.add(
+        "S.2C.n",
+        len(both),
+        len(both),
+        "Genes with both Enformer's (CAGE track) and PrediXcan's r across people.",
+        _STATISTICS,
+    )
     for key, values, statistic, words in (
         ("meanEnformer", network, stats.weighted_mean, "Mean of Enformer's r"),
         ("meanPrediXcan", linear, stats.weighted_mean, "Mean of PrediXcan's r"),
         ("medianEnformer", network, stats.weighted_median, "Median of Enformer's r"),
         ("medianPrediXcan", linear, stats.weighted_median, "Median of PrediXcan's r"),
-        ("difference", both["difference"], stats.weighted_mean,
-         "Mean of the paired difference, Enformer's r less PrediXcan's"),
-        ("Rabs", np.column_stack([network.abs(), linear]), stats.weighted_pearson,
-         "Pearson r of Enformer's |r| with PrediXcan's r"),
-    ):  # fmt: skip
-        rows.over_genes(f"S.2C.{key}", values, both["gene_id"], statistic, f"{words}, {common}",
-                        _STATISTICS)  # fmt: skip
+        (
+            "difference",
+            both["difference"],
+            stats.weighted_mean,
+            "Mean of the paired difference, Enformer's r less PrediXcan's",
+        ),
+        (
+            "Rabs",
+            np.column_stack([network.abs(), linear]),
+            stats.weighted_pearson,
+            "Pearson r of Enformer's |r| with PrediXcan's r",
+        ),
+    ):
+        rows.over_genes(
+            f"S.2C.{key}", values, both["gene_id"], statistic, f"{words}, {common}", _STATISTICS
+        )
     for key, chosen, words in (
         ("pxWins", linear > network, "PrediXcan's r exceeds Enformer's"),
         ("pxWinsAbs", linear > network.abs(), "PrediXcan's r exceeds Enformer's |r|"),
         ("enfAbove", network > STRONG, "Enformer's r exceeds 0.2"),
         ("pxAbove", linear > STRONG, "PrediXcan's r exceeds 0.2"),
     ):
-        rows.add(f"S.2C.{key}", chosen.sum(), len(both), f"Genes with both where {words}.",
-                 _STATISTICS)  # fmt: skip
+        rows.add(
+            f"S.2C.{key}", chosen.sum(), len(both), f"Genes with both where {words}.", _STATISTICS
+        )
     tuned = run_comparison.paired(across, "enformer_finetuned", "enformer")
-    rows.over_genes("S.S5.R", tuned[["first", "second"]], tuned["gene_id"], stats.weighted_pearson,
-                    "Pearson r over genes of the fine-tuned model's r across people with the CAGE "
-                    "track's", _STATISTICS)  # fmt: skip
+    rows.over_genes(
+        "S.S5.R",
+        tuned[["first", "second"]],
+        tuned["gene_id"],
+        stats.weighted_pearson,
+        "Pearson r over genes of the fine-tuned model's r across people with the CAGE track's",
+        _STATISTICS,
+    )
 
 
 def _fine_mapped(rows: Rows, r: pd.Series, features: pd.DataFrame) -> None:
@@ -131,8 +175,13 @@ def _fine_mapped(rows: Rows, r: pd.Series, features: pd.DataFrame) -> None:
         values = r.reindex(listed["gene_id"]).dropna()
         words = f"a causal variant by SuSiE in the {tissue.lower()} column and r on the CAGE track"
         rows.add(f"S.S6.n{tissue}", len(values), len(listed), f"Genes with {words}.", _STATISTICS)
-        rows.add(f"S.S6.neg{tissue}", (values < 0).sum(), len(values),
-                 f"Genes with {words} below 0.", _STATISTICS)  # fmt: skip
+        rows.add(
+            f"S.S6.neg{tissue}",
+            (values < 0).sum(),
+            len(values),
+            f"Genes with {words} below 0.",
+            _STATISTICS,
+        )
 
 
 def _drivers(rows: Rows, drivers: pd.DataFrame) -> None:
@@ -143,15 +192,35 @@ def _drivers(rows: Rows, drivers: pd.DataFrame) -> None:
     rows.add("S.S9.max", per_gene.max(), len(per_gene), "Most drivers of a gene.", _DRIVERS)
     far = mains["distance"].abs().astype(float)
     for key, values, ids, statistic, words in (
-        ("2F.main1kb", far < _NEAR, mains["gene_id"], stats.weighted_mean,
-         "Share of main drivers nearer than 1,000 bp to the TSS"),
-        ("2F.mainMedian", far, mains["gene_id"], stats.weighted_median,
-         "Median distance (bp, unsigned) of main drivers to the TSS"),
-        ("2F.all1kb", drivers["distance"].abs() < _NEAR, drivers["gene_id"], stats.weighted_mean,
-         "Share of all drivers nearer than 1,000 bp to the TSS"),
-        ("S9.median", per_gene, per_gene.index, stats.weighted_median,
-         "Median number of drivers over genes with any"),
-    ):  # fmt: skip
+        (
+            "2F.main1kb",
+            far < _NEAR,
+            mains["gene_id"],
+            stats.weighted_mean,
+            "Share of main drivers nearer than 1,000 bp to the TSS",
+        ),
+        (
+            "2F.mainMedian",
+            far,
+            mains["gene_id"],
+            stats.weighted_median,
+            "Median distance (bp, unsigned) of main drivers to the TSS",
+        ),
+        (
+            "2F.all1kb",
+            drivers["distance"].abs() < _NEAR,
+            drivers["gene_id"],
+            stats.weighted_mean,
+            "Share of all drivers nearer than 1,000 bp to the TSS",
+        ),
+        (
+            "S9.median",
+            per_gene,
+            per_gene.index,
+            stats.weighted_median,
+            "Median number of drivers over genes with any",
+        ),
+    ):
         rows.over_genes(f"S.{key}", values.astype(float), ids, statistic, words, _DRIVERS)
 
 
@@ -165,18 +234,42 @@ def _support(rows: Rows, frames: dict[str, pd.DataFrame]) -> None:
         words = f"genes with {sign}, r of the sum of ISM with the prediction above 0.2, and drivers"
         rows.add(f"S.2E.{key}.genes", len(part), len(table), f"Number of {words}.", source)
         for what, statistic in (("mean", stats.weighted_mean), ("median", stats.weighted_median)):
-            rows.over_genes(f"S.2E.{key}.{what}Supported", part["supported"], part["gene_id"],
-                            statistic, f"{what.capitalize()} over {words} of the share of drivers "
-                            "whose ISM and eQTL slope have the same sign", source)  # fmt: skip
-        rows.over_genes(f"S.2E.{key}.mainSupported", mains["main"].eq("supported").astype(float),
-                        mains["gene_id"], stats.weighted_mean, f"Share of genes with {sign} whose "
-                        "main driver's ISM and eQTL slope have the same sign", source)  # fmt: skip
+            rows.over_genes(
+                f"S.2E.{key}.{what}Supported",
+                part["supported"],
+                part["gene_id"],
+                statistic,
+                f"{what.capitalize()} over {words} of the share of drivers "
+                "whose ISM and eQTL slope have the same sign",
+                source,
+            )
+        rows.over_genes(
+            f"S.2E.{key}.mainSupported",
+            mains["main"].eq("supported").astype(float),
+            mains["gene_id"],
+            stats.weighted_mean,
+            f"Share of genes with {sign} whose main driver's ISM and eQTL slope have the same sign",
+            source,
+        )
     sides = compare_sides(chosen, frames["genes"])
-    rows.add("S.2E.difference", sides.difference, len(chosen), "Mean share of supported drivers, "
-             "genes of positive r less genes of negative r; interval by bootstrap over "
-             f"{sides.unit}.", source, sides.ci)  # fmt: skip
-    rows.add("S.2E.p", sides.p, len(chosen), "Mann-Whitney p, two-sided, of the shares of "
-             "supported drivers in the two sets, genes taken as independent.", source)  # fmt: skip
+    rows.add(
+        "S.2E.difference",
+        sides.difference,
+        len(chosen),
+        "Mean share of supported drivers, "
+        "genes of positive r less genes of negative r; interval by bootstrap over "
+        f"{sides.unit}.",
+        source,
+        sides.ci,
+    )
+    rows.add(
+        "S.2E.p",
+        sides.p,
+        len(chosen),
+        "Mann-Whitney p, two-sided, of the shares of "
+        "supported drivers in the two sets, genes taken as independent.",
+        source,
+    )
 
 
 def _attribution(rows: Rows, frames: dict[str, pd.DataFrame], windows: int) -> None:
@@ -192,9 +285,18 @@ def _attribution(rows: Rows, frames: dict[str, pd.DataFrame], windows: int) -> N
         rows.add(f"S.S13.{kind}.n", len(ids), len(mains), f"Number of {words}.", source)
         for level in (10, 20):
             rows.over_genes(
-                f"S.S13.{kind}.ge{level}", size[ids].ge(level / 100).astype(float), ids,
-                stats.weighted_mean, f"Share of {words} whose mean ISM, the larger of the reference"
-                f" and the variant sequence, is at least {level} % of the gene's largest", source,
-            )  # fmt: skip
-    rows.add("S.S10.n", windows, windows, "Windows of 13 bases around drivers that are public.",
-             "ALLgenes_ism_attributions_driversfw_refseq_winsize13.npz")  # fmt: skip
+                f"S.S13.{kind}.ge{level}",
+                size[ids].ge(level / 100).astype(float),
+                ids,
+                stats.weighted_mean,
+                f"Share of {words} whose mean ISM, the larger of the reference"
+                f" and the variant sequence, is at least {level} % of the gene's largest",
+                source,
+            )
+    rows.add(
+        "S.S10.n",
+        windows,
+        windows,
+        "Windows of 13 bases around drivers that are public.",
+        "ALLgenes_ism_attributions_driversfw_refseq_winsize13.npz",
+    )

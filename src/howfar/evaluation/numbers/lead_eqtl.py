@@ -27,9 +27,13 @@ def add_numbers(rows: Rows, result: tables.Tables) -> None:
         values, ids = table["value"], table["gene_id"]
         size = "absolute " if feature == "lead_eqtl_r" else ""
         estimates = [
-            (feature, values.abs() if size else values, stats.weighted_median,
-             f"Median over genes of the {size}{feature} ({tables.FEATURES[feature]})")
-        ]  # fmt: skip
+            (
+                feature,
+                values.abs() if size else values,
+                stats.weighted_median,
+                f"Median over genes of the {size}{feature} ({tables.FEATURES[feature]})",
+            )
+        ]
         if feature == "lead_eqtl_distance":
             near = "Share of genes whose lead eQTL is less than 1,000 bp from the TSS"
             estimates.append(("within_1kb", values < _NEAR, stats.weighted_mean, near))
