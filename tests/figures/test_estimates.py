@@ -61,7 +61,7 @@ def test_every_number_of_a_caption_is_in_a_table(views):
     for view in views:
         values = table_values(view)
         for name in FIGURES:
-            if name == "synthesis":
+            if name in ("synthesis", "scatter_people"):  # of several studies; of one gene
                 continue
             shown = FIGURES.load(name)(view)
             if not isinstance(shown, figures.Shown):

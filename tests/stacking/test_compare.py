@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -157,10 +156,7 @@ def test_the_units_of_a_feature_do_not_matter():
 
 
 def test_without_xgboost_it_is_left_out_or_refused_with_the_extra_to_install(monkeypatch):
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *a: None if name == "xgboost" else real(name, *a)
-    )
+    monkeypatch.setattr(regressors, "is_installed", lambda name: name != "xgboost")
     monkeypatch.setattr(builtins, "__import__", _without_xgboost(builtins.__import__))
     assert "xgboost" not in regressors.installed()
     with pytest.raises(HowfarError, match=r"howfar\[trees\]"):
