@@ -26,6 +26,12 @@ def results_root() -> Path:
     return Path(os.environ.get("HOWFAR_RESULTS", "results")).resolve()
 
 
+def results_folder(path: str | Path) -> Path:
+    """Return `path`, where ``results`` means the results folder in use (`results_root`)."""
+    path = Path(path)
+    return results_root().joinpath(*path.parts[1:]) if path.parts[:1] == ("results",) else path
+
+
 def resolve(path: Path) -> Path:
     """A path of a study file as an absolute one.
 

@@ -17,7 +17,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance
 from howfar.core.errors import HowfarError, about
 from howfar.core.progress import ahead, track
-from howfar.core.project import resolve
+from howfar.core.project import resolve, results_folder
 from howfar.genome.intervals import Gene
 from howfar.genome.windows import Windows
 from howfar.models.base import SequenceModel, reverse_complement
@@ -219,7 +219,7 @@ def load_prediction(
     no run 'enformer' among none at all
     """
     chosen = cohort.study.run(run) if run else cohort.study.chosen_runs()[0]
-    store = require_store(cohort, chosen, results)
+    store = require_store(cohort, chosen, results_folder(results))
     return Prediction(chosen, cohort, store, [gene for gene in cohort.genes if store.has(gene)])
 
 

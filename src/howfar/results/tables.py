@@ -21,6 +21,7 @@ import pyarrow.parquet as parquet
 
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
+from howfar.core.project import results_folder
 
 SCHEMA_VERSION = 1
 
@@ -363,7 +364,7 @@ def load(study: str, results: str | Path = "results") -> Tables | None:
     True
     """
     names = [n for n in SCHEMAS if n != "individuals"]
-    paths = {n: path_of(results, study, n) for n in names}
+    paths = {n: path_of(results_folder(results), study, n) for n in names}
     if not paths["runs"].exists():
         return None
     return Tables(study, {n: read(p, n) if p.exists() else empty(n) for n, p in paths.items()})
