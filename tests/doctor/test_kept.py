@@ -6,8 +6,11 @@ import pytest
 
 from helpers.commands import invoke
 from howfar import genome, linear
+from howfar.cohort.opened import OpenCohort
+from howfar.core.errors import HowfarError
 from howfar.doctor.kept import list_kept
 from howfar.prediction import run as running
+from howfar.prediction.store import require_store
 
 
 @pytest.fixture
@@ -59,6 +62,12 @@ def test_results_of_an_older_version_are_recognised_and_never_read(made, results
     older = results_folder / "tiny" / "predictions" / "g-0123456789ab.zarr"
     older.mkdir()
     (older / "zarr.json").write_text(json.dumps({"attributes": {"definition": {}}}))
+    older.with_suffix(".json").write_text("{}")
+    with pytest.raises(HowfarError, match="0 genes; 1 stale: `howfar doctor --study"):
+        changed = made.runs[0].model_copy(update={"id": "older"})
+        older.rename(older.with_name("older-0123456789ab.zarr"))
+        require_store(OpenCohort(made), changed, results_folder)
+    older.with_name("older-0123456789ab.zarr").rename(older)
     reasons = states(made, results_folder)["predictions"]
     assert ("made by an older version of howfar",) in reasons and () in reasons
     invoke(made, results_folder, "predict")

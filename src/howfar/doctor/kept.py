@@ -82,7 +82,10 @@ def _run_of(study: Study, path: Path) -> Run | None:
 
 
 def _differences(key: Key | None, path: Path, ignore: Iterable[str] = ()) -> tuple[str, ...]:
-    kept = Units(path).key if path.is_dir() else kept_key(path)
+    if path.is_dir():
+        kept = Units(path).key
+    else:
+        kept = kept_key(path) if path.suffix == ".parquet" else {}
     if not kept:
         return (_OLDER,)
     return (

@@ -257,14 +257,19 @@ def require_store(cohort: OpenCohort, run: Run, results: str | Path) -> Store:
     """Return a run's current store; HowfarError where there is none."""
     store = find_store(cohort, run, results)
     if store is None:
-        raise _not_predicted(cohort, run, str(folder_of(results, cohort.study.name)), 0)
+        folder = folder_of(results, cohort.study.name)
+        stale = [path for path in folder.glob(f"{run.id}-*") if path.is_dir()]
+        raise _not_predicted(cohort, run, str(folder), 0, stale)
     return store
 
 
-def _not_predicted(cohort: OpenCohort, run: Run, where: str, count: int) -> HowfarError:
+def _not_predicted(
+    cohort: OpenCohort, run: Run, where: str, count: int, stale: Sequence[Path] = ()
+) -> HowfarError:
+    why = f"; {len(stale)} stale: `howfar doctor --study {cohort.study.handle}` says why"
     return HowfarError(
         f"{where}, run {run.id}",
-        found=f"predictions of {count} genes",
+        found=f"predictions of {count} genes" + (why if stale else ""),
         expected=f"of all {len(cohort.genes)}",
         do=f"Run `howfar predict --study {cohort.study.handle} --run {run.id}`.",
     )
