@@ -81,7 +81,7 @@ def test_tables_may_have_blanks_between_their_cells_and_notes_above(made):
     with PgenFile(prefix) as pgen:
         found, expected = (f.read(WHOLE, reference, alleles="all") for f in (pgen, vcf))
     assert (found.calls == expected.calls).all() and found.samples == PEOPLE
-    with pytest.raises(HowfarError, match=r"p\.psam, line 4: found fewer columns"):
+    with pytest.raises(HowfarError, match=r"p\.psam, line 4: found more columns"):
         path = Path(f"{prefix}.psam")
         path.write_text(path.read_text().replace("a ", "a b "))
         PgenFile(prefix)
