@@ -173,7 +173,11 @@ def test_the_wheel_holds_the_package_and_the_projects_files(tmp_path):
     subprocess.run([*build, "--wheel-dir", tmp_path, ROOT], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    files = [f for f in (ROOT / "src/howfar").rglob("*") if f.is_file() and f.suffix != ".pyc"]
+    files = [
+        f
+        for f in (ROOT / "src/howfar").rglob("*")
+        if f.is_file() and f.parent.name != "__pycache__"
+    ]
     package = {str(f.relative_to(ROOT / "src")) for f in files}
     copied = {
         f"howfar/_project/{f.relative_to(ROOT)}"

@@ -121,13 +121,15 @@ def test_every_need_of_every_study_is_listed():
 
 @needs_mirror
 def test_catalogue_agrees_with_the_mirrors_manifest():
+    """Every public table of the catalogue is the manifest's; the mirror may hold others too."""
     manifest = pd.read_csv(MIRROR / "MANIFEST.csv", keep_default_na=False)
-    wanted = {
+    mirrored = {
         (f"{r.repo}/{r.commit}/{r.path}", r.study, int(r.bytes), r.sha256, r.license)
         for r in manifest.itertuples()
     }
     rows = [r for r in sources.sources().values() if r.study not in MODELS]
-    assert {(r.mirrored, r.study, r.bytes, r.sha256, r.licence) for r in rows} == wanted
+    assert len(rows) > 40
+    assert {(r.mirrored, r.study, r.bytes, r.sha256, r.licence) for r in rows} <= mirrored
 
 
 @pytest.mark.parametrize(

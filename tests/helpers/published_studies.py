@@ -10,9 +10,10 @@ import pytest
 from helpers.places import SHARED
 from howfar import published
 from howfar.evaluation.study_tables import write_numbers
-from howfar.fetch import fetching
+from howfar.fetch import catalogue, fetching
 from howfar.published import write_tables
 from howfar.study.reading import load_study
+from howfar.workflow.needs import source_groups
 
 needs_mirror = pytest.mark.skipif(
     not (SHARED / "mirror" / "MANIFEST.csv").is_file(), reason="no ../shared/mirror here"
@@ -43,7 +44,8 @@ def fetch_mirrored(words: list[str], results: Path) -> Path:
     """Fetch studies or files from the mirror into a results folder; the folder of sources."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOWFAR_MIRROR", str(SHARED / "mirror"))
-        assert fetching.fetch(words, results / "sources", progress=False).ok
+        wanted = [source.id for source in catalogue.select(words, source_groups(words))]
+        assert fetching.fetch(wanted, results / "sources", progress=False).ok
     return results / "sources"
 
 

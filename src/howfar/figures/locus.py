@@ -271,7 +271,13 @@ def locus_facts(view: View) -> Markdown | Box | None:
     """The study's own counts as a table in Markdown; None without tables, a box without counts."""
     if view.tables is None:
         return None
-    rows = [row for row in view.all_numbers() if not np.isnan(row.value)]
+    # rows of single runs belong to the figures above
+    of_runs = tuple(f"{view.study.name}.{run}." for run in view.labels)
+    rows = [
+        row
+        for row in view.all_numbers()
+        if not np.isnan(row.value) and not row.id.startswith(of_runs)
+    ]
     if not rows:
         return Box("No such table for this study", ("It has no numbers of its own.",))
     head = ["| id | value | interval or range | n | what |", "|---|---|---|---|---|"]

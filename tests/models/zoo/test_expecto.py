@@ -175,7 +175,7 @@ def test_overlapping_windows_equal_each_by_itself(folder, windows):
 def test_the_reduced_network_of_the_oracle(shared, strands, kind):
     windows, expected = oracle(shared, "beluga_reduced")
     weights = shared / "oracles" / "expecto" / "beluga_reduced.pth"
-    model = load_model("howfar.models.zoo.beluga:load", weights, "cpu", strands=strands)
+    model = load_model("howfar.models.zoo.beluga:BelugaModel", weights, "cpu", strands=strands)
     found = model.predict(windows, [0], range(12))[:, 0]
     np.testing.assert_allclose(found, expected[kind], atol=1e-5)
 
