@@ -82,10 +82,9 @@ def _run_of(study: Study, path: Path) -> Run | None:
 
 
 def _differences(key: Key | None, path: Path, ignore: Iterable[str] = ()) -> tuple[str, ...]:
-    if path.is_dir():
-        kept = Units(path).key
-    else:
-        kept = kept_key(path) if path.suffix == ".parquet" else {}
+    kept = Units(path).key if path.is_dir() else {}
+    if path.suffix == ".parquet":
+        kept = kept_key(path)
     if not kept:
         return (_OLDER,)
     return (
