@@ -165,7 +165,7 @@ def _tiles(count: int) -> tuple[Figure, list]:
     """A grid of small square panels, two a row."""
     rows = -(-count // 2)
     width = style.WIDTH if count > 1 else _TILE * 1.3
-    drawn = Figure(figsize=(width, _TILE * 1.12 * rows), layout="constrained")
+    drawn = style.Drawing(figsize=(width, _TILE * 1.12 * rows), layout="constrained")
     axes = drawn.subplots(rows, min(count, 2), squeeze=False).ravel()
     for spare in axes[count:]:
         spare.remove()

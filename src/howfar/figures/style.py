@@ -8,6 +8,7 @@ readers with any common colour blindness can tell apart.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import textwrap
 from collections.abc import Iterator
@@ -125,10 +126,20 @@ def _spare(run_id: str) -> str:
     return f"#{level:02x}{level:02x}{level:02x}"
 
 
+class Drawing(Figure):
+    """A figure that a notebook shows by itself, without pyplot."""
+
+    def _repr_svg_(self) -> str:
+        """Return what Jupyter displays."""
+        text = io.StringIO()
+        self.savefig(text, format="svg")
+        return text.getvalue()
+
+
 def panels(heights: list[float]) -> tuple[Figure, list]:
     """A figure of stacked panels of those heights (inches), without pyplot's global state."""
     # Laid out at the resolution of the PNG: text is wider there than on a coarser grid.
-    figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained", dpi=_DPI)
+    figure = Drawing(figsize=(WIDTH, sum(heights)), layout="constrained", dpi=_DPI)
     axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     return figure, list(axes)
 
