@@ -65,7 +65,8 @@ def test_predictions_in_memory_are_those_of_the_command_and_of_its_store(tmp_pat
 
 def test_a_figure_of_tables_in_memory_shows_itself_in_a_notebook():
     cohort = hf.example_cohort()
-    tables = hf.evaluate(cohort, [hf.fit_linear(cohort, "top1")], draws=100)
+    network = hf.predict(cohort, hf.load_model("gc-content", context=8_192), bins="centre63")
+    tables = hf.evaluate(cohort, [network, hf.fit_linear(cohort, "top1")], draws=100)
     assert "<svg" in hf.figures.central(tables)._repr_svg_()
     private = hf.figures.scatter_people(cohort.panel().expression.iloc[0], None, cohort)
     assert "not shown" in private
