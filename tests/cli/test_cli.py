@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from howfar.cli import app, start
 from howfar.cli import app as cli
-from howfar.cli.common import below_results
 from howfar.core.errors import HowfarError
+from howfar.core.project import results_folder
 from howfar.doctor import report as doctor
 from howfar.fetch import catalogue
 from howfar.fetch import catalogue as sources
@@ -218,8 +218,8 @@ def test_models_of_a_transfer_must_be_named(tmp_path):
 def test_files_of_a_benchmark_are_those_of_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOWFAR_RESULTS", str(tmp_path / "r"))
-    assert below_results(Path("mine.fa")).resolve() == tmp_path / "mine.fa"
-    assert below_results(Path("results/region/data/genes.csv")).is_relative_to(tmp_path / "r")
+    assert results_folder(Path("mine.fa")).resolve() == tmp_path / "mine.fa"
+    assert results_folder(Path("results/region/data/genes.csv")).is_relative_to(tmp_path / "r")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from howfar.genome.reference import Reference
 from howfar.genome.windows import Windows, build_windows
 from howfar.models.base import SequenceModel
 from howfar.prediction import transform
-from howfar.prediction.run import open_model, predict_genes
+from howfar.prediction.run import open_model, predict_genes, run_in_memory
 from howfar.prediction.store import Outputs, Store, open_store, outputs_of
 from howfar.results import tables
 from howfar.results.cache import Key, Units
@@ -273,9 +273,7 @@ def predict_effects(
     >>> list(effects.columns)
     ['variant', 'maf', 'distance', 'effect']
     """
-    given = {"id": model.name, "label": model.name, "model": model.name, "tracks": list(tracks)}
-    given |= {"transform": list(transform), "alleles": alleles}
-    run = Run.model_validate(given | {"bins": bins if isinstance(bins, str) else list(bins)})
+    run = run_in_memory(model, tracks, bins, transform, alleles)
     rows = gene_effects(cohort, run, model, outputs_of(run, model), cohort.gene(gene))
     return rows[list(_COLUMNS)].reset_index(drop=True)
 

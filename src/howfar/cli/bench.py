@@ -16,11 +16,11 @@ from howfar.cli.common import (
     OutOption,
     ReferenceOption,
     VariantsOption,
-    below_results,
     split_words,
     write_frame,
 )
 from howfar.core.errors import HowfarError
+from howfar.core.project import results_folder
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed against what you would use instead.")
 app.add_typer(bench, name="bench", rich_help_panel=CHECKS)
@@ -71,7 +71,7 @@ def bench_inference(
     from howfar.bench.inference import measure
 
     table = measure(
-        *(below_results(path) for path in (reference, variants, genes)),
+        *(results_folder(path) for path in (reference, variants, genes)),
         gene=gene,
         context=context,
         haplotypes=haplotypes,
@@ -98,7 +98,7 @@ def bench_baselines(
     """Linear models: seconds per gene against scikit-learn, GEMMA and FUSION's stated times."""
     from howfar.bench.linear import measure
 
-    files = (below_results(path) for path in (reference, variants, genes))
+    files = (results_folder(path) for path in (reference, variants, genes))
     table = measure(*files, models=split_words(models) or None, large=large)
     typer.echo(table.T.to_string(header=False))
     write_frame(out, table, float_format="%.6g")

@@ -14,7 +14,7 @@ import typer
 from howfar.core.atomic import whole
 from howfar.core.counts import describe_warnings
 from howfar.core.errors import HowfarError, about
-from howfar.core.project import resolve, results_root
+from howfar.core.project import results_root
 
 if TYPE_CHECKING:  # both take a while to import, and the help of a command needs neither
     import pandas as pd
@@ -70,11 +70,6 @@ def open_study(name: str) -> Iterator[Study]:
 def split_words(values: Iterable[str] | None) -> list[str]:
     """Return the words of an option given once with commas, or repeatedly."""
     return [word for value in values or () for each in value.split(",") if (word := each.strip())]
-
-
-def below_results(path: Path) -> Path:
-    """Return `path`, where results/... means the results folder; else from the current folder."""
-    return resolve(path) if path.parts[:1] == ("results",) else path
 
 
 def say_counts(counts: Mapping[str, int]) -> None:

@@ -40,8 +40,4 @@ def resolve(path: Path) -> Path:
     """
     if path.parts[:1] == ("~",):
         return path.expanduser()
-    if path.is_absolute():
-        return path
-    if path.parts[:1] == ("results",):
-        return results_root().joinpath(*path.parts[1:])
-    return project_root() / path
+    return project_root() / results_folder(path)  # an absolute path stays as it is

@@ -41,13 +41,16 @@ class Evaluable(Protocol):
     """What an evaluation takes: predictions, their row of table `runs`, folds where held out."""
 
     @property
-    def predictions(self) -> Predictions: ...
+    def predictions(self) -> Predictions:
+        """Predictions of people and of the reference."""
 
     @property
-    def run_row(self) -> dict[str, Any]: ...
+    def run_row(self) -> dict[str, Any]:
+        """The row of table `runs`."""
 
     @property
-    def folds(self) -> pd.DataFrame | None: ...
+    def folds(self) -> pd.DataFrame | None:
+        """In which fold each person was held out, gene_id x sample; None: in none."""
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,20 @@ class Prediction:
         return Predictions(self.run.id, people, reference, known)
 
 
+def run_in_memory(
+    model: SequenceModel,
+    tracks: Sequence[int | str | dict[str, Any]],
+    bins: str | Sequence[int],
+    transform: Sequence[str],
+    alleles: str | None = None,
+    name: str | None = None,
+) -> Run:
+    """Return the run that a study file would describe by these keys, for a loaded model."""
+    given = {"id": name or model.name, "label": name or model.name, "model": model.name}
+    given |= {"tracks": list(tracks), "transform": list(transform), "alleles": alleles}
+    return Run.model_validate(given | {"bins": bins if isinstance(bins, str) else list(bins)})
+
+
 def predict_cohort(
     cohort: OpenCohort,
     model: SequenceModel,
@@ -176,9 +190,7 @@ def predict_cohort(
     >>> prediction.people.shape
     (6, 20)
     """
-    given = {"id": name or model.name, "label": name or model.name, "model": model.name}
-    given |= {"tracks": list(tracks), "transform": list(transform), "alleles": alleles}
-    run = Run.model_validate(given | {"bins": bins if isinstance(bins, str) else list(bins)})
+    run = run_in_memory(model, tracks, bins, transform, alleles, name)
     check_transform(run.transform)
     chosen = cohort.genes if genes is None else [cohort.gene(gene) for gene in genes]
     kept = (

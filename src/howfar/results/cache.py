@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from howfar.cohort.files import input_files
+from howfar.cohort.files import INPUTS, input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance
 from howfar.core.atomic import file_name, whole
@@ -109,7 +109,7 @@ def cohort_key(
     """
     files = input_files(cohort.study)
     # Settings that are paths count by what the files hold; those of other roles may be paths too.
-    settings = cohort.settings.model_dump(mode="json", exclude=set(_PATHS))
+    settings = cohort.settings.model_dump(mode="json", exclude=set(INPUTS))
     if cohort_settings is not None:
         settings = {name: settings[name] for name in cohort_settings}
     wanted = {role: path for role, path in files.items() if _matters(role, roles)}
@@ -124,9 +124,6 @@ def cohort_key(
         options,
         versions_of("genome", "cohort", *layers),
     )
-
-
-_PATHS = ("reference", "variants", "genes", "expression", "samples", "sample_map")
 
 
 def _matters(role: str, roles: Iterable[str] | None) -> bool:

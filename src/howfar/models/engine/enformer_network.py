@@ -32,6 +32,7 @@ def split(
     transformer = Transformer(network)
 
     def after(features: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """What follows the tower: the transformer, and the head on the bins asked for."""
         kept = transformer(features, [first + b for b in bins])
         return head(network.final_pointwise(kept), tracks)
 
