@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from howfar.core import sealed
 from howfar.doctor import verdicts
 from howfar.doctor.verdicts import models_table
 from howfar.fetch import catalogue
@@ -19,7 +20,7 @@ def kept(tmp_path):
     """The file of a kept outcome, and what it holds."""
     assert verdicts.state("enformer", tmp_path) == "unverified"
     path = verdicts.keep("enformer", OUTCOME, tmp_path)
-    return path, json.loads(path.read_text())
+    return path, sealed.read_json(path)
 
 
 def test_an_outcome_is_kept_with_date_version_and_checksums(kept, tmp_path):

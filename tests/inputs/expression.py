@@ -267,9 +267,7 @@ CASES = [
         expression_in("e.tsv.gz", gzip.compress(_ROW.encode(), mtime=0)[:40]),
         "unreadable",
     ),
-    bad(
-        "Parquet, cut short", expression_in("e.parquet", b"PAR1 and no more"), "no readable Parquet"
-    ),
+    bad("Parquet, cut short", expression_in("e.parquet", b"PAR1 and no more"), "a damaged file"),
     bad("no such file", no_such_file, "no such file"),
     bad(
         "one person in common with the genotypes",

@@ -101,7 +101,7 @@ CASES = [
         "letters: 3 genes",
     ),
     bad("a result table of an older version", result_table_of_an_older_version, "schema version 0"),
-    bad("a result table cut short", result_table_cut_short, "no readable Parquet"),
+    bad("a result table cut short", result_table_cut_short, "a damaged file"),
     bad("no result tables", no_result_tables, "no result tables"),
     bad("a results folder that can't be made", blocked_results_folder, "results"),
     bad("an output folder that can't be made", blocked_output_folder, "blocked"),
@@ -131,5 +131,5 @@ CASES = [
         "in the windows of 1 genes",
     ),
     bad("a fitted gene's file cut short", fitted_gene_cut_short, "a damaged file"),
-    bad("a cis-eQTL map cut short", eqtl_map_cut_short, "no readable Parquet"),
+    bad("a cis-eQTL map cut short", eqtl_map_cut_short, "a damaged file"),
 ]

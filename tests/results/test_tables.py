@@ -58,7 +58,7 @@ def test_tables_of_another_schema_version_and_broken_files_are_refused(tmp_path,
     with pytest.raises(HowfarError, match="found schema version 1; expected version 2"):
         tables.read(path, "across")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(HowfarError, match="no readable Parquet"):
+    with pytest.raises(HowfarError, match="a damaged file"):
         tables.read(path, "across")
 
 
@@ -86,3 +86,16 @@ def test_load_never_reads_individuals_and_says_when_nothing_is_there(tmp_path):
     found = tables.load("demo", tmp_path)
     assert "individuals" not in found.frames
     assert found["across"].empty and list(found["runs"]["run_id"]) == ["m"]
+
+
+def test_a_table_that_the_evaluation_wrote_and_that_is_gone_is_missed(tmp_path):
+    run = pd.DataFrame([dict(run_id="m", study="demo", label="M", kind="network", model="m")])
+    numbers = pd.DataFrame([dict(id="x", value=1.0)])
+    tables.write_all(tmp_path, "demo", {"runs": run, "across": across()}, {})
+    tables.write(tables.path_of(tmp_path, "demo", "numbers"), "numbers", numbers, {})
+    old = tables.path_of(tmp_path, "demo", "within")
+    tables.write(old, "within", tables.empty("within").assign(run_id=["gone"]).head(0), {})
+    assert tables.names_of(tmp_path, "demo") == ["runs", "across", "numbers"]  # not the older one
+    tables.path_of(tmp_path, "demo", "across").unlink()
+    with pytest.raises(HowfarError, match=r"across\.parquet: found no such file"):
+        tables.load("demo", tmp_path)

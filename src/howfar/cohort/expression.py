@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 from howfar.core.text import cells_of, lines_of, separator_of, stem_of, words_of
 from howfar.genome.genes import check_versions, strip_version
@@ -245,9 +246,9 @@ def _parquet_frame(path: Path) -> pd.DataFrame:
     found = "no such file"
     if path.is_file():
         try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError) as error:  # pyarrow's errors are of these kinds
-            found = f"no readable Parquet file ({str(error).splitlines()[0]})"
+            return sealed.read_parquet(path)
+        except HowfarError as error:  # whose advice is for files of ours
+            found = error.found
     raise HowfarError(
         str(path),
         found=found,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from howfar.cohort.files import cohort_of
+from howfar.core import sealed
 from howfar.core.project import resolve
 from howfar.study.schema import Study
 
@@ -16,5 +17,5 @@ def true_values(study: Study) -> pd.DataFrame | None:
     path = resolve(cohort_of(study).reference).parent / "truth_values.parquet"
     if not path.is_file():
         return None
-    long = pd.read_parquet(path, columns=["gene_id", "sample", "value_a"])
+    long = sealed.read_parquet(path, columns=["gene_id", "sample", "value_a"])
     return long.pivot(index="gene_id", columns="sample", values="value_a")

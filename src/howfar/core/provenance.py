@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from howfar.core.atomic import whole
+from howfar.core import sealed
 from howfar.core.project import project_root
 
 _PACKAGES = ("howfar", "numpy", "pandas", "scipy", "torch", "cyvcf2", "pyfaidx", "msprime")
@@ -92,6 +91,5 @@ def block(
 
 
 def write(path: str | Path, block: Mapping[str, Any]) -> None:
-    """Write a provenance block as JSON, whole or not at all."""
-    with whole(path) as part:
-        part.write_text(json.dumps(block, indent=1, sort_keys=True) + "\n", "utf-8")
+    """Write a provenance block as sealed JSON, whole or not at all."""
+    sealed.write_json(path, block)

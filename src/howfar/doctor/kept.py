@@ -6,9 +6,11 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from howfar.attribution import variant_effects
 from howfar.cohort.opened import OpenCohort
+from howfar.core.errors import HowfarError
 from howfar.core.registry import LINEAR_MODELS
 from howfar.eqtl import study_map
 from howfar.linear import baseline
@@ -18,6 +20,7 @@ from howfar.results.cache import Key, Units, kept_key
 from howfar.study.schema import Eqtl, Run, Study
 
 _OLDER = "made by an older version of howfar"
+_DAMAGED = "damaged"
 _NETWORK = ("options.network",)
 
 
@@ -81,10 +84,20 @@ def _run_of(study: Study, path: Path) -> Run | None:
     return next((run for run in study.runs if run.id == name), None)
 
 
+def _key_on_disk(path: Path) -> dict[str, Any]:
+    """The key beside a folder of units, or in a table; what is wrong where it is damaged."""
+    try:
+        if path.is_dir():
+            return Units(path).key
+        return kept_key(path) if path.suffix == ".parquet" else {}
+    except HowfarError as error:
+        return {_DAMAGED: error.found}
+
+
 def _differences(key: Key | None, path: Path, ignore: Iterable[str] = ()) -> tuple[str, ...]:
-    kept = Units(path).key if path.is_dir() else {}
-    if path.suffix == ".parquet":
-        kept = kept_key(path)
+    kept = _key_on_disk(path)
+    if _DAMAGED in kept:
+        return (kept[_DAMAGED],)
     if not kept:
         return (_OLDER,)
     return (
@@ -116,7 +129,7 @@ def _linear(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
         model = path.name.rpartition("-")[0] if path.is_dir() else path.name.split(".")[0]
         key = None
         if model in LINEAR_MODELS:
-            kept = Units(path).key if path.is_dir() else kept_key(path)
+            kept = _key_on_disk(path)
             plan = baseline.plan_of(
                 cohort.study, model, kept.get("options", {}).get("split", "nested")
             )
@@ -126,7 +139,7 @@ def _linear(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
 
 def _eqtl(study: Study, folder: Path) -> Iterator[Kept]:
     for path in _folders(folder / "eqtl"):
-        kept = Units(path).key if path.is_dir() else kept_key(path)
+        kept = _key_on_disk(path)
         options = kept.get("options", {})
         signals = kept.get("step") == "eqtl signals"
         chosen = {} if signals else options
@@ -150,6 +163,6 @@ def _rows(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
     for step, (path_of, key_of) in steps.items():
         path = path_of(folder.parent, cohort.study.name)
         if path.is_file():
-            kept = kept_key(path)
+            kept = _key_on_disk(path)
             key = key_of(kept["options"]) if "options" in kept else None
             yield Kept(step, step, path, _differences(key, path))

@@ -5,13 +5,13 @@ Read by lists of models, which must not wait for torch.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from howfar.core.atomic import whole
+from howfar.core import sealed
+from howfar.core.errors import HowfarError
 from howfar.core.extras import is_installed
 from howfar.fetch import catalogue
 from howfar.models.base import Card
@@ -31,9 +31,7 @@ def keep(name: str, found: dict[str, Any], results: str | Path) -> Path:
         "howfar": version("howfar"),
         "sources": _source_sums(name, Path(results)),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
-        part.write_text(json.dumps({"model": name} | row, indent=1) + "\n")
+    sealed.write_json(path, {"model": name} | row)
     return path
 
 
@@ -49,10 +47,10 @@ def _source_sums(name: str, results: Path) -> dict[str, str]:
 def recorded(name: str, results: str | Path) -> dict[str, Any] | None:
     """Return what `keep` wrote for the model; None where there is nothing, or nothing readable."""
     try:
-        kept = json.loads(_path(name, Path(results)).read_text())
-    except (OSError, ValueError):
+        kept = sealed.read_json(_path(name, Path(results)))
+    except (FileNotFoundError, HowfarError):
         return None
-    return kept if isinstance(kept, dict) and set(kept) >= _NEEDED else None
+    return kept if set(kept) >= _NEEDED else None
 
 
 def state(name: str, results: str | Path) -> str:

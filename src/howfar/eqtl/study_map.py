@@ -19,7 +19,6 @@ rate: gene_id, rank, the variant's columns with the other signals as covariates,
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,13 +27,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as arrow
-import pyarrow.parquet as parquet
 
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
-from howfar.core import provenance
-from howfar.core.atomic import whole
+from howfar.core import provenance, sealed
 from howfar.core.errors import no_such_file
 from howfar.core.progress import track
 from howfar.core.project import resolve
@@ -84,7 +81,7 @@ class Map:
         wanted = sorted(set(genes))
         if not wanted:  # a filter needs a value to know its type from
             return _typed([], NOMINAL)
-        return tables.frame_of(self.nominal, filters=[("gene_id", "in", wanted)])
+        return sealed.read_parquet(self.nominal, filters=[("gene_id", "in", wanted)])
 
 
 def path_of(results: str | Path, study: str, name: str) -> Path:
@@ -355,7 +352,7 @@ def load(study: Study, results: str | Path, options: Eqtl | None = None) -> Map 
         options = Eqtl.model_validate(kept.get("options", {}) | {"covariates": covariates})
     if key_of(study, options).differences(kept):
         return None
-    return Map(tables.frame_of(paths[1]), tables.frame_of(paths[2]), paths[0], kept)
+    return Map(sealed.read_parquet(paths[1]), sealed.read_parquet(paths[2]), paths[0], kept)
 
 
 _ARROW = {str: arrow.string(), float: arrow.float64(), int: arrow.int64()}
@@ -373,9 +370,8 @@ def _typed(rows: Sequence[dict], kinds: dict[str, type]) -> pd.DataFrame:
 
 
 def _write(path: Path, frames: Iterable[pd.DataFrame], kinds: dict[str, type], block: dict) -> None:
-    """Write one Parquet file from `frames`, whole or not at all, `block` in its metadata."""
+    """Write one sealed Parquet file from `frames`, `block` in its metadata."""
     schema = _arrow(pd.DataFrame(), kinds).schema
-    schema = schema.with_metadata({b"howfar": json.dumps(block, sort_keys=True).encode()})
-    with whole(path) as part, parquet.ParquetWriter(part, schema, compression="zstd") as writer:
+    with sealed.parquet_writer(path, schema, tables.provenance_metadata(block)) as writer:
         for frame in frames:
-            writer.write_table(_arrow(frame, kinds).cast(schema))
+            writer.write_table(_arrow(frame, kinds).cast(writer.schema))

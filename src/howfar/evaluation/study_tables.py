@@ -36,8 +36,7 @@ def write_tables(study: Study, results: str | Path) -> Counter:
         seed=study.evaluation.seed,
         warnings=warnings,
     )
-    for name, frame in frames.items():
-        tables.write(tables.path_of(results, study.name, name), name, frame, block)
+    tables.write_all(results, study.name, frames, block)
     write_numbers(study, results)
     return warnings
 
@@ -45,11 +44,11 @@ def write_tables(study: Study, results: str | Path) -> Counter:
 def write_numbers(study: Study, results: str | Path, own: pd.DataFrame | None = None) -> None:
     """Write table `numbers`: of the tables as they are on disk, and the study's `own`."""
     options = study.evaluation
-    frame = numbers_table(tables.load(study.name, results), options.bootstrap, options.seed)
+    made = tables.load_but(("individuals", "numbers"), study.name, results)
+    frame = numbers_table(made, options.bootstrap, options.seed)
     frame = frame if own is None else pd.concat([frame, own])
-    names = [n for n in tables.SCHEMAS if n not in ("individuals", "numbers")]
     # by name only: a table's digest holds its time, and the table says itself what it comes from
-    used = [n for n in names if tables.path_of(results, study.name, n).exists()]
+    used = [n for n in tables.names_of(results, study.name) if n not in ("individuals", "numbers")]
     parameters = {"study": study.name, "bootstrap": options.bootstrap, "tables": used}
     block = provenance.block(parameters, seed=options.seed)
     tables.write(tables.path_of(results, study.name, "numbers"), "numbers", frame, block)

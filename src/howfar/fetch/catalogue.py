@@ -16,7 +16,6 @@ in the place of ``https://raw.githubusercontent.com/<owner>/<repository>/<commit
 from __future__ import annotations
 
 import csv
-import json
 import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from howfar.core.atomic import whole
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 from howfar.core.provenance import sha256_of
@@ -206,7 +205,7 @@ def _recorded(folder: Path) -> dict[str, dict]:
     if not file.is_file():
         return {}
     try:
-        rows = json.loads(file.read_text())
+        rows = sealed.read_json(file)
         if all({"bytes", "sha256"} <= set(row) for row in rows.values()):
             return rows
         found = "rows without bytes or sha256"
@@ -228,6 +227,5 @@ def record_checksum(source: Source, folder: Path, file: Path) -> None:
         "url": source.url,
         "date": datetime.now(UTC).date().isoformat(),
     }
-    with _RECORDING, whole(folder / CHECKSUMS) as part:
-        rows = _recorded(folder) | {source.id: row}
-        part.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n")
+    with _RECORDING:
+        sealed.write_json(folder / CHECKSUMS, _recorded(folder) | {source.id: row})

@@ -22,7 +22,7 @@ import pandas as pd
 
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
-from howfar.core import provenance
+from howfar.core import provenance, sealed
 from howfar.core.errors import HowfarError
 from howfar.genome.intervals import Variant
 from howfar.study.schema import Study
@@ -128,7 +128,7 @@ def _read_ours(path: Path) -> Weights:
     if not genes.is_file():
         raise _bad(genes, "no such file", "the table of genes beside the weights")
     try:
-        table, rows = pd.read_parquet(path), pd.read_parquet(genes).set_index("gene_id")
+        table, rows = sealed.read_parquet(path), sealed.read_parquet(genes).set_index("gene_id")
         return _checked(path, table, rows["intercept"])
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise _bad(

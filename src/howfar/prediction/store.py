@@ -13,7 +13,6 @@ Logs, sums and means come later (`transform`), so one store serves every definit
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,13 +25,13 @@ import pandas as pd
 
 from howfar.cohort.files import unphased_rule
 from howfar.cohort.opened import OpenCohort
-from howfar.core.atomic import whole
+from howfar.core import sealed
 from howfar.core.errors import HowfarError, about, damaged_file
 from howfar.genome.intervals import Gene
 from howfar.models.base import SequenceModel, parse_bins
 from howfar.models.registry import version_of
 from howfar.prediction.transform import reference_prediction, transform
-from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key, read_json
+from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key
 from howfar.study.schema import Run, Study
 
 _DESCRIPTION = "run.json"
@@ -205,8 +204,7 @@ def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str 
     if latest is not None and latest.path == units.folder:
         return latest  # already the one that an evaluation takes
     description = describe(run, model)
-    with whole(units.folder / _DESCRIPTION) as part:
-        part.write_text(json.dumps(asdict(description), indent=1, sort_keys=True) + "\n", "utf-8")
+    sealed.write_json(units.folder / _DESCRIPTION, asdict(description))
     return Store(units, description)
 
 
@@ -235,7 +233,7 @@ def stores_of(study: str, run: Run, results: str | Path) -> list[Store]:
 
 def _read_description(path: Path) -> RunDescription:
     try:
-        return RunDescription(**read_json(path))
+        return RunDescription(**sealed.read_json(path))
     except TypeError as error:
         raise damaged_file(
             path,

@@ -59,8 +59,7 @@ def write_tables(study: Study, results: str | Path = "results") -> pd.DataFrame:
         seed=study.evaluation.seed,
     )
     own = frames.pop("numbers", tables.empty("numbers"))
-    for name, frame in frames.items():
-        tables.write(tables.path_of(results, study.name, name), name, frame, block)
+    tables.write_all(results, study.name, frames, block)
     return own
 
 

@@ -25,9 +25,9 @@ import pandas as pd
 
 from howfar.cohort.files import INPUTS, input_files
 from howfar.cohort.opened import OpenCohort
-from howfar.core import provenance
+from howfar.core import provenance, sealed
 from howfar.core.atomic import file_name, whole
-from howfar.core.errors import damaged_file
+from howfar.core.errors import HowfarError, damaged_file
 from howfar.core.provenance import digest
 from howfar.core.versions import versions_of
 from howfar.results import tables
@@ -144,9 +144,9 @@ class Unit:
 class Units:
     """Finished units of one key, one file each, in ``<parent>/<name>-<digest>``.
 
-    A unit is an uncompressed .npz: its members carry CRC-32, so that a flipped bit is an error
-    when read. Units are written under another name and moved into place, so that a killed run
-    leaves whole ones only, and several processes may share the folder.
+    A unit is an uncompressed .npz, sealed, so that a flipped bit is an error when read. Units are
+    written under another name and moved into place, so that a killed run leaves whole ones only,
+    and several processes may share the folder.
     """
 
     folder: Path
@@ -155,16 +155,15 @@ class Units:
     def open(cls, parent: Path, name: str, key: Key) -> Units:
         """Return the units of `key`, their folder made with the key in it."""
         folder = parent / f"{name}-{key.digest}"
-        mark = folder / _KEY_FILE
-        if not mark.is_file():
-            with whole(mark) as part:
-                part.write_text(json.dumps(key.values, indent=1, sort_keys=True) + "\n")
+        if cls(folder).key != key.values:
+            sealed.write_json(folder / _KEY_FILE, key.values)
         return cls(folder)
 
     @property
     def key(self) -> dict[str, Any]:
         """The values of the key that the units were made with; empty where there is none."""
-        return read_json(self.folder / _KEY_FILE)
+        mark = self.folder / _KEY_FILE
+        return sealed.read_json(mark) if mark.is_file() else {}
 
     def _path(self, unit: str) -> Path:
         return self.folder / f"{file_name(unit)}.npz"
@@ -186,8 +185,11 @@ class Units:
             "counts": {what: int(n) for what, n in sorted((counts or {}).items()) if n},
             "notes": notes,
         }
-        with whole(self._path(unit)) as part, part.open("wb") as handle:
-            np.savez(handle, allow_pickle=False, _about=np.array(json.dumps(about)), **dict(arrays))
+        members = {"_about": np.array(json.dumps(about)), **arrays}
+        with whole(self._path(unit)) as part:
+            with part.open("wb") as handle:  # a name alone would get .npz added
+                np.savez(handle, allow_pickle=False, **members)
+            sealed.seal_archive(part)
 
     def read(self, unit: str) -> Unit:
         """Return a finished unit; HowfarError where its file is damaged."""
@@ -201,12 +203,14 @@ class Units:
     def _read(self, unit: str, all_arrays: bool) -> Unit:
         path = self._path(unit)
         try:
+            if all_arrays:  # the counts alone have the archive's own checksum
+                sealed.check(path)
             with np.load(path, allow_pickle=False) as members:
                 about = json.loads(str(members["_about"]))
                 names = [name for name in members.files if name != "_about"] if all_arrays else []
                 arrays = {name: members[name] for name in names}
                 return Unit(arrays, Counter(about["counts"]), about["commit"], about["notes"])
-        except PermissionError:
+        except (HowfarError, PermissionError):
             raise
         except (
             OSError,
@@ -259,15 +263,6 @@ class MemoryUnits:
     def counts(self, units: Iterable[str]) -> Counter[str]:
         """Sum what was counted when the finished ones of `units` were made."""
         return sum((self.units[unit].counts for unit in units if self.has(unit)), Counter())
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file of ours; empty where there is no readable one."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 # --- Cached `summary` rows -------------------------------------------------------------------

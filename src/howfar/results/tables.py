@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow as arrow
-import pyarrow.parquet as parquet
 
-from howfar.core.atomic import whole
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 from howfar.core.project import results_folder
 
@@ -300,13 +298,41 @@ def write(path: str | Path, name: str, frame: pd.DataFrame, provenance: Mapping[
     return write_arrow(path, table, {"table": name, "schema": SCHEMA_VERSION, **provenance})
 
 
+def write_all(
+    results: str | Path,
+    study: str,
+    frames: Mapping[str, pd.DataFrame],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a study's tables; `runs`, the last, lists them, so that one that lacks is missed.
+
+    Table `numbers` is listed too: it is made of the others, and follows.
+    """
+    listed = {"tables": sorted({*frames, "numbers"})}
+    for name in sorted(frames, key="runs".__eq__):
+        block = {**provenance, **(listed if name == "runs" else {})}
+        write(path_of(results, study, name), name, frames[name], block)
+
+
+def names_of(results: str | Path, study: str) -> list[str]:
+    """Return the names of the tables that the last evaluation of a study wrote.
+
+    Those that are on disk, where an older version listed none.
+    """
+    paths = {name: path_of(results, study, name) for name in SCHEMAS}
+    listed = read_provenance(paths["runs"]).get("tables") if paths["runs"].exists() else None
+    return [n for n in SCHEMAS if (paths[n].exists() if listed is None else n in listed)]
+
+
 def write_arrow(path: Path, table: arrow.Table, provenance: Mapping[str, Any]) -> Path:
-    """Write any table, whole or not at all, with its provenance block in the metadata."""
-    block = json.dumps(dict(provenance), sort_keys=True).encode()
-    metadata = {**(table.schema.metadata or {}), b"howfar": block}
-    with whole(path) as part:
-        parquet.write_table(table.replace_schema_metadata(metadata), part, compression="zstd")
+    """Write any table, sealed, with its provenance block in the metadata."""
+    sealed.write_parquet(path, table, provenance_metadata(provenance))
     return path
+
+
+def provenance_metadata(provenance: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Return a provenance block as a Parquet file's metadata."""
+    return {b"howfar": json.dumps(dict(provenance), sort_keys=True).encode()}
 
 
 def read(path: str | Path, name: str) -> pd.DataFrame:
@@ -319,43 +345,19 @@ def read(path: str | Path, name: str) -> pd.DataFrame:
             expected=f"version {SCHEMA_VERSION} of table {name}",
             do="Run the step that writes this table again with this version of howfar.",
         )
-    return validate(name, frame_of(path), str(path))
-
-
-def frame_of(path: str | Path, **options: Any) -> pd.DataFrame:
-    """The rows of a Parquet file, `options` as of pandas; HowfarError where it is damaged."""
-    with _readable(path):
-        return pd.read_parquet(path, **options)
-
-
-@contextmanager
-def _readable(path: str | Path) -> Iterator[None]:
-    """What pyarrow says of a damaged file as a HowfarError; a lack of permission as it is."""
-    try:
-        yield
-    except PermissionError:
-        raise
-    except (OSError, arrow.ArrowInvalid) as error:
-        raise HowfarError(
-            str(path),
-            found=f"no readable Parquet file ({error})",
-            expected="a result table",
-            do="Delete the file and run the step that writes it again.",
-        ) from error
+    return validate(name, sealed.read_parquet(path), str(path))
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
     """The provenance block in a table's metadata; empty if it carries none."""
-    with _readable(path):
-        metadata = parquet.read_schema(path).metadata or {}
-    return dict(json.loads(metadata.get(b"howfar", b"{}")))
+    return dict(json.loads(sealed.read_parquet_metadata(path).get(b"howfar", b"{}")))
 
 
 def load(study: str, results: str | Path = "results") -> Tables | None:
     """Read the shareable result tables of a study (never `individuals`).
 
     study: its name. results: the results folder. Returns None where there are no tables yet;
-    raises HowfarError for a damaged one.
+    raises HowfarError for a damaged one, and one that the evaluation wrote and that is gone.
 
     Examples
     --------
@@ -363,8 +365,17 @@ def load(study: str, results: str | Path = "results") -> Tables | None:
     >>> hf.load_tables("demo", "no_such_folder") is None
     True
     """
-    names = [n for n in SCHEMAS if n != "individuals"]
-    paths = {n: path_of(results_folder(results), study, n) for n in names}
-    if not paths["runs"].exists():
+    return load_but(("individuals",), study, results)
+
+
+def load_but(leave: Iterable[str], study: str, results: str | Path) -> Tables | None:
+    """Read a study's result tables as `load`, but for those named in `leave`."""
+    folder = results_folder(results)
+    if not path_of(folder, study, "runs").exists():
         return None
-    return Tables(study, {n: read(p, n) if p.exists() else empty(n) for n, p in paths.items()})
+    names = [name for name in names_of(folder, study) if name not in set(leave)]
+    return Tables(
+        study,
+        {name: empty(name) for name in SCHEMAS if name != "individuals"}
+        | {name: read(path_of(folder, study, name), name) for name in names},
+    )

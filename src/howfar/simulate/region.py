@@ -18,8 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as arrow
 import pysam
 
+from howfar.core import sealed
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root, results_root
@@ -188,7 +190,8 @@ def _write_expression(folder: Path, made: Simulated) -> None:
     made.causal.to_csv(folder / "causal_variants.csv", index=False, float_format="%.6g")
     long = made.genetic.rename_axis("gene_id").reset_index()
     long = long.melt("gene_id", var_name="sample", value_name="value_a")
-    long.to_parquet(folder / "truth_values.parquet", index=False)
+    table = arrow.Table.from_pandas(long, preserve_index=False)
+    sealed.write_parquet(folder / "truth_values.parquet", table)
 
 
 def _write_fasta(source: Path, target: Path) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 from howfar.models.weights.locating import first_line
 
@@ -46,6 +47,7 @@ def read_tensors(file: Path) -> dict[str, Any]:
 
     try:
         if file.suffix == ".safetensors":
+            sealed.check(file)
             return load_file(file)
         check_sums(file)
         tensors = torch.load(file, map_location="cpu", weights_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from howfar.core import sealed
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.models import engine
 from howfar.models.base import Card, Layout
@@ -97,6 +98,7 @@ class DemoEnformerModel(SharedNetwork):
 
 def _read_config(path: Path) -> dict[str, Any]:
     """Read config.json of the weights' folder; HowfarError where it doesn't fit the network."""
+    sealed.check(path)
     try:
         config = json.loads(path.read_text())
         missing = {"hparams", "context", "bin_size", "tracks", "units", "regions"} - set(config)

@@ -16,13 +16,13 @@ complement, so the strand is not needed: only where the TSS lies in the window.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 
 WIDTH = 10  # bases of a motif
@@ -108,13 +108,13 @@ def _distinct_motifs(rng: np.random.Generator, count: int) -> list[str]:
 
 def save(grammar: Grammar, path: str | Path) -> None:
     """Write the grammar as JSON."""
-    Path(path).write_text(json.dumps(asdict(grammar), indent=1) + "\n")
+    sealed.write_json(path, asdict(grammar))
 
 
 def load(path: str | Path) -> Grammar:
     """Read a grammar; HowfarError where the file is not one."""
     try:
-        fields = json.loads(Path(path).read_text())
+        fields = sealed.read_json(path)
         fields["pairs"] = [tuple(p) for p in fields["pairs"]]
         return Grammar(**fields | {"shares": tuple(fields["shares"])})
     except (OSError, ValueError, KeyError, TypeError) as error:

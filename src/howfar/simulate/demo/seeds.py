@@ -14,6 +14,7 @@ import pandas as pd
 
 from howfar import stats
 from howfar.cohort.expression import read_expression
+from howfar.core import sealed
 from howfar.eqtl.lead import lead_snp_prediction
 from howfar.genome.genes import read_genes
 from howfar.genome.genotypes.vcf import VariantFile
@@ -79,7 +80,7 @@ def score(world_folder: str | Path, weights: str | Path) -> dict[str, float]:
     )
     model = load_model("demo-enformer", weights)
     observed = read_expression(folder / "expression.bed.gz").values
-    truth = pd.read_parquet(folder / "truth_values.parquet")
+    truth = sealed.read_parquet(folder / "truth_values.parquet")
     truth = truth.pivot(index="gene_id", columns="sample", values="value_a")
     predicted, across = {}, []
     for gene in read_genes(folder / "genes.csv"):

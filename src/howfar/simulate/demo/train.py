@@ -7,7 +7,6 @@ a random start and strand in each epoch. The loss is Poisson, as Enformer's.
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from howfar.core import sealed
 from howfar.core.atomic import whole
 from howfar.core.errors import damaged_file, no_such_file
 from howfar.core.provenance import sha256_of
@@ -305,6 +305,7 @@ class _State:
 
         with whole(path) as part:
             torch.save(self._content(), part)
+            sealed.seal_archive(part)
 
     def _content(self) -> dict:
         return {
@@ -325,6 +326,7 @@ class _State:
 
         if not path.is_file():
             return
+        sealed.check(path)
         try:
             kept = torch.load(path, weights_only=True)
         except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
@@ -366,7 +368,8 @@ def _write_weights(folder: Path, state: _State, seed: int) -> None:
         if not name.startswith("_trunk.")
     }
     with whole(folder / "weights.safetensors") as part:
-        save_file(tensors, part)
+        save_file(tensors, part, {sealed.KEY: sealed.BLANK})
+        sealed.seal(part)
     regions = state.world.genes.set_index("gene_id")["split"].to_dict()
     config = {
         "model": "demo-enformer",
@@ -380,5 +383,4 @@ def _write_weights(folder: Path, state: _State, seed: int) -> None:
         "recipe": asdict(state.recipe),
         "loss": state.log,
     }
-    with whole(folder / "config.json") as part:
-        part.write_text(json.dumps(config, indent=1) + "\n")
+    sealed.write_json(folder / "config.json", config)

@@ -6,14 +6,15 @@ haplotypes' expression, exp of `grammar.log_expression`; the environment adds no
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as arrow
 import pysam
 
+from howfar.core import sealed
 from howfar.simulate.demo import genome as genome_module
 from howfar.simulate.demo import grammar as g
 from howfar.simulate.demo import people as people_module
@@ -65,7 +66,7 @@ def simulate(folder: str | Path, seed: int = 1, people: int = 300, genes: int = 
     for name, values in expression.items():
         _write_bed(folder / f"{name}.bed.gz", table, samples, values)
     arguments = {"seed": seed, "people": people, "genes": genes}
-    (folder / "world.json").write_bytes(json.dumps(arguments).encode() + b"\n")
+    sealed.write_json(folder / "world.json", arguments)
 
 
 def _strong_sites(genome: Genome, chrom: str) -> np.ndarray:
@@ -343,4 +344,5 @@ def _write_truth(folder: Path, truth: Truth, samples: pd.DataFrame) -> None:
             "value_b": truth.values["B"].ravel(),
         }
     )
-    long.to_parquet(folder / "truth_values.parquet", index=False)
+    table = arrow.Table.from_pandas(long, preserve_index=False)
+    sealed.write_parquet(folder / "truth_values.parquet", table)

@@ -1,0 +1,178 @@
+"""Sealed files: what howfar keeps carries the SHA-256 of its own bytes, checked before reading.
+
+The seal is a mark and a digest that stand somewhere in the file: in a Parquet file's metadata, a
+member of a JSON object, the comment of a zip archive (.npz, .pt), the header of a safetensors file.
+The digest is that of the file with zeros in the seal's place, so that one check serves every
+format, and finds what formats don't check themselves: a flipped bit in a number, a name or a type.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from howfar.core.atomic import whole
+from howfar.core.errors import HowfarError, damaged_file, no_such_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as arrow
+
+_MARK = "howfar-sha256:"
+_ZEROS = "0" * 64
+#: What a writer puts into a file for `seal` to fill in.
+BLANK = _MARK + _ZEROS
+#: The key under which formats with named values hold it.
+KEY = "seal"
+
+
+def seal(path: Path) -> None:
+    """Fill in the blank seal that a file was written with; HowfarError where it has none."""
+    digest, at = _digest(path)
+    if at < 0:
+        raise damaged_file(path, "no place for its checksum", "a file written with a blank seal")
+    with path.open("r+b") as handle:
+        handle.seek(at)
+        handle.write(digest.encode())
+
+
+def seal_archive(path: Path) -> None:
+    """Seal a zip archive (.npz, .pt), in its comment."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = BLANK.encode()
+    seal(path)
+
+
+def check(path: str | Path) -> None:
+    """HowfarError where a sealed file holds other bytes than were written.
+
+    A file without a seal, such as one of the user's own, is left alone.
+    """
+    status = os.stat(path)
+    _check(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _check(path: str, size: int, changed: int, inode: int) -> None:
+    digest, at = _digest(Path(path))
+    if at < 0:
+        return
+    with open(path, "rb") as handle:
+        handle.seek(at)
+        if handle.read(len(digest)) == digest.encode():
+            return
+    raise damaged_file(path, "its checksum doesn't fit", "the bytes that were written")
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 of a file with zeros for its seal's digest, and where that stands, or -1.
+
+    The last mark counts, as a file may tell of seals.
+    """
+    with path.open("rb") as handle:
+        if os.fstat(handle.fileno()).st_size == 0:
+            return "", -1
+        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            at = content.rfind(_MARK.encode())
+            if at < 0:
+                return "", -1
+            at += len(_MARK)
+            with memoryview(content) as bytes_:
+                whole_file = hashlib.sha256(bytes_[:at])
+                whole_file.update(_ZEROS.encode())
+                whole_file.update(bytes_[at + len(_ZEROS) :])
+            return whole_file.hexdigest(), at
+
+
+# --- JSON ------------------------------------------------------------------------------------
+
+
+def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
+    """Write an object as sealed JSON, whole or not at all."""
+    text = json.dumps({**values, KEY: BLANK}, indent=1, sort_keys=True)
+    with whole(path) as part:
+        part.write_text(text + "\n", "utf-8")
+        seal(part)
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Return the object in a JSON file of ours; HowfarError where it is damaged."""
+    check(path)
+    try:
+        values = json.loads(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise damaged_file(path, error, "a JSON object") from error
+    if not isinstance(values, dict):
+        raise damaged_file(path, f"a JSON {type(values).__name__}", "a JSON object")
+    values.pop(KEY, None)
+    return values
+
+
+# --- Parquet ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def parquet_writer(
+    path: str | Path, schema: arrow.Schema, metadata: Mapping[bytes, bytes] | None = None
+) -> Iterator[Any]:
+    """Open a sealed Parquet file to write tables of `schema` to, whole or not at all."""
+    import pyarrow.parquet as parquet
+
+    full = {**(schema.metadata or {}), **(metadata or {}), KEY.encode(): BLANK.encode()}
+    schema = schema.with_metadata(full)
+    options = {"compression": "zstd", "write_page_checksum": True}
+    with whole(path) as part:
+        with parquet.ParquetWriter(part, schema, **options) as writer:
+            yield writer
+        seal(part)
+
+
+def write_parquet(
+    path: str | Path, table: arrow.Table, metadata: Mapping[bytes, bytes] | None = None
+) -> None:
+    """Write a table as a sealed Parquet file, whole or not at all."""
+    with parquet_writer(path, table.schema, metadata) as writer:
+        writer.write_table(table)
+
+
+def read_parquet(path: str | Path, **options: Any) -> pd.DataFrame:
+    """Return the rows of a Parquet file, `options` as of pandas; HowfarError where it is damaged.
+
+    Pages with checksums are compared with them, in files of others too.
+    """
+    import pandas as pd
+
+    with _readable(path):
+        return pd.read_parquet(path, page_checksum_verification=True, **options)
+
+
+def read_parquet_metadata(path: str | Path) -> dict[bytes, bytes]:
+    """Return the metadata of a Parquet file; HowfarError where it is damaged."""
+    import pyarrow.parquet as parquet
+
+    with _readable(path):
+        return dict(parquet.read_schema(path).metadata or {})
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """Raise what pyarrow says of a damaged file as a HowfarError; lack of permission as it is."""
+    try:
+        check(path)
+        yield
+    except (HowfarError, PermissionError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        do = "Run the command that writes it again."
+        raise no_such_file(path, "a Parquet file", do) from error
+    except Exception as error:  # odd metadata may raise anything
+        words = str(error).partition("\n")[0] or type(error).__name__
+        raise damaged_file(path, words, "a Parquet file") from error
