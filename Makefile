@@ -18,13 +18,15 @@ setup: $(STAMP)
 
 # All but torch by SHA-256; then torch, whose build depends on the machine: pip takes the one for
 # its device where the machine offers it; then the project, built by the locked hatchling.
-# Modules are compiled when first imported, which halves the time here.
+# Modules are compiled once, on all cores: where Python may not write bytecode (containers often set
+# PYTHONDONTWRITEBYTECODE), each process would compile pandas, torch and the rest anew.
 $(STAMP): pyproject.toml requirements.lock constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("howfar needs Python 3.11.5 or newer; set PYTHON=...") if sys.version_info < (3, 11, 5) else None'
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --require-hashes --no-deps --requirement requirements.lock
 	$(INSTALL) --constraint constraints.txt torch
 	$(INSTALL) --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib src/howfar > /dev/null 2>&1 || true  # some files are for other Pythons
 	touch $@
 
 book: setup
