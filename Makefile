@@ -46,5 +46,5 @@ lock:
 	$(PYTHON) tools/lock.py $(FLAGS)
 
 clean:
-	rm -rf book/_build book/_executed book/_figures book/_generated .snakemake
+	rm -rf book/_build book/_generated .snakemake
 	find results -mindepth 1 -maxdepth 1 ! -name sources -exec rm -rf {} + 2>/dev/null || true

@@ -9,12 +9,14 @@ import pytest
 
 from helpers import synthetic
 from howfar import figures
-from howfar.book.execute import execute_notebook
+from howfar.book.execute import execute_notebook, find_notebook
+from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 
 SOURCE = """from pathlib import Path
-Path("left.txt").write_text(output)
-print(Path(output).resolve())"""
+Path("left.txt").write_text(str(Path.cwd()))
+from howfar.core.project import results_root
+print(results_root())"""
 
 
 def write_notebook(path: Path, source: str) -> Path:
@@ -29,20 +31,49 @@ def write_notebook(path: Path, source: str) -> Path:
 
 
 @pytest.mark.slow
-def test_relative_outputs_of_a_notebook_count_from_the_current_folder(tmp_path, monkeypatch):
+def test_a_notebook_works_in_the_current_folder_and_shows_no_place_of_the_machine(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     source = write_notebook(tmp_path / "x.ipynb", SOURCE)
-    out = Path("book") / "_executed" / "x.ipynb"
-    execute_notebook(source, out, study=None, results=tmp_path / "results")
-    assert (tmp_path / "left.txt").read_text() == "book/_figures"
-    printed = nbformat.read(tmp_path / out, 4).cells[-1].outputs[0].text
-    assert printed == f"{tmp_path / 'book' / '_figures'}\n"
+    out = Path("elsewhere") / "x.ipynb"
+    execute_notebook(source, out, study=str(tmp_path / "mine.yaml"), results=tmp_path / "found")
+    assert (tmp_path / "left.txt").read_text() == str(tmp_path)
+    cells = nbformat.read(tmp_path / out, 4).cells
+    assert cells[-1].outputs[0].text == f"{tmp_path / 'found'}\n"
+    assert str(tmp_path) not in "".join(cell.source for cell in cells)
+    assert 'study = "mine.yaml"' in "".join(cell.source for cell in cells)
     assert not (project_root() / "left.txt").exists()
 
 
-def test_figures_of_a_relative_folder_go_below_the_current_one(tmp_path, monkeypatch):
-    synthetic.write(tmp_path / "made", "demo")
-    monkeypatch.chdir(tmp_path)
-    shown = figures.view("demo", results=tmp_path / "made", output="drawn")
-    assert shown.output == tmp_path / "drawn"
-    assert not (project_root() / "drawn").exists()
+def test_figures_go_beside_the_results_or_below_the_current_folder(
+    tmp_path, monkeypatch, results_folder
+):
+    synthetic.write(results_folder, "demo")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert figures.view("demo").output == results_folder / "demo" / "figures"
+    assert figures.view("demo", output="drawn").output == tmp_path / "here" / "drawn"
+    assert figures.view("demo", results="../results").tables is not None
+
+
+@pytest.mark.parametrize(
+    ("study", "runs", "says"),
+    [
+        (2024, [], "parameter study: found 2024, a int"),
+        ("demo", "top1", "parameter runs: found 'top1'; expected a list of run ids"),
+        ("demo", [1], "parameter runs"),
+    ],
+)
+def test_parameters_of_another_type_are_one_message(study, runs, says):
+    with pytest.raises(HowfarError, match=says):
+        figures.view(study, runs)
+
+
+def test_notebooks_are_found_by_name_and_by_path(tmp_path):
+    own = project_root() / "notebooks" / "eqtl.ipynb"
+    assert find_notebook("eqtl") == find_notebook("eqtl.ipynb") == own
+    with pytest.raises(HowfarError, match="eqtls: found no such file; .* across_individuals"):
+        find_notebook("eqtls")
+    with pytest.raises(HowfarError):
+        find_notebook(str(tmp_path / "eqtl.ipynb"))

@@ -20,7 +20,7 @@ from howfar.book import pages as book
 from howfar.book import reference_pages, start_page
 from howfar.cli.app import app
 from howfar.core.errors import HowfarError
-from howfar.core.project import project_root
+from howfar.core.project import executed_notebook, figures_folder, project_root
 from howfar.results import tables
 from howfar.study.reading import load_study
 from howfar.study.schema import study_names
@@ -56,19 +56,19 @@ def executed(folder: Path, study: str = "demo") -> Path:
 @pytest.fixture
 def made(tmp_path):
     """`prepare` run on a copy of the book with made-up notebooks, and demo tables only."""
-    copy = tmp_path / "book"
-    (copy / "_executed").mkdir(parents=True)
-    (copy / "_figures").mkdir()
+    copy, results = tmp_path / "book", tmp_path / "results"
+    copy.mkdir()
     (copy / "_toc.yml").write_text((BOOK / "_toc.yml").read_text())
-    for name, study in book.executed_pages(copy):
-        page = executed(tmp_path, study)
-        page.rename(copy / "_executed" / f"{name}.{study}.ipynb")
-    for name in ("synthesis", "ledger"):
-        executed(tmp_path).rename(copy / "_executed" / f"{name}.ipynb")
-    (copy / "_executed" / "inputs.md").write_text("# Every input\n")
-    (copy / "_figures" / "central.demo.svg").write_text("<svg/>")
-    synthetic.write(tmp_path / "results", "demo")
-    return book.prepare(tmp_path / "results", app, copy)
+    pages = [*book.executed_pages(copy), ("synthesis", ""), ("ledger", "")]
+    for name, study in pages:
+        place = executed_notebook(results, name, study)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        executed(tmp_path, study or "demo").rename(place)
+    (results / "book" / "inputs.md").write_text("# Every input\n")
+    figures_folder(results, "demo").mkdir()
+    (figures_folder(results, "demo") / "central.demo.svg").write_text("<svg/>")
+    synthetic.write(results, "demo")
+    return book.prepare(results, app, copy)
 
 
 def test_contents_name_files_that_exist_or_are_generated():

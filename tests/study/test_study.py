@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -76,11 +77,48 @@ def test_an_unknown_study_lists_the_known():
         load_study("nobody")
 
 
-def test_paths_resolve_against_results_project_or_nothing(results_folder):
+def test_paths_resolve_against_results_home_current_folder_or_nothing(
+    results_folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     assert resolve(Path("results/demo/x")) == results_folder / "demo" / "x"
-    assert resolve(Path("data/x")) == project_root() / "data" / "x"
+    assert resolve(Path("data/x")) == tmp_path / "data" / "x"
     assert resolve(Path("/a/b")) == Path("/a/b")
     assert resolve(Path("~/a/b")) == Path.home() / "a" / "b"
+
+
+def test_paths_of_a_study_file_count_from_its_folder(tmp_path, monkeypatch):
+    """Whatever the current folder is, and for every key that is a path."""
+    (tmp_path / "here").mkdir()
+    paths = ["reference", "variants", "genes", "expression", "samples", "sample_map"]
+    keys = {f"cohort__{key}": f"files/{key}" for key in paths}
+    keys |= {"runs__0__weights": "../w", "eqtl__covariates": "c.txt", "cohort__tss": "first"}
+    keys |= {"runs__0__options": {"params": "p.txt", "tissues": ["a.save", "results/b"], "n": "x"}}
+    changed(tmp_path / "here", **keys)
+    monkeypatch.chdir(tmp_path)
+    study = load_study("here/mine.yaml")
+    for key in paths:
+        assert getattr(study.cohort, key) == tmp_path / "here" / "files" / key
+    assert resolve(study.runs[0].weights) == tmp_path / "here" / ".." / "w"
+    assert study.eqtl.covariates == tmp_path / "here" / "c.txt"
+    assert study.runs[0].network_options == {
+        "params": tmp_path / "here" / "p.txt",
+        "tissues": [tmp_path / "here" / "a.save", resolve(Path("results/b"))],
+        "n": "x",
+    }
+    assert study.runs[0].options["params"] == "p.txt"  # as written: it stands in keys
+
+
+@pytest.mark.parametrize("path", ["data/sources.csv", "data/{chrom}ources.csv", "data/sources"])
+def test_a_path_that_is_there_by_the_old_rule_alone_shows_the_new_line(tmp_path, path):
+    with pytest.raises(HowfarError) as error:
+        load_study(changed(tmp_path, cohort__variants=path))
+    line = f"variants: {os.path.relpath(project_root() / path, tmp_path)}"
+    assert f"mine.yaml, key variants: found the path {path}" in str(error.value)
+    assert error.value.do.startswith(f"Write `{line}`")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "sources.csv").touch()
+    assert load_study(str(tmp_path / "mine.yaml")).cohort.variants == tmp_path / path
 
 
 def test_weights_that_were_fetched_are_needed_and_not_trained(tmp_path):

@@ -307,7 +307,11 @@ def compute(
     cohort, model = OpenCohort(study), open_model(run)
     store = open_store(cohort, run, model, results)
     units = open_units(cohort, run, store, results)
-    named = cohort.genes if genes is None else [g for n in genes for g in cohort.genes_to_run(n)]
+    named = (
+        cohort.genes_to_run()
+        if genes is None
+        else [g for n in genes for g in cohort.genes_to_run(n)]
+    )
     chosen = list({g.gene_id: g for g in named}.values())  # named twice, or by id and by name
     todo = [g for g in chosen if not units.has(g.gene_id)]
     outputs = outputs_of(run, model)

@@ -11,16 +11,17 @@ import typer
 
 from howfar.book.pages import prepare
 from howfar.core.errors import HowfarError
-from howfar.core.project import project_root
+from howfar.core.project import book_folder
 
 
-def build_book(results: Path, app: typer.Typer) -> None:
+def build_book(results: Path, app: typer.Typer) -> Path:
     """Write the generated pages and build the HTML book, warnings being errors.
 
-    results: the results folder. app: the command line, whose commands a page lists.
+    results: the results folder. app: the command line, whose commands a page lists. Returns the
+    first page.
     """
-    root = project_root()
-    prepare(results, app)
+    root = book_folder().parent
+    prepare(results, app, root / "book")
     shutil.rmtree(root / "book" / "_build", ignore_errors=True)  # or stale pages stay
     command = ["build", "book", "--config", "_config.yml", "--path-output", "book"]
     flags = ["-W", "-n", "--keep-going", "--quiet"]
@@ -35,3 +36,4 @@ def build_book(results: Path, app: typer.Typer) -> None:
             expected="a build without warnings",
             do="Correct the page named above.",
         )
+    return root / "book" / "_build" / "html" / "index.html"

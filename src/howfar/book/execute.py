@@ -8,8 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.project import project_root
+
+
+def find_notebook(name: str) -> Path:
+    """Return the file of a notebook, given by its path or by its name in the project."""
+    own = project_root() / "notebooks"
+    for path in (Path(name), own / name, own / f"{name}.ipynb"):
+        if path.is_file():
+            return path
+    raise no_such_file(
+        name,
+        f"a notebook's file, or one of {', '.join(sorted(p.stem for p in own.glob('*.ipynb')))}",
+        "Correct the name.",
+    )
 
 
 def execute_notebook(source: Path, out: Path, *, study: str | None, results: Path) -> None:
@@ -17,19 +30,15 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
 
     study: a name or a file, the notebook's parameter `study`. The kernel works in the current
     folder, so that a relative path to which a notebook writes counts from there. Its figures go
-    to ``_figures`` beside the folder of `out`. Raises HowfarError where a cell fails.
+    beside the study's results. Raises HowfarError where a cell fails.
     """
     import papermill
     from traitlets.config import Config
 
-    # Relative where they can be: an executed notebook is not to show where on a machine it was run.
-    figures = out.resolve().parents[1] / "_figures"
-    parameters = {
-        "results": _relative_to(project_root(), results.resolve()),
-        "output": _relative_to(Path.cwd(), figures),
-    }
-    if study:
-        parameters["study"] = study
+    # An executed notebook is not to show where on a machine it was run: the kernel learns of the
+    # results folder from its environment, and of a study's file from the current folder.
+    os.environ["HOWFAR_RESULTS"] = str(results.resolve())
+    parameters = {"study": _from_here(study)} if study else {}
     part = out.with_name(f".{out.stem}.{os.getpid()}.ipynb")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -74,5 +83,6 @@ def _as_one_message(source: Path) -> Iterator[None]:
         ) from error
 
 
-def _relative_to(folder: Path, path: Path) -> str:
-    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+def _from_here(study: str) -> str:
+    path = Path(study)
+    return os.path.relpath(path) if path.suffix in (".yaml", ".yml") else study

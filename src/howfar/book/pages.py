@@ -22,8 +22,8 @@ from howfar.book.models_page import models_page
 from howfar.book.speed_page import speed_page
 from howfar.book.stated_page import stated_page
 from howfar.core.errors import no_such_file
-from howfar.core.project import project_root
-from howfar.figures.view import Box, from_project, view
+from howfar.core.project import executed_notebook, results_folder
+from howfar.figures.view import Box, view
 from howfar.study.reading import load_study
 
 #: Studies in the order of the start page.
@@ -34,29 +34,27 @@ PUBLISHED = ["sasse2023", "huang2023", "rastogi2024", "capstone2025", "sagenet20
 _PARAMETERS = {"parameters", "injected-parameters"}
 
 
-def prepare(results: str | Path, app: typer.Typer, book: str | Path | None = None) -> Path:
+def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
     """Write ``<book>/_generated`` and return it.
 
-    results: the results folder. app: the command line, whose commands a page lists. book: the
-    book's folder, in which ``_executed/<notebook>.<study>.ipynb`` is there for every page and
-    ``_figures`` holds the SVG files; default: that of the project. Raises HowfarError if an
-    executed notebook is not there.
+    results: the results folder, with the executed notebooks (see `executed_notebook`) and figures
+    of every page. app: the command line, whose commands a page lists. book: the book's folder.
+    Raises HowfarError if an executed notebook is not there.
     """
-    book = Path(book) if book else project_root() / "book"
-    executed, results = book / "_executed", from_project(results)
     folder, part = book / "_generated", book / f".generated.{os.getpid()}"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     for name, study in executed_pages(book):
-        file = f"{name}.{study}.ipynb"
-        (part / file).write_text(page(executed / file, study))
+        (part / f"{name}.{study}.ipynb").write_text(
+            page(executed_notebook(results, name, study), study)
+        )
     for name in ("synthesis", "ledger"):
-        (part / f"{name}.ipynb").write_text(page(executed / f"{name}.ipynb"))
+        (part / f"{name}.ipynb").write_text(page(executed_notebook(results, name)))
     views = {s: view(s, results=results) for s in STUDIES}
     pages = {
-        "inputs": _read_executed(executed / "inputs.md"),
+        "inputs": _read_executed(results / "book" / "inputs.md"),
         "answer": start_page.answer(views),
-        "central": start_page.central_pictures(book / "_figures", part),
+        "central": start_page.central_pictures(results, part),
         "commands": reference_pages.commands(app),
         "tables": reference_pages.table_reference(),
         "numbers": reference_pages.numbers(views),
@@ -117,7 +115,7 @@ def ledger(results: str | Path = "results") -> pd.DataFrame | Box:
     From ``<results>/ledger.csv`` (columns step, seconds) or else from the workflow's own clock,
     ``<results>/timings/<step>.tsv``, whose column `s` is in seconds.
     """
-    results = from_project(results)
+    results = results_folder(results)
     if (results / "ledger.csv").is_file():
         steps = pd.read_csv(results / "ledger.csv")[["step", "seconds"]]
     else:

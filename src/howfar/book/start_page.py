@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from howfar.core.project import figures_folder
 from howfar.figures.view import View
 from howfar.study.reading import load_study
 
@@ -133,11 +134,12 @@ def _known_truth(view: View) -> str:
     return f"**Where the truth is known, the gap can be measured:** {text}."
 
 
-def central_pictures(figures: Path, folder: Path) -> str:
+def central_pictures(results: Path, folder: Path) -> str:
     """Copy the central picture of each study that has one to `folder`, and show it."""
     blocks = []
     for name in _FIRST_PICTURES:
-        for picture in sorted(figures.rglob(f"central.{name}.svg"))[:1]:
+        picture = figures_folder(results, name) / f"central.{name}.svg"
+        if picture.is_file():
             shutil.copyfile(picture, folder / picture.name)
             study = load_study(name)
             real = study.reality

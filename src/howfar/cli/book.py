@@ -8,19 +8,30 @@ from typing import Annotated
 import typer
 
 from howfar.cli.app import BOOK, app
-from howfar.cli.common import results, write_text
+from howfar.cli.common import place, results, write_text
+from howfar.core.project import executed_notebook, figures_folder
 
 
 @app.command(rich_help_panel=BOOK)
 def notebook(
-    source: Annotated[Path, typer.Argument(help="A notebook of notebooks/.")],
-    out: Annotated[Path, typer.Argument(help="The executed notebook.")],
-    study: Annotated[str, typer.Option(help="The study it shows.")] = "",
+    source: Annotated[str, typer.Argument(help="A notebook's name, or a file.")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The executed notebook; left out: in the folder notebooks of the study's results."
+        ),
+    ] = None,
+    study: Annotated[str, typer.Option(help="The study it shows, or its YAML file.")] = "",
 ) -> None:
-    """Execute a notebook by papermill; figures go to book/_figures."""
-    from howfar.book.execute import execute_notebook
+    """Execute a notebook by papermill; figures go to the folder figures of the study's results."""
+    from howfar.book.execute import execute_notebook, find_notebook
+    from howfar.study.reading import load_study
 
-    execute_notebook(source, out, study=study or None, results=results())
+    file = find_notebook(source)
+    name = load_study(study).name if study else ""
+    out = out or executed_notebook(results(), file.stem, name)
+    execute_notebook(file, out, study=study or None, results=results())
+    typer.echo(f"{place(out)}, figures in {place(figures_folder(results(), name or 'book'))}")
 
 
 @app.command(rich_help_panel=BOOK)
@@ -28,7 +39,7 @@ def book() -> None:
     """Build the book from the executed notebooks."""
     from howfar.book.build import build_book
 
-    build_book(results(), app)
+    typer.echo(place(build_book(results(), app)))
 
 
 @app.command(rich_help_panel=BOOK)
@@ -43,3 +54,4 @@ def inputs(
         typer.echo(text)
     else:
         write_text(out, text)
+        typer.echo(place(out))

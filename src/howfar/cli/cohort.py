@@ -13,6 +13,7 @@ from howfar.cli.common import (
     GenesOption,
     ReferenceOption,
     VariantsOption,
+    place,
     say_counts,
     split_words,
 )
@@ -69,7 +70,7 @@ def sequences(
         )
         write = fasta_export.write_fasta if out else fasta_export.write_checksums
         written = write(out or checksums, request)
-    typer.echo(f"{written:,} haplotype windows in {out or checksums}")
+    typer.echo(f"{written:,} haplotype windows in {place(out or checksums)}")
     say_counts(request.counts + fasta.counts + file.counts)
 
 
@@ -107,5 +108,5 @@ def preprocess(
     prepared = prepare_expression(recipe, source, covariates, genotype_pcs, pcs, tpm)
     write_expression(prepared.values, out, positions_from=source)
     genes, people = prepared.values.shape
-    typer.echo(f"{out}: {genes:,} genes x {people:,} samples, {prepared.units}")
+    typer.echo(f"{place(out)}: {genes:,} genes x {people:,} samples, {prepared.units}")
     say_counts(prepared.counts)

@@ -57,6 +57,12 @@ def results() -> Path:
     return results_root()
 
 
+def place(path: str | Path) -> str:
+    """Return a path as messages show it: from the current folder where it lies below it."""
+    path = Path(path).resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 @contextmanager
 def open_study(name: str) -> Iterator[Study]:
     """The study of that name; errors that name no file are about the study's."""

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from howfar.cli.app import EVALUATION, app
-from howfar.cli.common import StudyOption, open_study, results, say_counts, write_text
+from howfar.cli.common import StudyOption, open_study, place, results, say_counts, write_text
 from howfar.core.errors import HowfarError
 
 
@@ -19,7 +19,9 @@ def evaluate(study: StudyOption) -> None:
     Needs no weights: what is known of a network stands beside its predictions.
     """
     from howfar.evaluation import study_tables
+    from howfar.evaluation.numbers import headline
     from howfar.evaluation.study_tables import write_numbers
+    from howfar.results.tables import load
 
     with open_study(study) as opened:
         if opened.published:
@@ -28,22 +30,31 @@ def evaluate(study: StudyOption) -> None:
             write_numbers(opened, results(), write_tables(opened, results()))
         else:
             say_counts(study_tables.write_tables(opened, results()))
+        tables = load(opened.name, results())
+        filled = [name for name, frame in tables.items() if len(frame)]
+        typer.echo(f"{', '.join(filled)} in {place(results() / opened.name / 'tables')}")
+        typer.echo(headline(tables))
 
 
 @app.command(rich_help_panel=EVALUATION)
 def numbers(
-    study: Annotated[str, typer.Argument(help="A study's name.")],
+    study: Annotated[str, typer.Argument(help="A study's name, or its YAML file.")],
     out: Annotated[Path | None, typer.Option("--out", "--csv", help="Write id,value here.")] = None,
 ) -> None:
     """Every number that a figure or a sentence shows: id,value."""
     from howfar.results import tables
+    from howfar.study.reading import load_study
+    from howfar.study.schema import study_file
 
-    loaded = tables.load(study, results())
+    # Tables taken elsewhere (`howfar export`) need no study file.
+    file = study_file(study)
+    name = load_study(study).name if file.is_file() or str(file) == study else study
+    loaded = tables.load(name, results())
     if loaded is None:
         raise HowfarError(
-            str(results() / study),
+            str(results() / name),
             found="no result tables",
-            expected=f"the tables of study {study}",
+            expected=f"the tables of study {name}",
             do=f"Run `howfar run --study {study}`.",
         )
     text = loaded["numbers"][["id", "value"]].to_csv(index=False)
@@ -51,6 +62,7 @@ def numbers(
         typer.echo(text, nl=False)
     else:
         write_text(out, text)
+        typer.echo(f"{len(loaded['numbers']):,} numbers in {place(out)}")
 
 
 @app.command(rich_help_panel=EVALUATION)
@@ -68,4 +80,4 @@ def export(
     with open_study(study) as opened:
         copied = export_study(opened, results(), to)
     size = sum(path.stat().st_size for path in copied)
-    typer.echo(f"{len(copied)} files, {size / 1e6:.1f} MB, in {to}")
+    typer.echo(f"{len(copied)} files, {size / 1e6:.1f} MB, in {place(to)}")

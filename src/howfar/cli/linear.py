@@ -12,6 +12,7 @@ from howfar.cli.common import (
     SEVERAL,
     StudyOption,
     open_study,
+    place,
     results,
     say_counts,
     split_words,
@@ -84,7 +85,10 @@ def baseline(
             rows = fitted.rows
             what = ", ".join(f"{n} {status}" for status, n in rows["status"].value_counts().items())
             seconds = rows["seconds"].mean()
-            typer.echo(f"{model}: {len(rows)} genes: {what}; {seconds:.3g} s a gene")
+            where = f"; predictions and weights in {place(results() / opened.name / 'baseline')}"
+            typer.echo(
+                f"{model}: {len(rows)} genes: {what}; {seconds:.3g} s a gene{'' if gene else where}"
+            )
             say_counts(fitted.counts)
 
 
@@ -119,7 +123,7 @@ def apply_weights(
         values, counts, block = apply_to_cohort(opened, weights, window, min_share)
         provenance.write(out.with_name(f"{out.name}.json"), block)
         write_values(out, values)
-    typer.echo(f"{len(values)} genes x {values.shape[1]} people in {out.name}")
+    typer.echo(f"{len(values)} genes x {values.shape[1]} people in {place(out)}")
     say_counts(counts)
 
 
@@ -162,7 +166,7 @@ def eqtl(
         found = map_study(opened, results(), options)
         hits = int((found.lead["q"] <= options.fdr).sum())
         typer.echo(
-            f"{found.nominal.parent}: {len(found.lead):,} genes, {hits:,} with an eQTL at "
+            f"{place(found.nominal.parent)}: {len(found.lead):,} genes, {hits:,} with an eQTL at "
             f"q <= {options.fdr:g}, {len(found.conditional):,} independent signals"
         )
         say_counts(found.counts)
@@ -189,7 +193,7 @@ def transfer(
             seed=seed,
             min_maf=opened.evaluation.min_maf,
         )
-        typer.echo(str(run(opened, results(), chosen)))
+        typer.echo(place(run(opened, results(), chosen)))
 
 
 @app.command(rich_help_panel=LINEAR)
@@ -218,4 +222,4 @@ def stack(
 
     chosen = Options(genes, people, folds, seed, score, tuple(split_words(models)))
     with open_study(study) as opened:
-        typer.echo(str(run(opened, results(), chosen)))
+        typer.echo(place(run(opened, results(), chosen)))

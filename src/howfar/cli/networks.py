@@ -15,6 +15,7 @@ from howfar.cli.common import (
     StudyOption,
     open_study,
     parse_shard,
+    place,
     results,
     say_counts,
     write_frame,
@@ -78,7 +79,7 @@ def predict(
             people = done.cohort.samples
             typer.echo(
                 f"{each.id}: {len(done.genes)} genes x {len(people)} people in "
-                f"{done.store.path.name}"
+                f"{place(done.store.path)}"
             )
             say_counts(done.cohort.warnings)
             if out:
@@ -90,6 +91,7 @@ def predict(
                 _effects(opened, each, opened.effects)
     if out:
         write_values(out, pd.concat(frames))
+        typer.echo(f"values in {place(out)}")
 
 
 def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
@@ -97,7 +99,10 @@ def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
 
     table, counts = compute(study, run, results(), genes)
     windows = table["gene_id"].nunique()
-    typer.echo(f"{run.id}: {len(table):,} effects of variants in the windows of {windows} genes")
+    typer.echo(
+        f"{run.id}: {len(table):,} effects of variants in the windows of {windows} genes in "
+        f"{place(results() / study.name / 'effects')}"
+    )
     say_counts(counts)
 
 
@@ -135,7 +140,7 @@ def effects(
         if scored:
             table = score_tracks(opened, runs, gene, tracks or "all", score)
             write_frame(out, table, float_format="%.9g")
-            typer.echo(f"{len(table):,} scores of variants in {out}")
+            typer.echo(f"{len(table):,} scores of variants in {place(out)}")
             return
         for each in runs:
             _effects(opened, each, [gene] if gene else opened.effects or None)
@@ -179,4 +184,6 @@ def predict_sequences(
         device=device,
         options=options or [],
     )
-    typer.echo(f"{rows:,} sequences in {out}; {loaded.units}; weights {loaded.weights_sha256}")
+    typer.echo(
+        f"{rows:,} sequences in {place(out)}; {loaded.units}; weights {loaded.weights_sha256}"
+    )

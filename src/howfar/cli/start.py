@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from howfar.cli.app import START, app
-from howfar.cli.common import StudyOption, open_study, results
+from howfar.cli.common import StudyOption, open_study, place, results
 from howfar.core.errors import HowfarError
 
 
@@ -119,7 +119,7 @@ def simulate(study: StudyOption) -> None:
     from howfar.simulate.worlds import simulate_study
 
     with open_study(study) as opened:
-        simulate_study(opened)
+        typer.echo(f"the simulated cohort is in {place(simulate_study(opened))}")
 
 
 @app.command(rich_help_panel=START)
@@ -128,4 +128,5 @@ def train(study: StudyOption) -> None:
     from howfar.simulate.worlds import train_study
 
     with open_study(study) as opened:
-        train_study(opened)
+        for weights in train_study(opened):
+            typer.echo(f"weights in {place(weights)}")

@@ -24,10 +24,15 @@ from howfar.genome.genes import COLUMNS, read_genes
 from howfar.genome.genotypes.base import VariantSource
 from howfar.genome.genotypes.open import open_variants
 from howfar.genome.intervals import Gene, Interval, Variant
-from howfar.genome.reference import Reference
+from howfar.genome.reference import NoSuchContig, Reference, match_contig
 from howfar.genome.windows import Windows, build_windows
 from howfar.study.reading import parse_study
 from howfar.study.schema import Cohort, Study
+
+
+def _contig_of(genes: Sequence[Gene], chrom: str, option: str) -> str:
+    """Return the genes' own name of a contig ('20' and 'chr20' are one); else HowfarError."""
+    return match_contig(chrom, dict.fromkeys(gene.chrom for gene in genes), f"{option}, the genes")
 
 
 def _drop_repeats(dosages: np.ndarray, variants: list[Variant]) -> tuple[np.ndarray, list[Variant]]:
@@ -75,9 +80,51 @@ class OpenCohort:
 
     @cached_property
     def genes(self) -> list[Gene]:
-        """The genes of the gene table, in its order."""
+        """The genes of the gene table, in its order, as far as the study asks for them.
+
+        Those under the key `cohort.only` where it is there; genes on contigs that the reference or
+        the variants lack are left out and counted, HowfarError where none is left.
+        """
         settings = self.settings
-        return read_genes(resolve(settings.genes), settings.tss, settings.gene_versions)
+        table = read_genes(resolve(settings.genes), settings.tss, settings.gene_versions)
+        chosen = self._only(table)
+        lacking: dict[str, NoSuchContig] = {}
+        for chrom in dict.fromkeys(gene.chrom for gene in chosen):
+            try:
+                self.reference.contig(chrom)
+                self.variants.contig(chrom)
+            except NoSuchContig as error:
+                lacking[chrom] = error
+        kept = [gene for gene in chosen if gene.chrom not in lacking]
+        if not kept and lacking:
+            raise next(iter(lacking.values()))
+        for chrom, absent in lacking.items():
+            count = sum(gene.chrom == chrom for gene in chosen)
+            self.warnings[f"genes left out: {Path(absent.file).name} lacks contig {chrom}"] = count
+        return kept
+
+    def _only(self, table: list[Gene]) -> list[Gene]:
+        """The genes that the study's key `cohort.only` names; all where it isn't there."""
+        only, place = self.settings.only, f"{self.study.place}, key cohort.only"
+        if only is None:
+            return table
+        known = {gene.gene_id for gene in table} | {gene.name for gene in table}
+        if unknown := [name for name in only.genes if name not in known]:
+            raise HowfarError(
+                f"{place}.genes",
+                found=f"{len(unknown)} that are no gene of {resolve(self.settings.genes)}: "
+                f"{', '.join(unknown[:5])}",
+                expected="ids or names of the gene table",
+                do="Correct the key.",
+            )
+        contigs = [_contig_of(table, chrom, f"{place}.contigs") for chrom in only.contigs]
+        wanted = set(only.genes)
+        return [
+            gene
+            for gene in table
+            if (not wanted or {gene.gene_id, gene.name} & wanted)
+            and (not contigs or gene.chrom in contigs)
+        ]
 
     @cached_property
     def expression(self) -> Expression | None:
@@ -131,7 +178,12 @@ class OpenCohort:
         return " against ".join(str(resolve(path)) for path in paths if path is not None)
 
     def genes_to_run(self, gene: str | None = None, chrom: str | None = None) -> list[Gene]:
-        """All genes, or the one named (id or name), or those of one contig."""
+        """All genes with expression, or the one named (id or name), or those of one contig.
+
+        Where the study has no expression, all; the one that is named may lack it.
+        """
+        if chrom is not None:
+            chrom = _contig_of(self.genes, chrom, "--chrom")
         chosen = [
             g
             for g in self.genes
@@ -147,6 +199,8 @@ class OpenCohort:
                 do="Correct --gene or --chrom.",
             )
         self._check_on_contigs(chosen)
+        if gene is None and self.expression is not None:
+            return self.measured(chosen, "to compare predictions with")
         return chosen
 
     def require_expression(self, purpose: str) -> Expression:
@@ -168,7 +222,9 @@ class OpenCohort:
         """
         rows = self.require_expression(purpose).values.index
         measured = [gene for gene in genes if gene.gene_id in rows]
-        self.warnings["genes without expression"] += len(genes) - len(measured)
+        self.warnings["genes without expression"] = max(
+            self.warnings["genes without expression"], len(genes) - len(measured)
+        )
         if not measured:
             files = input_files(self.study)
             raise HowfarError(

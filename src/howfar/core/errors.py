@@ -38,6 +38,10 @@ class HowfarError(Exception):
         return _made, (self.where, self.found, self.expected, self.do)
 
 
+class NotMade(HowfarError):
+    """A result that isn't there yet, or was made from other files or options."""
+
+
 def _made(where: str, found: str, expected: str, do: str) -> HowfarError:
     return HowfarError(where, found=found, expected=expected, do=do)
 

@@ -332,6 +332,7 @@ def key_of(study: Study, options: Eqtl) -> Key:
             "max_ref_mismatch": study.cohort.max_ref_mismatch,
             "gene_versions": study.cohort.gene_versions,
             "tss": study.cohort.tss,
+            **({"only": study.cohort.only.model_dump()} if study.cohort.only else {}),
         },
         options.model_dump(mode="json", exclude={"covariates"}),  # they count by what they hold
         versions_of("genome", "cohort", "eqtl", "stats"),

@@ -13,7 +13,7 @@ from howfar.results import tables
 def make(inputs: Inputs) -> Table:
     """Table `effects`: what `howfar effects` has made; stale effects are left out and counted."""
     parts, counts, cohort = [], Counter(), inputs.cohort
-    for run in inputs.study.runs:
+    for run in inputs.predicted:
         store = inputs.stores[run.id]
         units = variant_effects.find_units(cohort, run, store, inputs.results)
         if units is not None:

@@ -15,6 +15,7 @@ import pandas as pd
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
+from howfar.core.errors import NotMade
 from howfar.core.registry import TABLES
 from howfar.eqtl import study_map
 from howfar.eqtl.study_map import Map
@@ -23,7 +24,7 @@ from howfar.linear import baseline
 from howfar.linear.baseline import LinearPredictions
 from howfar.prediction.store import Store, collect, finished_genes, require_store
 from howfar.results.predictions import Predictions
-from howfar.study.schema import Evaluation, Study
+from howfar.study.schema import Evaluation, Run, Study
 
 LEAD_SNP, TRUTH = "lead_snp", "truth"
 
@@ -81,6 +82,11 @@ class Inputs:  # frozen, but not slotted: what is derived is made once and kept
         return self.cohort.study
 
     @property
+    def predicted(self) -> list[Run]:
+        """The study's runs whose predictions are there."""
+        return [run for run in self.study.runs if run.id in self.stores]
+
+    @property
     def options(self) -> Evaluation:
         """Options of the statistics."""
         return self.study.evaluation
@@ -125,17 +131,31 @@ class Inputs:  # frozen, but not slotted: what is derived is made once and kept
 
 
 def read_inputs(study: Study, results: str | Path) -> Inputs:
-    """Open a study's cohort and read its predictions; HowfarError where some are missing."""
+    """Open a study's cohort and read the predictions that are there; others are counted.
+
+    Raises NotMade where the study has runs or linear models, and none of them is there.
+    """
     cohort = OpenCohort(study)
     panel = cohort.panel()
-    stores = {run.id: require_store(cohort, run, results) for run in study.runs}
-    networks = []
+    stores, networks, lacking = {}, [], []
     for run in study.runs:
-        genes = finished_genes(cohort, run, stores[run.id])
-        people, reference, regions = collect(stores[run.id], genes, cohort.samples, run.transform)
+        try:
+            store = require_store(cohort, run, results)
+            genes = finished_genes(cohort, run, store)
+        except NotMade as error:
+            cohort.warnings[f"runs left out: {run.id} ({error.found})"] += 1
+            lacking.append(error)
+            continue
+        people, reference, regions = collect(store, genes, cohort.samples, run.transform)
         known = None if regions.isna().all() else regions
+        stores[run.id] = store
         networks.append(Predictions(run.id, people, reference, known))
     linear = tuple(baseline.finished(cohort, results))
+    if not (networks or linear):
+        for model in study.baselines.models:
+            baseline.read_finished(cohort, model, results)
+        for error in lacking[:1]:
+            raise error
     return Inputs(cohort, panel, tuple(networks), stores, linear, Path(results))
 
 

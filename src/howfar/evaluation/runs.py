@@ -13,7 +13,7 @@ from howfar.study.schema import Study
 def make(inputs: Inputs) -> Table:
     """Table `runs`: networks, the lead SNP, linear models, the truth where known."""
     study = inputs.study
-    rows = [network_row(study, run, inputs.stores[run.id].description) for run in study.runs]
+    rows = [network_row(study, run, inputs.stores[run.id].description) for run in inputs.predicted]
     rows.append(lead_snp_row(study))
     rows += [each.run_row for each in inputs.linear]
     if inputs.truth is not None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory
 
+from howfar.core.project import figures_folder, results_folder
 from howfar.evaluation.heritability import sources
 from howfar.evaluation.numbers.heritability import source_key
 from howfar.figures import style
@@ -82,9 +83,12 @@ def _ceilings(view: View) -> Iterator[dict]:
 
 
 def synthesis(
-    studies: Sequence[str], results: str | Path = "results", output: str | Path = "results/figures"
+    studies: Sequence[str], results: str | Path = "results", output: str | Path = ""
 ) -> style.Shown | Box:
-    """The figure for those studies (the ones that have tables), or a Box where none has."""
+    """The figure for those studies (the ones that have tables), or a Box where none has.
+
+    output: where it goes; empty: ``book/figures`` of the results folder.
+    """
     views = [v for v in (view(s, results=results) for s in studies) if v.tables is not None]
     if not views:
         return Box("No figure yet", ("No study has been run or fetched. Run: make book",))
@@ -100,9 +104,9 @@ def synthesis(
     table = pd.concat([p for p in parts if len(p)], ignore_index=True)
     with style.look():
         drawn = _draw(table)
-        return style.save(
-            drawn, table.drop(columns="colour"), "synthesis", Path(output).resolve(), _CAPTION
-        )
+        folder = output or figures_folder(views[0].results, "book")
+        output = results_folder(folder).absolute()
+        return style.save(drawn, table.drop(columns="colour"), "synthesis", output, _CAPTION)
 
 
 _CAPTION = (

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from howfar.core.errors import HowfarError
-from howfar.core.project import project_root
+from howfar.core.project import figures_folder, results_folder
 from howfar.figures import style
 from howfar.results import tables
 from howfar.study.reading import load_study, parse_study
@@ -152,28 +152,23 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         )
 
 
-def from_project(path: str | Path) -> Path:
-    """A relative path counts from the clone, or from the current folder outside of one."""
-    root = project_root()
-    return (
-        root if (root / "notebooks").is_dir() and root.name != "_project" else Path.cwd()
-    ) / path
-
-
 def view(
     study: str,
     runs: list[str] | None = None,
     results: str | Path = "results",
-    output: str | Path = "results/figures",
+    output: str | Path = "",
 ) -> View:
     """Open a study for figures; `runs` limits them (empty: all).
 
-    A relative `output`, where figures go, counts from the current folder.
+    output: where figures go; empty: the folder `figures` of the study's results. Paths count from
+    the current folder, ``results`` being the results folder in use.
 
-    Raises HowfarError if the study has no file, or a run asked for is not in its tables.
+    Raises HowfarError if the study has no file, a run asked for is not in its tables, and for
+    parameters of another type.
     """
     found = load_study(study)
-    results = from_project(results)
+    results = results_folder(results)
+    _check_runs(runs)
     loaded = tables.load(found.name, results)
     table = tables.empty("runs") if loaded is None else loaded["runs"]
     asked = list(runs or [])
@@ -188,7 +183,20 @@ def view(
     chosen = table[table["run_id"].isin(asked)] if asked else table
     palette = style.colours(table)
     kept = {run: palette[run] for run in palette if run in set(chosen["run_id"])}
-    return View(found, loaded, results, Path(output).resolve(), chosen, kept)
+    output = results_folder(output) if str(output) else figures_folder(results, found.name)
+    return View(found, loaded, results, output.absolute(), chosen, kept)
+
+
+def _check_runs(runs: object) -> None:
+    """HowfarError for what isn't a list of run ids, such as papermill's ``-p runs top1``."""
+    if runs is None or (isinstance(runs, list) and all(isinstance(run, str) for run in runs)):
+        return
+    raise HowfarError(
+        "parameter runs",
+        found=repr(runs),
+        expected="a list of run ids",
+        do="In a notebook `runs = ['enformer']`; by papermill `-y 'runs: [enformer]'`.",
+    )
 
 
 def view_in_memory(given: tables.Tables) -> View:

@@ -52,6 +52,15 @@ def _of_accession(name: str) -> str:
     return {0: name, 23: "X", 24: "Y"}.get(number, str(number))
 
 
+class NoSuchContig(HowfarError):
+    """A contig that a file lacks."""
+
+    @property
+    def file(self) -> str:
+        """The file that lacks it."""
+        return self.where.rpartition(", contig ")[0]
+
+
 def match_contig(name: str, available: Iterable[str], where: str) -> str:
     """The name of contig `name` in `available`: itself, with/without 'chr', or its accession.
 
@@ -70,7 +79,7 @@ def match_contig(name: str, available: Iterable[str], where: str) -> str:
         if candidate.startswith("NC_") and _of_accession(candidate) in names:
             return candidate
     listed = ", ".join(have[:30]) + (f" and {len(have) - 30} more" if len(have) > 30 else "")
-    raise HowfarError(
+    raise NoSuchContig(
         f"{where}, contig {name!r}",
         found=f"no such contig among {listed or 'none at all'}",
         expected="the contig, with or without the prefix 'chr'",

@@ -32,7 +32,7 @@ import pyarrow as arrow
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, NotMade
 from howfar.core.progress import track
 from howfar.core.registry import LINEAR_MODELS
 from howfar.core.threads import one_thread
@@ -417,7 +417,7 @@ def fit_linear(
     """
     plan = plan_of(cohort.study, model, split)
     plan = replace(plan, folds=folds or plan.folds, seed=plan.seed if seed is None else seed)
-    chosen = cohort.genes if genes is None else [cohort.gene(gene) for gene in genes]
+    chosen = cohort.genes_to_run() if genes is None else [cohort.gene(gene) for gene in genes]
     chosen = cohort.measured(chosen, "to train linear models on")
     work = _Work(cohort, plan, MemoryUnits())
     for gene in chosen:
@@ -438,21 +438,28 @@ def _wide(model: str, long: pd.DataFrame) -> tuple[Predictions, pd.DataFrame]:
 
 
 def finished(cohort: OpenCohort, results: str | Path) -> list[LinearPredictions]:
-    """Read the models of the study's `baselines`, in their order.
+    """Read the models of the study's `baselines` that are there, in their order.
 
-    Raises HowfarError where one is missing or was made from other files, people or options.
+    Those that are missing or were made from other files, people or options are counted.
     """
-    return [_finished(cohort, model, results) for model in cohort.study.baselines.models]
+    found = []
+    for model in cohort.study.baselines.models:
+        try:
+            found.append(read_finished(cohort, model, results))
+        except NotMade as error:
+            cohort.warnings[f"linear models left out: {model} ({error.found})"] += 1
+    return found
 
 
-def _finished(cohort: OpenCohort, model: str, results: str | Path) -> LinearPredictions:
+def read_finished(cohort: OpenCohort, model: str, results: str | Path) -> LinearPredictions:
+    """Read a linear model of the study's `baselines`; NotMade where there is no current one."""
     path, plan = (
         folder_of(results, cohort.study.name) / f"{model}.parquet",
         plan_of(cohort.study, model),
     )
     differences = key_of(cohort, plan).differences(cache.kept_key(path))
     if differences or not path.is_file():
-        raise HowfarError(
+        raise NotMade(
             str(path),
             found=f"predictions made in another way: {', '.join(differences)}"
             if path.is_file()

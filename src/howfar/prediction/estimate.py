@@ -28,20 +28,21 @@ def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
         absent = missing or [f"weights {weights.name}"]
         return row | {"passes": "unknown", "note": f"not here yet: {', '.join(absent)}"}
     cohort, model = OpenCohort(study), open_model(run)
-    step = max(1, len(cohort.genes) // genes_tried)
-    tried = cohort.genes[::step]
+    genes = cohort.genes_to_run()
+    step = max(1, len(genes) // genes_tried)
+    tried = genes[::step]
     context, alleles = model.layout.context, run.alleles
     built = [cohort.windows(g, context, model.tss_offset(g.strand), alleles) for g in tried]
-    passes = sum(len(w) + 1 for w in built) / len(tried) * len(cohort.genes)
+    passes = sum(len(w) + 1 for w in built) / len(tried) * len(genes)
     bins = list(range(min(3, model.layout.n_bins)))
     tracks = model.track_indices(run.tracks)
     batch = built[0].rows(0, run.batch_size)
     start = time.perf_counter()
     model.predict(batch, bins, tracks)
     seconds = (time.perf_counter() - start) / len(batch) * passes
-    size = passes * len(bins) * len(tracks) * 4 + len(cohort.genes) * len(cohort.samples) * 8
+    size = passes * len(bins) * len(tracks) * 4 + len(genes) * len(cohort.samples) * 8
     return row | {
-        "genes": len(cohort.genes),
+        "genes": len(genes),
         "people": len(cohort.samples),
         "passes": f"{passes:,.0f}",
         "hours": f"{seconds / 3600:.2g}",

@@ -43,7 +43,11 @@ def open_model(run: Run) -> SequenceModel:
     weights = run.weights and resolve(run.weights)
     with about(run.place):
         return load_model(
-            run.model, weights=weights, device=run.device, batch_size=run.batch_size, **run.options
+            run.model,
+            weights=weights,
+            device=run.device,
+            batch_size=run.batch_size,
+            **run.network_options,
         )
 
 
@@ -192,7 +196,7 @@ def predict_cohort(
     """
     run = run_in_memory(model, tracks, bins, transform, alleles, name)
     check_transform(run.transform)
-    chosen = cohort.genes if genes is None else [cohort.gene(gene) for gene in genes]
+    chosen = cohort.genes_to_run() if genes is None else [cohort.gene(gene) for gene in genes]
     kept = (
         Store(MemoryUnits(), describe(run, model))
         if store is None

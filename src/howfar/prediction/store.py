@@ -26,7 +26,7 @@ import pandas as pd
 from howfar.cohort.files import unphased_rule
 from howfar.cohort.opened import OpenCohort
 from howfar.core import sealed
-from howfar.core.errors import HowfarError, about, damaged_file
+from howfar.core.errors import NotMade, about, damaged_file
 from howfar.genome.intervals import Gene
 from howfar.models.base import SequenceModel, parse_bins
 from howfar.models.registry import version_of
@@ -244,15 +244,17 @@ def _read_description(path: Path) -> RunDescription:
 
 
 def finished_genes(cohort: OpenCohort, run: Run, store: Store) -> list[Gene]:
-    """Return the cohort's genes; HowfarError where the run has not predicted them all."""
-    genes = [g for g in cohort.genes if store.has(g)]
-    if len(genes) < len(cohort.genes):
-        raise _not_predicted(cohort, run, str(store.path), len(genes))
+    """Return the genes that the run has predicted and count the others; NotMade for none."""
+    every = cohort.genes_to_run()
+    genes = [g for g in every if store.has(g)]
+    if not genes:
+        raise _not_predicted(cohort, run, str(store.path), 0)
+    cohort.warnings[f"genes that run {run.id} has not predicted"] += len(every) - len(genes)
     return genes
 
 
 def require_store(cohort: OpenCohort, run: Run, results: str | Path) -> Store:
-    """Return a run's current store; HowfarError where there is none."""
+    """Return a run's current store; NotMade where there is none."""
     store = find_store(cohort, run, results)
     if store is None:
         folder = folder_of(results, cohort.study.name)
@@ -263,12 +265,12 @@ def require_store(cohort: OpenCohort, run: Run, results: str | Path) -> Store:
 
 def _not_predicted(
     cohort: OpenCohort, run: Run, where: str, count: int, stale: Sequence[Path] = ()
-) -> HowfarError:
+) -> NotMade:
     why = f"; {len(stale)} stale: `howfar doctor --study {cohort.study.handle}` says why"
-    return HowfarError(
+    return NotMade(
         f"{where}, run {run.id}",
         found=f"predictions of {count} genes" + (why if stale else ""),
-        expected=f"of all {len(cohort.genes)}",
+        expected=f"of all {len(cohort.genes_to_run())}",
         do=f"Run `howfar predict --study {cohort.study.handle} --run {run.id}`.",
     )
 

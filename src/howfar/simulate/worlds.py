@@ -25,8 +25,8 @@ def _world(study: Study) -> tuple[str, Path, dict[str, Any]]:
     return world, resolve(study.cohort.reference).parent, options
 
 
-def simulate_study(study: Study) -> None:
-    """Simulate the study's cohort into the folder its file names."""
+def simulate_study(study: Study) -> Path:
+    """Simulate the study's cohort into the folder its file names; return that folder."""
     world, folder, options = _world(study)
     if world == "region":
         from howfar.simulate import region
@@ -36,10 +36,11 @@ def simulate_study(study: Study) -> None:
         from howfar.simulate.demo.world import simulate
 
         simulate(folder, **options)
+    return folder
 
 
-def train_study(study: Study) -> None:
-    """Train every model whose weights the study keeps in the results folder."""
+def train_study(study: Study) -> list[Path]:
+    """Train every model whose weights the study keeps in the results folder; return them."""
     from howfar.simulate.demo.train import Recipe, train
 
     _, folder, options = _world(study)
@@ -54,3 +55,4 @@ def train_study(study: Study) -> None:
         ) from error
     for weights in study.trained_weights:
         train(folder, weights, seed=options.get("seed", 1), recipe=recipe)
+    return study.trained_weights

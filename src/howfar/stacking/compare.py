@@ -334,7 +334,14 @@ def network_features(
     parts, names = [], []
     for run in study.runs:
         store = require_store(cohort, run, results)
-        finished_genes(cohort, run, store)
+        finished = {gene.gene_id for gene in finished_genes(cohort, run, store)}
+        if missing := len(set(gene_ids) - finished):
+            raise HowfarError(
+                f"{store.path}, run {run.id}",
+                found=f"no predictions of {missing} of the genes that are compared",
+                expected=f"of all {len(gene_ids)}",
+                do=f"Run `howfar predict --study {study.handle} --run {run.id}`.",
+            )
         values = [_gene_features(store.read(gene), run.transform) for gene in gene_ids]
         parts.append(np.stack(values))
         names += [f"{run.id}: {i}" for i in range(parts[-1].shape[2])]

@@ -49,13 +49,16 @@ def load_study(name: str) -> Study:
             expected=f"a study file; the project has {', '.join(study_names())}",
             do="Correct the name, or copy data/studies/template.yaml and fill it in.",
         )
-    return parse_study(_parsed(path), str(path)).from_file(path)
+    return parse_study(_parsed(path), str(path), path).from_file(path)
 
 
-def parse_study(values: Any, where: str) -> Study:
-    """Return the study that YAML values describe; HowfarError, about `where`, for a wrong key."""
+def parse_study(values: Any, where: str, file: Path | None = None) -> Study:
+    """Return the study that YAML values describe; HowfarError, about `where`, for a wrong key.
+
+    file: the study file, from whose folder relative paths count; None: the current folder.
+    """
     try:
-        return Study.model_validate(values)
+        return Study.model_validate(values, context={"file": file})
     except ValidationError as error:
         raise _wrong_key(where, error) from error
 

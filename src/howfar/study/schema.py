@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from howfar.core.errors import HowfarError
-from howfar.core.project import project_root, resolve
+from howfar.core.project import from_folder, is_there, project_root, resolve
 from howfar.core.registry import LINEAR_MODELS
 
 _MOST = 2**31 - 1  # a contig's length, a seed, as every library takes them
@@ -19,7 +29,31 @@ _Linear = Literal[tuple(LINEAR_MODELS)]  # type: ignore[valid-type]
 
 
 #: Folders of the results folder that are no study's.
-RESERVED = ("indexes", "models", "sources", "timings")
+RESERVED = ("book", "indexes", "models", "sources", "timings")
+
+
+def _from_its_file(path: Path, info: ValidationInfo) -> Path:
+    """Count a path from the folder of the study file, of which the validation's context tells."""
+    file = (info.context or {}).get("file")
+    if file is None:
+        return path
+    found = from_folder(path, file.parent)
+    if path.is_absolute() or found == path or is_there(found):
+        return found
+    old = project_root() / path
+    if is_there(old):
+        line = f"{info.field_name}: {os.path.relpath(old, file.parent.resolve())}"
+        raise HowfarError(
+            f"{file}, key {info.field_name}",
+            found=f"the path {path}, which is there only if it counts from the project's folder",
+            expected="a path that counts from the study file's folder",
+            do=f"Write `{line}`, or an absolute path.",
+        )
+    return found
+
+
+#: A path of a study file: absolute, ``results/...``, ``~/...``, or relative to the file's folder.
+StudyPath = Annotated[Path, AfterValidator(_from_its_file)]
 
 
 class _Strict(BaseModel):
@@ -34,15 +68,29 @@ class Reality(_Strict):
     weights: str
 
 
+class Only(_Strict):
+    """Which genes of the gene table are used; where both are given, those in both."""
+
+    genes: list[str] = []  # ids or names; empty: all
+    contigs: list[str] = []  # empty: all
+
+    @field_validator("genes", "contigs", mode="before")
+    @classmethod
+    def _words(cls, given: Any) -> Any:
+        """Take `20` for `"20"`, as contigs are named by numbers."""
+        return [str(x) if type(x) is int else x for x in given] if type(given) is list else given
+
+
 class Cohort(_Strict):
     """The files of a cohort; `resolve` says what relative paths count from."""
 
-    reference: Path
-    variants: Path
-    genes: Path
-    expression: Path | None = None
-    samples: Path | None = None  # columns sample, population
-    sample_map: Path | None = None  # columns expression, genotype, where samples' names differ
+    reference: StudyPath
+    variants: StudyPath
+    genes: StudyPath
+    expression: StudyPath | None = None
+    samples: StudyPath | None = None  # columns sample, population
+    sample_map: StudyPath | None = None  # columns expression, genotype, where samples' names differ
+    only: Only | None = None  # None: all genes of the gene table
     tss: Literal["gene", "canonical", "first"] = "gene"  # of a GTF or GFF3 (genes.read_genes)
     alleles: Literal["snv", "all"] = "snv"
     # None: 'dosage' for PLINK 1 files, which carry no phase; else 'error'
@@ -56,13 +104,18 @@ class Cohort(_Strict):
     )  # of the expression; None: a linear scale
 
 
+#: Options of networks that are files or folders. They stay as written, as they stand in the key
+#: of the predictions.
+_FILE_OPTIONS = ("params", "targets", "tissues")
+
+
 class Run(_Strict):
     """One model applied in one way; together the fields define what a prediction is."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
     label: str
     model: str
-    weights: Path | None = None
+    weights: StudyPath | None = None
     options: dict[str, Any] = {}
     tracks: list[int | str | dict[str, Any]] = [0]
     bins: str | list[int] = "centre3"
@@ -71,6 +124,7 @@ class Run(_Strict):
     device: str = "auto"
     batch_size: int = Field(32, ge=1)
     _place: str = PrivateAttr("")
+    _folder: Path = PrivateAttr(Path())
 
     @field_validator("options")
     @classmethod
@@ -83,6 +137,19 @@ class Run(_Strict):
     def place(self) -> str:
         """Where the run is described, for messages: its study's file and its id."""
         return self._place or f"run {self.id}"
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """`options` as the network takes them: those that are files counted as `resolve` does."""
+        return {
+            name: self._files(value) if name in _FILE_OPTIONS else value
+            for name, value in self.options.items()
+        }
+
+    def _files(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._files(each) for each in value]
+        return resolve(from_folder(Path(value), self._folder)) if isinstance(value, str) else value
 
     @property
     def fetched_weights(self) -> str | None:
@@ -119,7 +186,7 @@ class Baselines(_Strict):
 class Eqtl(_Strict):
     """How cis-eQTLs are mapped; window and minor allele frequency are those of `Evaluation`."""
 
-    covariates: Path | None = None  # covariates x samples, as FastQTL has them, or turned
+    covariates: StudyPath | None = None  # covariates x samples, as FastQTL has them, or turned
     populations: bool = True  # populations of the sample table as covariates
     expression_pcs: int = Field(0, ge=0)
     genotype_pcs: int = Field(0, ge=0)
@@ -197,6 +264,7 @@ class Study(_Strict):
         self._file = path
         for run in self.runs:
             run._place = f"{self.place}, run {run.id}"
+            run._folder = Path() if path is None else path.parent
         return self
 
     @property
@@ -259,6 +327,13 @@ class Study(_Strict):
 
 def study_file(name: str) -> Path:
     """``data/studies/<name>.yaml``, or `name` itself where it is a path to a YAML file."""
+    if not isinstance(name, str):  # papermill reads `-p study 2024` as a number
+        raise HowfarError(
+            "parameter study",
+            found=f"{name!r}, a {type(name).__name__}",
+            expected="a study's name or its YAML file, as text",
+            do=f"Write it in quotes; by papermill `-r study {name}`.",
+        )
     given = Path(name)
     if given.suffix in (".yaml", ".yml"):
         return given

@@ -19,7 +19,7 @@ from pathlib import Path
 from howfar.cohort.files import input_files
 from howfar.core.errors import HowfarError
 from howfar.core.extras import require_module
-from howfar.core.project import project_root
+from howfar.core.project import book_folder, project_root
 from howfar.core.versions import versions_of
 from howfar.fetch import catalogue
 from howfar.study.reading import load_study
@@ -116,9 +116,15 @@ class Plan:
 
     @property
     def tables(self) -> list[str]:
-        """The stamp of the last step before the notebooks; empty where it can't be made."""
-        last = "tables" if self.study.runs or not self.computed else "simulate"
-        return [self.stamp(last)] if self.possible else []
+        """The stamp of the last step before the notebooks; empty where it can't be made.
+
+        Without expression there is nothing to evaluate: predictions are all.
+        """
+        if not self.possible:
+            return []
+        if self.study.cohort is not None and self.study.cohort.expression is None:
+            return [self.stamp(f"predict.{run.id}") for run in self.study.runs]
+        return [self.stamp("tables")]
 
 
 def plan(name: str, results: str | Path) -> Plan:
@@ -139,6 +145,8 @@ def _check_target(target: str, plans: Sequence[Plan]) -> None:
         raise HowfarError(
             "--to", found=repr(target), expected=", ".join(TARGETS), do="Correct --to."
         )
+    if target == "book":
+        book_folder()
     folder = project_root() / "notebooks"
     pages = [] if target == "tables" else [(p, n) for p in plans for n in p.study.notebooks]
     for each, name in pages:
@@ -171,9 +179,9 @@ def run(
     """
     require_module("snakemake")
     results = Path(results).resolve()
-    results.mkdir(parents=True, exist_ok=True)
     plans = [plan(name, results) for name in studies]
     _check_target(target, plans)
+    results.mkdir(parents=True, exist_ok=True)
     handles = [each.handle for each in plans]  # Snakemake works elsewhere
     gpus = visible_gpus()
     command = [
@@ -196,5 +204,6 @@ def run(
                 expected="one run a results folder",
                 do="Wait for it to end, or give this one another --results folder.",
             ) from error
-        env = ENVIRONMENT | os.environ
+        # Steps work in the results folder, from which another project might be found.
+        env = ENVIRONMENT | {"HOWFAR_PROJECT": str(project_root())} | os.environ
         return subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False).returncode

@@ -46,6 +46,19 @@ MAKERS = (
 )
 
 
+def headline(result: tables.Tables) -> str:
+    """Say in one line each run's mean correlation across people, as `numbers` has it."""
+    found = result["numbers"].set_index("id")
+    runs = result["runs"]["run_id"]
+    ids = {run: f"{result.study}.{run}.across.pooled.mean_r" for run in runs}
+    said = [
+        f"{run} {found['value'][key]:.3f} ({found['n'][key]:,.0f} genes)"
+        for run, key in ids.items()
+        if key in found.index
+    ]
+    return f"mean Pearson r across people: {', '.join(said) or 'of no run'}"
+
+
 def numbers_table(result: tables.Tables, draws: int = 2000, seed: int = 1) -> pd.DataFrame:
     """Table `numbers` of a study, from its other tables.
 

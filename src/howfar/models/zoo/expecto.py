@@ -225,13 +225,13 @@ def _checked_block(block: int) -> int:
 def _tissue_files(given: str | Path | Sequence[str | Path] | None, weights: Path) -> list[Path]:
     """List the files of linear models, sorted within a folder; .json only where no .save is.
 
-    Paths count from the current folder, or are as in a study file (`study.resolve`).
+    Paths count from the current folder, ``results/...`` from the results folder.
     """
     if given is None or isinstance(given, (str, Path)):
         given = [weights.parent if given is None else given]
     files = []
     for path in map(Path, given):
-        path = path if path.exists() else resolve(path)
+        path = resolve(path)
         folder = sorted(path.rglob("*.save")) or sorted(path.rglob("*.json"))
         files += folder if path.is_dir() else [path]
     if files:
