@@ -63,9 +63,9 @@ def test_only_some_genes(study):
     assert [gene.gene_id for gene in asking(study, genes=["g2"], contigs=[1]).genes] == ["g2"]
     with pytest.raises(HowfarError, match="key cohort.only.genes: found 1 that are no gene of"):
         _ = asking(study, genes=["g2", "g9"]).genes
-    with pytest.raises(HowfarError, match="contigs, the genes, contig '9'"):
+    with pytest.raises(HowfarError, match="only.contigs, contig '9'"):
         _ = asking(study, contigs=["9"]).genes
-    with pytest.raises(HowfarError, match="--chrom, the genes, contig '9'"):
+    with pytest.raises(HowfarError, match="genes.csv, contig '9'"):
         OpenCohort(study).genes_to_run(chrom="9")
 
 

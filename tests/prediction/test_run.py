@@ -65,21 +65,8 @@ def test_one_gene_or_contig_alone_gives_the_same_values(study, model, results_fo
     assert list(alone.index) == ["g2"] and alone.loc["g2"].equals(whole.loc["g2"])
     with pytest.raises(HowfarError, match="no gene 'g9' among 2"):
         run(study, results_folder, gene="g9")
-    with pytest.raises(HowfarError, match="no gene on contig '7' among 2"):
+    with pytest.raises(HowfarError, match=r"genes.csv, contig '7': found no such contig"):
         run(study, results_folder, chrom="7")
-
-
-def test_a_contig_that_the_variants_lack_stops_before_any_gene_is_done(
-    study, model, results_folder, tmp_path
-):
-    with (tmp_path / "ref.fa").open("a") as handle:
-        handle.write(">KI270728.1\n" + "A" * 400 + "\n")
-    with (tmp_path / "genes.csv").open("a") as handle:
-        handle.write("g9,g9,KI270728.1,100,+\n")
-    with pytest.raises(HowfarError, match=r"v\.vcf\.gz, contig 'KI270728.1': found no such contig"):
-        run(study, results_folder)
-    assert model.seen == 0
-    assert list(run(study, results_folder, chrom="1")[1].index) == ["g1", "g2"]
 
 
 def test_one_person_alone_gives_the_same_values_and_is_not_named_when_unknown(

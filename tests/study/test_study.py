@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ import yaml
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root, resolve
 from howfar.fetch import catalogue
+from howfar.models.base import default_bins
+from howfar.models.registry import MODELS
 from howfar.study.reading import load_study
-from howfar.study.schema import study_names
+from howfar.study.schema import Cohort, Run, Study, study_names
+from howfar.study.template import TemplateRun, fill_template
 from howfar.workflow.needs import source_groups
 
 TEMPLATE = project_root() / "data" / "studies" / "template.yaml"
@@ -45,6 +49,40 @@ def test_the_template_is_valid_and_names_every_option():
     for model in models:
         for field in type(model).model_fields.keys() - left_out:
             assert f"{field}:" in text, field
+
+
+def filled(value) -> dict:
+    """A block of the template as keys and values, paths left out."""
+    paths = ("expression", "samples", "sample_map")
+    keys = value.model_dump(exclude=set(paths)).items()
+    return {key: given for key, given in keys if not isinstance(given, Path)}
+
+
+def test_defaults_equal_the_template():
+    """A line that is deleted from it changes nothing."""
+    study = load_study(str(TEMPLATE))
+    for block in (study.evaluation, study.baselines, study.eqtl):
+        assert filled(block) == filled(type(block)())
+    (run,) = study.runs
+    named = {key: getattr(run, key) for key in ("id", "label", "model", "tracks", "weights")}
+    assert filled(run) == filled(Run.model_validate(named)) | {"bins": default_bins(3)}
+    given = {role: str(getattr(study.cohort, role)) for role in ("reference", "variants", "genes")}
+    assert filled(study.cohort) == filled(Cohort.model_validate(given))
+    assert study.individuals == Study.model_fields["individuals"].default
+
+
+@pytest.mark.parametrize("model", ["", *MODELS])
+def test_each_model_has_a_complete_template(model, tmp_path):
+    runs = [TemplateRun(model, MODELS[model].title, MODELS[model].card.run)] if model else []
+    path = tmp_path / "mine.yaml"
+    path.write_text(fill_template("mine", runs, {"reference": "a b.fa", "variants": "{chrom}.vcf"}))
+    study, text = load_study(str(path)), path.read_text()
+    assert study.cohort.reference == tmp_path / "a b.fa" and study.cohort.samples is None
+    assert study.cohort.variants == tmp_path / "{chrom}.vcf"
+    assert (study.baselines.models == []) == bool(model)
+    assert [run.model for run in study.runs] == ([model] if model else [])
+    for field in Run.model_fields if model else ():
+        assert re.search(rf"^    {field}:|^  - {field}:", text, re.MULTILINE), field
 
 
 @pytest.mark.parametrize(

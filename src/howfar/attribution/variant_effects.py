@@ -246,7 +246,7 @@ def predict_effects(
     gene: str,
     *,
     tracks: Sequence[int | str | dict] = (0,),
-    bins: str | Sequence[int] = "centre3",
+    bins: str | Sequence[int] | None = None,
     transform: Sequence[str] = ("sum_bins", "mean_tracks", "mean_haplotypes"),
     alleles: str | None = None,
 ) -> pd.DataFrame:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from howfar.cli.app import START, app
-from howfar.cli.common import StudyOption, open_study, place, results
-from howfar.core.errors import HowfarError
+from howfar.cli.common import (
+    GENES,
+    VARIANTS,
+    StudyOption,
+    open_study,
+    place,
+    results,
+    write_text,
+)
+from howfar.core.errors import HowfarError, wrong_option
 
 
 @app.command(rich_help_panel=START)
@@ -55,6 +64,65 @@ def run(
         needs.require(names, results())
     status = run_workflow(names, results(), cores=cores, target=to, shards=shards, profile=profile)
     raise typer.Exit(status)
+
+
+def _file(what: str) -> typer.models.OptionInfo:
+    return typer.Option(help=f"{what}; left out: to be filled in.", show_default=False)
+
+
+@app.command(rich_help_panel=START)
+def template(
+    name: Annotated[str, typer.Argument(help="Of the study: small letters, digits, _.")] = "mine",
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="A network to run; repeatable. Left out: linear models."),
+    ] = None,
+    reference: Annotated[str, _file("FASTA")] = "",
+    variants: Annotated[str, _file(VARIANTS)] = "",
+    genes: Annotated[str, _file(GENES)] = "",
+    expression: Annotated[str, _file("BED, GCT, CSV or Parquet")] = "",
+    samples: Annotated[str, _file("Table of sample and population, optional")] = "",
+    out: Annotated[Path | None, typer.Option(help="Left out: NAME.yaml here.")] = None,
+) -> None:
+    """Write a study file to fill in: every key, its default, and what it means."""
+    from howfar.models.registry import MODELS
+    from howfar.study.reading import load_study
+    from howfar.study.template import TemplateRun, fill_template
+
+    out = out or Path(f"{name}.yaml")
+    if out.exists():
+        raise HowfarError(
+            str(out),
+            found="a file that is there already",
+            expected="a new file",
+            do="Name another study, or another file by --out.",
+        )
+    for model in models or ():
+        if model not in MODELS:
+            raise wrong_option("--model", model, f"one of {', '.join(MODELS)}")
+    runs = [TemplateRun(m, MODELS[m].title, MODELS[m].card.run) for m in models or ()]
+    given = {
+        "reference": reference,
+        "variants": variants,
+        "genes": genes,
+        "expression": expression,
+        "samples": samples,
+    }
+    files = {key: _from(out, path) for key, path in given.items() if path}
+    write_text(out, fill_template(name, runs, files))
+    try:
+        load_study(str(out))
+    except HowfarError:
+        out.unlink()
+        raise
+    typer.echo(f"{place(out)}; next: howfar doctor --study {place(out)}")
+
+
+def _from(study: Path, path: str) -> str:
+    """A path of the command line as one of the study file."""
+    if Path(path).is_absolute() or path.startswith("~"):
+        return path
+    return os.path.relpath(path, study.resolve().parent)
 
 
 @app.command(rich_help_panel=START)

@@ -30,9 +30,9 @@ from howfar.study.reading import parse_study
 from howfar.study.schema import Cohort, Study
 
 
-def _contig_of(genes: Sequence[Gene], chrom: str, option: str) -> str:
+def _contig_of(genes: Sequence[Gene], chrom: str, where: str) -> str:
     """Return the genes' own name of a contig ('20' and 'chr20' are one); else HowfarError."""
-    return match_contig(chrom, dict.fromkeys(gene.chrom for gene in genes), f"{option}, the genes")
+    return match_contig(chrom, dict.fromkeys(gene.chrom for gene in genes), where)
 
 
 def _drop_repeats(dosages: np.ndarray, variants: list[Variant]) -> tuple[np.ndarray, list[Variant]]:
@@ -183,7 +183,7 @@ class OpenCohort:
         Where the study has no expression, all; the one that is named may lack it.
         """
         if chrom is not None:
-            chrom = _contig_of(self.genes, chrom, "--chrom")
+            chrom = _contig_of(self.genes, chrom, str(resolve(self.settings.genes)))
         chosen = [
             g
             for g in self.genes

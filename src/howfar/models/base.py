@@ -49,7 +49,8 @@ class Card:
     column in the published reference predictions of Huang et al. 2023, which `howfar doctor
     --verify <name>` reproduces. `iupac`: the model's option of that name for IUPAC letters beyond
     ACGTN as its authors read them.
-    `extra`, `package`: the extra of howfar that the model needs, and its module, if any.
+    `extra`, `package`: the extra of howfar that the model needs, and its module, if any. `run`:
+    the keys of a study file's run that it needs, as lines of YAML, for `howfar template`.
     """
 
     reads: str
@@ -61,6 +62,7 @@ class Card:
     iupac: str = ""
     extra: str = ""
     package: str = ""
+    run: str = ""
 
 
 class SequenceModel(ABC):
@@ -88,7 +90,11 @@ class SequenceModel(ABC):
     version: Mapping[str, int | str] = MappingProxyType({})
 
     def tss_index(self, strand: str) -> int:
-        """Return the 0-based index of the TSS base in the window as the model reads it."""
+        """Return the 0-based index of the TSS base in the window as the model reads it.
+
+        The window is cut to fit. A model that is `oriented` reads that of a '-' gene reverse
+        complemented, and the index counts in what it reads.
+        """
         return self.layout.context // 2
 
     def tss_offset(self, strand: str) -> int:
@@ -215,6 +221,11 @@ def reverse_complement(windows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the reverse complement of uint8 ASCII windows (..., length)."""
     table = np.frombuffer(_COMPLEMENT, np.uint8)
     return np.ascontiguousarray(table[windows[..., ::-1]])
+
+
+def default_bins(n_bins: int) -> str:
+    """Return the rule for `bins` where none is given: three around the TSS, or the one there is."""
+    return "centre3" if n_bins >= 3 else "centre1"
 
 
 def parse_bins(

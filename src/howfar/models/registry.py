@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def load_model(
     if _is_own(name):
         from howfar.models.zoo.user_model import load_own
 
-        return load_own(name, path, device, options)
+        return load_own(name, path, _device(device), options)
     try:
         return MODELS[name].network(path, device, **options)
     except TypeError as error:  # an option of another kind than the network computes with
@@ -103,6 +104,15 @@ def version_of(name: str) -> dict[str, int | str]:
 
         return loader_version(name)
     return dict(MODELS[name].network.version)
+
+
+def _device(wanted: str) -> str:
+    """Resolve 'auto', which a model of the user's own need not know; without torch, the CPU."""
+    if wanted == "auto" and find_spec("torch") is None:
+        return "cpu"
+    from howfar.models.engine.network import pick_device
+
+    return pick_device(wanted) if wanted == "auto" else wanted
 
 
 def _is_own(name: str) -> bool:

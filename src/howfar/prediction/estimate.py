@@ -20,6 +20,7 @@ def estimate(studies: list[Study]) -> pd.DataFrame:
 def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
     """Distinct windows per gene counted on a few genes, one batch timed, both scaled up."""
     from howfar.prediction.run import open_model
+    from howfar.prediction.store import outputs_of
 
     row = {"study": study.name, "run": run.id}
     missing = [p.name for p in input_files(study).values() if not p.is_file()]
@@ -34,8 +35,8 @@ def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
     context, alleles = model.layout.context, run.alleles
     built = [cohort.windows(g, context, model.tss_offset(g.strand), alleles) for g in tried]
     passes = sum(len(w) + 1 for w in built) / len(tried) * len(genes)
-    bins = list(range(min(3, model.layout.n_bins)))
-    tracks = model.track_indices(run.tracks)
+    outputs = outputs_of(run, model)
+    bins, tracks = outputs.bins["+"], outputs.tracks
     batch = built[0].rows(0, run.batch_size)
     start = time.perf_counter()
     model.predict(batch, bins, tracks)

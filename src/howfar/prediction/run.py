@@ -141,7 +141,7 @@ class Prediction:
 def run_in_memory(
     model: SequenceModel,
     tracks: Sequence[int | str | dict[str, Any]],
-    bins: str | Sequence[int],
+    bins: str | Sequence[int] | None,
     transform: Sequence[str],
     alleles: str | None = None,
     name: str | None = None,
@@ -149,7 +149,8 @@ def run_in_memory(
     """Return the run that a study file would describe by these keys, for a loaded model."""
     given = {"id": name or model.name, "label": name or model.name, "model": model.name}
     given |= {"tracks": list(tracks), "transform": list(transform), "alleles": alleles}
-    return Run.model_validate(given | {"bins": bins if isinstance(bins, str) else list(bins)})
+    rule = bins if bins is None or isinstance(bins, str) else list(bins)
+    return Run.model_validate(given | {"bins": rule})
 
 
 def predict_cohort(
@@ -158,7 +159,7 @@ def predict_cohort(
     genes: Sequence[str] | None = None,
     *,
     tracks: Sequence[int | str | dict[str, Any]] = (0,),
-    bins: str | Sequence[int] = "centre3",
+    bins: str | Sequence[int] | None = None,
     transform: Sequence[str] = ("sum_bins", "mean_tracks", "mean_haplotypes"),
     alleles: str | None = None,
     name: str | None = None,
@@ -173,8 +174,9 @@ def predict_cohort(
     genes
         Gene ids or names; all of the gene table where left out.
     tracks, bins, transform, alleles
-        As the keys of a study file's run: which outputs of the network are kept, how they become
-        one number per person, and 'snv' or 'all' alleles (None: as the cohort says).
+        As the keys of a study file's run: which outputs of the network are kept (bins None: three
+        around the TSS, or the one there is), how they become one number per person, and 'snv' or
+        'all' alleles (None: as the cohort says).
     name
         Id of the run, the model's name where left out.
     store

@@ -28,7 +28,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.core import sealed
 from howfar.core.errors import NotMade, about, damaged_file
 from howfar.genome.intervals import Gene
-from howfar.models.base import SequenceModel, parse_bins
+from howfar.models.base import SequenceModel, default_bins, parse_bins
 from howfar.models.registry import version_of
 from howfar.prediction.transform import reference_prediction, transform
 from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key
@@ -52,7 +52,8 @@ def outputs_of(run: Run, model: SequenceModel) -> Outputs:
     """Return the bins and tracks that a run asks of a model; HowfarError where it has none such."""
     n_bins = model.layout.n_bins
     with about(run.place):
-        bins = {s: parse_bins(run.bins, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
+        rule = run.bins or default_bins(n_bins)
+        bins = {s: parse_bins(rule, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
         return Outputs(bins, model.track_indices(run.tracks))
 
 
@@ -60,8 +61,8 @@ def outputs_of(run: Run, model: SequenceModel) -> Outputs:
 class RunDescription:
     """What an evaluation must know of a run's network, so that it needs no weights.
 
-    tracks: descriptions of the tracks kept. context: bp. opened: when predictions were last made
-    or asked for (ISO 8601).
+    tracks: descriptions of the tracks kept. bins: the rule that chose them. context: bp. opened:
+    when predictions were last made or asked for (ISO 8601).
     """
 
     model: str
@@ -73,6 +74,7 @@ class RunDescription:
     engine: str
     device: str
     opened: str = ""
+    bins: str = ""
 
 
 def describe(run: Run, model: SequenceModel) -> RunDescription:
@@ -88,6 +90,7 @@ def describe(run: Run, model: SequenceModel) -> RunDescription:
         model.engine,
         model.device,
         datetime.now(UTC).isoformat(timespec="microseconds"),
+        str(run.bins or default_bins(model.layout.n_bins)),
     )
 
 
@@ -142,7 +145,7 @@ def network_row(study: Study, run: Run, network: RunDescription) -> dict[str, An
         "model": run.model,
         "weights_sha256": network.weights_sha256,
         "tracks": "; ".join(network.tracks),
-        "bins": str(run.bins),
+        "bins": network.bins or str(run.bins or default_bins(3)),
         "transform": " > ".join(run.transform),
         "units": _units(run, network),
         "context": network.context,
@@ -171,7 +174,7 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
         "model": run.model,
         "options": run.options,
         "tracks": run.tracks,
-        "bins": run.bins,
+        "bins": run.bins or default_bins(3),  # of the network's own number, `network` tells
         "alleles": run.alleles or cohort.settings.alleles,
         "unphased": cohort.unphased,
         "network": network,

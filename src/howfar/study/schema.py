@@ -118,11 +118,11 @@ class Run(_Strict):
     weights: StudyPath | None = None
     options: dict[str, Any] = {}
     tracks: list[int | str | dict[str, Any]] = [0]
-    bins: str | list[int] = "centre3"
+    bins: str | list[int] | None = None  # None: three around the TSS, or the one there is
     transform: list[str] = ["sum_bins", "mean_tracks", "mean_haplotypes"]
     alleles: Literal["snv", "all"] | None = None  # None: as the cohort says
     device: str = "auto"
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(8, ge=1)
     _place: str = PrivateAttr("")
     _folder: Path = PrivateAttr(Path())
 

@@ -257,6 +257,13 @@ class Basenji2Model(SharedNetwork, AveragingModel):
         ),
         published="Basenji2",
         iupac="n",
+        run="""
+tracks: # by number and description, so that a wrong table is noticed; or by description alone
+  - { index: 5110, description: "CAGE:B lymphoblastoid cell line: GM12878 ENCODE, biol_" }
+bins: centre10 # the ten bins around the TSS
+transform: [mean_bins, mean_tracks, mean_haplotypes]
+batch_size: 1 # windows at once; more on a GPU
+""",
     )
 
     def _describe(self, file: Path) -> None:

@@ -73,6 +73,12 @@ class BelugaModel(NetworkModel):
         licence="Princeton Academic Use",
         sources=("expecto/deepsea.beluga.pth",),
         iupac="error",
+        run="""
+tracks: [0] # numbers of chromatin features
+bins: centre1 # the window around the TSS
+transform: [mean_bins, mean_tracks, mean_haplotypes]
+batch_size: 32
+""",
     )
 
     def _describe(self, file: Path) -> None:

@@ -79,6 +79,13 @@ class BorzoiModel(AveragingModel):
         licence="Apache-2.0",
         extra="borzoi",
         package="borzoi_pytorch",
+        run="""
+weights: results/sources/borzoi/model.safetensors # by path: `howfar models` says more
+tracks: [0] # by number, or by {index, description} of the table of tracks
+bins: centre3 # the TSS bin and one either side
+transform: [mean_bins, mean_tracks, mean_haplotypes]
+batch_size: 1
+""",
     )
 
     def _locate(self, weights: Path | None) -> Path:

@@ -51,6 +51,13 @@ class DemoEnformerModel(SharedNetwork):
         gives="256 bins of 32 bp, simulated CAGE",
         checked="trained here by `howfar train`; verified against the world's known truth",
         licence="MIT",
+        run="""
+weights: results/demo/weights # `howfar run --study demo` trains them
+tracks: ["CAGE:cell type A"]
+bins: centre3 # the TSS bin and one either side
+transform: [sum_bins, mean_tracks, mean_haplotypes, log]
+batch_size: 8
+""",
     )
 
     def _locate(self, weights: Path | None) -> Path:

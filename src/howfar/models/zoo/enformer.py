@@ -110,6 +110,13 @@ class EnformerModel(SharedNetwork, AveragingModel):
             MOUSE_TABLE,
         ),
         published="Enformer",
+        run="""
+tracks: # by number and description, so that a wrong table is noticed; or by description alone
+  - { index: 5110, description: "CAGE:B lymphoblastoid cell line: GM12878 ENCODE, biol_" }
+bins: centre10 # the ten bins around the TSS
+transform: [mean_bins, mean_tracks, mean_haplotypes]
+batch_size: 1 # windows at once; more on a GPU
+""",
     )
 
     def _locate(self, weights: Path | None) -> Path:

@@ -98,6 +98,12 @@ class ExpectoModel(NetworkModel):
         sources=(*BelugaModel.card.sources, "expecto/Cells_EBV-transformed_lymphocytes.save"),
         published="ExPecto",
         iupac="error",
+        run="""
+tracks: [0] # of the tissues' models
+bins: centre1 # the one that there is
+transform: [mean_bins, mean_tracks, mean_haplotypes]
+batch_size: 1
+""",
     )
     oriented = True
     layout = Layout(_CONTEXT, _CONTEXT, 1)

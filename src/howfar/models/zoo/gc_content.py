@@ -30,6 +30,13 @@ class GcContent(SequenceModel):
         gives="16 bins of 128 bp, share of G and C",
         checked="counted by hand",
         licence="MIT",
+        run="""
+weights: null # none are needed
+tracks: [0] # the one that there is
+bins: centre3
+transform: [mean_bins, mean_tracks, mean_haplotypes]
+batch_size: 32
+""",
     )
     tracks = pd.DataFrame({"description": ["GC content"]})
     units = "share of G and C"

@@ -104,6 +104,13 @@ class XpressoModel(NetworkModel):
         sources=tuple(cell.source for cell in CELLS.values()),
         published="Xpresso",
         iupac="zero",
+        run="""
+tracks: [0] # the one that there is
+bins: centre1 # the one that there is
+transform: [mean_bins, mean_tracks, mean_haplotypes]
+batch_size: 4 # windows at once
+options: { cell: GM12878 } # or human_median
+""",
     )
     oriented = True
     layout = Layout(CONTEXT, CONTEXT, 1)

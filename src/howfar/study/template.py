@@ -1,0 +1,67 @@
+"""A study file to fill in: the project's template, for chosen models and files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from howfar.core.project import project_root
+
+#: Keys of `cohort` that are files, and may be left out.
+_OPTIONAL = ("samples",)
+
+
+@dataclass(frozen=True)
+class TemplateRun:
+    """A run of a template: a model's name and label, and its other keys as lines of YAML."""
+
+    model: str
+    label: str
+    keys: str
+
+
+def fill_template(
+    name: str, runs: Sequence[TemplateRun] = (), files: Mapping[str, str] | None = None
+) -> str:
+    """Return the text of a study file that is complete: every key, with its default.
+
+    runs: of networks; without any, linear models are trained and nothing is fetched. files: paths
+    by their key of `cohort`; those that are left out stay as the template has them.
+    """
+    text = (project_root() / "data" / "studies" / "template.yaml").read_text("utf-8")
+    text = re.sub(r"(?m)^name: \S+", f"name: {name}", text)
+    for key in _OPTIONAL:
+        text = _with_file(text, key, "null")
+    for key, path in (files or {}).items():
+        text = _with_file(text, key, _quoted(path))
+    before, _, rest = text.partition("\nruns:\n")
+    _, _, after = rest.partition("\n\n")
+    text = f"{before}\nruns:{''.join(map(_lines, runs)) or ' [] # no network'}\n\n{after}"
+    if not runs:
+        text = re.sub(r"(?m)^  models: \[\]", "  models: [top1, enet, blup]", text)
+        text = text.replace("weights: real (Enformer, Avsec et al. 2021)", "weights: none")
+    return text
+
+
+def _with_file(text: str, key: str, path: str) -> str:
+    return re.sub(rf"(?m)^  {key}: \S+", lambda _: f"  {key}: {path}", text)
+
+
+def _quoted(path: str) -> str:
+    return path if re.fullmatch(r"[\w./{}~+-]+", path) and "{" not in path else f'"{path}"'
+
+
+def _lines(run: TemplateRun) -> str:
+    keys = run.keys.strip("\n").splitlines()
+    named = [
+        f"id: {run.model} # the name of this run in tables and files",
+        f"label: {run.label} # its name in figures",
+        f"model: {run.model}",
+        *([] if "weights:" in run.keys else [f"weights: null # `howfar fetch {run.model}`"]),
+        *keys,
+        "alleles: null # snv or all; null: as the cohort",
+        "device: auto # auto, cpu, cuda, cuda:1",
+    ]
+    named += [] if "options:" in run.keys else ["options: {} # of the model"]
+    return "\n  - " + "\n    ".join(named)
