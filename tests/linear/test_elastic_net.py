@@ -16,7 +16,7 @@ from howfar.core.errors import HowfarError
 from howfar.linear import elastic_net
 from howfar.linear import penalty_path as _descent
 from howfar.linear.elastic_net import alpha_grid, cross_validated, fit_enet
-from howfar.linear.folds import fold_of
+from howfar.linear.folds import inner_folds
 from howfar.linear.penalty_path import _enter, _room
 
 
@@ -89,16 +89,19 @@ def data():
 
 def test_the_penalty_is_chosen_as_scikit_learn_chooses_it(data):
     x, y = data
-    fold = fold_of(len(y), 5, 7)
+    fold = inner_folds(x, y, 5, 7)
     pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
     varies = x.std(axis=0) > 0
     z = np.zeros_like(x)
     z[:, varies] = (x[:, varies] - x[:, varies].mean(axis=0)) / x[:, varies].std(axis=0)
-    theirs = ElasticNetCV(l1_ratio=0.5, cv=pairs, tol=1e-8, max_iter=20_000, alphas=100).fit(z, y)
+    theirs = ElasticNetCV(l1_ratio=0.5, cv=pairs, tol=1e-8, max_iter=20_000, alphas=100).fit(
+        z, y / y.std()
+    )
     mine = fit_enet(x, y, seed=7)
     assert mine.details["alpha"] == pytest.approx(theirs.alpha_, rel=1e-9)
-    np.testing.assert_allclose(mine.predict(x), theirs.predict(z), atol=1e-3 * y.std())
-    errors = cross_validated(z, y, 0.5, theirs.alphas_, fold)
+    expected = y.std() * theirs.predict(z)
+    np.testing.assert_allclose(mine.predict(x), expected, atol=1e-3 * y.std())
+    errors = cross_validated(z, y / y.std(), 0.5, theirs.alphas_, fold)
     np.testing.assert_allclose(errors, theirs.mse_path_, rtol=1e-3)
 
 

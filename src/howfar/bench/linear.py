@@ -176,25 +176,26 @@ def _against_scikit_learn(model: str, x: np.ndarray, y: np.ndarray, seed: int) -
     """Time a 5-fold cross-validated path of penalties and the fit at the best of them."""
     from sklearn import linear_model
 
-    z, (name, options) = standardise(x, y).z, _SCIKIT[model]
-    fold = folds.fold_of(len(y), _FOLDS, seed)
+    std, (name, options) = standardise(x, y), _SCIKIT[model]
+    z, fold = std.z, folds.inner_folds(x, y, _FOLDS, seed)
     pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(_FOLDS)]
     seconds, ours = _cpu(lambda: fitter(model)(x, y, seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says itself that small penalties don't converge
         slow = getattr(linear_model, name)(**options, alphas=100, cv=pairs)
-        other_seconds, theirs = _cpu(lambda: slow.fit(z, y))
+        other_seconds, theirs = _cpu(lambda: slow.fit(z, std.y))
         exact = getattr(linear_model, name.removesuffix("CV"))(
             ours.details["alpha"], **options, tol=1e-10, max_iter=100_000
-        ).fit(z, y)
-    apart = np.abs(ours.predict(x) - exact.predict(z)).max() / y.std()
+        ).fit(z, std.y)
+    predicted = (ours.predict(x) - std.y_mean) / std.y_sd
+    apart = np.abs(predicted - exact.predict(z)).max()
     return Row(
         model,
         "5-fold cross-validated path of 100 penalties",
         *(len(y), x.shape[1], 1, seconds, f"scikit-learn {name}", other_seconds),
         times_as_fast=other_seconds / seconds,
         difference=float(apart),
-        r=float(np.corrcoef(ours.predict(x), theirs.predict(z))[0, 1]),
+        r=float(np.corrcoef(predicted, theirs.predict(z))[0, 1]),
         note=f"penalty {ours.details['alpha']:.6g}, scikit-learn's {theirs.alpha_:.6g}; difference "
         "to scikit-learn at this penalty and a tolerance of 1e-10; r to its own choice at its "
         f"default tolerance; our largest duality gap 1e-7; {os.getloadavg()[0]:.1f} jobs on the "

@@ -199,8 +199,9 @@ def filled(genotype: np.ndarray) -> np.ndarray:
 
 def minor_frequency(genotype: np.ndarray) -> np.ndarray:
     """Compute the minor allele frequency of each column of complete dosages (people, variants)."""
-    frequency = genotype.mean(axis=0) / 2 if len(genotype) else np.zeros(genotype.shape[1])
-    return np.minimum(frequency, 1 - frequency)
+    # By copies: 1 - 0.9 is less than 0.1, and the same variant could be rare by one allele alone.
+    copies, most = genotype.sum(axis=0), 2 * len(genotype)
+    return np.minimum(copies, most - copies) / max(most, 1)
 
 
 def covariate_basis(covariates: np.ndarray | None, people: int) -> np.ndarray:

@@ -8,6 +8,6 @@ study; `weights` the exchange with other cohorts and with published weights.
 from howfar.linear.base import STATUSES, Fit, Fitter, fitter
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
-VERSION = 1
+VERSION = 2
 
 __all__ = ["STATUSES", "VERSION", "Fit", "Fitter", "fitter"]

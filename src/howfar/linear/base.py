@@ -61,10 +61,11 @@ class Fitter(Protocol):
 
 @dataclass(frozen=True)
 class Standardised:
-    """Training genotypes with mean 0 and variance 1 (divisor n), and the way back to dosages.
+    """Training data with mean 0 and variance 1 (divisor n), and the way back to the user's units.
 
     z: float64 (people, kept variants), Fortran order. keep: bool (variants,), False where the
-    training people don't differ. mean, sd: of the kept variants. y: centred expression.
+    training people don't differ. mean, sd: of the kept variants. y: standardised expression, so
+    that no model depends on its units.
     """
 
     z: np.ndarray
@@ -73,23 +74,24 @@ class Standardised:
     mean: np.ndarray
     sd: np.ndarray
     y_mean: float
+    y_sd: float
 
     def fit(self, beta: np.ndarray, status: str = "fitted", **details: float) -> Fit:
-        """Return the `Fit` of standardised effects `beta` (kept variants,)."""
+        """Return the `Fit` of standardised effects `beta` (kept variants,), SD per SD of dosage."""
         weights = np.zeros(len(self.keep))
-        weights[self.keep] = beta / self.sd
+        weights[self.keep] = beta * self.y_sd / self.sd
         intercept = self.y_mean - float(self.mean @ weights[self.keep])
         return Fit(weights, intercept, status, details)
 
 
 def standardise(x: np.ndarray, y: np.ndarray) -> Standardised:
-    """Standardise genotypes (people, variants) and centre expression (people,)."""
+    """Standardise genotypes (people, variants) and expression (people,), if it varies."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     mean, sd = x.mean(axis=0), x.std(axis=0)
     keep = sd > _FLAT
     z = np.asfortranarray((x[:, keep] - mean[keep]) / sd[keep])
-    y_mean = float(y.mean())
-    return Standardised(z, y - y_mean, keep, mean[keep], sd[keep], y_mean)
+    y_mean, y_sd = float(y.mean()), float(y.std()) or 1.0
+    return Standardised(z, (y - y_mean) / y_sd, keep, mean[keep], sd[keep], y_mean, y_sd)
 
 
 def null_fit(x: np.ndarray, y: np.ndarray, status: str, **details: float) -> Fit:
@@ -115,7 +117,7 @@ def obstacle(x: np.ndarray, y: np.ndarray, min_people: int = MIN_PEOPLE) -> str 
     if len(y) < min_people:
         return "too_few_people"
     # Relative to its level: logs of TPM near 10 leave 1e-15 of rounding, and no person differs.
-    if np.ptp(y) < 1e-12 * max(1.0, float(np.abs(y).max())):
+    if np.ptp(y) <= 1e-12 * float(np.abs(y).max()):
         return "constant_expression"
     return None if x.size and (x.std(axis=0) > _FLAT).any() else "no_variants"
 

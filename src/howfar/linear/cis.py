@@ -39,7 +39,7 @@ class CisData:
 
 
 def cis_data(cohort: OpenCohort, gene: Gene, options: CisOptions = CisOptions()) -> CisData:
-    """Variants around a gene's TSS that differ between the cohort's people.
+    """Variants around a gene's TSS that differ between the cohort's people, by their place.
 
     The limit on frequencies is left to `training`, as it depends on who trains.
     """
@@ -54,7 +54,16 @@ def cis_data(cohort: OpenCohort, gene: Gene, options: CisOptions = CisOptions())
     columns = ("chrom", "pos", "ref", "alt")
     table = pd.DataFrame([{c: getattr(v, c) for c in columns} for v in variants], columns=columns)
     table = table[keep].assign(maf=maf[keep]).reset_index(drop=True)
-    return CisData(gene, table, dosages[:, keep], tuple(cohort.samples))
+    # Of variants in perfect linkage some models take the first: not the first in the file, nor by
+    # which of the alleles is REF.
+    places = [_place(*row) for row in table[["pos", "ref", "alt"]].itertuples(index=False)]
+    order = sorted(range(len(table)), key=places.__getitem__)
+    table = table.loc[order].reset_index(drop=True)
+    return CisData(gene, table, dosages[:, keep][:, order], tuple(cohort.samples))
+
+
+def _place(pos: int, ref: str, alt: str) -> tuple[int, list[str]]:
+    return pos, sorted((ref, alt))
 
 
 def _is_snv(variant: Variant) -> bool:

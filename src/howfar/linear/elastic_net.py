@@ -2,10 +2,12 @@
 
 Objective, grid of penalties and cross-validation are scikit-learn's (ElasticNetCV) and, up to the
 names, glmnet's (Friedman et al. 2010, J Stat Softw 33(1)): 1/(2n) |y - Xw|^2 + alpha (l1_ratio
-|w|_1 + (1 - l1_ratio)/2 |w|_2^2). PrediXcan (Gamazon et al. 2015, Nat Genet 47:1091) takes l1_ratio
-0.5 and the penalty with the smallest cross-validated error. Variants that nobody's genotype tells
-apart are one variable while fitting; the elastic net gives each an equal share, as it must, the
-lasso, to which shares don't matter, gives all to the first.
+|w|_1 + (1 - l1_ratio)/2 |w|_2^2). As in glmnet, y is divided by its SD first: as it is, the weight
+of the ridge part against the l1 part would depend on the units of expression. PrediXcan (Gamazon et
+al. 2015, Nat Genet 47:1091) takes l1_ratio 0.5 and the penalty with the smallest cross-validated
+error. Variants that nobody's genotype tells apart are one variable while fitting; the elastic net
+gives each an equal share, as it must, the lasso, to which shares don't matter, gives all to the
+first.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 
 from howfar.core.errors import wrong_option
 from howfar.linear.base import MIN_PEOPLE, Fit, null_fit, obstacle, standardise
-from howfar.linear.folds import fold_of
+from howfar.linear.folds import inner_folds
 
 #: Duality gap at which a solution is accepted, as part of |y|^2; scikit-learn's default is 1e-4.
 TOLERANCE = 1e-7
@@ -156,8 +158,9 @@ def fit_enet(
     n_alphas: int = N_ALPHAS,
     eps: float = EPS,
 ) -> Fit:
-    """Fit the elastic net on standardised dosages; details: alpha, n_selected, cv_r2.
+    """Fit the elastic net on standardised dosages and expression.
 
+    details: alpha (of expression with SD 1), n_selected, cv_r2.
     With no variant chosen the status is still "fitted": the model says that nothing predicts.
     """
     problem = obstacle(x, y, max(MIN_PEOPLE, 2 * folds))
@@ -165,7 +168,7 @@ def fit_enet(
         return null_fit(x, y, problem)
     std = standardise(x, y)
     alphas = alpha_grid(std.z, std.y, l1_ratio, n_alphas, eps)
-    fold = fold_of(len(y), folds, seed)
+    fold = inner_folds(std.z, std.y, folds, seed)
     errors = cross_validated(std.z, std.y, l1_ratio, alphas, fold)
     best = choose(errors, rule)
     beta = solve(std.z, std.y, l1_ratio, alphas[: best + 1]).coefs[-1]

@@ -25,6 +25,19 @@ def fold_of(n: int, folds: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.arange(n) % folds)
 
 
+def inner_folds(x: np.ndarray, y: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """int64 (people,): folds to choose a penalty by, the same in whatever order people stand.
+
+    x: (people, variants) dosages; y: (people,) expression. People are drawn as `fold_of` does, in
+    the order of their expression; among equals of what their genotypes share with it.
+    """
+    z = x - x.mean(axis=0)
+    order = np.lexsort((z @ (z.T @ (y - y.mean())), y))
+    fold = np.empty(len(y), np.int64)
+    fold[order] = fold_of(len(y), folds, seed)
+    return fold
+
+
 @dataclass(frozen=True)
 class Split:
     """Fits of one gene: `parts`, of (people who train, people predicted), as bool (people,).

@@ -3,10 +3,10 @@
 `fit_prs` takes every variant. `fit_prs_pt` takes index variants only: of variants in linkage
 disequilibrium the one with the smallest p (clumping), and of those the ones with p below a
 threshold (Purcell et al. 2009, Nature 460:748; PLINK 1.9's --clump, Chang et al. 2015, GigaScience
-4:7). Linkage is r2 of dosages; PLINK 1.9 estimates that of haplotypes, and with its r2 the index
-variants are the same. Marginal effects count a signal once for each variant that tags it, so the
-sum is brought to the units of expression by one slope, from the same training people; correlations
-don't change.
+4:7). Linkage is r2 of dosages; PLINK 1.9 estimates that of haplotypes (by EM), so that pairs near
+the limit fall on other sides of it and clumps differ; with its r2 the index variants are the same.
+Marginal effects count a signal once for each variant that tags it, so the sum is brought to the
+units of expression by one slope, from the same training people; correlations don't change.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from howfar.core.errors import HowfarError
 from howfar.eqtl import lead
 from howfar.eqtl.lead import covariate_basis
 from howfar.linear.base import Fit, null_fit, obstacle
+from howfar.linear.folds import inner_folds
 
 #: Digits to which r is compared: variants in perfect linkage differ by rounding alone.
 _DIGITS = 10
@@ -118,7 +119,8 @@ def linkage(
                 do="Give `positions`, or leave the window out.",
             )
         r2[np.abs(np.subtract.outer(positions, positions)) > options.window] = 0.0
-    return {each: r2 > each for each in options.r2}
+    # In single precision r2 is known to some 1e-7: a pair right at the limit isn't beyond it.
+    return {each: r2 > each * (1 + 1e-6) for each in options.r2}
 
 
 def clump(found: Marginal, linked: np.ndarray) -> np.ndarray:
@@ -147,8 +149,7 @@ def _inner_r(x, y, linked, seed: int, options: Clumping) -> dict[tuple, float]:
 
     Linkage is that of all people given: it knows nothing of expression.
     """
-    people = len(y)
-    fold = np.random.default_rng(seed).permutation(np.arange(people) % options.folds)
+    fold = inner_folds(x, y, options.folds, seed)
     total = dict.fromkeys(product(options.r2, options.p), 0.0)
     for k in range(options.folds):
         held = fold == k

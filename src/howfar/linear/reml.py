@@ -195,12 +195,10 @@ def heritability(
     """
     if obstacle(x, y):
         return None
-    data = standardise(x, y)
-    basis = spectrum(data.z, covariates)
-    rest = data.y - basis.basis @ (basis.basis.T @ data.y)
-    if not basis.differs or not varies(rest, np.asarray(y, float)):
-        return None
-    return estimate(basis, data.y)
+    y = np.asarray(y, float)
+    basis, centred = spectrum(standardise(x, y).z, covariates), y - y.mean()
+    rest = centred - basis.basis @ (basis.basis.T @ centred)
+    return estimate(basis, centred) if basis.differs and varies(rest, y) else None
 
 
 def _squares(basis: Spectrum, y: np.ndarray) -> _Squares:

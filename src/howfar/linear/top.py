@@ -18,8 +18,8 @@ def fit_top1(x: np.ndarray, y: np.ndarray, seed: int = 0) -> Fit:
         return null_fit(x, y, problem)
     std = standardise(x, y)
     slopes = std.z.T @ std.y / len(y)
-    top = int(np.argmax(np.round(np.abs(slopes) / std.y.std(), 12)))
+    top = int(np.argmax(np.round(np.abs(slopes), 12)))
     beta = np.zeros(len(slopes))
     beta[top] = slopes[top]
-    z = slopes[top] / std.y.std() * np.sqrt(len(y))
+    z = slopes[top] * np.sqrt(len(y))
     return std.fit(beta, z=float(z), n_selected=1)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.base import RegressorMixin
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestRegressor,
@@ -57,9 +58,11 @@ def polynomial(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
 
 
 def elastic_net(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
-    """Elastic net on standardised features."""
+    """Elastic net on standardised features and target, so that units don't matter."""
     net = ElasticNetCV(l1_ratio=0.5, alphas=30, cv=inner, max_iter=5000)
-    return make_pipeline(StandardScaler(), net)
+    return TransformedTargetRegressor(
+        make_pipeline(StandardScaler(), net), transformer=StandardScaler()
+    )
 
 
 # Trees don't change under monotone maps of a feature, and so need no normalisation.
