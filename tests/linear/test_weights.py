@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from howfar.core.errors import HowfarError
-from howfar.genome.intervals import Variant
+from howfar.genome.intervals import Interval, Variant
 from howfar.linear import weights
-from howfar.linear.weights import COLUMNS, Weights, apply, match, read_weights
+from howfar.linear.weights import COLUMNS, Around, Weights, apply, match, read_weights
 
 ROWS = [
     ("g", "1", 10, "A", "C", 1.0),
@@ -70,6 +70,42 @@ def test_too_few_variants_stop_the_work(made):
     assert len(predict(made, X[:, :2], WRITTEN[:2], min_share=0.5)[0]) == 3
 
 
+TWO = [*ROWS, ("far", "1", 9_000, "A", "C", 1.0), ("far", "2", 10, "A", "C", 1.0)]
+
+
+def test_a_gene_is_missing_by_itself_and_named():
+    """Not 0 for everybody, and no gene's variants make up for another's."""
+    two = Weights(pd.DataFrame(TWO, columns=COLUMNS), pd.Series({"g": 0.5, "far": 3.0}), "made")
+    around = {"g": Around(Interval("1", 0, 100)), "far": Around(Interval("chr1", 0, 8_000))}.get
+    given = (two, ["g", "far"], lambda gene: (X, WRITTEN))
+    values, counts = apply(*given, around=around)
+    assert values.loc["far"].isna().all() and values.loc["g"].notna().all()
+    assert counts["genes left missing, too few of their weights found: far"] == 1
+    assert counts["not found, outside the window"] == 2 and counts["not found"] == 0
+    assert apply(*given, min_share=0)[0].loc["far"].isna().all()  # of nothing nothing follows
+
+
+def test_versions_of_genes_are_stripped_as_the_study_says(tmp_path):
+    (tmp_path / "ENSG00000000001.5.enet.weights.txt").write_text(TEXT)
+    kept = read_weights(tmp_path)
+    with pytest.raises(HowfarError, match="the ids of 1 genes differ by their version") as error:
+        apply(kept, ["ENSG00000000001"], lambda gene: (X, WRITTEN))
+    assert "gene_versions to strip" in error.value.do
+    stripped = read_weights(tmp_path, "strip")
+    values, _ = apply(stripped, ["ENSG00000000001"], lambda gene: (X, WRITTEN))
+    np.testing.assert_allclose(values.loc["ENSG00000000001"], X[:, :2] @ [1.5, -2.0])
+    (tmp_path / "ENSG00000000001.6.enet.weights.txt").write_text(TEXT)
+    with pytest.raises(HowfarError, match="twice once versions are stripped"):
+        read_weights(tmp_path, "strip")
+
+
+def test_a_file_of_r_says_how_to_convert_it(tmp_path):
+    (tmp_path / "g.wgt.RDat").write_bytes(b"RDX2")
+    with pytest.raises(HowfarError, match="a file of R") as error:
+        read_weights(tmp_path / "g.wgt.RDat")
+    assert "write.table" in error.value.do and "g." in error.value.do
+
+
 def test_no_gene_in_common(made):
     with pytest.raises(HowfarError, match="0 genes in common"):
         apply(made, ["h"], lambda gene: (X, WRITTEN))
@@ -112,7 +148,7 @@ def test_predictdb(tmp_path):
     ("rows", "count", "says"),
     [
         (DB_ROWS, 3, "another number of weights"),
-        ([("rs1", "g", 0.5, "A", "C", "rs1")], 1, "without a position"),
+        ([("1:10", "g", 0.5, "A", "C", "rs1_10")], 1, "without a position"),
         ([("rs1", "g", 0.5, "A", "<DEL>", "chr1_10_A_C_b38")], 1, "record 1"),
         ([DB_ROWS[0], DB_ROWS[0]], 2, "1 variants twice"),
     ],
@@ -120,6 +156,29 @@ def test_predictdb(tmp_path):
 def test_a_broken_predictdb_is_refused(tmp_path, rows, count, says):
     with pytest.raises(HowfarError, match=says):
         read_weights(predictdb(tmp_path / "m.db", rows, count))
+
+
+SCORE = "rs1\tC\tA\t 0.5\nrs2\tA\tG\t-2.0\nrs9\tA\tG\t 0.1\n"
+
+
+@pytest.mark.parametrize("kind", ["predictdb", "make_score"])
+def test_weights_that_name_variants_by_rsid_alone(tmp_path, kind):
+    """The cohort's own ids give them their places."""
+    if kind == "predictdb":
+        rows = [(*row[:5], None) for row in DB_ROWS] + [("rs9", "g", 0.1, "G", "A", None)]
+        path = predictdb(tmp_path / "m.db", rows, 3)
+    else:
+        path = tmp_path / "g.score"
+        path.write_text(SCORE)
+    found = read_weights(path)
+    here = Around(Interval("chr1", 0, 100), {"rs1": 10, "rs2": 20})
+    given = (found, ["g"], lambda gene: (X, WRITTEN))
+    values, counts = apply(*given, min_share=0.6, around=lambda gene: here)
+    np.testing.assert_allclose(values.loc["g"], X[:, :2] @ [0.5, -2.0])
+    assert counts["used"] == 2 and counts["not found"] == 1
+    with pytest.raises(HowfarError, match="0 used") as error:
+        apply(*given, around=lambda gene: Around(here.window))
+    assert "by rsid alone" in error.value.do
 
 
 def test_no_database(tmp_path):

@@ -109,10 +109,20 @@ def apply_weights(
     ],
     study: StudyOption,
     window: Annotated[
-        int, typer.Option(min=1, help="bp in total around the TSS in which variants are sought.")
+        int,
+        typer.Option(
+            min=1,
+            help="bp in total around the TSS in which variants are sought; weights outside are "
+            "counted as such.",
+        ),
     ] = 2_000_000,
     min_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Least share of the weights that must be found.")
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Least share of a gene's weights that must be found; else it is left missing.",
+        ),
     ] = 0.8,
 ) -> None:
     """Predict a cohort's people by weights of linear models, alleles matched."""

@@ -16,6 +16,7 @@ import pandas as pd
 
 from howfar.cohort.expression import Expression, read_expression
 from howfar.cohort.files import cohort_of, input_files, require_inputs, unphased_rule
+from howfar.cohort.gene_check import compare_genes
 from howfar.cohort.panel import FEWEST, Panel, cached_dosages
 from howfar.cohort.people import common_samples, read_sample_map, read_samples, rename_samples
 from howfar.core.errors import HowfarError, about
@@ -52,6 +53,7 @@ class OpenCohort:
     warnings: Counter[str] = field(default_factory=Counter)
     _counted: dict[tuple[str, int], Counter[str]] = field(default_factory=dict, repr=False)
     _opening: Counter[str] = field(default_factory=Counter, repr=False)
+    _genes_compared: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         require_inputs(self.study)
@@ -199,9 +201,18 @@ class OpenCohort:
                 do="Correct --gene or --chrom.",
             )
         self._check_on_contigs(chosen)
+        self._compare_genes()
         if gene is None and self.expression is not None:
             return self.measured(chosen, "to compare predictions with")
         return chosen
+
+    def _compare_genes(self) -> None:
+        """Before any gene is predicted: expression is of the gene table's genes; once."""
+        if self.expression is not None and not self._genes_compared:
+            files = input_files(self.study)
+            where = f"{files['genes']} against {files['expression']}"
+            self.warnings.update(compare_genes(self.genes, self.expression, where))
+            self._genes_compared = True
 
     def require_expression(self, purpose: str) -> Expression:
         """The expression matrix; HowfarError, saying what it is for, for a study without one."""
@@ -221,6 +232,7 @@ class OpenCohort:
         where it has none of the genes'.
         """
         rows = self.require_expression(purpose).values.index
+        self._compare_genes()
         measured = [gene for gene in genes if gene.gene_id in rows]
         self.warnings["genes without expression"] = max(
             self.warnings["genes without expression"], len(genes) - len(measured)
@@ -229,10 +241,10 @@ class OpenCohort:
             files = input_files(self.study)
             raise HowfarError(
                 f"{files['genes']} against {files['expression']}",
-                found=f"no gene id in common between {len(genes)} genes and {len(rows)} rows of "
+                found=f"none of the {len(genes)} genes asked for among {len(rows)} rows of "
                 "expression",
-                expected="the same gene ids in both files",
-                do="Compare the ids; `gene_versions: strip` removes version numbers.",
+                expected="expression of the genes",
+                do="Name genes that the expression file has.",
             )
         return measured
 
@@ -323,11 +335,8 @@ class OpenCohort:
         """
         gene = self.gene(gene)
         counts: Counter[str] = Counter()
-        length = self.reference.length(gene.chrom)
-        around = gene.window(window)
-        inside = Interval(gene.chrom, max(0, around.start), min(length, around.end))
         dosages, variants = self.variants.dosages(
-            inside,
+            self.inside(gene, window),
             self.reference,
             samples=self.samples,
             max_ref_mismatch=self.settings.max_ref_mismatch,
@@ -336,6 +345,12 @@ class OpenCohort:
         self._count_opening()
         self.count_gene(gene.gene_id, window, counts)
         return _drop_repeats(dosages, variants)
+
+    def inside(self, gene: Gene, window: int) -> Interval:
+        """`window` bp centred on the TSS, as far as the contig reaches."""
+        around = gene.window(window)
+        end = min(self.reference.length(gene.chrom), around.end)
+        return Interval(gene.chrom, max(0, around.start), end)
 
     def panel(self) -> Panel:
         """Return expression, genes, populations and dosages of the people and genes in all inputs.

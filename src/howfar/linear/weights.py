@@ -1,6 +1,7 @@
 """Weights of linear models, ours and published, applied to a cohort with alleles matched.
 
-A weight is of the alternative allele: prediction = intercept + sum of weight x dosage. A cohort
+A weight is of the alternative allele: prediction = intercept + sum of weight x dosage. Weights that
+name their variants by rsid alone have the positions of the cohort's records of these ids. A cohort
 may write the same variant with the two alleles exchanged (its dosage is then 2 - dosage), or on the
 other strand (complementary letters). A variant whose alleles are each other's complement (A/T,
 C/G) looks the same on both strands: it is taken as written unless other variants show that the
@@ -9,12 +10,13 @@ strands differ, and left out then.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import tarfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +26,15 @@ from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance, sealed
 from howfar.core.errors import HowfarError
-from howfar.genome.intervals import Variant
+from howfar.genome.genes import strip_version
+from howfar.genome.intervals import Interval, Variant
 from howfar.study.schema import Study
 
 _NUMBERS, _LONGEST = ("pos", "weight"), 2**31 - 1  # longest contig that VCF can hold
 COLUMNS = ("gene_id", "chrom", "pos", "ref", "alt", "weight")
-#: Least share of a gene set's weights that must be found in the cohort.
+#: Least share of a gene's weights that must be found in the cohort.
 MIN_SHARE = 0.8
+_RSID = r"rs\d+"
 _COMPLEMENT = str.maketrans("ACGT", "TGCA")
 _SAME, _SWAPPED, _FLIPPED, _BOTH = "same", "swapped", "flipped", "flipped and swapped"
 
@@ -38,7 +42,8 @@ _SAME, _SWAPPED, _FLIPPED, _BOTH = "same", "swapped", "flipped", "flipped and sw
 @dataclass(frozen=True)
 class Weights:
     """table: gene_id, chrom (as in the source), pos (1-based), ref, alt, weight of the
-    alternative allele; one row a variant and gene. intercepts: by gene_id, 0 where the source has
+    alternative allele; one row a variant and gene. Where the source names variants by rsid alone,
+    chrom is the rsid and pos 0. intercepts: by gene_id, 0 where the source has
     none. source: the file.
     """
 
@@ -51,26 +56,56 @@ class Weights:
         return self.table[self.table["gene_id"] == gene]
 
 
-def read_weights(path: str | Path) -> Weights:
+def read_weights(path: str | Path, gene_versions: str = "keep") -> Weights:
     """Read weights of `howfar baseline` (.weights.parquet), PredictDB (.db) or FUSION (text).
 
     FUSION's text: a folder or tar archive of <gene>.<model>.weights.txt, or one such file.
+    gene_versions: as in a study file; 'strip' makes ENSG...1.5 ENSG...1.
     """
     path = Path(path)
     if not path.exists():
         raise _bad(path, "no such file", "weights of linear models")
-    if path.suffix == ".parquet":
-        return _read_ours(path)
-    if path.suffix == ".db":
-        return read_predictdb(path)
-    return read_fusion(path)
+    if path.name.lower().endswith((".rdat", ".rdata", ".rds")):
+        raise HowfarError(
+            str(path),
+            found="a file of R",
+            expected="FUSION's weights as text",
+            do=_FROM_R.format(gene=path.name.split(".wgt.")[0]),
+        )
+    by_suffix = {".parquet": _read_ours, ".db": read_predictdb}
+    weights = by_suffix.get(path.suffix, read_fusion)(path)
+    return _without_versions(weights) if gene_versions == "strip" else weights
+
+
+#: From FUSION's .wgt.RDat (wgt.matrix: variants x models; snps: a .bim table, whose column 5 is the
+#: allele that is counted) to the lines that `read_fusion` reads.
+_FROM_R = (
+    'In R: load(FILE); m <- "enet"; s <- snps; w <- wgt.matrix[s$V2, m]; '
+    'write.table(data.frame(paste(s$V2, s$V1, s$V4, sep="_"), s$V5, s$V6, w), '
+    'paste0("{gene}.", m, ".weights.txt"), sep="\\t", quote=FALSE, row.names=FALSE, '
+    "col.names=FALSE)."
+)
+
+
+def _without_versions(weights: Weights) -> Weights:
+    intercepts = weights.intercepts.rename(strip_version)
+    twice = intercepts.index[intercepts.index.duplicated()]
+    if len(twice):
+        raise HowfarError(
+            weights.source,
+            found=f"gene {twice[0]} twice once versions are stripped",
+            expected="each gene once",
+            do="Set gene_versions to keep, or keep one model per gene.",
+        )
+    table = weights.table.assign(gene_id=weights.table["gene_id"].map(strip_version))
+    return Weights(table, intercepts, weights.source)
 
 
 def files_of(path: str | Path) -> dict[str, Path]:
     """List the files that `read_weights` reads at `path`, by their role in a provenance block."""
     path = Path(path)
     if path.is_dir():
-        return {f"weights {p.name}": p for p in sorted(path.glob("*.weights.txt"))}
+        return {f"weights {p.name}": p for p in _texts_in(path)}
     ours = {"genes of the weights": _genes_beside(path)} if path.suffix == ".parquet" else {}
     return {"weights": path, **ours}
 
@@ -81,7 +116,7 @@ def _genes_beside(path: Path) -> Path:
 
 _DO = (
     "Give the right file: <model>.weights.parquet of `howfar baseline`, a PredictDB .db, or "
-    "FUSION's *.weights.txt."
+    "FUSION's *.weights.txt or make_score.R's *.score."
 )
 
 
@@ -97,6 +132,7 @@ def _checked(path: Path | str, table: pd.DataFrame, intercepts: pd.Series) -> We
     letters = table["ref"].str.fullmatch("[ACGT]+") & table["alt"].str.fullmatch("[ACGT]+")
     table = table.assign(**{name: pd.to_numeric(table[name], "coerce") for name in _NUMBERS})
     placed = table["pos"].between(1, _LONGEST) & (table["pos"] % 1 == 0)
+    placed |= (table["pos"] == 0) & table["chrom"].astype(str).str.fullmatch(_RSID)
     whole = letters & placed & np.isfinite(table["weight"].astype(float)) & table["gene_id"].notna()
     wrong = np.flatnonzero(~whole.to_numpy(bool))
     if len(wrong):
@@ -139,7 +175,8 @@ def _read_ours(path: Path) -> Weights:
 def read_predictdb(path: str | Path) -> Weights:
     """Read a PredictDB file (SQLite, tables `weights` and `extra`) as MetaXcan does.
 
-    Positions come from varID (chr1_12345_A_G_b38), or from an rsid written in that way; alleles
+    Positions come from varID (chr1_12345_A_G_b38), or from an rsid written in that way; an rsid
+    alone is looked for in the cohort. Alleles are
     from ref_allele and eff_allele, the weight being of the latter. Where `extra` says how many
     variants a gene's model has, all must be there.
     """
@@ -157,9 +194,13 @@ def read_predictdb(path: str | Path) -> Weights:
     _complete(path, weights, extra)
     place = weights["varID" if "varID" in weights else "rsid"].astype(str)
     found = place.str.extract(r"^(?:chr)?([^_]+)_(\d+)_[ACGT]+_[ACGT]+(?:_b\d+)?$")
+    bare = weights["rsid" if "rsid" in weights else "varID"].astype(str)
+    named = found[0].isna() & bare.str.fullmatch(_RSID)
+    found = found.mask(named, pd.DataFrame({0: bare, 1: "0"}))
     if found.isna().any(axis=None):
         count = int(found.isna().any(axis=1).sum())
-        raise _bad(path, f"{count} variants without a position in their id", "chr1_12345_A_G_b38")
+        expected = "chr1_12345_A_G_b38, or an rsid"
+        raise _bad(path, f"{count} variants without a position in their id", expected)
     table = weights.rename(columns={"gene": "gene_id", "ref_allele": "ref", "eff_allele": "alt"})
     table = table.assign(chrom=found[0], pos=found[1])
     return _checked(path, table, pd.Series(0.0, index=extra["gene"].unique()))
@@ -179,9 +220,10 @@ def _complete(path, weights: pd.DataFrame, extra: pd.DataFrame) -> None:
 def read_fusion(path: str | Path) -> Weights:
     """Read FUSION weights as text.
 
-    Per line: variant id (name_chrom_pos), alternative allele, reference allele, weight, with tabs.
-    Lines that are wholly 'NA' (lasso writes them) count as weight 0.
-    path: one file <gene>.<model>.weights.txt, or a folder or tar archive of files of one model.
+    Per line: variant id (name_chrom_pos or an rsid), alternative allele, reference allele, weight,
+    with tabs. Lines that are wholly 'NA' (lasso writes them) count as weight 0.
+    path: one file <gene>.<model>.weights.txt, or what FUSION's make_score.R prints as <gene>.score;
+    or a folder or tar archive of files of one model.
     """
     rows, genes, models = [], [], set()
     for name, data in _texts(Path(path)):
@@ -199,22 +241,30 @@ def read_fusion(path: str | Path) -> Weights:
 
 def _texts(path: Path) -> Iterator[tuple[str, bytes]]:
     if path.is_dir():
-        yield from ((p.name, p.read_bytes()) for p in sorted(path.glob("*.weights.txt")))
-    elif path.name.endswith(".weights.txt"):
+        yield from ((p.name, p.read_bytes()) for p in _texts_in(path))
+    elif path.name.endswith(_TEXTS):
         yield path.name, path.read_bytes()
     else:
         try:
             with tarfile.open(path) as archive:
                 for member in archive:
-                    if member.isfile() and member.name.endswith(".weights.txt"):
+                    if member.isfile() and member.name.endswith(_TEXTS):
                         yield member.name, archive.extractfile(member).read()
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             said = str(error).splitlines()[0].rstrip(":")
             raise _bad(path, f"no readable archive ({said})", "*.weights.txt in a tar") from error
 
 
+#: How the names of FUSION's texts end.
+_TEXTS = (".weights.txt", ".score")
+
+
+def _texts_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.name.endswith(_TEXTS))
+
+
 def _fusion_rows(place: str, data: bytes) -> Iterator[tuple]:
-    wanted = "id_chrom_pos, alt, ref, weight, with tabs"
+    wanted = "id_chrom_pos or an rsid, alt, ref, weight, with tabs"
     try:
         lines = data.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -227,7 +277,8 @@ def _fusion_rows(place: str, data: bytes) -> Iterator[tuple]:
             continue
         try:
             variant, alternative, reference, weight = fields
-            chrom, position = variant.rsplit("_", 2)[-2:]
+            alone = re.fullmatch(_RSID, variant)
+            chrom, position = (variant, 0) if alone else variant.rsplit("_", 2)[-2:]
             yield chrom, int(position), reference, alternative, float(weight)
         except ValueError as error:
             raise _bad(f"{place}, line {number}", repr(line[:80]), wanted) from error
@@ -295,35 +346,103 @@ def _bare(chrom: object) -> str:
 Dosages = Callable[[str], tuple[np.ndarray, Sequence[Variant]]]
 
 
+@dataclass(frozen=True)
+class Around:
+    """Where a gene's dosages are from. ids: 1-based positions of the records there, by id."""
+
+    window: Interval
+    ids: Mapping[str, int] = field(default_factory=dict)
+
+    def placed(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Give the rows of rsids that the cohort has here their place."""
+        known = (rows["pos"] == 0) & rows["chrom"].isin(list(self.ids))
+        places = rows["chrom"].map(self.ids)
+        return rows.assign(
+            pos=rows["pos"].mask(known, places).astype(int),
+            chrom=rows["chrom"].mask(known, self.window.chrom),
+        )
+
+    def inside(self, rows: pd.DataFrame) -> np.ndarray:
+        """Tell which weights (rows) lie here; of one without a place nothing else is known."""
+        start0 = rows["pos"].to_numpy(int) - 1
+        near = (start0 >= self.window.start) & (start0 < self.window.end)
+        here = (rows["chrom"].map(_bare) == _bare(self.window.chrom)).to_numpy(bool)
+        return near & here | (start0 < 0)
+
+
 def apply(
-    weights: Weights, genes: Sequence[str], dosages: Dosages, min_share: float = MIN_SHARE
+    weights: Weights,
+    genes: Sequence[str],
+    dosages: Dosages,
+    min_share: float = MIN_SHARE,
+    around: Callable[[str], Around] | None = None,
 ) -> tuple[pd.DataFrame, Counter]:
     """Predict people (genes x people) by the genes that have a model, and count what was met.
 
     dosages: from a gene id to (people, variants) of the alternative alleles, NaN where missing (the
-    mean is taken), and the variants. Raises HowfarError where less than `min_share` of the weights
-    of all these genes are found: the cohort then has other variants or another genome build.
+    mean is taken), and the variants. around: where a gene's dosages are from. A gene of whose
+    weights less than `min_share` is found, or none, is NaN for everybody, and counted by name; a
+    gene that has no weights has its intercept. Raises HowfarError where no gene is predicted: the
+    cohort then has other variants, gene ids or another genome build.
     """
-    genes = [gene for gene in genes if gene in weights.intercepts.index]
+    chosen = [gene for gene in genes if gene in weights.intercepts.index]
     groups = dict(list(weights.table.groupby("gene_id", sort=False)))
+    places = {gene: around(gene) for gene in chosen if around and gene in groups}
+    groups |= {gene: place.placed(groups[gene]) for gene, place in places.items()}
     nothing = weights.table.iloc[:0]
-    matches = {gene: _matched(groups.get(gene, nothing), *dosages(gene)) for gene in genes}
+    matches = {gene: _matched(groups.get(gene, nothing), *dosages(gene)) for gene in chosen}
     flipped = any(np.isin(m.how, [_FLIPPED, _BOTH]).any() for m in matches.values())
-    counts = _counted(groups, matches, flipped)
-    if counts["used"] < min_share * counts["weights"] or not genes:
-        met = ", ".join(f"{n} {what}" for what, n in counts.items())
-        raise HowfarError(
-            f"{weights.source}, applied to a cohort",
-            found=f"{len(genes)} genes in common; {met}",
-            expected=f"at least a share of {min_share:g} of the weights",
-            do="Check genome build, gene ids and window; or lower the share.",
-        )
-    values = {
-        gene: _predicted(groups.get(gene, nothing), m, dosages(gene)[0], flipped)
-        + float(weights.intercepts[gene])
-        for gene, m in matches.items()
-    }
+    counts = Counter({"weights": 0, "used": 0, "not found": 0})
+    values, missing = {}, []
+    for gene, found in matches.items():
+        rows, x = groups.get(gene, nothing), dosages(gene)[0]
+        of_gene = _counted(rows, found, flipped, places.get(gene))
+        counts.update(of_gene)
+        used = of_gene["used"]
+        if used >= min_share * len(rows) and (used or not len(rows)):
+            values[gene] = _predicted(rows, found, x, flipped) + float(weights.intercepts[gene])
+        else:
+            values[gene] = np.full(len(x), np.nan)
+            missing.append(gene)
+    if len(missing) == len(chosen):
+        raise _nothing_predicted(weights, genes, chosen, counts, min_share)
+    if missing:
+        names = ", ".join(missing[:5]) + ", ..." * (len(missing) > 5)
+        counts[f"genes left missing, too few of their weights found: {names}"] = len(missing)
     return pd.DataFrame.from_dict(values, orient="index"), counts
+
+
+def _words(counts: Counter) -> str:
+    return ", ".join(f"{n} {what}" for what, n in counts.items() if n or what == "used")
+
+
+def _nothing_predicted(
+    weights: Weights,
+    genes: Sequence[str],
+    chosen: Sequence[str],
+    counts: Counter,
+    min_share: float,
+) -> HowfarError:
+    found = f"{len(chosen)} genes in common; {_words(counts)}"
+    do = "Check genome build, gene ids and window; or lower the share."
+    versions = {strip_version(g) for g in genes} & set(map(strip_version, weights.intercepts.index))
+    if versions and not chosen:
+        found += f"; the ids of {len(versions)} genes differ by their version"
+        do = "Set cohort.gene_versions to strip."
+    elif (weights.table["pos"] == 0).any():
+        do = _IDS
+    return HowfarError(
+        f"{weights.source}, applied to a cohort",
+        found=found,
+        expected=f"a gene of whose weights a share of {min_share:g} is found",
+        do=do,
+    )
+
+
+_IDS = (
+    "These weights name variants by rsid alone: give the cohort's file ids, such as by `bcftools "
+    "annotate -c ID -a DBSNP.vcf.gz`; check gene ids and window."
+)
 
 
 def apply_to_cohort(
@@ -336,16 +455,29 @@ def apply_to_cohort(
     """
     cohort = OpenCohort(study)
     genes = {gene.gene_id: gene for gene in cohort.genes}
+    weights = read_weights(path, cohort.settings.gene_versions)
+    by_id = bool((weights.table["pos"] == 0).any())
+
+    def around(gene: str) -> Around:
+        inside = cohort.inside(genes[gene], window)
+        return Around(inside, cohort.variants.ids(inside) if by_id else {})
+
     values, counts = apply(
-        read_weights(path), list(genes), lambda gene: cohort.dosages(genes[gene], window), min_share
+        weights,
+        list(genes),
+        lambda gene: cohort.dosages(genes[gene], window),
+        min_share,
+        around,
     )
     values.columns = cohort.samples
+    counts["genes of the weights that the gene table lacks"] = len(weights.intercepts) - len(values)
     met = cohort.warnings + counts
     options = {"weights": path.name, "window": window, "min_share": min_share}
     block = provenance.block(
         {"study": study.name, "cohort": study.cohort.model_dump(mode="json"), **options},
         input_files(study) | files_of(path),
         warnings=met,
+        genes_left_missing=list(values.index[values.isna().all(axis=1)]),
     )
     return values, met, block
 
@@ -358,16 +490,17 @@ def _kept(found: Match, flipped: bool) -> np.ndarray:
     return ~found.palindromic if flipped else np.ones(len(found.row), bool)
 
 
-def _counted(groups: dict, matches: dict[str, Match], flipped: bool) -> Counter:
-    counts = Counter({"weights": 0, "used": 0, "not found": 0})
-    for gene, found in matches.items():
-        total, kept = len(groups.get(gene, ())), _kept(found, flipped)
-        counts["weights"] += total
-        counts["not found"] += total - len(found.row)
-        counts["used"] += int(kept.sum())
-        counts["palindromic, left out"] += int((~kept).sum())
-        counts["palindromic, taken as written"] += int((found.palindromic & kept).sum())
-        counts.update(f"alleles {how}" for how in found.how[kept])
+def _counted(rows: pd.DataFrame, found: Match, flipped: bool, around: Around | None) -> Counter:
+    """Count one gene's weights by what became of them."""
+    kept = _kept(found, flipped)
+    counts = Counter({"weights": len(rows), "used": int(kept.sum())})
+    lost = np.setdiff1d(np.arange(len(rows)), found.row)
+    far = 0 if around is None else int((~around.inside(rows.iloc[lost])).sum())
+    counts["not found"] = len(lost) - far
+    counts["not found, outside the window"] = far
+    counts["palindromic, left out"] = int((~kept).sum())
+    counts["palindromic, taken as written"] = int((found.palindromic & kept).sum())
+    counts.update(f"alleles {how}" for how in found.how[kept])
     return counts
 
 

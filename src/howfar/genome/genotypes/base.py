@@ -287,6 +287,10 @@ class VariantSource:
             counts.update(genotypes.counts)
         return genotypes.take(np.flatnonzero(genotypes.starts >= interval.start)).dosages()
 
+    def ids(self, interval: Interval) -> dict[str, int]:
+        """The 1-based positions of the records that overlap `interval`, by their ids."""
+        raise NotImplementedError
+
     @property
     def record_count(self) -> int:
         """How many records the file has; 0 where it doesn't say."""

@@ -189,6 +189,10 @@ class SplitVariants(VariantSource):
         """As `VariantSource.dosages`, from the contig's file."""
         return self.file_of(interval.chrom).dosages(interval, reference, **options)
 
+    def ids(self, interval: Interval) -> dict[str, int]:
+        """As `VariantSource.ids`, from the contig's file."""
+        return self.file_of(interval.chrom).ids(interval)
+
     def cluster_start(self, chrom: str, position: int) -> int:
         """As `VariantSource.cluster_start`, in the contig's file."""
         return self.file_of(chrom).cluster_start(chrom, position)

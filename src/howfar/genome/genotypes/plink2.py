@@ -230,10 +230,11 @@ def _unreadable(path: Path) -> HowfarError:
 
 
 def _read_pvar(path: Path) -> pd.DataFrame:
-    """Columns chrom, pos, ref, alts (comma between), one row a variant, in the file's order."""
+    """Columns chrom, pos, ref, alts (comma between), id where the file has ids; a row a variant."""
     table = _read_table(path, ("POS", "REF", "ALT"), ("#CHROM",), _BIM)
     skipped = table.attrs["skipped"]
-    found = table[["#CHROM", "POS", "REF", "ALT"]].set_axis(["chrom", "pos", "ref", "alts"], axis=1)
+    names = {"#CHROM": "chrom", "POS": "pos", "REF": "ref", "ALT": "alts", "ID": "id"}
+    found = table[[name for name in names if name in table]].rename(columns=names)
     found["alts"] = found["alts"].replace("0", ".")
     found["pos"] = check_positions(path, found, skipped)
     return found

@@ -11,6 +11,7 @@ import pandas as pd
 
 from howfar.core.errors import HowfarError
 from howfar.genome.genotypes.base import VariantSource, kept_alleles
+from howfar.genome.intervals import Interval
 from howfar.genome.reference import match_contig
 
 NO_ALLELE = (b"0", b".")
@@ -57,10 +58,11 @@ class Sites:
 class SiteSource(VariantSource):
     """A source whose variants stand in a table of their own, all of it in memory.
 
-    sites_path: that file. table: its variants, with columns chrom, pos (1-based) and those of the
-    alleles, which `_alleles` of a kind of file reads; the index is the place in the file. Those
-    without a place on the genome (contig 0 or a position below 1) are left out, as in PLINK.
-    Variants of the pseudoautosomal regions, which PLINK keeps apart as XY, PAR1 and PAR2, are X's.
+    sites_path: that file. table: its variants, with columns chrom, pos (1-based), id (if any) and
+    those of the alleles, which `_alleles` of a kind of file reads; the index is the place in the
+    file. Those without a place on the genome (contig 0 or a position below 1) are left out, as in
+    PLINK. Variants of the pseudoautosomal regions, which it keeps apart as XY, PAR1 and PAR2, are
+    X's.
     """
 
     def __init__(self, path: Path, people: Sequence[str], sites_path: Path, table: pd.DataFrame):
@@ -96,6 +98,12 @@ class SiteSource(VariantSource):
                 expected="variants sorted by contig and position",
                 do="Run `plink2 --sort-vars --make-pgen`, and make the files anew from that.",
             )
+
+    def ids(self, interval: Interval) -> dict[str, int]:
+        """As `VariantSource.ids`; none where the table has no ids."""
+        sites = self._sites(interval.chrom)
+        table = self._table.loc[sites.rows[sites.near(interval.start, interval.end)]]
+        return dict(zip(table["id"], table["pos"], strict=True)) if "id" in table else {}
 
     @property
     def record_count(self) -> int:
