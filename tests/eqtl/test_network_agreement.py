@@ -9,9 +9,11 @@ from scipy import stats
 
 from helpers.eqtl_effects import GENES, effects
 from howfar.cohort.opened import OpenCohort
+from howfar.core.errors import HowfarError
 from howfar.eqtl import network_agreement
+from howfar.eqtl.covariates import covariate_words
 from howfar.eqtl.network_agreement import GROUPS, lead_only, with_slopes
-from howfar.eqtl.study_map import path_of
+from howfar.eqtl.study_map import map_study, path_of
 from howfar.evaluation.inputs import eqtl_map_of
 from howfar.results import tables
 from howfar.study.schema import Eqtl
@@ -144,6 +146,22 @@ def test_signals_and_features_of_a_map():
     assert set(wide.columns) <= set(tables.FEATURES) and "c" not in wide.index
 
 
+def test_a_map_made_in_another_way_than_the_study_says_is_not_used(study, model, tmp_path):
+    """One by options of the command stops the tables; one by an older study file is made anew."""
+    file = tmp_path / "covariates.csv"
+    file.write_text("id,P1,P2,P3,P4\nage,1,2,3,5\n")
+    by_hand = map_study(study, tmp_path, Eqtl(permutations=100, covariates=file))
+    assert by_hand.by_hand and covariate_words(by_hand.options, False) == "the file covariates.csv"
+    panel = OpenCohort(study).panel()
+    assert eqtl_map_of(OpenCohort(study), panel, tmp_path).by_hand  # the study doesn't say how
+    asked = study.model_copy(update={"eqtl": Eqtl(permutations=100)})
+    with pytest.raises(HowfarError, match=r"in another way: inputs\.covariates"):
+        eqtl_map_of(OpenCohort(asked), panel, tmp_path)
+    assert not map_study(asked, tmp_path, asked.eqtl).by_hand
+    changed = study.model_copy(update={"eqtl": Eqtl(permutations=110)})
+    assert eqtl_map_of(OpenCohort(changed), panel, tmp_path).options.permutations == 110
+
+
 def test_a_studys_tables_take_the_map_up(study, model, tmp_path):
     """Four people are too few to map; their genes get a status and the tables stay whole."""
     cohort = OpenCohort(study)
@@ -153,6 +171,9 @@ def test_a_studys_tables_take_the_map_up(study, model, tmp_path):
     made = eqtl_map_of(OpenCohort(asked), panel, tmp_path)
     assert set(made.lead["status"]) == {"too_few_people"} and made.conditional.empty
     assert eqtl_map_of(cohort, panel, tmp_path) is not None
+    words = covariate_words(made.options, populations=True)
+    row = network_agreement.covariates(made.lead, words)
+    assert tables.validate("summary", row, "test")["method"].tolist() == ["populations"]
     kept = path_of(tmp_path, study.name, "lead")
     study.cohort.variants.write_bytes(study.cohort.variants.read_bytes() + b"\0")
     assert eqtl_map_of(cohort, panel, tmp_path) is None and kept.is_file()

@@ -41,6 +41,15 @@ def covariate_table(panel: Panel, options: Eqtl, sample_map: Path | None = None)
     return pd.concat(parts, axis=1)
 
 
+def covariate_words(options: Eqtl, populations: bool) -> str:
+    """Say which covariates a map has; populations: whether the sample table has some."""
+    components = {"expression": options.expression_pcs, "genotypes": options.genotype_pcs}
+    words = ["populations"] if options.populations and populations else []
+    words += [] if options.covariates is None else [f"the file {options.covariates.name}"]
+    words += [f"{n} principal components of {what}" for what, n in components.items() if n]
+    return ", ".join(words) or "none"
+
+
 def expression_components(panel: Panel, count: int) -> pd.DataFrame:
     """Compute first components of standardised expression, genes with a missing value left out."""
     values = panel.expression.dropna()

@@ -186,6 +186,18 @@ def signals(lead: pd.DataFrame, conditional: pd.DataFrame) -> pd.DataFrame:
     return _summary([rows], "eqtl_signals", "genes")
 
 
+def covariates(lead: pd.DataFrame, words: str) -> pd.DataFrame:
+    """Compute the row of `summary`, set 'eqtl_covariates': what the map took out of expression.
+
+    method: in words (`eqtl.covariates.covariate_words`). value: independent covariates, the most
+    of any gene; n: genes mapped.
+    """
+    mapped = lead[lead["status"] == "mapped"]
+    count = (mapped["n"] - mapped["df"] - 2).max() if len(mapped) else 0
+    row = {"method": words, "group": "all", "x": 0.0, "value": float(count), "n": len(mapped)}
+    return _summary([pd.DataFrame([row])], "eqtl_covariates", "covariates")
+
+
 def features(lead: pd.DataFrame, conditional: pd.DataFrame, source: str) -> pd.DataFrame:
     """List rows of table `features`: each mapped gene's lead variant, p over variants, signals."""
     mapped = lead[lead["status"] == "mapped"].set_index("gene_id")

@@ -62,12 +62,17 @@ _FEW = 10  # people; fewer are not mapped
 
 @dataclass(frozen=True)
 class Map:
-    """A finished map: tables `lead` and `conditional`, where `nominal` lies, the cache key."""
+    """A finished map: tables `lead` and `conditional`, where `nominal` lies, the cache key.
+
+    options: it was made with; by_hand: they were not the study file's, but a command's.
+    """
 
     lead: pd.DataFrame
     conditional: pd.DataFrame
     nominal: Path
     key: dict
+    options: Eqtl
+    by_hand: bool
 
     @property
     def counts(self) -> dict[str, int]:
@@ -243,6 +248,7 @@ def compute(
         seed=options.seed,
         warnings=cohort.warnings,
         covariates=None if options.covariates is None else str(options.covariates),
+        by_hand=options != study.eqtl,
         commits=dict(commits),
     )
     names = [gene.gene_id for gene in genes]
@@ -342,18 +348,22 @@ def key_of(study: Study, options: Eqtl) -> Key:
 def load(study: Study, results: str | Path, options: Eqtl | None = None) -> Map | None:
     """Read the map on disk; None where there is none of these options, window and input files.
 
-    options: None takes the map with whichever options it was made.
+    options: None takes the map with whichever options it was made, if their file of covariates is
+    still there.
     """
     paths = [path_of(results, study.name, name) for name in NAMES]
     if not all(path.is_file() for path in paths):
         return None
-    kept = cache.kept_key(paths[1])
+    kept, block = cache.kept_key(paths[1]), tables.read_provenance(paths[1])
     if options is None:
-        covariates = tables.read_provenance(paths[1]).get("covariates")
+        covariates = block.get("covariates")
+        if covariates is not None and not resolve(Path(covariates)).is_file():
+            return None
         options = Eqtl.model_validate(kept.get("options", {}) | {"covariates": covariates})
     if key_of(study, options).differences(kept):
         return None
-    return Map(sealed.read_parquet(paths[1]), sealed.read_parquet(paths[2]), paths[0], kept)
+    frames = (sealed.read_parquet(path) for path in paths[1:])
+    return Map(*frames, paths[0], kept, options, bool(block.get("by_hand")))
 
 
 _ARROW = {str: arrow.string(), float: arrow.float64(), int: arrow.int64()}

@@ -15,7 +15,7 @@ import pandas as pd
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
-from howfar.core.errors import NotMade
+from howfar.core.errors import HowfarError, NotMade
 from howfar.core.registry import TABLES
 from howfar.eqtl import study_map
 from howfar.eqtl.study_map import Map
@@ -160,11 +160,23 @@ def read_inputs(study: Study, results: str | Path) -> Inputs:
 
 
 def eqtl_map_of(cohort: OpenCohort, panel: Panel, results: str | Path) -> Map | None:
-    """The study's cis-eQTL map: what `howfar eqtl` has made, or made now if the study says how."""
-    study = cohort.study
+    """The study's cis-eQTL map: as the study says, made now if need be, or what `howfar eqtl` made.
+
+    Raises HowfarError where the study says how, and `howfar eqtl` made it in another way.
+    """
+    study, path = cohort.study, study_map.path_of(results, cohort.study.name, "lead")
     found = study_map.load(study, results)
-    if found is None and study.eqtl is not None:
-        return study_map.compute(study, cohort, panel, results, study.eqtl)
-    outdated = found is None and study_map.path_of(results, study.name, "lead").is_file()
-    cohort.warnings["cis-eQTL maps that are out of date"] += outdated
-    return found
+    if study.eqtl is None:
+        cohort.warnings["cis-eQTL maps that are out of date"] += found is None and path.is_file()
+        return found
+    if found is not None and found.by_hand:
+        differ = study_map.key_of(study, study.eqtl).differences(found.key)
+        if differ:
+            raise HowfarError(
+                str(path),
+                found=f"a map that `howfar eqtl` made in another way: {', '.join(differ)}",
+                expected="the options of the study file's key `eqtl`",
+                do=f"Name the options there, or map as it says: `howfar eqtl --study "
+                f"{study.handle}`.",
+            )
+    return study_map.compute(study, cohort, panel, results, study.eqtl)

@@ -16,7 +16,7 @@ from howfar.core.registry import TABLES
 from howfar.evaluation.across import across_table
 from howfar.evaluation.features import features_table
 from howfar.evaluation.individuals import individuals_table
-from howfar.evaluation.inputs import LEAD_SNP, Evaluable, read_inputs
+from howfar.evaluation.inputs import LEAD_SNP, Evaluable, Inputs, read_inputs
 from howfar.evaluation.lead_snp import lead_snp_run
 from howfar.evaluation.numbers import numbers_table
 from howfar.evaluation.reference import reference_table
@@ -29,9 +29,11 @@ from howfar.study.schema import Study
 
 def write_tables(study: Study, results: str | Path) -> Counter:
     """Write a computed study's result tables; return the counts of what was left out."""
-    frames, warnings = frames_of(study, results)
+    inputs = read_inputs(study, results)
+    frames, warnings = _frames(inputs)
+    mapped = None if inputs.eqtl_map is None else inputs.eqtl_map.key
     block = provenance.block(
-        {"study": study.model_dump(mode="json")},
+        {"study": study.model_dump(mode="json"), "eqtl_map": mapped},
         input_files(study),
         seed=study.evaluation.seed,
         warnings=warnings,
@@ -56,7 +58,10 @@ def write_numbers(study: Study, results: str | Path, own: pd.DataFrame | None = 
 
 def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame], Counter[str]]:
     """A computed study's tables (all but `numbers`), and the counts of what was left out."""
-    inputs = read_inputs(study, results)
+    return _frames(read_inputs(study, results))
+
+
+def _frames(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], Counter[str]]:
     made = [inputs.table(name) for name in TABLES]
     counts = sum((table.counts for table in made), Counter())
     return {table.name: table.frame for table in made}, inputs.cohort.warnings + counts

@@ -8,6 +8,7 @@ import pandas as pd
 
 from howfar.attribution.variant_effects import linear_approximation
 from howfar.eqtl import network_agreement
+from howfar.eqtl.covariates import covariate_words
 from howfar.evaluation import known_truth, locus, transfer
 from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
@@ -37,7 +38,9 @@ def _of_map(inputs: Inputs, variants: pd.DataFrame) -> list[pd.DataFrame]:
     mapped, genes, seed = inputs.eqtl_map, inputs.panel.genes, inputs.options.seed
     if mapped is None:
         return []
+    words = covariate_words(mapped.options, inputs.panel.populations is not None)
     return [
+        network_agreement.covariates(mapped.lead, words),
         network_agreement.signals(mapped.lead, mapped.conditional),
         network_agreement.signs(variants, genes, seed),
         network_agreement.overlaps(variants, genes, seed=seed),

@@ -32,6 +32,17 @@ def rows_of(view: View, what: str) -> pd.DataFrame:
     return table.assign(colour=table["method"].map(view.colours)).reset_index(drop=True)
 
 
+def mapped_with(view: View) -> str:
+    """Say with which covariates the study's eQTLs were mapped; nothing where it has no map."""
+    rows = view.summary("eqtl_covariates")
+    if rows.empty:
+        return ""
+    words, count = rows["method"].iloc[0], rows["value"].iloc[0]
+    if words == "none":
+        return " The eQTLs were mapped without covariates."
+    return f" Covariates of the eQTL map: {words} ({count:.0f} in all)."
+
+
 # --- the map ---------------------------------------------------------------------------------
 
 
@@ -55,7 +66,7 @@ def eqtl_genes(view: View) -> Drawn:
         "the beta approximation, against what genes without eQTLs would give (dashed; shaded: 95 % "
         "range of each rank, genes independent). Bottom: conditionally independent signals per "
         f"gene, forward and backward search. n = {len(genes)} genes."
-    )
+    ) + mapped_with(view)
     signals = counts[["x", "value"]].rename(columns={"x": "signals", "value": "genes"})
     return drawn, pd.concat([data, signals]), caption
 
@@ -109,7 +120,7 @@ def eqtl_signs(view: View) -> Drawn:
         "95 % by bootstrap over blocks of genes; in the panels Wilson's, which takes variants as "
         "independent, so that it is too narrow where neighbours are in linkage. Dashed: chance. "
         f"{names} variants."
-    )
+    ) + mapped_with(view)
     return drawn, table.drop(columns="colour"), caption
 
 
@@ -164,7 +175,7 @@ def eqtl_overlap(view: View) -> Drawn:
         "variants or more (n written), with 95 % interval by bootstrap over blocks of genes. Grey: "
         "mean and 95 % range by chance, each gene's effects turned along its variants, so that "
         "neighbours stay neighbours."
-    )
+    ) + mapped_with(view)
     return drawn, table.drop(columns="colour"), caption
 
 
@@ -223,9 +234,9 @@ def eqtl_lead_only(view: View) -> Drawn:
         "variant's r is its eQTL's r, positive where the network gives its allele the right sign. "
         "Above the diagonal the rest of the sequence adds to it. Lead variants were chosen in "
         "these very people, so that their |r| is biased upwards; the sign is not chosen. "
-        "Populations removed from both where known. "
+        "Populations removed from the r of the whole prediction where known. "
         f"n = {table['gene_id'].nunique()} genes."
-    )
+    ) + mapped_with(view)
     return drawn, table.drop(columns="colour"), caption
 
 

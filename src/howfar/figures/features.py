@@ -7,6 +7,7 @@ import pandas as pd
 
 from howfar.evaluation.features import values_of
 from howfar.figures import style
+from howfar.figures.eqtl import mapped_with
 from howfar.figures.view import Drawn, View, figure
 
 #: feature: (axis label, logarithmic axis, unit of the median in the title, its decimals).
@@ -51,7 +52,7 @@ def lead_eqtls(view: View) -> Drawn:
         f"The lead eQTL of each gene ({source}). Lines: medians, with 95 % block-bootstrap "
         "intervals in the titles. The sign of r depends on which allele is counted, so that a "
         "share of negative values near one half says nothing; only |r| has a meaning here."
-    )
+    ) + mapped_with(view)
     if "lead_eqtl_distance" in shown:
         caption += (
             f" The farthest lead eQTL in the table is {view.need('lead_eqtl.farthest').value:,.0f} "
