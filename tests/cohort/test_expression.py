@@ -41,8 +41,19 @@ def test_a_bed_file(tmp_path, name):
     assert found.positions.loc["ENSG00000000002.1"].tolist() == ["X", 199, 200]
 
 
-def test_the_columns_of_qtltools(tmp_path):
-    text = "#Chr\tstart\tend\tpid\tgid\tstrand\tP1\n1\t9\t10\tG1\tG1\t+\t3.5\n"
+@pytest.mark.parametrize(
+    "names",
+    [
+        "pid gid strand",
+        "gene info strand",
+        "exon geneID strand",
+        "id gid strd",
+        "gene length strand",
+    ],
+)
+def test_the_columns_of_qtltools(tmp_path, names):
+    columns = names.replace(" ", "\t")
+    text = f"#Chr\tstart\tend\t{columns}\tP1\n1\t9\t10\tG1\tG1\t+\t3.5\n"
     found = read_expression(put(tmp_path, "e.bed", text))
     assert found.values.columns.tolist() == ["P1"] and found.values.iloc[0, 0] == 3.5
 

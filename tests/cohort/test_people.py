@@ -42,8 +42,7 @@ def test_a_sample_map_names_expression_as_the_genotypes_do(tmp_path):
     ("text", "message"),
     [
         ("P1,R1\nP2,R2\n", "line 1: found 2 columns, without"),
-        (PAIRS + "P3,R1,1\n", "line 4: found a sample that an earlier line has too"),
-        (PAIRS + "P1,R3,1\n", "line 4: found a sample that an earlier line has too"),
+        (PAIRS + "P3,R1,1\n", "line 4: found an expression sample that an earlier line has"),
         (PAIRS + "P3\n", "line 4: found an empty cell"),
         (PAIRS + "\n" + "P3,R3,1\n", "line 4: found an empty cell"),
         ("", "an empty file"),
@@ -52,6 +51,21 @@ def test_a_sample_map_names_expression_as_the_genotypes_do(tmp_path):
 def test_a_wrong_sample_map_is_named_by_its_line(tmp_path, text, message):
     with pytest.raises(HowfarError, match=message):
         read_sample_map(put(tmp_path, "m.csv", text))
+
+
+def test_the_lookup_table_of_gtex_is_a_sample_map(tmp_path):
+    """It lists every tissue's samples; the expression file has one of each person."""
+    people = [f"GTEX-{i}" for i in (1, 2)]
+    rows = [f"{p}-{tissue}\t{p}" for p in people for tissue in ("0005", "0226")]
+    table = "\n".join(["sample_id\tparticipant_id", *rows]) + "\n"
+    pairs = read_sample_map(put(tmp_path, "lookup.txt", table))
+    given = read_expression(put(tmp_path, "e.csv", "gene,GTEX-2-0226,GTEX-1-0226\nG,2,3\n"))
+    assert rename_samples(given, pairs, "lookup.txt")[0].values.columns.tolist() == people[::-1]
+    both = put(tmp_path, "b.csv", "gene,GTEX-1-0005,GTEX-1-0226\nG,2,3\n")
+    with pytest.raises(HowfarError, match="1 samples more than people"):
+        rename_samples(read_expression(both), pairs, "lookup.txt")
+    with pytest.raises(HowfarError, match="1 samples more than people"):
+        read_covariates(both, people[:1], pairs)
 
 
 ROWS = "id\tA\tB\tC\nage\t30\t40\t50\nsex\t1\t2\t1\n"

@@ -84,13 +84,14 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     """Expression from a BED file of FastQTL, QTLtools or tensorQTL, GCT, CSV/TSV or Parquet.
 
     A BED file has the columns #chr, start, end, gene id, then samples; QTLtools' two columns
-    between (gene, strand) are recognised; its name ends in .bed, or its header shows it. GCT (1.2,
-    1.3): the ids of the first column, metadata left out, the stated numbers of rows and columns
-    checked. A matrix has gene ids in its first column and samples in its header, which may lack
-    the first cell, as R writes it; columns between that featureCounts, GEUVADIS, nf-core and GTEx
-    have are left out, and so are HTSeq's rows that are no genes. Tabs, commas, semicolons or
-    blanks stand between the cells; with semicolons decimals may have commas. Parquet holds either,
-    as tensorQTL and pandas write them, gene ids in the index or a column. `.gz` text is read too.
+    between (the second named strand or strd) are recognised; its name ends in .bed, or its header
+    shows it. GCT (1.2, 1.3): the ids of the first column, metadata left out, the stated numbers of
+    rows and columns checked. A matrix has gene ids in its first column and samples in its header,
+    which may lack the first cell, as R writes it; columns between that featureCounts, GEUVADIS,
+    nf-core and GTEx have are left out, and so are HTSeq's rows that are no genes. Tabs, commas,
+    semicolons or blanks stand between the cells; with semicolons decimals may have commas. Parquet
+    holds either, as tensorQTL and pandas write them, gene ids in the index or a column. `.gz` text
+    is read too.
     gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes ENSG...1). Raises HowfarError for
     transcripts with their gene between bars, as GENCODE's FASTA names them, a file without header,
     ragged rows, a cell that is no number (line and column), an infinite one, and genes or samples
@@ -310,7 +311,7 @@ def _with_points(path: Path, lines: list[str], first: int) -> list[str]:
 
 
 def _bed_columns(path: Path, header: list[str]) -> int:
-    """Number of key columns of a BED file: 4, or 6 with QTLtools' gene and strand."""
+    """Number of key columns of a BED file: 4, or 6 with QTLtools' group or note, and strand."""
     if len(header) < 5 or header[0].lower().lstrip("#") not in _CHROMOSOME:
         raise HowfarError(
             f"{path}, header",
@@ -318,7 +319,7 @@ def _bed_columns(path: Path, header: list[str]) -> int:
             expected="#chr, start, end, gene id, then one column per sample",
             do="Restore the header line; FastQTL and tensorQTL need it too.",
         )
-    return 6 if [c.lower() for c in header[4:6]] in (["gid", "strand"], ["gene", "strand"]) else 4
+    return 6 if header[5:6] and header[5].lower() in ("strand", "strd") else 4
 
 
 def _check_header(path: Path, header: list[str], keys: int) -> None:

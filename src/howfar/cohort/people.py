@@ -35,8 +35,14 @@ _SAMPLE_HEADERS = (
     "id",
 )
 _POPULATION_HEADERS = {"population", "pop", "population code"}
-_EXPRESSION = ("expression", "expression_id", "expression_sample")
-_GENOTYPE = ("genotype", "genotype_id", "genotype_sample")
+# Names of the two columns of a sample map; the second pair is GTEx's lookup table's.
+_PAIRED = (
+    (
+        ("expression", "expression_id", "expression_sample"),
+        ("genotype", "genotype_id", "genotype_sample"),
+    ),
+    (("sample_id",), ("participant_id",)),
+)
 
 
 def read_samples(path: str | Path, known: Sequence[str] | None = None) -> pd.Series:
@@ -171,14 +177,15 @@ def common_samples(
 def read_sample_map(path: str | Path) -> dict[str, str]:
     """Genotype sample by expression sample, from a CSV or TSV with a header.
 
-    Columns `expression` and `genotype`, in any order; others are ignored. Raises HowfarError with
-    the line for a missing column, an empty cell, and an expression or genotype sample that occurs
-    twice: each person has one sample of expression.
+    Columns `expression` and `genotype`, in any order; others are ignored. GTEx's lookup table has
+    `sample_id` and `participant_id`, and several samples of a person; of these one alone may be in
+    the expression file (`rename_samples`). Raises HowfarError with the line for a missing column,
+    an empty cell, and an expression sample that occurs twice.
     """
     path = Path(path)
     rows, first = read_rows(path)
     head = [cell.lower().lstrip("#") for cell in rows[0]]
-    places = [[i for i, c in enumerate(head) if c in names] for names in (_EXPRESSION, _GENOTYPE)]
+    places = next(filter(any, (_columns_of(head, pair) for pair in _PAIRED)), [[], []])
     if [len(p) for p in places] != [1, 1]:
         raise HowfarError(
             f"{path}, line {first}",
@@ -192,15 +199,20 @@ def read_sample_map(path: str | Path) -> dict[str, str]:
     return genotype_of
 
 
+def _columns_of(head: list[str], pair: tuple[tuple[str, ...], ...]) -> list[list[int]]:
+    """Places of the header's columns with a name of each of the two."""
+    return [[i for i, cell in enumerate(head) if cell in names] for names in pair]
+
+
 def _add_pair(genotype_of: dict[str, str], row: list[str], places: list[int], where: str) -> None:
     cells = [row[i] if i < len(row) else "" for i in places]
-    twice = cells[0] in genotype_of or cells[1] in genotype_of.values()
+    twice = cells[0] in genotype_of
     if "" in cells or twice:
         raise HowfarError(
             where,
-            found="a sample that an earlier line has too" if twice else "an empty cell",
-            expected="one expression sample and one genotype sample, each in one line only",
-            do="Keep one line per person; choose one sample where a person has several.",
+            found="an expression sample that an earlier line has too" if twice else "an empty cell",
+            expected="one expression sample and one genotype sample, the former in one line only",
+            do="Correct the line.",
         )
     genotype_of[cells[0]] = cells[1]
 
@@ -221,6 +233,7 @@ def rename_samples(
             expected="the expression file's samples in the column `expression`",
             do="Check whether the two columns are swapped.",
         )
+    _check_one_each([pairs[s] for s in known], where)
     values = expression.values[known].rename(columns=pairs)
     counts = Counter(
         {
@@ -230,6 +243,18 @@ def rename_samples(
     )
     missing = int(values.isna().to_numpy().sum())
     return Expression(values, expression.positions, missing), counts
+
+
+def _check_one_each(people: Sequence[str], where: str) -> None:
+    """Raise HowfarError where several samples that a file has are of one person."""
+    several = len(people) - len(set(people))
+    if several:
+        raise HowfarError(
+            where,
+            found=f"{several} samples more than people, among those that it gives to one person",
+            expected="one sample of each person in the file whose samples are renamed",
+            do="Choose one sample where a person has several, and leave the others out of it.",
+        )
 
 
 def read_covariates(
@@ -355,10 +380,11 @@ def _by_genotype(
         )
     if matches["genotype"] == len(wanted):
         return values
-    own = [name for name in names if name in values.columns]
-    if own:
-        return values[own].rename(columns=names)
-    return values.loc[values.index.intersection(list(names))].rename(index=names)
+    across = any(name in values.columns for name in names)
+    own = [name for name in names if name in (values.columns if across else values.index)]
+    _check_one_each([names[name] for name in own], str(path))
+    kept = values[own] if across else values.loc[own]
+    return kept.rename(names, axis="columns" if across else "index")
 
 
 def _complete(path: str | Path, table: pd.DataFrame) -> pd.DataFrame:

@@ -33,6 +33,7 @@ def _small() -> dict:
     """Parameters of a narrow network, in the form of the authors' file."""
     model = copy.deepcopy(basenji2.PUBLISHED)
     model |= {"seq_length": CONTEXT, "target_length": BINS, "bn_momentum": 0.9}
+    model |= {"augment_rc": True, "augment_shift": 3}  # of training, as newer files have them
     stem, tower, dilated, crop, last = model["trunk"]
     stem["filters"], tower["filters_init"], dilated["filters"] = 8, 9, 6
     last |= {"filters": 12, "dropout": 0.05}

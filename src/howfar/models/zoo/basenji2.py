@@ -60,7 +60,8 @@ MOST_BLOCKS = 40  # of a kind: a rate or a width that grows over more is no numb
 #: Of these any value will do; every other one must be as published.
 _SIZES = {"seq_length", "target_length", "filters", "filters_init", "filters_mult", "kernel_size"}
 _SIZES |= {"rate_mult", "repeat", "cropping", "units"}
-_TRAINING = {"bn_momentum", "dropout"}  # without effect on predictions
+#: Without effect on predictions.
+_TRAINING = {"bn_momentum", "dropout", "augment_rc", "augment_shift"}
 #: Arrays of batch normalisation in Keras' names, and their names in PyTorch.
 _NORM = {
     "gamma": "weight",
