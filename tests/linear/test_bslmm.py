@@ -49,7 +49,7 @@ def integrated(x: np.ndarray, y: np.ndarray, nodes: int = 16) -> dict[str, np.nd
     hyper = {"h": h, "rho": rho, "log_pi": log_pi}
     found = {name: share @ np.tile(value, 2**p) for name, value in hyper.items()}
     found["n_selected"] = share @ np.concatenate(sizes)
-    return found | {"weights": share @ np.vstack(effects) / data.sd}
+    return found | {"weights": share @ np.vstack(effects) * data.y_sd / data.sd}
 
 
 @pytest.fixture
