@@ -48,6 +48,22 @@ def predictdb(edit: Edit) -> Prepare:
     return prepare
 
 
+def _by_rsid(rows: pd.DataFrame) -> pd.DataFrame:
+    """Weights whose variants have an rsid alone, made of their position."""
+    ids = "rs" + rows["varID"].str.split("_").str[1]
+    return rows.rename(columns={"varID": "rsid"}).assign(rsid=ids)
+
+
+def rsids_alone(files: Files) -> Commands:
+    files.records(lambda rows: [[*row[:2], f"rs{row[1]}", *row[3:]] for row in rows])
+    return predictdb(_by_rsid)(files)
+
+
+def weights_of_r(files: Files) -> Commands:
+    files.put(f"{_GENE}.wgt.RDat", b"RDX3")
+    return _apply(files, f"{_GENE}.wgt.RDat")
+
+
 def predictdb_cut_short(files: Files) -> Commands:
     commands = predictdb(pd.DataFrame)(files)
     files.cut("w.db", 0.5)
@@ -137,11 +153,18 @@ CASES = [
         predictdb(lambda r: r.drop(columns="varID")),
         "no column varID",
     ),
+    good("PredictDB of rsids alone, that the cohort's file has", rsids_alone, "alleles same: 5"),
     bad(
-        "PredictDB of rsids alone",
-        predictdb(lambda r: r.rename(columns={"varID": "rsid"}).assign(rsid="rs1")),
+        "PredictDB of rsids alone, that the cohort's file lacks",
+        predictdb(_by_rsid),
+        "0 used, 5 not found; .* by rsid alone",
+    ),
+    bad(
+        "PredictDB of other ids than rsids",
+        predictdb(lambda r: _by_rsid(r).replace({"rsid": {"rs": "AX-"}}, regex=True)),
         "without a position",
     ),
+    bad("FUSION's .wgt.RDat", weights_of_r, "write.table"),
     bad(
         "PredictDB of another genome build",
         predictdb(

@@ -75,7 +75,7 @@ def _compare_places(
     return Counter({what: len(elsewhere)})
 
 
-def _distance(gene: Gene, place: tuple) -> int | None:
+def _distance(gene: Gene, place: tuple[str, int, int]) -> int | None:
     """bp from the TSS to the interval (chrom, start0, end), 0 inside; None on another contig."""
     chrom, start0, end = place
     if chrom.removeprefix("chr") != gene.chrom.removeprefix("chr"):

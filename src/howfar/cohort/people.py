@@ -185,7 +185,8 @@ def read_sample_map(path: str | Path) -> dict[str, str]:
     path = Path(path)
     rows, first = read_rows(path)
     head = [cell.lower().lstrip("#") for cell in rows[0]]
-    places = next(filter(any, (_columns_of(head, pair) for pair in _PAIRED)), [[], []])
+    found = [_columns_of(head, pair) for pair in _PAIRED]
+    places = found[0] if any(found[0]) else found[1]
     if [len(p) for p in places] != [1, 1]:
         raise HowfarError(
             f"{path}, line {first}",

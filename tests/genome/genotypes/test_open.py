@@ -85,6 +85,21 @@ def test_the_path_decides(tmp_path, reference):
         open_variants(tmp_path / "none")
 
 
+def test_ids_of_records_give_their_positions(tmp_path):
+    """From a VCF, PLINK 1, and one file per contig; several ids of a record, or none."""
+    lines = [f"{CONTIG} {p} {i} G A . . . GT 0|1 1|1 0|0" for p, i in ((3, "rs1;rs2"), (7, "."))]
+    vcf = text_vcf(tmp_path / "v.vcf", "GT", *lines)
+    write_bed(tmp_path / CONTIG, [(CONTIG, 3, "A", "G")], [[1, 2, 0]], PEOPLE)
+    for path, expected in (
+        (vcf, {"rs1": 3, "rs2": 3}),
+        (tmp_path / f"{CONTIG}.bed", {"v0": 3}),
+        (tmp_path / "{chrom}.bed", {"v0": 3}),
+    ):
+        with open_variants(path) as file:
+            assert file.ids(WHOLE) == expected
+            assert file.ids(Interval(CONTIG, 10, 40)) == {}
+
+
 def test_one_file_per_contig_is_opened_when_asked_for(tmp_path, reference):
     for contig in ("7", "8", "10"):
         write_vcf(tmp_path / f"chr{contig}.vcf", [RECORD], PEOPLE, contig, 40)
