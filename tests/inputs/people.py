@@ -99,10 +99,11 @@ CASES = [
         mapped(_PAIRS.replace("expression,genotype", "genotype,expression")),
         "swapped",
     ),
+    good("a person's other sample in the sample map", mapped(_PAIRS + "RNA-7,P1\n")),
     bad(
-        "a person twice in the sample map",
-        mapped(_PAIRS + "RNA-7,P1\n"),
-        "line 8: found a sample that",
+        "an expression sample twice in the sample map",
+        mapped(_PAIRS + f"RNA-{Files.PEOPLE[0]},P7\n"),
+        "line 8: found an expression sample that",
     ),
     bad(
         "a sample map with an empty cell",
