@@ -50,6 +50,18 @@ def test_types_missing_calls_and_constant_variants(cohort):
     assert every.variants["pos"].tolist() == [1, 2, 3]
 
 
+def test_variants_stand_by_place_in_whatever_order_and_way_round(cohort):
+    from howfar.genome.intervals import Variant
+
+    alleles, x = ["AG", "AT", "AC"], np.array([[0, 1, 2], [1, 0, 0], [2, 2, 1], [0, 0, 1]])
+    variants = [Variant("1", 100, *pair) for pair in alleles]
+    turned = [Variant("1", 100, *pair[::-1]) for pair in alleles]
+    one = cis_data(Fixed(x, variants), cohort.genes[0])
+    other = cis_data(Fixed((2 - x)[:, ::-1], turned[::-1]), cohort.genes[0])
+    assert one.variants["alt"].tolist() == other.variants["ref"].tolist() == ["C", "G", "T"]
+    np.testing.assert_array_equal(one.dosages, 2 - other.dosages)
+
+
 def test_frequencies_and_means_are_of_those_who_train():
     dosages = np.array([[0, 2, 1], [0, np.nan, 1], [1, 0, 1], [2, 0, np.nan]], np.float32)
     trains = np.array([True, True, False, False])

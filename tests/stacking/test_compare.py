@@ -143,7 +143,7 @@ def test_every_model_learns_and_is_deterministic(name):
     assert np.corrcoef(first, y)[0, 1] > 0.9 * np.corrcoef(x[:, 1], y)[0, 1]
 
 
-def test_the_units_of_a_feature_do_not_matter():
+def test_the_units_of_a_feature_and_of_expression_do_not_matter():
     pairs, _ = world()
     x, y = pairs.x.copy(), pairs.y
     inner = inner_folds(pairs.person, 1)
@@ -153,6 +153,8 @@ def test_the_units_of_a_feature_do_not_matter():
         np.testing.assert_allclose(
             model.predict(x[:9]), stretched.predict(x[:9] * [10.0, 0.01] + 3), rtol=1e-3, atol=1e-3
         )
+        scaled = regressors.make(name, inner).fit(x, 100 * y).predict(x[:9]) / 100
+        np.testing.assert_allclose(model.predict(x[:9]), scaled, rtol=1e-6, atol=1e-6)
 
 
 def test_without_xgboost_it_is_left_out_or_refused_with_the_extra_to_install(monkeypatch):
