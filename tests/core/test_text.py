@@ -25,7 +25,7 @@ def test_lines_of_plain_and_compressed_files_without_byte_order_mark(tmp_path, n
     [
         ("a.txt", b"a\nb\0c\n", r"a\.txt, line 2: found a byte of value 0"),
         ("a.txt", b"\xff\xfea", r"unreadable file \(bytes that are no UTF-8 text\)"),
-        ("a.gz", b"text", r"unreadable file \(no gzip-compressed data\)"),
+        ("a.gz", b"\x1f\x8b, some text", r"unreadable file \(no gzip-compressed data\)"),
         (
             "a.gz",
             gzip.compress(b"text" * 99, mtime=0)[:-9],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
+import subprocess
 import tracemalloc
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pysam
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -352,7 +354,8 @@ def test_a_tss_off_the_contig_is_an_error(tmp_path):
 
 
 def test_no_variants_gives_the_reference_once_and_says_so(tmp_path):
-    windows = windows_of(one("ACGTACGTAC"), tmp_path, 1, 6)
+    nobody = Record(3, "G", ("A",), ("0|0",))
+    windows = windows_of(one("ACGTACGTAC", nobody), tmp_path, 1, 6)
     assert windows.sequences.tobytes() == b"NNNACG"
     assert windows.counts["windows without variants"] == 1
 
@@ -415,6 +418,109 @@ def test_deletions_that_empty_the_first_read_extend_it(tmp_path):
     windows = windows_of(one(sequence, *records), tmp_path, 10_450, 600)
     assert text(windows, 0, 0) == slow_window(one(sequence, *records), 0, 0, 10_450, 600, 300)[0]
     assert text(windows, 0, 1) == sequence[10_149:10_749]
+
+
+@pytest.mark.parametrize("bcf", [False, pytest.param(True, marks=needs_bcftools)])
+def test_a_deletion_whose_end_is_stated_too_short_is_read(tmp_path, monkeypatch, bcf):
+    """htslib files such a record under INFO/END, so that a window on its right doesn't meet it."""
+    monkeypatch.setattr("howfar.genome.windows._MARGIN", 1)
+    sequence = "".join(np.random.default_rng(5).choice(list("ACGT"), 20_000))
+    world = one(sequence, Record(101, sequence[100:2000], (sequence[100],), ("1|0",)))
+    fasta, vcf = world.write(tmp_path)
+    plain = vcf.with_suffix("")
+    info = '##INFO=<ID=END,Number=1,Type=Integer,Description="end">\n##ALT'
+    changed = plain.read_text().replace("##ALT", info).replace("\t.\tGT", "\tEND=101\tGT")
+    plain.write_text(changed)
+    pysam.tabix_compress(str(plain), str(vcf), force=True)
+    pysam.tabix_index(str(vcf), preset="vcf", force=True)
+    if bcf:  # pysam would write another END
+        vcf = tmp_path / "v.bcf"
+        subprocess.run(["bcftools", "view", "-Ob", "-o", vcf, plain], check=True)
+        subprocess.run(["bcftools", "index", vcf], check=True)
+    with Reference(fasta) as reference, VariantFile(vcf) as variants:
+        windows = build_windows(reference, variants, gene_at(2010), 60, alleles="all")
+    assert text(windows, 0, 0) == slow_window(world, 0, 0, 2010, 60, 30)[0]
+    assert text(windows, 0, 0) != text(windows, 0, 1) == sequence[1979:2039]
+    said = "records whose INFO/END lies before the end of REF, which is used"
+    assert windows.counts[said] == 1
+
+
+def test_a_record_of_more_than_a_hundred_alleles(tmp_path):
+    """It is none of SNVs; where all alleles are asked for it is applied."""
+    repeat = Record(5, "A", tuple("A" + "CA" * n for n in range(1, 151)), ("150|0",))
+    world = one("ACGTACGTAC", repeat, Record(7, "G", ("C",), ("1|1",)))
+    snvs = windows_of(world, tmp_path, 2, 8, tss_offset=1, alleles="snv")
+    assert text(snvs, 0, 0) == text(snvs, 0, 1) == "ACGTACCT"
+    assert snvs.counts["non-SNV sites left out"] == 1
+    every = windows_of(world, tmp_path, 2, 400, tss_offset=1)
+    assert text(every, 0, 0).strip("N") == slow_full(world, 0, 0) == f"ACGTA{'CA' * 150}CCTAC"
+    files = tmp_path / "reference.fa", tmp_path / "variants.vcf.gz"
+    with Reference(files[0]) as reference, VariantFile(files[1]) as variants:
+        copies, _ = variants.dosages(Interval(CONTIG, 0, 10), reference)
+    assert copies.shape == (1, 151) and copies[0, 149] == 1 and copies[0].sum() == 3
+
+
+# REF of an SNV to T at base 5, and whether it is what a FASTA with the code R there has.
+CODES = [("A", True), ("R", True), ("N", True), ("G", False), ("C", False)]
+
+
+@pytest.mark.parametrize(("ref", "fits"), CODES)
+def test_ref_where_the_fasta_has_an_iupac_code(tmp_path, ref, fits):
+    world = one("ACGTRCGTAC", Record(5, ref, ("T",), ("1|0",)), Record(7, "G", ("C",), ("1|1",)))
+    windows = windows_of(world, tmp_path, 2, 8, tss_offset=1)
+    assert text(windows, 0, 0) == ("ACGTTCCT" if fits else "ACGTNCCT")
+    assert windows.counts["REF mismatches"] == (not fits)
+
+
+def test_ref_with_n_where_the_fasta_has_a_base_is_left_out_and_counted(tmp_path):
+    records = [Record(p, "N", ("T",), ("1|0",)) for p in (5, 6, 7)]
+    windows = windows_of(one("ACGTACGTAC", *records), tmp_path, 2, 8, tss_offset=1)
+    assert text(windows, 0, 0) == "ACGTACGT" and not windows.counts["REF mismatches"]
+    assert windows.counts["records whose REF has N in place of a base, left out"] == 3
+
+
+# What the book says of where a window is not what bcftools consensus writes:
+# FASTA, records, haplotype 1 and 2 of this package, those of bcftools 1.16.
+UNLIKE_BCFTOOLS = {
+    "symbolic": ("ACGTACGTACGT", [Record(5, "A", ("<DEL>",), ("1|1",))], "ACGTACGTACGT", None),
+    "star": ("ACGTACGT", [Record(5, "A", ("*",), ("1|0",))], "ACGTACGT", "ACGT*CGT"),
+    "haploid": ("ACGTACGT", [Record(5, "A", ("G",), ("1",))], "ACGTGCGT", "ACGTGCGT ACGTACGT"),
+    "IUPAC": ("ACGTACGT", [Record(5, "A", ("R",), ("1|1",))], "ACGTACGT", "ACGTRCGT"),
+    "lower case": (
+        "ACGTaCGT",
+        [Record(5, "A", ("G",), ("1|1",)), Record(5, "A", ("AT",), ("1|1",))],
+        "ACGTGTCGT",
+        "ACGTATCGT",
+    ),
+}
+
+
+@needs_bcftools
+@pytest.mark.parametrize("case", UNLIKE_BCFTOOLS)
+def test_where_bcftools_consensus_writes_something_else(tmp_path, case):
+    sequence, records, ours, theirs = UNLIKE_BCFTOOLS[case]
+    world = one(sequence, *records)
+    windows = windows_of(world, tmp_path, 2, 40, tss_offset=20)
+    assert {text(windows, 0, h).strip("N") for h in (0, 1)} == {ours}
+    files = tmp_path / "reference.fa", tmp_path / "variants.vcf.gz"
+    found = [bcftools_consensus(*files, "p0", h) for h in (1, 2)]
+    if theirs is None:  # without END or SVLEN bcftools has nothing to delete either
+        return
+    assert found[: len(theirs.split())] == theirs.split() and set(found) != {ours}
+    if case == "lower case":
+        (tmp_path / "upper").mkdir()
+        upper = replace(world, sequence=sequence.upper()).write(tmp_path / "upper")
+        assert bcftools_consensus(*upper, "p0", 1) == ours
+
+
+def test_the_order_of_records_at_one_position_decides_as_in_bcftools(tmp_path):
+    snv, longer = Record(5, "A", ("G",), ("1|1",)), Record(5, "A", ("AT",), ("1|1",))
+    found = []
+    for name, records in (("one", (snv, longer)), ("two", (longer, snv))):
+        (tmp_path / name).mkdir()
+        windows = windows_of(one("ACGTACGT", *records), tmp_path / name, 2, 8, tss_offset=1)
+        found.append(text(windows, 0, 0))
+    assert found == ["ACGTGTCG", "ACGTATCG"]
 
 
 def test_a_contig_without_the_variants_file_or_reference_is_an_error(tmp_path):

@@ -9,7 +9,7 @@ import shutil
 
 import pysam
 
-from inputs.case import Commands, makers, written
+from inputs.case import Commands, Prepare, makers, written
 from inputs.cohort import Files, vcf_text
 
 good, bad = makers("genotypes")
@@ -21,11 +21,15 @@ def bgzipped_vcf_with_csi_index(files: Files) -> Commands:
     return files.sequences()
 
 
-def bcf_with_csi_index(files: Files) -> Commands:
+def _write_bcf(files: Files, name: str, mode: str) -> None:
     source = pysam.VariantFile(str(files.folder / "variants.vcf.gz"))
-    with source, pysam.VariantFile(str(files.folder / "v.bcf"), "wb", header=source.header) as out:
+    with source, pysam.VariantFile(str(files.folder / name), mode, header=source.header) as out:
         for record in source:
             out.write(record)
+
+
+def bcf_with_csi_index(files: Files) -> Commands:
+    _write_bcf(files, "v.bcf", "wb")
     pysam.tabix_index(str(files.folder / "v.bcf"), preset="bcf", csi=True)
     return files.sequences(variants="v.bcf")
 
@@ -70,6 +74,67 @@ def few_wrong_ref(files: Files) -> Commands:
     files.records(lambda rows: [_other_ref(r) if i == 19 else r for i, r in enumerate(rows)])
     files.settings(cohort__max_ref_mismatch=0.5)
     return files.predict()
+
+
+def one_wrong_ref(files: Files) -> Commands:
+    files.records(lambda rows: [_other_ref(r) if i == 19 else r for i, r in enumerate(rows)])
+    return files.sequences()
+
+
+def two_wrong_ref_and_a_higher_limit(files: Files) -> Commands:
+    files.records(lambda rows: [_other_ref(r) if i in (18, 19) else r for i, r in enumerate(rows)])
+    return files.sequences("--max-ref-mismatch", "0.2")
+
+
+def record_of_many_alleles(alleles: str) -> Prepare:
+    """A repeat of 1 to 119 units at the 20th site."""
+
+    def prepare(files: Files) -> Commands:
+        def repeat(row: list[str]) -> list[str]:
+            alts = ",".join(row[3] + "CA" * (i + 1) for i in range(119))
+            return [*row[:4], alts, *row[5:9], *(call.replace("1", "119") for call in row[9:])]
+
+        files.records(lambda rows: [repeat(r) if i == 19 else r for i, r in enumerate(rows)])
+        return files.sequences("--alleles", alleles)
+
+    return prepare
+
+
+def contig_of_the_header_alone(files: Files) -> Commands:
+    files.vcf(
+        lambda text: text.replace("\n20\t", "\n21\t").replace(
+            "##FILTER", "##contig=<ID=21>\n##FILTER"
+        )
+    )
+    return files.sequences()
+
+
+def chr_in_the_records_alone(files: Files) -> Commands:
+    files.vcf(lambda text: text.replace("\n20\t", "\nchr20\t"))
+    return files.sequences()
+
+
+def vcf_named_bcf(files: Files) -> Commands:
+    for end in ("", ".tbi"):
+        (files.folder / f"variants.vcf.gz{end}").rename(files.folder / f"v.bcf{end}")
+    return files.sequences(variants="v.bcf")
+
+
+def bcf_named_vcf(files: Files) -> Commands:
+    _write_bcf(files, "v.vcf.gz", "wb")
+    return files.sequences(variants="v.vcf.gz")
+
+
+def bcf_without_compression(files: Files) -> Commands:
+    _write_bcf(files, "v.bcf", "wb0")
+    return files.sequences(variants="v.bcf")
+
+
+def gt_declared_as_numbers(files: Files) -> Commands:
+    files.vcf(
+        lambda text: text.replace("ID=GT,Number=1,Type=String", "ID=GT,Number=1,Type=Integer")
+    )
+    return files.sequences()
 
 
 def unphased_as_dosage(files: Files) -> Commands:
@@ -329,7 +394,7 @@ def dosages_for_haplotypes(files: Files) -> Commands:
     return files.sequences()
 
 
-def no_variant_at_all_on_the_contig(files: Files) -> Commands:
+def file_cut_behind_its_header(files: Files) -> Commands:
     files.records(lambda rows: [])
     return files.sequences()
 
@@ -366,6 +431,14 @@ CASES = [
     ),
     good("two records at one position", two_records_at_one_position, "duplicate positions: "),
     good("a few REF that are not the FASTA's, below the limit", few_wrong_ref, "REF mismatches: 2"),
+    good("one REF of a gene that is not the FASTA's", one_wrong_ref, "REF mismatches: 2"),
+    good(
+        "two REF of a gene that are not the FASTA's, and a higher limit",
+        two_wrong_ref_and_a_higher_limit,
+        "REF mismatches: 4",
+    ),
+    good("a record of 120 alleles, SNVs asked for", record_of_many_alleles("snv"), "sites left"),
+    good("a record of 120 alleles, all asked for", record_of_many_alleles("all"), "36 haplotype"),
     good("unphased calls, `unphased: dosage`", unphased_as_dosage, "unphased calls: "),
     good(
         "calls phased in several phase sets (PS)", several_phase_sets, "phase sets, read as one: 18"
@@ -390,7 +463,19 @@ CASES = [
     bad(
         "one REF in ten that is not the FASTA's", one_ref_in_ten_wrong, "records whose REF differs"
     ),
-    bad("a contig under another name", contig_under_another_name, "no such contig"),
+    bad("a contig under another name", contig_under_another_name, "no record of it, only of CM"),
+    bad(
+        "a contig that the header alone has", contig_of_the_header_alone, "no record of it, only of"
+    ),
+    good(
+        "contigs named with `chr` in the records, without in the header",
+        chr_in_the_records_alone,
+        r"36 haplotype(?!.*without variants)",
+    ),
+    good("VCF named .bcf", vcf_named_bcf, r"36 haplotype(?!.*without variants)"),
+    good("BCF named .vcf.gz", bcf_named_vcf, r"36 haplotype(?!.*without variants)"),
+    bad("BCF that is not compressed", bcf_without_compression, "bcftools view -Ob"),
+    bad("FORMAT GT declared as numbers", gt_declared_as_numbers, "Type=Integer"),
     good("contigs named by RefSeq accessions", contigs_named_by_refseq_accessions, "36 haplotype"),
     bad("unphased calls", unphased_calls, "without phase"),
     bad(
@@ -422,7 +507,7 @@ CASES = [
     ),
     bad("no FORMAT field GT or DS", no_format_field_gt_or_ds, "no genotypes"),
     bad("a person twice in the header", person_twice_in_the_header, "differ|twice|[Dd]uplicate"),
-    bad("no record at all in the file", no_record_at_all_in_the_file, "no such contig|no record"),
+    bad("no record at all in the file", no_record_at_all_in_the_file, "a header and no record"),
     bad("an empty file", written("variants.vcf.gz", b"", Files.sequences), "variants.vcf.gz"),
     bad(
         "a web page saved under the file's name",
@@ -446,11 +531,7 @@ CASES = [
     good("dosages alone (DS), for cis-eQTLs", dosages_for_eqtls, "3 genes, 0 with an eQTL"),
     good("dosages alone (DS), for linear models", dosages_for_linear_models, "top1: 3 genes"),
     bad("dosages alone, where haplotypes are asked for", dosages_for_haplotypes, "dosages"),
-    good(
-        "no variant at all on the contig",
-        no_variant_at_all_on_the_contig,
-        "windows without variants: 3",
-    ),
+    bad("a file cut behind its header", file_cut_behind_its_header, "a header and no record"),
     good(
         "contigs named with `chr` in the FASTA, without in the VCF",
         chr_in_the_fasta_alone,

@@ -74,7 +74,7 @@ class OneAlleleEach:
             if variant not in places:  # a record that stands in the file twice counts once
                 places[variant] = v, k
                 self.frequencies[str(variant)] = share
-        calls = np.zeros((len(real), len(places), 2), np.int8)
+        calls = np.zeros((len(real), len(places), 2), real.calls.dtype)
         for person, (v, k) in enumerate(places.values()):
             calls[v, person] = k
         return Genotypes(

@@ -39,6 +39,12 @@ def sequences(
             help="error, dosage or random(SEED); default: dosage for PLINK 1, else error."
         ),
     ] = "",
+    max_ref_mismatch: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="Share of a window's records whose REF may differ from the FASTA."
+        ),
+    ] = 0.01,
     out: Annotated[Path | None, typer.Option(help="bgzipped FASTA to write.")] = None,
     checksums: Annotated[Path | None, typer.Option(help="CSV of SHA-256 to write.")] = None,
 ) -> None:
@@ -67,6 +73,7 @@ def sequences(
             variant_sets=[alleles],
             samples=split_words(samples) or None,
             unphased=unphased or None,
+            max_ref_mismatch=max_ref_mismatch,
         )
         write = fasta_export.write_fasta if out else fasta_export.write_checksums
         written = write(out or checksums, request)

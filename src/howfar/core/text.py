@@ -22,7 +22,7 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
     if not path.is_file():
         raise no_such_file(path, expected)
     try:
-        opener = gzip.open if path.suffix == ".gz" or is_gzip(path) else open
+        opener = gzip.open if is_gzip(path) else open
         with opener(path, "rt", encoding="utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):
                 if "\0" in line:
@@ -39,8 +39,18 @@ def lines_of(path: str | Path, expected: str) -> Iterator[str]:
 
 def is_gzip(path: Path) -> bool:
     """Whether the file starts as gzip does; bgzip is a kind of gzip."""
+    return starts_with(path, b"\x1f\x8b")
+
+
+def starts_with(path: Path, *starts: bytes) -> bool:
+    """Whether the first bytes of a file, if it is there, are one of `starts`.
+
+    A file's content tells its format; its name may be wrong.
+    """
+    if not path.is_file():
+        return False
     with path.open("rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
+        return handle.read(max(map(len, starts))).startswith(starts)
 
 
 def _describe(error: Exception) -> str:

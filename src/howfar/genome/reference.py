@@ -41,6 +41,7 @@ def _cleaning_table() -> np.ndarray:
 
 
 _CLEAN = _cleaning_table()
+_FIRST_BASE = bytes.maketrans(b"RYSWKMBDHVU", b"ACCAGACAAAT")
 
 
 def _of_accession(name: str) -> str:
@@ -61,11 +62,13 @@ class NoSuchContig(HowfarError):
         return self.where.rpartition(", contig ")[0]
 
 
-def match_contig(name: str, available: Iterable[str], where: str) -> str:
+def match_contig(
+    name: str, available: Iterable[str], where: str, lacking: str = "no such contig among"
+) -> str:
     """The name of contig `name` in `available`: itself, with/without 'chr', or its accession.
 
     'chrM', 'chrMT', 'M' and 'MT' are one contig, and so are a human chromosome and its RefSeq
-    accession ('NC_000001.11' is '1'). Raises HowfarError listing the contigs.
+    accession ('NC_000001.11' is '1'). Raises HowfarError listing the contigs, `lacking` before.
     """
     have = list(available)
     bare = _of_accession(name[3:] if name.lower().startswith("chr") else name)
@@ -81,7 +84,7 @@ def match_contig(name: str, available: Iterable[str], where: str) -> str:
     listed = ", ".join(have[:30]) + (f" and {len(have) - 30} more" if len(have) > 30 else "")
     raise NoSuchContig(
         f"{where}, contig {name!r}",
-        found=f"no such contig among {listed or 'none at all'}",
+        found=f"{lacking} {listed or 'none at all'}",
         expected="the contig, with or without the prefix 'chr'",
         do="Check that the files belong to one genome build, and correct the contig names.",
     )
@@ -189,6 +192,15 @@ class Reference:
             met.update((changed + start).tolist())
             self.counts["ambiguous bases read as N"] = sum(map(len, self._ambiguous.values()))
         return clean
+
+    def spellings(self, interval: Interval) -> tuple[bytes, bytes]:
+        """What VCF may write for `interval`, which lies on the contig, where `fetch` has N.
+
+        The FASTA's IUPAC codes, and in their place the first of their bases by the alphabet.
+        """
+        raw = self._fasta.fetch(self.contig(interval.chrom), interval.start, interval.end)
+        letters = raw.upper().encode("latin-1")
+        return letters, letters.translate(_FIRST_BASE)
 
     def ambiguous(self, interval: Interval) -> int:
         """How many of the ambiguous bases read so far lie in `interval`."""

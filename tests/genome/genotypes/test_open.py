@@ -21,6 +21,7 @@ from howfar.cohort.files import input_files, unphased_rule
 from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
 from howfar.genome.genes import read_genes
+from howfar.genome.genotypes.base import BESIDE_CALLS
 from howfar.genome.genotypes.open import SplitVariants, kind_of, open_variants, variant_files
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Interval
@@ -38,14 +39,14 @@ WITHIN = Interval("chr20", 480_000, 520_000)
 PLINK2 = pytest.mark.skipif(shutil.which("plink2") is None, reason="plink2 is not installed")
 
 
-def text_vcf(path: Path, formats: str, *lines: str, people=PEOPLE) -> Path:
-    """A VCF that isn't compressed, with FORMAT fields `formats` ('DS' or 'GT') in its header."""
+def text_vcf(path: Path, formats: str, *lines: str, people=PEOPLE, sets="Integer") -> Path:
+    """A VCF with FORMAT fields `formats` ('DS' or 'GT') in its header; sets: the type of PS."""
     kinds = {
         "DS": "Number=A,Type=Float",
         "GT": "Number=1,Type=String",
         "HDS": "Number=2,Type=Float",
         "GP": "Number=G,Type=Float",
-        "PS": "Number=1,Type=Integer",
+        "PS": f"Number=1,Type={sets}",
     }
     head = ["##fileformat=VCFv4.2", f"##contig=<ID={CONTIG},length=40>"]
     head += [f'##FORMAT=<ID={f},{kinds[f]},Description="{f}">' for f in formats.split()]
@@ -100,6 +101,124 @@ def test_ids_of_records_give_their_positions(tmp_path):
             assert file.ids(Interval(CONTIG, 10, 40)) == {}
 
 
+def as_bcf(vcf: Path, name: str) -> Path:
+    """The records of a VCF as BCF, without an index."""
+    out = vcf.with_name(name)
+    source = pysam.VariantFile(str(vcf))
+    with source, pysam.VariantFile(str(out), "wb", header=source.header) as written:
+        for record in source:
+            written.write(record)
+    return out
+
+
+def moved(vcf: Path, name: str, index: str = "") -> Path:
+    """A copy of a VCF under another name, with an index whose name ends in `index`."""
+    out = Path(shutil.copy(vcf, vcf.with_name(name)))
+    if index:
+        pysam.tabix_index(str(out), preset="vcf", csi=index == ".csi", force=True)
+    return out
+
+
+NAMES = {
+    "VCF named .bcf": lambda vcf: moved(vcf, "v.bcf"),
+    "VCF named .bcf with its CSI": lambda vcf: moved(vcf, "v.bcf", ".csi"),
+    "VCF named .bcf with its TBI": lambda vcf: moved(vcf, "v.bcf", ".tbi"),
+    "VCF named .bed": lambda vcf: moved(vcf, "v.bed", ".tbi"),
+    "VCF without an ending": lambda vcf: moved(vcf, "v", ".tbi"),
+    "plain VCF named .bcf": lambda vcf: moved(vcf.with_suffix(""), "v.bcf"),
+    "plain VCF named .vcf.gz": lambda vcf: moved(vcf.with_suffix(""), "w.vcf.gz"),
+    "BCF named .vcf.gz": lambda vcf: as_bcf(vcf, "w.vcf.gz"),
+    "BCF named .pgen": lambda vcf: as_bcf(vcf, "w.pgen"),
+    "PLINK 1 named .dat": lambda vcf: bed_of_record(vcf.with_name("g")).rename(
+        vcf.with_name("g.dat")
+    ),
+    "PLINK 1 named .vcf": lambda vcf: bed_of_record(vcf.with_name("g")).rename(
+        vcf.with_name("g.vcf")
+    ),
+}
+
+
+def bed_of_record(prefix: Path) -> Path:
+    """PLINK 1 files of RECORD."""
+    return write_bed(prefix, [(CONTIG, 3, "A", "G")], [[1, 2, 0]], PEOPLE)
+
+
+@pytest.mark.filterwarnings("ignore:.*the index")
+@pytest.mark.parametrize("case", NAMES)
+def test_the_content_tells_the_kind_and_not_the_name(tmp_path, reference, case):
+    path = NAMES[case](tmp_path / "variants.vcf.gz")
+    with open_variants(path) as file:
+        values, _ = file.dosages(WHOLE, reference)
+        few, _ = file.dosages(WHOLE, reference, samples=["p1"])
+    assert values[:, 0].tolist() == [1, 2, 0] and few.tolist() == [[2]]
+    assert variant_files(path)["variants"] == path
+
+
+# --- contigs --------------------------------------------------------------------------------
+
+
+def contigs_vcf(path: Path, header: tuple[str, ...], records: tuple[str, ...]) -> Path:
+    """A VCF whose header names some contigs and whose records are RECORD on others."""
+    packed = write_vcf(path, [], PEOPLE, CONTIG, 40)
+    text = path.read_text()
+    line = f"##contig=<ID={CONTIG},length=40>\n"
+    lines = "".join(f"##contig=<ID={name},length=40>\n" for name in header)
+    body = [f"{name}\t3\t.\tG\tA\t.\t.\t.\tGT\t0|1\t1|1\t0|0\n" for name in records]
+    path.write_text(text.replace(line, lines) + "".join(body))
+    pysam.tabix_compress(str(path), str(packed), force=True)
+    pysam.tabix_index(str(packed), preset="vcf", force=True)
+    return packed
+
+
+@pytest.mark.parametrize("bcf", [False, True])
+def test_a_contig_is_one_that_has_records(tmp_path, reference, bcf):
+    header = (CONTIG, f"chr{CONTIG}", "8")
+    path = contigs_vcf(tmp_path / "c.vcf", header if bcf else header[:1], (f"chr{CONTIG}",))
+    if bcf:
+        path = as_bcf(path, "c.bcf")
+        pysam.tabix_index(str(path), preset="bcf", csi=True)
+    with open_variants(path) as file:
+        assert file.contigs == [f"chr{CONTIG}"]
+        assert len(file.read(WHOLE, reference)) == 1 and file.cluster_start(CONTIG, 3) == 3
+        with pytest.raises(HowfarError, match=rf"contig '8': found no record .* chr{CONTIG}"):
+            file.read(Interval("8", 0, 40), reference)
+
+
+def test_a_file_of_another_contig_and_one_cut_behind_its_header_stop(tmp_path, reference):
+    for place, contig in (("1", "1"), ("2", "1")):
+        contigs_vcf(tmp_path / f"{place}.vcf", ("1", "2", "3"), (contig,))
+    contigs_vcf(tmp_path / "3.vcf", ("1", "2", "3"), ())
+    with open_variants(tmp_path / "{chrom}.vcf.gz") as files:
+        with pytest.raises(HowfarError, match=r"2\.vcf\.gz, contig '2': found no record of it"):
+            files.read(Interval("2", 0, 40), reference)
+        with pytest.raises(HowfarError, match=r"3\.vcf\.gz: found a header and no record"):
+            files.read(Interval("3", 0, 40), reference)
+
+
+def test_the_index_of_a_file_before_it_had_records_is_not_used(tmp_path, reference):
+    path = contigs_vcf(tmp_path / "c.vcf", (CONTIG,), ())
+    empty = Path(f"{path}.tbi").read_bytes()
+    contigs_vcf(tmp_path / "c.vcf", (CONTIG,), (CONTIG,))
+    Path(f"{path}.tbi").write_bytes(empty)
+    with pytest.warns(UserWarning, match="the index does not fit"), open_variants(path) as file:
+        assert len(file.read(WHOLE, reference)) == 1
+
+
+# --- people ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["^C", "-", "^", "Lee, C", "p0,p1", ",", "p 2", "p0,", " p0"])
+def test_a_person_gets_their_own_calls_whatever_the_name(tmp_path, reference, name):
+    people = ("p0", "p1", name, "p3", "p4")
+    calls = ("0|0", "0|0", "1|1", "0|1", "0|0")
+    vcf = write_vcf(tmp_path / "n.vcf", [Record(3, "G", ("A",), calls)], people, CONTIG, 40)
+    for asked in ([name], ["p0", name], [name, "p1"]):
+        with open_variants(vcf) as file:
+            found = file.read(WHOLE, reference, samples=asked)
+        assert found.samples == tuple(asked)
+        assert found.calls[0, asked.index(name)].tolist() == [1, 1] and found.calls.sum() == 2
+
+
 def test_one_file_per_contig_is_opened_when_asked_for(tmp_path, reference):
     for contig in ("7", "8", "10"):
         write_vcf(tmp_path / f"chr{contig}.vcf", [RECORD], PEOPLE, contig, 40)
@@ -117,7 +236,7 @@ def test_one_file_per_contig_is_opened_when_asked_for(tmp_path, reference):
 
 def test_files_of_contigs_must_have_the_same_people(tmp_path):
     for contig, people in (("7", PEOPLE), ("8", PEOPLE[::-1]), ("9", ("p0", "p1", "x"))):
-        write_vcf(tmp_path / f"{contig}.vcf", [], people, contig, 40)
+        write_vcf(tmp_path / f"{contig}.vcf", [RECORD], people, contig, 40)
     file = SplitVariants(tmp_path / "{chrom}.vcf.gz")
     with pytest.raises(HowfarError, match=r"8\.vcf\.gz: found 3 people, in another order") as one:
         file.cluster_start("8", 3)
@@ -166,7 +285,7 @@ def test_a_file_of_dosages_alone_gives_dosages_and_no_windows(tmp_path, referenc
         one, _ = file.dosages(interval, reference, samples=["p2"], max_ref_mismatch=0.5)
         assert one.tolist() == [[1.5, 1, 0]]
         with pytest.raises(HowfarError, match="1 of 4 records whose REF differs"):
-            file.dosages(interval, reference)
+            file.dosages(interval, reference, max_ref_mismatch=0)
         with pytest.raises(HowfarError, match=r"found dosages \(FORMAT field DS\) and no calls"):
             file.read(WHOLE, reference)
 
@@ -305,7 +424,30 @@ def test_dosages_as_text_are_an_error(tmp_path, reference):
         open_variants(plain).dosages(WHOLE, reference)
 
 
-def test_people_with_several_phase_sets_are_counted(tmp_path, reference):
+def test_dosages_beside_calls_are_counted_where_dosages_are_asked_for(tmp_path, reference):
+    vcf = text_vcf(
+        tmp_path / "both.vcf",
+        "GT DS",
+        f"{CONTIG} 3 . G A . . . GT:DS 0|1:0.9 1|1:1.8 0|0:0.2",
+        f"{CONTIG} 5 . A C . . . GT 0|1 1|1 0|0",
+    )
+    counts = Counter()
+    with open_variants(vcf) as file:
+        values, _ = file.dosages(WHOLE, reference, counts=counts)
+        assert not file.read(WHOLE, reference).counts[BESIDE_CALLS]
+    assert values.T.tolist() == [[1, 2, 0]] * 2 and counts[BESIDE_CALLS] == 1
+
+
+def test_calls_declared_as_numbers_are_named(tmp_path):
+    vcf = text_vcf(tmp_path / "gt.vcf", "GT", f"{CONTIG} 3 . G A . . . GT 0|1 1|1 0|0")
+    plain = vcf.with_suffix("")
+    plain.write_text(plain.read_text().replace("Type=String", "Type=Integer"))
+    with pytest.warns(UserWarning), pytest.raises(HowfarError, match="GT: found Type=Integer"):
+        open_variants(plain)
+
+
+@pytest.mark.parametrize("kind", ["Integer", "String"])
+def test_people_with_several_phase_sets_are_counted(tmp_path, reference, kind):
     vcf = text_vcf(
         tmp_path / "ps.vcf",
         "GT PS",
@@ -313,6 +455,7 @@ def test_people_with_several_phase_sets_are_counted(tmp_path, reference):
         f"{CONTIG} 5 . A C . . . GT 0|1 0|1 0|1",
         f"{CONTIG} 7 . G A . . . GT:PS 1|0:7 1|0:3 1|1:7",
         f"{CONTIG} 20 . C G . . . GT:PS 0|1:. 0|1:3 0/0:9",
+        sets=kind,
     )
     with open_variants(vcf) as file:
         found = file.read(WHOLE, reference)

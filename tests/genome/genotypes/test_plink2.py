@@ -149,8 +149,8 @@ def test_dosages_that_the_file_has_beside_calls_are_used(made, tmp_path):
 
 
 def test_a_ref_that_is_not_the_fastas_is_an_error(made):
-    reference, _, prefix = made([Record(3, "T", ("A",), ("0|1",) * 4)])
-    with pytest.raises(HowfarError, match="1 of 1 records .*REF T FASTA G.*ref-from-fa force"):
+    reference, _, prefix = made([Record(p, "T", ("A",), ("0|1",) * 4) for p in (3, 5)])
+    with pytest.raises(HowfarError, match="2 of 2 records .*REF T FASTA G.*ref-from-fa force"):
         PgenFile(prefix).read(WHOLE, reference)
 
 

@@ -10,7 +10,10 @@ What the calls mean, decided once:
   (INFO field PR), are used and counted;
 - calls phased in several phase sets (FORMAT field PS) are read as one, and the people counted;
 - a record whose REF is not what the FASTA has is left out and counted; above a given share of
-  such records reading stops, as the files then belong to different genomes.
+  such records, if there are two or more, reading stops, as the files then belong to different
+  genomes. Where the FASTA has an IUPAC code, REF may be that code, N, or the first of its bases,
+  which VCF asks for. A REF with N where the FASTA has a base says nothing of the genome: such a
+  record is left out and counted too.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from howfar.genome.reference import Reference, match_contig
 
 MISSING = -1
 SEVERAL_SETS = "people's windows over several phase sets, read as one"
-_MAX_ALLELES = 100  # calls are int8, with room for IUPAC pseudo-alleles
+BESIDE_CALLS = "records with dosages beside calls, which are used"
+_FEW_ALLELES = 100  # whose calls are int8, with room for IUPAC pseudo-alleles
 _IUPAC = {
     frozenset(pair): code.encode()
     for pair, code in {"AG": "R", "CT": "Y", "CG": "S", "AT": "W", "GT": "K", "AC": "M"}.items()
@@ -49,11 +53,11 @@ class Genotypes:
     """The calls of V records for P people.
 
     chrom: contig, as asked for. starts, ends: int64 (V,), 0-based half-open span of REF, in file
-    order. alleles: per record REF, then the ALTs, upper case. calls: int8 (V, P, 2); 0 is REF,
-    k is ``alleles[v][k]``, -1 is missing. samples: the P names. counts: what was met, by kind.
-    ambiguous: (v, k) -> the two allele numbers that an IUPAC allele k stands for (only with
-    ``unphased="dosage"``). stated: float32 (P, ALTs) per record, the copies that a file without
-    calls states.
+    order. alleles: per record REF, then the ALTs, upper case. calls: int8 (V, P, 2), int16 where a
+    record has over 100 alleles; 0 is REF, k is ``alleles[v][k]``, -1 is missing. samples: the P
+    names. counts: what was met, by kind. ambiguous: (v, k) -> the two allele numbers that an IUPAC
+    allele k stands for (only with ``unphased="dosage"``). stated: float32 (P, ALTs) per record, the
+    copies that a file without calls states.
     """
 
     chrom: str
@@ -231,11 +235,13 @@ class VariantSource:
         file alone; 'dosage' writes the IUPAC code of both alleles on both haplotypes (alleles of
         unequal length are left out and counted).
         Raises HowfarError for unknown or repeated samples, an unknown contig, more than two
-        alleles a call, or more than `max_ref_mismatch` (share) of records whose REF differs.
+        alleles a call, or more than `max_ref_mismatch` (share) of records, and more than one unless
+        that is 0, whose REF differs.
         """
         rule, seed = _parse_unphased(unphased or self.default_unphased)
         genotypes, phased = self._records(interval, reference, samples, alleles, max_ref_mismatch)
         _settle_ploidy(genotypes)
+        del genotypes.counts[BESIDE_CALLS]  # haplotypes need calls
         for v, people in self._open_calls(genotypes, phased, rule):
             if rule == "random":
                 coins = _coins(genotypes, v, seed, len(self.samples))[self._columns(samples)]
@@ -357,12 +363,14 @@ class VariantSource:
         counts: Counter[str] = Counter()
         raw = self._fetch(interval, reference, columns, alleles, counts)
         starts = np.array(raw.starts, np.int64)
+        few = max(map(len, raw.alleles), default=0) <= _FEW_ALLELES
+        top, number = (127, np.int8) if few else (32_767, np.int16)
         genotypes = Genotypes(
             interval.chrom,
             starts,
             starts + np.array([len(a[0]) for a in raw.alleles], np.int64),
             raw.alleles,
-            np.clip(raw.matrix[..., :2], -2, 127).astype(np.int8),
+            np.clip(raw.matrix[..., :2], -2, top).astype(number),
             tuple(self.samples[c] for c in columns),
             counts,
             stated=raw.stated,
@@ -403,7 +411,7 @@ def kept_alleles(
 ) -> tuple[bytes, ...] | None:
     """`names` (REF, ALTs), or None where 'snv' or 'all' as `wanted` has no use for the record.
 
-    Counts why. HowfarError, naming `where`, for a record of more alleles than calls can number.
+    Counts why. HowfarError, naming `where`, for an allele that is none.
     """
     stars = names.count(b"*")
     resolved = sum(is_resolved(a) for a in names[1:])
@@ -411,13 +419,6 @@ def kept_alleles(
     symbolic = sum(_SYMBOLIC.search(a) is not None for a in names[1:])
     counts["symbolic alleles"] += symbolic
     counts["alleles of IUPAC codes"] += len(names) - 1 - stars - resolved - symbolic
-    if len(names) > _MAX_ALLELES:
-        raise HowfarError(
-            where,
-            found=f"{len(names)} alleles",
-            expected=f"at most {_MAX_ALLELES}",
-            do="Split the record with `bcftools norm -m-`.",
-        )
     odd = next((a for a in names[1:] if not _ALLELE.fullmatch(a)), None)
     if odd is not None:
         raise HowfarError(
@@ -437,20 +438,24 @@ def kept_alleles(
 def _matching_ref(
     genotypes: Genotypes, reference: Reference, limit: float, source: VariantSource
 ) -> np.ndarray:
-    """Indices of the records whose REF is what the FASTA has; error above the share `limit`."""
+    """Indices of the records whose REF is what the FASTA has.
+
+    HowfarError above the share `limit`, unless one record alone differs and some may.
+    """
     if not len(genotypes):
         return np.zeros(0, np.int64)
     first, last = int(genotypes.starts.min()), int(genotypes.ends.max())
-    sequence = reference.fetch(Interval(genotypes.chrom, first, last)).tobytes()
-    same = [
-        sequence[start - first : end - first] == alleles[0]
-        for start, end, alleles in zip(
-            genotypes.starts.tolist(), genotypes.ends.tolist(), genotypes.alleles, strict=True
-        )
-    ]
-    bad = np.flatnonzero(~np.array(same))
+    around = Interval(genotypes.chrom, first, last)
+    sequence = reference.fetch(around).tobytes()
+    same = _equal_ref(genotypes, sequence, first)
+    if not same.all() and reference.ambiguous(around):
+        for spelled in reference.spellings(around):
+            same |= _equal_ref(genotypes, spelled, first)
+    unknown = ~same & np.array([b"N" in alleles[0] for alleles in genotypes.alleles])
+    genotypes.counts["records whose REF has N in place of a base, left out"] += int(unknown.sum())
+    bad = np.flatnonzero(~same & ~unknown)
     genotypes.counts["REF mismatches"] += len(bad)
-    if len(bad) > limit * len(genotypes):
+    if len(bad) > max(limit * len(genotypes), limit > 0):
         shown = []
         for v in bad[:5]:
             start, end = genotypes.starts[v], genotypes.ends[v]
@@ -462,10 +467,17 @@ def _matching_ref(
             f"{source.path} against {reference.path}",
             found=f"{len(bad)} of {len(genotypes)} records whose REF differs: {', '.join(shown)}"
             + (", most of them the letters of the other strand" if flipped else ""),
-            expected=f"at most a share of {limit} (max_ref_mismatch)",
+            expected=f"at most a share of {limit} (max_ref_mismatch; --max-ref-mismatch of "
+            "`howfar sequences`)",
             do=source.flip_advice if flipped else source.ref_advice,
         )
     return np.flatnonzero(same)
+
+
+def _equal_ref(genotypes: Genotypes, sequence: bytes, first: int) -> np.ndarray:
+    """bool (V,): whether each REF stands in the FASTA's `sequence`, from 0-based `first` on."""
+    spans = zip(genotypes.starts - first, genotypes.ends - first, genotypes.alleles, strict=True)
+    return np.array([sequence[start:end] == alleles[0] for start, end, alleles in spans])
 
 
 def _on_the_other_strand(

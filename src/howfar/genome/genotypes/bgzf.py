@@ -153,13 +153,16 @@ def index_beside(path: Path) -> Path:
 def indexed(path: Path) -> Path:
     """A VCF or BCF file that can be read by region: `path`, or its stand-in in the results folder.
 
-    `path` itself where an index beside it (.csi, .tbi) is no older than the file. Otherwise a
-    link to the file (a VCF that isn't compressed: a bgzipped copy) with a new index; a warning
-    says so once, and as the file has to be read for it, all of it is checked. Nothing is written
-    beside the user's file. HowfarError for a file without its end, and for one to be indexed that
-    is broken or has records that can't be.
+    `path` itself where an index beside it (.csi, .tbi) is no older than the file and the name is
+    that of its format, by which cyvcf2 tells BCF from VCF. Otherwise a link to the file (a VCF that
+    isn't compressed: a bgzipped copy) with a new index; a warning says so once, and as the file has
+    to be read for it, all of it is checked. Nothing is written beside the user's file. HowfarError
+    for a file without its end, and for one to be indexed that is broken or has records that can't
+    be.
     """
-    check_kind(path)
+    binary = check_kind(path)
+    end = ".bcf" if binary else ".vcf.gz"
+    named = path.name.endswith((".bcf", ".bcf.gz")) == binary
     packed = is_gzip(path)
     if packed:
         check_end(path)
@@ -167,9 +170,10 @@ def indexed(path: Path) -> Path:
     beside = [path.with_name(path.name + end) for end in (".csi", ".tbi")]
     there = [index for index in beside if index.is_file()]
     fresh = packed and there and all(index.stat().st_mtime >= age for index in there)
-    if fresh and all(index_belongs(path, index) for index in there):
+    fits = fresh and all(index_belongs(path, index) for index in there)
+    if fits and named:
         return path
-    stand_in = _place(path) / (path.name if packed else f"{path.name}.gz")
+    stand_in = _place(path) / (path.name if packed and named else f"genotypes{end}")
     if not stand_in.with_name(f"{stand_in.name}.csi").is_file():
         if packed:
             check_whole(path)
@@ -177,6 +181,7 @@ def indexed(path: Path) -> Path:
             read_through(path, copied=True)
         why = "is older than the file" if there and packed else "is not there"
         why = "does not fit the file" if fresh else why
+        why = f"is of a {'BCF' if binary else 'VCF'} file under another name" if fits else why
         warnings.warn(
             f"{path}: the index {why}; one was made at {stand_in.parent}"
             + ("" if packed else ", with a bgzipped copy of the file"),
@@ -190,8 +195,8 @@ def _start(head: bytes) -> str:
     return f"a file that starts with {head.decode('latin-1')!r}" if head else "an empty file"
 
 
-def check_kind(path: Path) -> None:
-    """Raise HowfarError unless the file is there and starts as a VCF or a compressed BCF does."""
+def check_kind(path: Path) -> bool:
+    """Whether a file is BCF; HowfarError unless it starts as VCF or compressed BCF does."""
     if not path.is_file():
         raise no_such_file(path, "a VCF or BCF file", "Correct the path of the variants.")
     with (gzip.open if is_bgzf(path) else open)(path, "rb") as handle:
@@ -201,7 +206,7 @@ def check_kind(path: Path) -> None:
             raise _broken(path, "a broken first block") from error
     if head.startswith(codecs.BOM_UTF8 + VCF_START):
         if not is_gzip(path):
-            return  # the copy that is made is without
+            return False  # the copy that is made is without
         raise HowfarError(
             str(path),
             found="a byte order mark (UTF-8 BOM) before its first line",
@@ -220,6 +225,7 @@ def check_kind(path: Path) -> None:
             else "Correct the path, or fetch "
             "the file again: a download may have brought an error page.",
         )
+    return head.startswith(b"BCF")
 
 
 def _make(path: Path, stand_in: Path, packed: bool) -> None:
@@ -268,7 +274,7 @@ def _index(path: Path, work: Path) -> None:
     The index of a BCF has room for the contig as the header has it, which a long deletion near
     its end may pass; one with wider bins has more room.
     """
-    binary = path.suffix == ".bcf"
+    binary = work.suffix == ".bcf"
     preset: Any = "bcf" if binary else "vcf"  # pysam's annotations lack the former
     for shift in (14, 16, 18) if binary else (14,):
         try:

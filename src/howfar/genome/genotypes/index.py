@@ -55,6 +55,11 @@ class Index:
     depth: int
     contigs: tuple[ContigIndex, ...]
 
+    def with_records(self, contigs: Sequence[str]) -> list[str]:
+        """The contigs that have records. contigs: of a BCF's header, whose index lacks names."""
+        names = self.names or tuple(contigs)
+        return [name for name, contig in zip(names, self.contigs, strict=False) if contig.span]
+
     def chunks(self, number: int, start: int, end: int) -> list[Chunk]:
         """Chunks that hold all records of contig `number` that overlap 0-based [start, end)."""
         contig = self.contigs[number]
@@ -145,6 +150,8 @@ def index_belongs(path: Path, index: Path) -> bool:
         spans = [(n, span) for n, contig in enumerate(read.contigs) if (span := contig.span)]
         with pysam.BGZFile(str(path), "r", None) as handle:
             bcf = handle.read(3) == b"BCF"
+            if not spans:
+                return not _has_records(handle, bcf)
             for number, (begin, end) in spans[:_CONTIGS]:
                 contig = number if bcf else read.names[number]
                 if contig_at(handle, begin, bcf) != contig:
@@ -154,6 +161,18 @@ def index_belongs(path: Path, index: Path) -> bool:
     except (OSError, EOFError, zlib.error, struct.error, ValueError, IndexError):
         return False
     return True
+
+
+def _has_records(handle: pysam.BGZFile, bcf: bool) -> bool:
+    """Whether anything follows the header."""
+    if bcf:
+        handle.seek(5)
+        handle.read(*struct.unpack("<I", handle.read(4)))
+        return bool(handle.read(1))
+    handle.seek(0)
+    while (line := handle.readline()).startswith(b"#"):
+        pass
+    return bool(line)
 
 
 def _at_end(handle: pysam.BGZFile, offset: int) -> bool:

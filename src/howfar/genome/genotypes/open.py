@@ -1,12 +1,13 @@
 """Genotypes from whatever files a user has, behind one interface: `open_variants`.
 
-The path decides: ``.vcf``, ``.vcf.gz``, ``.bcf``; PLINK 1 (``.bed`` or the three files' prefix);
-PLINK 2 (``.pgen`` or the prefix); or a template with ``{chrom}``, one file of any of these kinds
-per contig.
+A path is that of a VCF or BCF file, of PLINK 1's ``.bed`` or PLINK 2's ``.pgen``, the prefix of
+PLINK files, or a template with ``{chrom}``, one file of any of these kinds per contig. Which of
+them a file is, its first bytes say, and not its name.
 """
 
 from __future__ import annotations
 
+import codecs
 import glob
 import re
 from collections.abc import Iterator, Sequence
@@ -17,12 +18,17 @@ from typing import Any
 import numpy as np
 
 from howfar.core.errors import HowfarError
+from howfar.core.text import starts_with
 from howfar.genome.genotypes.base import Genotypes, VariantSource
+from howfar.genome.genotypes.bgzf import VCF_START
+from howfar.genome.genotypes.plink_tables import pgen_ends, together
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Interval, Variant
 from howfar.genome.reference import Reference, match_contig
 
-_VCF = (".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")
+_PLINK = {".bed": "plink1", ".pgen": "plink2"}
+_PLINK_STARTS = {"plink1": (b"\x6c\x1b\0", b"\x6c\x1b\1"), "plink2": (b"\x6c\x1b",)}
+_VCF_STARTS = (VCF_START, codecs.BOM_UTF8 + VCF_START, b"BCF", b"\x1f\x8b")
 _PLACE = "{chrom}"
 
 
@@ -53,20 +59,26 @@ def open_variants(path: str | Path) -> VariantSource:
 
 
 def kind_of(path: str | Path) -> str:
-    """'vcf' (or BCF), 'plink1', 'plink2' or 'template'."""
+    """'vcf' (or BCF), 'plink1', 'plink2' or 'template'; of a file by its first bytes.
+
+    The name tells of a file that isn't there or begins like none, so that a message fits.
+    """
     text = str(path)
     if _PLACE in text:
         return "template"
-    if text.endswith(_VCF):
+    file = Path(text)
+    if starts_with(file, *_VCF_STARTS):
         return "vcf"
-    kinds = {".bed": "plink1", ".pgen": "plink2"}
-    if text.endswith(tuple(kinds)):
-        return kinds[Path(text).suffix]
-    beside = [kind for end, kind in kinds.items() if Path(text + end).is_file()]
+    for kind, starts in _PLINK_STARTS.items():
+        if starts_with(file, *starts):
+            return kind
+    if file.suffix in _PLINK:
+        return _PLINK[file.suffix]
+    beside = [kind for end, kind in _PLINK.items() if Path(text + end).is_file()]
     if len(beside) == 1:
         return beside[0]
-    if Path(text).is_file():
-        return "vcf"  # whose first bytes are looked at
+    if file.is_file() or text.endswith((".vcf", ".vcf.gz", ".vcf.bgz", ".bcf")):
+        return "vcf"
     raise HowfarError(
         text,
         found="both a .bed and a .pgen file of this prefix" if beside else "no such file",
@@ -102,18 +114,11 @@ def variant_files(path: str | Path) -> dict[str, Path]:
         return named or {"variants": Path(path)}
     if kind == "vcf":
         return {"variants": Path(path)}
-    prefix, first, *others = _plink_names(str(path), kind)
-    files = {f"variants {end}": Path(f"{prefix}.{end}") for end in others}
-    return {"variants": Path(f"{prefix}.{first}")} | files
-
-
-def _plink_names(text: str, kind: str) -> tuple[str, ...]:
-    """(prefix, then the endings) of a set of PLINK files."""
-    if kind == "plink1":
-        return text.removesuffix(".bed"), "bed", "bim", "fam"
-    from howfar.genome.genotypes.plink2 import pgen_names
-
-    return pgen_names(text)
+    ends = (".bed", ".bim", ".fam") if kind == "plink1" else pgen_ends(path)
+    calls, *others = together(path, ends)
+    return {"variants": calls} | {
+        f"variants {end[1:]}": file for end, file in zip(ends[1:], others, strict=True)
+    }
 
 
 def split_files(path: str | Path) -> dict[str, Path]:

@@ -162,7 +162,10 @@ def orientation(sites: Sites, reference: Reference, chrom: str) -> np.ndarray:
     end = reference.length(chrom)  # a variant beyond it fits nowhere
     low = min(int(sites.starts.min()), end)
     high = max(min(int((sites.starts + sites.longest).max()), end), low)
-    sequence = reference.fetch(Interval(chrom, low, high)).tobytes()
+    around = Interval(chrom, low, high)
+    sequence = reference.fetch(around).tobytes()
+    if reference.ambiguous(around):
+        sequence = reference.spellings(around)[1]
     both = []
     for v, ((a1, a2), at) in enumerate(
         zip(sites.alleles, (sites.starts - low).tolist(), strict=True)

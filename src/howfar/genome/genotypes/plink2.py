@@ -25,6 +25,7 @@ from howfar.genome.genotypes.plink_tables import (
     check_positions,
     files_together,
     open_table,
+    pgen_ends,
     read_rows,
 )
 from howfar.genome.genotypes.sites import SiteSource
@@ -32,9 +33,6 @@ from howfar.genome.intervals import Interval, Variant
 from howfar.genome.reference import Reference
 
 _MAGIC = b"\x6c\x1b"
-# The files of variants and of people beside a .pgen: the first that is there.
-_SITES = (".pvar", ".pvar.zst", ".bim", ".bim.zst")
-_PEOPLE = (".psam", ".fam")
 # Columns of tables without a header, which are those of .bim and .fam.
 _BIM = {6: ["#CHROM", "ID", "CM", "POS", "ALT", "REF"], 5: ["#CHROM", "ID", "POS", "ALT", "REF"]}
 _FAM = {6: ["#FID", "IID", "PAT", "MAT", "SEX", "PHENO1"]}
@@ -57,7 +55,7 @@ class PgenFile(SiteSource):
     list_samples = "the IID column of the .psam file"
 
     def __init__(self, path: str | Path) -> None:
-        pgen, pvar, psam = pgen_files(path)
+        pgen, pvar, psam = files_together(path, pgen_ends(path), _MAKE)
         people = _read_table(psam, ("IID",), ("#IID", "#FID"), _FAM)["IID"]
         check_people(psam, people)
         table = _read_pvar(pvar)
@@ -167,23 +165,6 @@ class PgenFile(SiteSource):
         pairs = alleles.reshape(*shape, 2)
         matrix = np.concatenate([np.maximum(pairs, MISSING), phased[..., None]], 2)
         return matrix[:, np.searchsorted(ordered, columns)].astype(np.int16)
-
-
-def pgen_files(path: str | Path) -> tuple[Path, Path, Path]:
-    """The `.pgen`, `.pvar` (or `.bim`, `.zst`) and `.psam` (or `.fam`) of a path or a prefix."""
-    prefix, *ends = pgen_names(path)
-    pgen, pvar, psam = files_together(prefix, [f".{end}" for end in ends], _MAKE)
-    return pgen, pvar, psam
-
-
-def pgen_names(path: str | Path) -> tuple[str, str, str, str]:
-    """(prefix, then the endings, without dot) of the files that `path` means, there or not."""
-    prefix = str(path).removesuffix(".pgen")
-    pvar, psam = (
-        next((end for end in ends if Path(prefix + end).is_file()), ends[0])
-        for ends in (_SITES, _PEOPLE)
-    )
-    return prefix, "pgen", pvar[1:], psam[1:]
 
 
 def _pgenlib(path: Path) -> Any:

@@ -12,19 +12,44 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError, no_such_file
+from howfar.core.text import starts_with
+
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# The files of variants and of people beside a .pgen: the first that is there.
+_SITES = (".pvar", ".pvar.zst", ".bim", ".bim.zst")
+_PEOPLE = (".psam", ".fam")
+
+
+def together(path: str | Path, ends: Sequence[str]) -> list[Path]:
+    """The files that differ in their ending alone; `path` is the first, or their prefix.
+
+    The first may have another ending than `ends` says, as its content tells what it is.
+    """
+    text, first = str(path), Path(path)
+    prefix = str(first.with_suffix("")) if first.is_file() else text.removesuffix(ends[0])
+    return [
+        first if first.is_file() else Path(prefix + ends[0]),
+        *(Path(prefix + end) for end in ends[1:]),
+    ]
+
+
+def pgen_ends(path: str | Path) -> tuple[str, str, str]:
+    """The endings of the PLINK 2 files that `path` means: calls, variants and people."""
+    sites, people = (
+        next((end for end in ends if together(path, (".pgen", end))[1].is_file()), ends[0])
+        for ends in (_SITES, _PEOPLE)
+    )
+    return ".pgen", sites, people
 
 
 def files_together(path: str | Path, ends: Sequence[str], maker: str) -> list[Path]:
-    """The files that differ in their ending alone, all there; `path` is the first, or their prefix.
-
-    maker: the command that makes such files, for messages.
-    """
-    text = str(path)
-    prefix = text[: -len(ends[0])] if text.endswith(ends[0]) else text
-    files = [Path(prefix + end) for end in ends]
+    """As `together`, all there. maker: the command that makes such files, for messages."""
+    files = together(path, ends)
     missing = [f for f in files if not f.is_file()]
     if missing:
         expected = f"the files {', '.join(ends)} side by side, with one name"
+        if files[0].is_file() and files[0].suffix != ends[0]:
+            expected += f", as {files[0].name} is a {ends[0]} file by its content"
         do = f"Correct the path of the variants, or make the files with `{maker}`."
         raise no_such_file(missing[0], expected, do)
     return files
@@ -57,8 +82,8 @@ def check_positions(path: Path, table: pd.DataFrame, skipped: int = 0) -> pd.Ser
 
 
 def open_table(path: Path) -> IO[bytes]:
-    """Open the file as bytes, decompressed where its name ends in .zst."""
-    if path.suffix != ".zst":
+    """Open the file as bytes, decompressed where Zstandard compressed it."""
+    if not starts_with(path, _ZSTD):
         return path.open("rb")
     import pyarrow
 

@@ -28,16 +28,17 @@ _LENGTHS = struct.Struct("<II")  # of the two parts of a BCF record
 class RegionCheck:
     """Checks what is read of a VCF or BCF file: its header when opened, each region once.
 
-    A file that was checked in full since it was last changed is not checked again.
+    A file that was checked in full since it was last changed is not checked again. `index`: the
+    file's.
     """
 
     def __init__(self, path: Path, opened: Path) -> None:
         """Check the header of `opened`, the user's file `path` or its indexed stand-in."""
-        self._path, self._opened = path, opened
+        self._path = path
         self._handle = pysam.BGZFile(str(opened), "r", None)
         self._is_bcf = self._handle.read(3) == b"BCF"
         self._lines = LineCheck(path)
-        self._index: Index | None = None
+        self.index: Index = read_index(index_beside(opened))
         self._checked: set[Chunk] = set()
         self._skips = is_checked(path)
         if not (self._is_bcf or self._skips):
@@ -56,12 +57,8 @@ class RegionCheck:
         """
         if self._skips or end <= start:
             return
-        if self._index is None:
-            self._index = read_index(index_beside(self._opened))
-        names = self._index.names or tuple(contigs)  # a BCF's index has numbers alone
-        if contig not in names or names.index(contig) >= len(self._index.contigs):
-            return  # a contig of the header without records
-        for chunk in self._index.chunks(names.index(contig), start, end):
+        names = self.index.names or tuple(contigs)  # a BCF's index has numbers alone
+        for chunk in self.index.chunks(names.index(contig), start, end):
             if chunk not in self._checked:
                 self._check_chunk(chunk, f"{contig}:{start + 1}-{end}")
                 self._checked.add(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from cyvcf2 import VCF
 
 from howfar.core.errors import HowfarError
 from howfar.genome.genotypes.base import (
+    BESIDE_CALLS,
     SEVERAL_SETS,
     Genotypes,
     RawCalls,
@@ -25,9 +27,10 @@ from howfar.genome.genotypes.base import (
 from howfar.genome.genotypes.bgzf import indexed
 from howfar.genome.genotypes.regions import RegionCheck
 from howfar.genome.intervals import Interval
-from howfar.genome.reference import Reference
+from howfar.genome.reference import Reference, match_contig
 
 _BASES = frozenset((b"A", b"C", b"G", b"T"))
+_REACH = 1 << 14  # bp to the left in which records that END makes too short are looked for
 
 
 class VariantFile(VariantSource):
@@ -56,16 +59,21 @@ class VariantFile(VariantSource):
         self._text = RegionCheck(self.path, self._opened)
         self._all = self._open(None)
         header = _read_header(self._all, self.path)
-        super().__init__(self.path, header.people, header.contigs)
+        # What the header names may lack records, or have them under another name.
+        self._header = header.contigs
+        super().__init__(self.path, header.people, self._text.index.with_records(header.contigs))
         self.counts["indexes of genotypes made anew"] += self._opened != self.path
         self._some: tuple[tuple[int, ...], Any] | None = None
         fields = header.fields
         self._has_calls = "GT" in fields or not fields  # a bare header leaves out what htslib knows
-        self._has_sets = "PS" in fields
+        self._has_sets = self._has_calls and "PS" in fields
+        self._reach = _REACH if header.may_end else 0
         self._provisional = header.provisional
         self._stating = [name for name in _STATING if name in fields]
         if not self.samples or not (self._has_calls or self._stating):
             raise _no_genotypes(self.path, len(self.samples), fields)
+        if not self._contigs:
+            raise _no_records(self.path)
 
     def close(self) -> None:
         """Close the file."""
@@ -140,11 +148,16 @@ class VariantFile(VariantSource):
             ) from error
 
     def _query(self, handle: VCF, name: str, start: int, end: int) -> Iterator[Any]:
-        """Yield htslib's records that overlap 0-based [start, end), once their text is checked."""
+        """Yield htslib's records that overlap 0-based [start, end), once their text is checked.
+
+        And some before it: for htslib a record ends where INFO/END says, which may be before the
+        end of its REF.
+        """
         if end <= max(start, 0):
             return
-        self._text.check(self._contigs, name, max(start, 0), end)
-        yield from self._parsed(handle(f"{name}:{max(start, 0) + 1}-{end}"), name, start + 1)
+        start = max(start - self._reach, 0)
+        self._text.check(self._header, name, start, end)
+        yield from self._parsed(handle(f"{name}:{start + 1}-{end}"), name, start + 1)
 
     def _parsed(self, records: Iterable[Any], name: str, last: int) -> Iterator[Any]:
         """Yield htslib's records; HowfarError for one it can't read, by the place before it."""
@@ -168,13 +181,27 @@ class VariantFile(VariantSource):
             ) from error
 
     def _handle(self, columns: np.ndarray) -> tuple[VCF, np.ndarray]:
-        """A reader and the places of `columns` in what it returns; few people have their own."""
+        """A reader and the places of `columns` in what it returns; few people have their own.
+
+        htslib takes a '^', a ',' or a lone '-' in a name for its list syntax: where it returns
+        others than were asked for, everybody is read.
+        """
         if len(columns) * 2 > len(self.samples):
             return self._all, columns
         ordered = tuple(sorted(int(c) for c in columns))
         if self._some is None or self._some[0] != ordered:
-            self._some = (ordered, self._open([self.samples[c] for c in ordered]))
+            names = [self.samples[c] for c in ordered]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that not all were found
+                reader = self._open(names)
+            if reader.samples != names:
+                reader.close()
+                return self._all, columns
+            self._some = (ordered, reader)
         return self._some[1], np.searchsorted(ordered, columns)
+
+    def _contig(self, chrom: str) -> str:
+        return match_contig(chrom, self._contigs, str(self.path), "no record of it, only of")
 
     def _fetch(
         self,
@@ -189,7 +216,8 @@ class VariantFile(VariantSource):
         start, end = max(interval.start, 0), max(interval.end, 0)
         read = RawCalls([], [], np.zeros((0, len(columns), 3), np.int16), [])
         rows, sets = [], []
-        for record in self._query(handle, self._contig(interval.chrom), start, end):
+        name = self._contig(interval.chrom)
+        for record in self._query(handle, name, start, end):
             names = _alleles_of(record, self.path, interval, alleles, counts)
             row = None if names is None else self._row(record, len(handle.samples), names, counts)
             if names is None or row is None:
@@ -198,7 +226,7 @@ class VariantFile(VariantSource):
             read.starts.append(record.start)
             read.alleles.append(names)
             rows.append(row if everybody else row[places])
-            if self._has_calls and self._has_sets:
+            if self._has_sets:
                 sets.append(_phase_sets(record, len(handle.samples))[places])
         if sets:
             counts[SEVERAL_SETS] += _count_several_sets(sets, rows)
@@ -216,11 +244,15 @@ class VariantFile(VariantSource):
         return self._stated(record, people, len(names) - 1)
 
     def _count_marks(self, record: Any, counts: Counter[str]) -> None:
-        """Count what a record that is used says against itself."""
+        """Count what a record that is used says against itself, or that isn't used of it."""
         if self._provisional and record.INFO.get("PR"):
             counts["records whose REF is provisional (INFO field PR)"] += 1
         if record.FILTER is not None:  # neither PASS nor '.'
             counts["records that do not pass FILTER, used"] += 1
+        if record.end < record.start + len(record.REF):
+            counts["records whose INFO/END lies before the end of REF, which is used"] += 1
+        if self._stating and self._has_calls and not set(self._stating).isdisjoint(record.FORMAT):
+            counts[BESIDE_CALLS] += 1
 
     def _calls_of(self, record: Any, counts: Counter[str]) -> np.ndarray | None:
         """int16 (P, 3): two alleles (-1 missing, -2 none) and phase; None without GT."""
@@ -350,8 +382,11 @@ def _phase_sets(record: Any, people: int) -> np.ndarray:
         sets = record.format("PS")
     except (KeyError, ValueError):
         sets = None
-    if sets is None or sets.dtype.kind not in "iu":
+    if sets is None:
         return np.zeros(people, np.int64)
+    if sets.dtype.kind not in "iu":  # text, as some headers have it: a number for each word
+        words = ("" if str(word) == "." else str(word) for word in sets.ravel()[:people])
+        return np.array([zlib.crc32(word.encode()) for word in words], np.int64)
     numbers: np.ndarray = sets[:, 0].astype(np.int64)
     return numbers.clip(min=0)  # a missing number is negative
 
@@ -369,20 +404,27 @@ def _count_several_sets(sets: list[np.ndarray], rows: list[np.ndarray]) -> int:
 
 @dataclass(frozen=True)
 class _Header:
-    """What a file's header names. fields: ids of FORMAT. provisional: it has PLINK's INFO PR."""
+    """What a file's header names. fields: ids of FORMAT. provisional: it has PLINK's INFO PR.
+
+    may_end: records may have INFO/END: it is named, or no field of INFO is.
+    """
 
     people: list[str]
     contigs: list[str]
     fields: set[str]
     provisional: bool
+    may_end: bool
 
 
 def _read_header(handle: VCF, path: Path) -> _Header:
     try:
         kinds = ("FORMAT", "INFO")
-        named = {(h["HeaderType"], h["ID"]) for h in handle.header_iter() if h.type in kinds}
-        fields = {name for kind, name in named if kind == "FORMAT"}
-        return _Header(list(handle.samples), list(handle.seqnames), fields, ("INFO", "PR") in named)
+        types = {(h.type, h["ID"]): h["Type"] for h in handle.header_iter() if h.type in kinds}
+        fields, infos = ({name for kind, name in types if kind == k} for k in kinds)
+        _check_type(path, types.get(("FORMAT", "GT"), "String"))
+        may_end = "END" in infos or not infos
+        people, contigs = list(handle.samples), list(handle.seqnames)
+        return _Header(people, contigs, fields, "PR" in infos, may_end)
     except UnicodeDecodeError as error:
         raise HowfarError(
             f"{path}, header",
@@ -390,6 +432,26 @@ def _read_header(handle: VCF, path: Path) -> _Header:
             expected="names of people and contigs in UTF-8",
             do="Write the header anew with `bcftools reheader`.",
         ) from error
+
+
+def _check_type(path: Path, kind: str) -> None:
+    """Raise HowfarError for calls that the header declares as numbers, which htslib can't read."""
+    if kind != "String":
+        raise HowfarError(
+            f"{path}, header, FORMAT field GT",
+            found=f"Type={kind}",
+            expected="Type=String",
+            do="Correct the line ##FORMAT=<ID=GT,...> with `bcftools reheader`.",
+        )
+
+
+def _no_records(path: Path) -> HowfarError:
+    return HowfarError(
+        str(path),
+        found="a header and no record",
+        expected="records of people's genotypes",
+        do="Fetch or make the file again; it may have been cut behind its header.",
+    )
 
 
 def _alleles_of(
