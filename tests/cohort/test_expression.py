@@ -131,6 +131,19 @@ def test_a_bed_file_is_told_by_its_header_too(tmp_path, name):
     pd.testing.assert_frame_equal(found.positions, expected.positions)
 
 
+@pytest.mark.parametrize("name", ["e.csv", "e.parquet", "e.txt.gz", "e"])
+def test_the_content_tells_the_format_and_not_the_name(tmp_path, name):
+    expected = read_expression(put(tmp_path, "right.csv", MATRIX)).values
+    path = tmp_path / name
+    for data in (MATRIX.encode(), gzip.compress(MATRIX.encode())):
+        path.write_bytes(data)
+        pd.testing.assert_frame_equal(read_expression(path).values, expected)
+    expected.to_parquet(path)
+    pd.testing.assert_frame_equal(read_expression(path).values, expected)
+    path.write_text(GCT)
+    assert read_expression(path).values.columns.tolist() == ["P1", "P2", "P3"]
+
+
 def test_a_parquet_file_of_chosen_rows_or_of_numbers_as_text(tmp_path):
     table = pd.DataFrame({"gene_id": ["A", "B", "C"], "P1": [1.0, 2, 3], "P2": [4.0, 5, 6]})
     table[table["P1"] != 2].to_parquet(tmp_path / "rows.parquet")

@@ -126,7 +126,7 @@ def bcf_named_vcf(files: Files) -> Commands:
 
 
 def bcf_without_compression(files: Files) -> Commands:
-    _write_bcf(files, "v.bcf", "wb0")
+    _write_bcf(files, "v.bcf", "wbu")
     return files.sequences(variants="v.bcf")
 
 

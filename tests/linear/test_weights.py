@@ -181,6 +181,16 @@ def test_weights_that_name_variants_by_rsid_alone(tmp_path, kind):
     assert "by rsid alone" in error.value.do
 
 
+def test_the_content_tells_the_format_and_not_the_name(tmp_path):
+    base = predictdb(tmp_path / "m.sqlite", DB_ROWS, 2)
+    assert read_weights(base).table["pos"].tolist() == [10, 20]
+    table = read_weights(base).table
+    table.to_parquet(tmp_path / "m.weights.pq")
+    genes = pd.DataFrame({"gene_id": ["g"], "intercept": [1.0]})
+    genes.to_parquet(tmp_path / "m.genes.pq")
+    assert read_weights(tmp_path / "m.weights.pq").table.equals(table)
+
+
 def test_no_database(tmp_path):
     (tmp_path / "m.db").write_text("text")
     with pytest.raises(HowfarError, match="no PredictDB file"):

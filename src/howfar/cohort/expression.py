@@ -14,7 +14,15 @@ import pandas as pd
 
 from howfar.core import sealed
 from howfar.core.errors import HowfarError
-from howfar.core.text import cells_of, lines_of, separator_of, stem_of, words_of
+from howfar.core.text import (
+    PARQUET,
+    cells_of,
+    lines_of,
+    separator_of,
+    starts_with,
+    stem_of,
+    words_of,
+)
 from howfar.genome.genes import check_versions, strip_version
 
 MISSING = ["", "NA", "NaN", "nan", "-nan", "N/A", "n/a", "na", "<NA>", "NULL", "null", "."]
@@ -27,6 +35,7 @@ _LAYOUTS = (
     ("gene_id", "gene_symbol"),
     ("name", "description"),
 )
+_GCT_VERSIONS = ("#1.2", "#1.3")
 _GTEX_TISSUE = ["id", "name", "description"]  # a GCT 1.2 of GTEx with a column before the usual two
 # Rows of HTSeq below its genes.
 _NO_GENES = {
@@ -100,7 +109,7 @@ def read_expression(path: str | Path, gene_versions: str = "keep") -> Expression
     path = Path(path)
     check_versions(str(path), gene_versions)
     bed = stem_of(path).endswith((".bed", ".bed.parquet"))
-    read = _read_parquet if stem_of(path).endswith((".parquet", ".pq")) else _read_text
+    read = _read_parquet if starts_with(path, PARQUET) else _read_text
     table = read(path, bed)
     header, keys = table.header, table.keys
     bed = bed or _like_bed(header)
@@ -137,7 +146,8 @@ def read_words(
 
 def _read_text(path: Path, bed: bool) -> _Table:
     lines, first = table_lines(path)
-    gct = _gct(path, lines, first) if stem_of(path).endswith(".gct") else None
+    named = stem_of(path).endswith(".gct") or lines[0].rstrip("\t") in _GCT_VERSIONS
+    gct = _gct(path, lines, first) if named else None
     if gct is not None:
         lines, first = lines[2:], first + 2
     lines, sep = (lines, "\t") if gct else _separate(path, lines, first)
@@ -196,7 +206,7 @@ def _gct(path: Path, lines: list[str], first: int) -> tuple[int, int]:
         sizes = [int(cell) for cell in lines[1].split("\t") if cell.strip()]
     except (IndexError, ValueError):
         sizes = []
-    if version not in ("#1.2", "#1.3") or len(sizes) != (2 if version == "#1.2" else 4):
+    if version not in _GCT_VERSIONS or len(sizes) != (2 if version == "#1.2" else 4):
         raise HowfarError(
             f"{path}, lines {first} and {first + 1}",
             found=f"{lines[0][:40]!r} and {(lines[1] if len(lines) > 1 else '')[:40]!r}",

@@ -19,7 +19,7 @@ from howfar.cohort.expression import (
     table_lines,
 )
 from howfar.core.errors import HowfarError
-from howfar.core.text import cells_of, separator_of, stem_of
+from howfar.core.text import PARQUET, cells_of, separator_of, starts_with, stem_of
 
 # The first of these that a header has is the column of people; `id` may number the rows.
 _SAMPLE_HEADERS = (
@@ -288,7 +288,7 @@ def read_covariates(
 
 def _cells(path: Path, people: set[str]) -> tuple[pd.DataFrame, int]:
     """(the file's cells as text or numbers, 1-based line of its header)."""
-    if stem_of(path).endswith((".parquet", ".pq", ".gct", ".bed")):
+    if starts_with(path, PARQUET) or stem_of(path).endswith((".gct", ".bed")):
         return read_expression(path).values, 1
     return read_words(path, lambda lines: _drop_families(path, people, lines))
 

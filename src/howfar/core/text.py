@@ -42,6 +42,10 @@ def is_gzip(path: Path) -> bool:
     return starts_with(path, b"\x1f\x8b")
 
 
+#: First bytes of files that are no text.
+PARQUET, SQLITE, HDF5 = b"PAR1", b"SQLite format 3\0", b"\x89HDF\r\n\x1a\n"
+
+
 def starts_with(path: Path, *starts: bytes) -> bool:
     """Whether the first bytes of a file, if it is there, are one of `starts`.
 

@@ -26,6 +26,7 @@ from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance, sealed
 from howfar.core.errors import HowfarError
+from howfar.core.text import PARQUET, SQLITE, starts_with
 from howfar.genome.genes import strip_version
 from howfar.genome.intervals import Interval, Variant
 from howfar.study.schema import Study
@@ -72,8 +73,9 @@ def read_weights(path: str | Path, gene_versions: str = "keep") -> Weights:
             expected="FUSION's weights as text",
             do=_FROM_R.format(gene=path.name.split(".wgt.")[0]),
         )
-    by_suffix = {".parquet": _read_ours, ".db": read_predictdb}
-    weights = by_suffix.get(path.suffix, read_fusion)(path)
+    database = path.suffix == ".db" or starts_with(path, SQLITE)
+    read = _read_ours if _is_ours(path) else read_predictdb if database else read_fusion
+    weights = read(path)
     return _without_versions(weights) if gene_versions == "strip" else weights
 
 
@@ -101,12 +103,16 @@ def _without_versions(weights: Weights) -> Weights:
     return Weights(table, intercepts, weights.source)
 
 
+def _is_ours(path: Path) -> bool:
+    return path.suffix == ".parquet" or starts_with(path, PARQUET)
+
+
 def files_of(path: str | Path) -> dict[str, Path]:
     """List the files that `read_weights` reads at `path`, by their role in a provenance block."""
     path = Path(path)
     if path.is_dir():
         return {f"weights {p.name}": p for p in _texts_in(path)}
-    ours = {"genes of the weights": _genes_beside(path)} if path.suffix == ".parquet" else {}
+    ours = {"genes of the weights": _genes_beside(path)} if _is_ours(path) else {}
     return {"weights": path, **ours}
 
 

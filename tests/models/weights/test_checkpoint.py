@@ -86,6 +86,16 @@ def test_what_does_not_fit_is_named(tensors, tmp_path):
     load_tensors(Net(), tensors | {"norm.num_batches_tracked": torch.tensor(7)}, file)
 
 
+def test_the_content_tells_the_format_and_not_the_name(tensors, tmp_path):
+    save_file(tensors, tmp_path / "a.pt")
+    torch.save(tensors, tmp_path / "b.safetensors")
+    for name in ("a.pt", "b.safetensors"):
+        assert read_tensors(tmp_path / name).keys() == tensors.keys()
+    (tmp_path / "c.pt").write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 99)
+    with pytest.raises(HowfarError, match=r"c\.pt: .*\(HDF5, as Keras writes it\)"):
+        read_tensors(tmp_path / "c.pt")
+
+
 def test_files_that_cannot_be_read_are_named(tensors, tmp_path):
     save_file(tensors, tmp_path / "a.safetensors")
     torch.save(tensors, tmp_path / "b.bin")

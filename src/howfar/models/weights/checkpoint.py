@@ -16,6 +16,7 @@ from typing import Any
 
 from howfar.core import sealed
 from howfar.core.errors import HowfarError
+from howfar.core.text import HDF5, starts_with
 from howfar.models.weights.locating import first_line
 
 
@@ -46,11 +47,14 @@ def read_tensors(file: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     try:
-        if file.suffix == ".safetensors":
+        if starts_with(file, HDF5):
+            raise ValueError("HDF5, as Keras writes it")
+        if _is_safetensors(file):
             sealed.check(file)
             return load_file(file)
         check_sums(file)
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
+        with file.open("rb") as handle:  # of a name PyTorch would judge by the ending
+            tensors = torch.load(handle, map_location="cpu", weights_only=True)
         named = isinstance(tensors, dict) and all(isinstance(name, str) for name in tensors)
         if not named or not all(map(torch.is_tensor, tensors.values())):
             raise ValueError("something else than named tensors")
@@ -64,6 +68,12 @@ def read_tensors(file: Path) -> dict[str, Any]:
             expected="a whole .safetensors file, or a PyTorch file of named tensors",
             do="Fetch or make it again; it may have been cut off.",
         ) from error
+
+
+def _is_safetensors(file: Path) -> bool:
+    """Whether a file begins with the length of a JSON object and the object."""
+    with file.open("rb") as handle:
+        return handle.read(9)[8:] == b"{"
 
 
 def check_sums(file: Path) -> None:
