@@ -21,15 +21,15 @@ def bgzipped_vcf_with_csi_index(files: Files) -> Commands:
     return files.sequences()
 
 
-def _write_bcf(files: Files, name: str, mode: str) -> None:
+def _write_bcf(files: Files, name: str) -> None:
     source = pysam.VariantFile(str(files.folder / "variants.vcf.gz"))
-    with source, pysam.VariantFile(str(files.folder / name), mode, header=source.header) as out:
+    with source, pysam.VariantFile(str(files.folder / name), "wb", header=source.header) as out:
         for record in source:
             out.write(record)
 
 
 def bcf_with_csi_index(files: Files) -> Commands:
-    _write_bcf(files, "v.bcf", "wb")
+    _write_bcf(files, "v.bcf")
     pysam.tabix_index(str(files.folder / "v.bcf"), preset="bcf", csi=True)
     return files.sequences(variants="v.bcf")
 
@@ -121,12 +121,13 @@ def vcf_named_bcf(files: Files) -> Commands:
 
 
 def bcf_named_vcf(files: Files) -> Commands:
-    _write_bcf(files, "v.vcf.gz", "wb")
+    _write_bcf(files, "v.vcf.gz")
     return files.sequences(variants="v.vcf.gz")
 
 
 def bcf_without_compression(files: Files) -> Commands:
-    _write_bcf(files, "v.bcf", "wbu")
+    _write_bcf(files, "v.bcf")
+    files.put("v.bcf", gzip.decompress((files.folder / "v.bcf").read_bytes()))
     return files.sequences(variants="v.bcf")
 
 
