@@ -1,4 +1,4 @@
 """Reference, genes, genotypes, and the haplotype windows built from them."""
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
-VERSION = 1
+VERSION = 2

@@ -184,6 +184,12 @@ def test_a_contig_is_one_that_has_records(tmp_path, reference, bcf):
             file.read(Interval("8", 0, 40), reference)
 
 
+def test_a_contig_under_two_names_stops(tmp_path, reference):
+    path = contigs_vcf(tmp_path / "c.vcf", (), (CONTIG, f"chr{CONTIG}"))
+    with open_variants(path) as file, pytest.raises(HowfarError, match=r"two names, 7 and chr7"):
+        file.read(WHOLE, reference)
+
+
 def test_a_file_of_another_contig_and_one_cut_behind_its_header_stop(tmp_path, reference):
     for place, contig in (("1", "1"), ("2", "1")):
         contigs_vcf(tmp_path / f"{place}.vcf", ("1", "2", "3"), (contig,))

@@ -6,7 +6,7 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from howfar.genome.genotypes.base import (
 from howfar.genome.genotypes.bgzf import indexed
 from howfar.genome.genotypes.regions import RegionCheck
 from howfar.genome.intervals import Interval
-from howfar.genome.reference import Reference, match_contig
+from howfar.genome.reference import NoSuchContig, Reference, match_contig
 
 _BASES = frozenset((b"A", b"C", b"G", b"T"))
 _REACH = 1 << 14  # bp to the left in which records that END makes too short are looked for
@@ -201,7 +201,16 @@ class VariantFile(VariantSource):
         return self._some[1], np.searchsorted(ordered, columns)
 
     def _contig(self, chrom: str) -> str:
-        return match_contig(chrom, self._contigs, str(self.path), "no record of it, only of")
+        name = match_contig(chrom, self._contigs, str(self.path), "no record of it, only of")
+        others = [contig for contig in self._contigs if contig != name]
+        with suppress(NoSuchContig):
+            raise HowfarError(
+                f"{self.path}, contig {chrom!r}",
+                found=f"records under two names, {name} and {match_contig(chrom, others, '')}",
+                expected="one name for a contig",
+                do="Give its records one name with `bcftools annotate --rename-chrs`, and sort.",
+            )
+        return name
 
     def _fetch(
         self,
