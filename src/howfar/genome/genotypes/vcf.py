@@ -102,7 +102,6 @@ class VariantFile(VariantSource):
                 record.start
                 for record in self._query(self._all, name, position, position + 1)
                 if any(is_resolved(a) for a in _spelled(record, self.path)[1])
-                and record.start + len(record.REF) > position
             ]
             first = min([position, *starts])
             if first == position:
@@ -150,14 +149,17 @@ class VariantFile(VariantSource):
     def _query(self, handle: VCF, name: str, start: int, end: int) -> Iterator[Any]:
         """Yield htslib's records that overlap 0-based [start, end), once their text is checked.
 
-        And some before it: for htslib a record ends where INFO/END says, which may be before the
-        end of its REF.
+        For htslib a record ends where INFO/END says, which may be before the end of its REF: so
+        more is asked of it.
         """
-        if end <= max(start, 0):
+        start = max(start, 0)
+        if end <= start:
             return
-        start = max(start - self._reach, 0)
-        self._text.check(self._header, name, start, end)
-        yield from self._parsed(handle(f"{name}:{start + 1}-{end}"), name, start + 1)
+        first = max(start - self._reach, 0)
+        self._text.check(self._header, name, first, end)
+        for record in self._parsed(handle(f"{name}:{first + 1}-{end}"), name, first + 1):
+            if record.start >= start or record.start + len(_spelled(record, self.path)[0]) > start:
+                yield record
 
     def _parsed(self, records: Iterable[Any], name: str, last: int) -> Iterator[Any]:
         """Yield htslib's records; HowfarError for one it can't read, by the place before it."""
