@@ -14,6 +14,7 @@ from howfar.core.counts import describe_warnings
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
 from howfar.prediction import estimate
+from howfar.prediction import run as predict
 from howfar.results import tables
 from howfar.study.reading import load_study
 from howfar.workflow.needs import fetch_missing, require
@@ -56,11 +57,20 @@ def test_the_estimate_counts_distinct_windows(study, model):
     assert (row["passes"], row["genes"], row["people"]) == ("7", 2, 4)
 
 
+def test_the_estimate_is_of_what_remains(study, model, results_folder):
+    predict.predict(study, study.runs[0], results_folder, gene="g2")
+    row = estimate.estimate([study], results_folder).iloc[0]
+    assert (row["passes"], row["genes"]) == ("4", 1) and "1 of 2 genes are finished" in row["note"]
+    predict.predict(study, study.runs[0], results_folder)
+    row = estimate.estimate([study], results_folder).iloc[0]
+    assert (row["passes"], row["note"]) == ("0", "all 2 genes are finished")
+
+
 def test_the_estimate_says_what_is_not_here(results_folder):
     rows = estimate.estimate([load_study("demo"), load_study("huang2023")])
     assert set(rows["passes"]) == {"unknown"}
     words = ["run", "--study", "huang2023", "--dry-run"]
-    assert "No model is run" in CliRunner().invoke(app.app, words).output
+    assert "No network is run" in CliRunner().invoke(app.app, words).output
 
 
 def test_work_goes_on_without_public_tables(results_folder, monkeypatch, capsys):

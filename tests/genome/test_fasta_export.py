@@ -82,9 +82,20 @@ def test_a_failure_leaves_no_file(files, tmp_path):
         assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_equal_gene_names_are_an_error(files):
-    with pytest.raises(HowfarError, match=r"the name\(s\) XY more than once"):
-        Request(*files, [GENES[1], Gene("E9", "XY", CONTIG, 5, "+")], [31])
+def test_genes_of_one_name_are_named_by_their_ids(files):
+    """As Y_RNA and others in GENCODE; the name of another gene is no id."""
+    again = [*GENES, Gene("E9", "XY", CONTIG, 5, "+")]
+    request = Request(*files, again, [31])
+    assert [gene.name for gene in request.genes] == ["AB|C d", "E2", "E9"]
+    assert request.counts["genes named by their ids, as several have their name"] == 2
+    with pytest.raises(HowfarError, match=r"the name\(s\) E9 more than once"):
+        Request(*files, [*again, Gene("E8", "E9", CONTIG, 9, "+")], [31])
+
+
+def test_genes_on_absent_contigs_are_left_out_and_counted(files):
+    request = Request(*files, [*GENES, Gene("E9", "Z", "chrUn", 5, "+")], [31])
+    assert [gene.gene_id for gene in request.genes] == ["E1", "E2"]
+    assert request.counts[f"genes left out: {files[0].path.name} lacks contig chrUn"] == 1
 
 
 @pytest.mark.skipif(not REGION.is_dir(), reason="the real megabase is not here")

@@ -169,7 +169,7 @@ CASES = [
         "9,000|9000",
     ),
     bad(
-        "a contig the reference lacks",
+        "all genes on a contig the reference lacks",
         genes_in("genes.csv", _HEAD + "G,G,21,1000,+\n"),
         "no such contig",
     ),
@@ -178,10 +178,15 @@ CASES = [
         genes_in("genes.csv", _HEAD + "G,A,20,1000,+\nG,B,20,1100,+\n"),
         "line 3: found gene id G",
     ),
-    bad(
+    good(
         "a name twice",
         genes_in("genes.csv", _HEAD + "G,A,20,1000,+\nH,A,20,1100,+\n"),
-        "name.s. A more than once",
+        "named by their ids, as several have their name: 2",
+    ),
+    good(
+        "some genes on a contig the reference lacks",
+        genes_in("genes.csv", _HEAD + "G,A,20,1000,+\nH,B,21,1100,+\n"),
+        "reference.fa lacks contig 21: 1",
     ),
     bad("a cell too few", genes_in("genes.csv", _HEAD + "G,A,20,1000\n"), "no value for strand"),
     bad(

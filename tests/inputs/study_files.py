@@ -49,6 +49,12 @@ CASES = [
         study_with("null_draws: 100", "null_draws: many"),
         "evaluation.null_draws",
     ),
+    bad(
+        "two keys misspelt and one of another type",
+        study_with("variants:", "varients: x\n  refrence: y\n  max_n: z\n  variants:"),
+        "key cohort.varients: .* Wrong too: key cohort.refrence .found a key that doesn't exist.*"
+        "key cohort.max_n .found 'z'; expected a number",
+    ),
     bad("a share above its limit", study_with("min_maf: 0.1", "min_maf: 1.5"), "min_maf"),
     bad("a key twice", study_with("folds: 2", "folds: 2\n  folds: 3"), "key 'folds' twice"),
     bad("text that is not YAML", study_with("^name: tiny", "name: [tiny"), "not YAML"),

@@ -12,6 +12,7 @@ import yaml
 
 from helpers.workflows import content, run_killed, start
 from howfar import evaluation, workflow
+from howfar.cli import app as cli
 from howfar.core.errors import HowfarError
 from howfar.results import tables
 from howfar.study.reading import load_study
@@ -66,7 +67,7 @@ def test_nothing_is_done_again(undisturbed):
     before = {p: p.stat().st_mtime_ns for p in results.rglob("*.parquet")}
     process = start(study, results)
     output, _ = process.communicate()
-    assert process.returncode == 0 and "Nothing to be done" in output, output
+    assert process.returncode == 0 and output == f"small: tables in {results / 'small'}\n", output
     assert before == {p: p.stat().st_mtime_ns for p in results.rglob("*.parquet")}
 
 
@@ -192,3 +193,32 @@ def test_targets_and_notebooks_that_do_not_exist_are_refused(tmp_path):
     with pytest.raises(HowfarError, match="key notebooks: found no notebook 'tss_distanse'"):
         workflow.run([str(path)], tmp_path / "r", target="notebooks")
     assert workflow.run([str(path)], tmp_path / "r", extra=["--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_steps_say_is_what_a_run_says(tmp_path, monkeypatch, count):
+    """Not Snakemake's traceback; and with their exit status, as any HowfarError."""
+    said = HowfarError("a.vcf", found="b", expected="c", do="Do d.")
+
+    def steps(*_, env, **__):
+        monkeypatch.setenv(workflow.ERRORS, env[workflow.ERRORS])
+        for _ in range(count):
+            assert cli._noted(said)
+        return subprocess.CompletedProcess([], 1)
+
+    monkeypatch.setattr(workflow.subprocess, "run", steps)
+    with pytest.raises(HowfarError) as error:
+        workflow.run(["demo"], tmp_path)
+    assert str(error.value).count(str(said)) == (1 if count == 1 else 3)
+    assert count > 1 or str(error.value) == str(said)
+    assert not list(tmp_path.glob(".errors*"))
+
+
+def test_a_failure_that_is_not_ours_shows_the_log(tmp_path, monkeypatch, capsys):
+    log = tmp_path / ".snakemake" / "log" / "1.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("the reason\n")
+    done = subprocess.CompletedProcess([], 1)
+    monkeypatch.setattr(workflow.subprocess, "run", lambda *_, **__: done)
+    assert workflow.run(["demo"], tmp_path) == 1
+    assert "the reason" in capsys.readouterr().err

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
 import sys
 import warnings
@@ -56,6 +58,17 @@ def _say_warning(message: Warning | str, *_: object) -> None:
     print(f"howfar: warning: {message}", file=sys.stderr)
 
 
+def _noted(error: HowfarError) -> bool:
+    """Note an error for `howfar run`, of which this command is a step; False where it is none."""
+    note = os.environ.get("HOWFAR_ERRORS")
+    if not note:
+        return False
+    parts = {"where": error.where, "found": error.found, "expected": error.expected}
+    with open(note, "a", encoding="utf-8") as lines:
+        lines.write(json.dumps(parts | {"do": error.do}) + "\n")
+    return True
+
+
 def main() -> None:
     """Entry point: a HowfarError ends in one message and exit status 2, no traceback.
 
@@ -77,6 +90,8 @@ def main() -> None:
             error = of_file_system(error)
         if isinstance(error, MemoryError):
             error = of_memory(error)
+        if _noted(error):
+            sys.exit(2)
         width = shutil.get_terminal_size().columns
         Console(stderr=True, width=width, soft_wrap=True, emoji=False).print(
             f"howfar: {error}", markup=False, highlight=False

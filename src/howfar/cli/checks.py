@@ -30,6 +30,9 @@ def doctor(
 ) -> None:
     """What is installed, which device is seen, which data are here, what is missing or stale.
 
+    With --study, its files are looked at too: contigs, genes and people in common, and each run's
+    network with its bins, tracks and weights. The exit status is 1 where something lacks.
+
     With --check, all records of the study's genotype files are checked: a run checks those that
     it reads.
 
@@ -37,15 +40,16 @@ def doctor(
     window lies in the real megabase (`howfar fetch MODEL huang2023 region`), say which choice of
     bins, scale and strands fits and how well, and record the verdict.
     """
-    from howfar.doctor.report import check_genotypes, report, verified
+    from howfar.doctor.report import check_genotypes, examine, verified
 
     if verify:
         text, fits = verified(verify, weights, device, results())
         typer.echo(text, nl=False)
         raise typer.Exit(0 if fits else 1)
     if not check:
-        typer.echo(report(study or None, results()), nl=False)
-        return
+        text, lacking = examine(study or None, results())
+        typer.echo(text, nl=False)
+        raise typer.Exit(int(lacking))
     if not study:
         raise HowfarError(
             "--check", found="no study", expected="--study NAME", do="Name the study to check."

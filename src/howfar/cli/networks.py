@@ -60,13 +60,16 @@ def predict(
     """
     import pandas as pd
 
+    from howfar.doctor.looks import require_looks
     from howfar.prediction.run import predict as predict_run
     from howfar.prediction.store import collect
 
     part = parse_shard(shard)
     frames = []
     with open_study(study) as opened:
-        for each in opened.chosen_runs(run, model):
+        chosen = opened.chosen_runs(run, model)
+        require_looks(opened, results(), chosen)
+        for each in chosen:
             done = predict_run(
                 opened,
                 each,

@@ -20,6 +20,7 @@ from howfar.cli.common import (
     write_text,
 )
 from howfar.core.errors import HowfarError, wrong_option
+from howfar.core.project import book_folder
 
 
 @app.command(rich_help_panel=START)
@@ -39,9 +40,10 @@ def run(
     ] = 1,
 ) -> None:
     """All steps of a study; a run that was cut off goes on where it stopped."""
+    from howfar.doctor.looks import require_looks
     from howfar.study.reading import load_study
     from howfar.study.schema import study_names
-    from howfar.workflow import needs
+    from howfar.workflow import needs, plan
     from howfar.workflow import run as run_workflow
 
     names = [n for n in study_names() if load_study(n).notebooks] if every else study
@@ -55,15 +57,32 @@ def run(
     if dry_run:
         from howfar.prediction.estimate import estimate
 
-        rows = estimate([load_study(name) for name in names])
-        none = "No model is run in these studies: their tables are published or already made."
+        rows = estimate([load_study(name) for name in names], results()).fillna("")
+        none = "No network is run in these studies: they have none, or their tables are published."
         typer.echo(none if rows.empty else rows.to_string(index=False))
+        if all(plan(name, results()).possible for name in names):
+            extra = ["--dry-run"]
+            run_workflow(names, results(), cores=cores, target=to, shards=shards, extra=extra)
         return
     needs.fetch_missing(names, results())
     if not every:
         needs.require(names, results())
+        for name in names:
+            require_looks(load_study(name), results())
     status = run_workflow(names, results(), cores=cores, target=to, shards=shards, profile=profile)
+    if status == 0:
+        _say_what_is_where([load_study(name).name for name in names], to)
     raise typer.Exit(status)
+
+
+def _say_what_is_where(names: list[str], target: str) -> None:
+    if target == "book":
+        typer.echo(f"the book: {place(book_folder() / '_build' / 'html' / 'index.html')}")
+        return
+    kinds = ["tables"] if target == "tables" else ["tables", "notebooks", "figures"]
+    for name in names:
+        here = [kind for kind in kinds if (results() / name / kind).is_dir()]
+        typer.echo(f"{name}: {', '.join(here) or 'predictions'} in {place(results() / name)}")
 
 
 def _file(what: str) -> typer.models.OptionInfo:

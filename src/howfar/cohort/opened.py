@@ -21,11 +21,11 @@ from howfar.cohort.panel import FEWEST, Panel, cached_dosages
 from howfar.cohort.people import common_samples, read_sample_map, read_samples, rename_samples
 from howfar.core.errors import HowfarError, about
 from howfar.core.project import resolve
-from howfar.genome.genes import COLUMNS, read_genes
+from howfar.genome.genes import COLUMNS, on_contigs, read_genes
 from howfar.genome.genotypes.base import VariantSource
 from howfar.genome.genotypes.open import open_variants
 from howfar.genome.intervals import Gene, Interval, Variant
-from howfar.genome.reference import NoSuchContig, Reference, match_contig
+from howfar.genome.reference import Reference, match_contig
 from howfar.genome.windows import Windows, build_windows
 from howfar.study.reading import parse_study
 from howfar.study.schema import Cohort, Study
@@ -90,19 +90,8 @@ class OpenCohort:
         settings = self.settings
         table = read_genes(resolve(settings.genes), settings.tss, settings.gene_versions)
         chosen = self._only(table)
-        lacking: dict[str, NoSuchContig] = {}
-        for chrom in dict.fromkeys(gene.chrom for gene in chosen):
-            try:
-                self.reference.contig(chrom)
-                self.variants.contig(chrom)
-            except NoSuchContig as error:
-                lacking[chrom] = error
-        kept = [gene for gene in chosen if gene.chrom not in lacking]
-        if not kept and lacking:
-            raise next(iter(lacking.values()))
-        for chrom, absent in lacking.items():
-            count = sum(gene.chrom == chrom for gene in chosen)
-            self.warnings[f"genes left out: {Path(absent.file).name} lacks contig {chrom}"] = count
+        kept, left = on_contigs(chosen, self.reference, self.variants)
+        self.warnings.update(left)
         return kept
 
     def _only(self, table: list[Gene]) -> list[Gene]:

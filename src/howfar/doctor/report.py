@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from howfar.core.errors import HowfarError
 from howfar.core.extras import missing_extra
 from howfar.core.project import resolve
 from howfar.doctor.kept import list_kept
+from howfar.doctor.looks import look_at
 from howfar.doctor.verdicts import keep, models_table
 from howfar.fetch import catalogue
 from howfar.genome.genotypes.check import check_variants
@@ -20,6 +21,7 @@ from howfar.study.schema import Study, study_names
 
 _MODELS_AND_COHORT = ["torch", "enformer-pytorch", "cyvcf2", "pyfaidx"]
 _BOOK = ["papermill", "jupyter-book", "snakemake", "pandas", "seaborn", "statsmodels"]
+_MADE_HERE = "(the workflow makes it)"
 _PROGRAMS = {
     "bcftools": "property tests and `howfar bench haplotypes`",
     "samtools": "`howfar bench haplotypes`",
@@ -29,11 +31,29 @@ _PROGRAMS = {
 
 def report(study: str | None, results: Path) -> str:
     """Report on one study, or on all that the project has, as lines of text."""
+    return examine(study, results)[0]
+
+
+def examine(study: str | None, results: Path) -> tuple[str, bool]:
+    """Return the report, and whether the one study that is named lacks something.
+
+    What the workflow makes itself is not lacking.
+    """
     parts = [_software(), _device(), _models(results)]
-    parts += [_study(load_study(name), results) for name in ([study] if study else study_names())]
-    if study:
-        parts.append(_kept(load_study(study), results))
-    return "\n".join(parts)
+    if study is None:
+        return "\n".join(parts + [_study(load_study(n), results) for n in study_names()]), False
+    named = load_study(study)
+    looks = _looks(named)
+    parts += [_study(named, results, looks), _kept(named, results)]
+    return "\n".join(filter(None, parts)), any(map(_lacks, "\n".join(parts[3:]).splitlines()))
+
+
+def _lacks(line: str) -> bool:
+    return "LACKING: " in line or ("MISSING" in line and _MADE_HERE not in line)
+
+
+def _looks(study: Study) -> list[str]:
+    return [f"  {look.what}: {look.seen}" for look in look_at(study)]
 
 
 def verified(model: str, weights: Path | None, device: str, results: Path) -> tuple[str, bool]:
@@ -92,14 +112,15 @@ def _models(results: Path) -> str:
     return "\n".join([*lines, "  or package.module:loader, for one of your own\n"])
 
 
-def _study(study: Study, results: Path) -> str:
+def _study(study: Study, results: Path, looks: Sequence[str] = ()) -> str:
     lines = [f"Study {study.name}: {study.title}", *_inputs(study), *_sources(study, results)]
     for run in study.runs:
         if run.weights:
             lines.append(_present(f"weights of {run.id}", resolve(run.weights), study))
+    lines += looks
     made = results / study.name / "tables" / "runs.parquet"
     lines.append(f"  result tables: {'made' if made.is_file() else 'not made yet'}")
-    lacking = any("MISSING" in line for line in lines)
+    lacking = any("MISSING" in line or _lacks(line) for line in lines)
     lines.append(f"  {_advice(study, lacking, made.is_file())}")
     return "\n".join(lines) + "\n"
 
@@ -118,7 +139,7 @@ def _kept(study: Study, results: Path) -> str:
 
 
 def _present(what: str, path: Path, study: Study) -> str:
-    made_here = " (the workflow makes it)" if study.simulate else ""
+    made_here = f" {_MADE_HERE}" if study.simulate else ""
     state = "here" if path.exists() else f"MISSING{made_here}: {path}"
     return f"  {what}: {state}"
 
@@ -139,5 +160,5 @@ def _advice(study: Study, lacking: bool, made: bool) -> str:
         names = " ".join(study.fetch_names)
         return f"run `howfar fetch {names}`, then `howfar run --study {study.handle}`"
     if lacking and not study.simulate:
-        return "put the missing files in place, or correct the paths in the study file"
+        return "correct what is missing or lacking above, in the study file or the files"
     return f"run `howfar run --study {study.handle}`"

@@ -8,12 +8,13 @@ import struct
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
+from howfar.genome.genes import on_contigs
 from howfar.genome.genotypes.base import VariantSource
 from howfar.genome.intervals import Gene
 from howfar.genome.reference import Reference
@@ -44,12 +45,23 @@ class Request:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        names = [gene.name for gene in self.genes]
-        twice = [name for name, n in Counter(names).items() if n > 1]
+        """Leave out genes on contigs that a file lacks; where names repeat, take the ids.
+
+        Names do in GENCODE (Y_RNA and others); they name the records of the file.
+        """
+        kept, left = on_contigs(self.genes, self.reference, self.variants)
+        self.counts.update(left)
+        times = Counter(gene.name for gene in kept)
+        self.genes = [
+            replace(gene, name=gene.gene_id) if times[gene.name] > 1 else gene for gene in kept
+        ]
+        named = sum(n for n in times.values() if n > 1)
+        self.counts["genes named by their ids, as several have their name"] += named
+        twice = [name for name, n in Counter(g.name for g in self.genes).items() if n > 1]
         if twice:
             raise HowfarError(
                 "names of the genes",
-                found=f"the name(s) {', '.join(twice[:5])} more than once",
+                found=f"the name(s) {', '.join(twice[:5])} more than once, one of them an id",
                 expected="names that differ, as they name the records of the file",
                 do="Give each gene its own name, or its gene id as name.",
             )

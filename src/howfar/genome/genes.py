@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import unquote
 
 from howfar.core.errors import HowfarError
 from howfar.core.text import cells_of, lines_of, separator_of, stem_of
 from howfar.genome.intervals import Gene
+from howfar.genome.reference import NoSuchContig
 
 COLUMNS = ("gene_id", "name", "chrom", "tss", "strand")
 TSS_RULES = ("gene", "canonical", "first")
@@ -371,3 +374,35 @@ def _no_transcript(where: str, gene: _GeneRecord, rule: str) -> HowfarError:
         "one for every gene",
         "Set cohort.tss to 'gene' or 'first', or take a newer annotation.",
     )
+
+
+class _Contigs(Protocol):
+    """A file with contigs."""
+
+    path: Path
+
+    def contig(self, chrom: str) -> str:
+        """Return the file's own name of a contig; NoSuchContig where it has none."""
+
+
+def on_contigs(genes: Sequence[Gene], *files: _Contigs) -> tuple[list[Gene], Counter[str]]:
+    """Return the genes on contigs that all files have, and counts of the others by contig.
+
+    Raises NoSuchContig where no gene is left.
+    """
+    lacking: dict[str, tuple[Path, NoSuchContig]] = {}
+    for chrom in dict.fromkeys(gene.chrom for gene in genes):
+        for file in files:
+            try:
+                file.contig(chrom)
+            except NoSuchContig as error:
+                lacking.setdefault(chrom, (file.path, error))
+    kept = [gene for gene in genes if gene.chrom not in lacking]
+    if lacking and not kept:
+        raise next(iter(lacking.values()))[1]
+    of = Counter(gene.chrom for gene in genes)
+    left = {
+        f"genes left out: {path.name} lacks contig {chrom}": of[chrom]
+        for chrom, (path, _) in lacking.items()
+    }
+    return kept, Counter(left)

@@ -56,11 +56,6 @@ def _of_accession(name: str) -> str:
 class NoSuchContig(HowfarError):
     """A contig that a file lacks."""
 
-    @property
-    def file(self) -> str:
-        """The file that lacks it."""
-        return self.where.rpartition(", contig ")[0]
-
 
 def match_contig(
     name: str, available: Iterable[str], where: str, lacking: str = "no such contig among"

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pandas as pd
 
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
-from howfar.core.project import resolve
+from howfar.core.project import resolve, results_folder
 from howfar.study.schema import Run, Study
 
 
-def estimate(studies: list[Study]) -> pd.DataFrame:
-    """Return forward passes, hours and disk of every run of the studies, from a few genes each."""
-    return pd.DataFrame([_estimate(study, run) for study in studies for run in study.runs])
+def estimate(studies: list[Study], results: str | Path = "results") -> pd.DataFrame:
+    """Return forward passes, hours and disk of what remains of every run of the studies.
+
+    Estimated from a few genes of each run. results: the results folder, with finished genes.
+    """
+    return pd.DataFrame(
+        [_estimate(study, run, results_folder(results)) for study in studies for run in study.runs]
+    )
 
 
-def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
+def _estimate(study: Study, run: Run, results: str | Path, genes_tried: int = 8) -> dict:
     """Distinct windows per gene counted on a few genes, one batch timed, both scaled up."""
     from howfar.prediction.run import open_model
-    from howfar.prediction.store import outputs_of
+    from howfar.prediction.store import find_store, outputs_of
 
     row = {"study": study.name, "run": run.id}
     missing = [p.name for p in input_files(study).values() if not p.is_file()]
@@ -28,8 +34,12 @@ def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
     if missing or (weights and not weights.exists()):
         absent = missing or [f"weights {weights.name}"]
         return row | {"passes": "unknown", "note": f"not here yet: {', '.join(absent)}"}
-    cohort, model = OpenCohort(study), open_model(run)
-    genes = cohort.genes_to_run()
+    cohort = OpenCohort(study)
+    store, every = find_store(cohort, run, results), cohort.genes_to_run()
+    genes = [gene for gene in every if store is None or not store.has(gene)]
+    if not genes:
+        return row | {"genes": 0, "passes": "0", "note": f"all {len(every):,} genes are finished"}
+    model = open_model(run)
     step = max(1, len(genes) // genes_tried)
     tried = genes[::step]
     context, alleles = model.layout.context, run.alleles
@@ -49,5 +59,6 @@ def _estimate(study: Study, run: Run, genes_tried: int = 8) -> dict:
         "hours": f"{seconds / 3600:.2g}",
         "disk_MB": f"{size / 1e6:.3g}",
         "device": model.device,
-        "note": f"distinct windows counted on {len(tried)} genes",
+        "note": f"{len(every) - len(genes):,} of {len(every):,} genes are finished; distinct "
+        f"windows counted on {len(tried)} genes",
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from howfar.core.errors import HowfarError
 from howfar.study.schema import Eqtl, Study, study_file, study_names
@@ -148,18 +149,32 @@ def _shown(value: Any) -> str:
 
 
 def _wrong_key(path: str, error: ValidationError) -> HowfarError:
-    """The first key that is wrong; one that doesn't exist before one that lacks for it."""
-    kinds = {"extra_forbidden": "a key that doesn't exist", "missing": "no such key"}
-    every = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    first = every[0]
-    key = ".".join(str(part) for part in first["loc"])
-    value = first.get("input")
-    found = kinds.get(first["type"], "nothing" if value is None else _shown(value))
-    unknown = first["type"] == "extra_forbidden"
-    more = f" ({len(every)} keys wrong in all)" if len(every) > 1 else ""
+    """Every key that is wrong; those that don't exist before those that lack for them."""
+    first, *others = sorted(error.errors(), key=lambda e: e["type"] != _UNKNOWN)
+    more = [f"key {_key(e)} (found {_found(e)}; expected {_expected(e)})" for e in others[:9]]
+    more += [f"{len(others) - 9} more"] if len(others) > 9 else []
     return HowfarError(
-        f"{path}, key {key}" if first["loc"] else path,
-        found=found + more,
-        expected="one of those in data/studies/template.yaml" if unknown else _wanted(first),
-        do="Correct the key; data/studies/template.yaml explains each one.",
+        f"{path}, key {_key(first)}" if first["loc"] else path,
+        found=_found(first),
+        expected=_expected(first),
+        do="Correct the key; data/studies/template.yaml explains each one."
+        + (f" Wrong too: {', '.join(more)}." if more else ""),
     )
+
+
+_UNKNOWN = "extra_forbidden"
+
+
+def _key(error: ErrorDetails) -> str:
+    return ".".join(str(part) for part in error["loc"])
+
+
+def _found(error: ErrorDetails) -> str:
+    kinds = {_UNKNOWN: "a key that doesn't exist", "missing": "no such key"}
+    value = error.get("input")
+    return kinds.get(error["type"], "nothing" if value is None else _shown(value))
+
+
+def _expected(error: ErrorDetails) -> str:
+    unknown = error["type"] == _UNKNOWN
+    return "one of those in data/studies/template.yaml" if unknown else _wanted(error)

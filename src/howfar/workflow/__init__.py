@@ -45,6 +45,8 @@ PAGES = {
     "book": ("book", "published"),
 }
 TARGETS = ("tables", "notebooks", "book")
+#: Environment variable: a file to which a command writes its error instead of showing it.
+ERRORS = "HOWFAR_ERRORS"
 #: What the steps are told: threads that wait sleep, as steps share the cores.
 ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
@@ -176,6 +178,9 @@ def run(
     `profile`: of Snakemake, for a cluster. There each network asks for `cores` cores; without one,
     networks may use all cores and run one at a time; shards one on each GPU of the machine, where
     it has several. `extra` goes to Snakemake as it is.
+
+    Where a step fails, those that don't need it are still made. HowfarError at the end with what
+    steps said; where one said nothing, Snakemake's log is shown.
     """
     require_module("snakemake")
     results = Path(results).resolve()
@@ -191,7 +196,8 @@ def run(
         *(f"shards={shards}", f"cores={cores}", f"cluster={int(bool(profile))}"),
         "/".join(["gpus=ids", *gpus]),
         *(("--profile", profile) if profile else ("--resources", f"gpu={max(1, len(gpus))}")),
-        *("--nolock", "--rerun-incomplete", "--quiet", "rules", "host"),
+        *("--nolock", "--rerun-incomplete", "--keep-going"),
+        *("--quiet", *(("rules", "host") if extra else ("all",))),
         *(*extra, "--", target),
     ]
     with open(results / ".lock", "w") as lock:
@@ -206,4 +212,36 @@ def run(
             ) from error
         # Steps work in the results folder, from which another project might be found.
         env = ENVIRONMENT | {"HOWFAR_PROJECT": str(project_root())} | os.environ
-        return subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False).returncode
+        env |= {ERRORS: str(results / f".errors.{os.getpid()}")}
+        done = subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False)
+        _raise_errors(Path(env[ERRORS]))
+        if done.returncode not in (0, *_INTERRUPTED):
+            _show_log(results)
+        return done.returncode
+
+
+#: Exit statuses of a run that was asked to end.
+_INTERRUPTED = (-2, -15, 130, 129, 143)
+
+
+def _raise_errors(note: Path) -> None:
+    """Raise what steps have noted as one HowfarError; nothing where they have noted nothing."""
+    if not note.is_file():
+        return
+    errors = [HowfarError(**json.loads(line)) for line in note.read_text("utf-8").splitlines()]
+    note.unlink()
+    if len(errors) == 1:
+        raise errors[0]
+    raise HowfarError(
+        f"{len(errors)} steps",
+        found="\n".join(["", *(f"  {error}" for error in errors)]),
+        expected="steps that run to their end",
+        do="Correct what these say, and run the same command again: what could be made was made.",
+    )
+
+
+def _show_log(results: Path) -> None:
+    """Show the end of Snakemake's latest log, for a failure that is none of ours."""
+    logs = sorted((results / ".snakemake" / "log").glob("*.log"))
+    for line in logs[-1].read_text("utf-8", "replace").splitlines()[-30:] if logs else ():
+        print(line, file=sys.stderr)
