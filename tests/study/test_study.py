@@ -71,14 +71,19 @@ def test_defaults_equal_the_template():
     assert study.individuals == Study.model_fields["individuals"].default
 
 
+FILES = {"reference": "a b.fa", "variants": "{chrom}.vcf", "genes": "g.gtf", "expression": "e.bed"}
+
+
 @pytest.mark.parametrize("model", ["", *MODELS])
 def test_each_model_has_a_complete_template(model, tmp_path):
     runs = [TemplateRun(model, MODELS[model].title, MODELS[model].card.run)] if model else []
     path = tmp_path / "mine.yaml"
-    path.write_text(fill_template("mine", runs, {"reference": "a b.fa", "variants": "{chrom}.vcf"}))
+    path.write_text(fill_template("mine", runs, FILES))
     study, text = load_study(str(path)), path.read_text()
     assert study.cohort.reference == tmp_path / "a b.fa" and study.cohort.samples is None
     assert study.cohort.variants == tmp_path / "{chrom}.vcf"
+    assert study.cohort.genes == tmp_path / "g.gtf" and study.baselines.genes == {}
+    assert study.cohort.expression == tmp_path / "e.bed" and "real" in study.reality.expression
     assert (study.baselines.models == []) == bool(model)
     assert [run.model for run in study.runs] == ([model] if model else [])
     for field in Run.model_fields if model else ():

@@ -34,7 +34,7 @@ the models to run on it, or tables that others published. Typical use:
 
     howfar numbers demo --out n.csv   every number a figure shows
 
-To bring your own cohort, copy `data/studies/template.yaml`.""",
+To bring your own cohort, begin with `howfar template`.""",
 )
 #: Panels of the help, as users think.
 START, COHORT, NETWORKS = "Start", "Cohort", "Networks"

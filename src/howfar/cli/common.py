@@ -58,9 +58,12 @@ def results() -> Path:
 
 
 def place(path: str | Path) -> str:
-    """Return a path as messages show it: from the current folder where it lies below it."""
-    path = Path(path).resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    """Return a path as messages show it: from the user's folder where it lies below it.
+
+    That is the current one, or for a step of `howfar run`, which works elsewhere, HOWFAR_FROM.
+    """
+    path, here = Path(path).resolve(), Path(os.environ.get("HOWFAR_FROM") or Path.cwd())
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 @contextmanager

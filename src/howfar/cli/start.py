@@ -40,6 +40,7 @@ def run(
     ] = 1,
 ) -> None:
     """All steps of a study; a run that was cut off goes on where it stopped."""
+    from howfar.cohort.files import require_inputs
     from howfar.doctor.looks import require_looks
     from howfar.study.reading import load_study
     from howfar.study.schema import study_names
@@ -57,7 +58,11 @@ def run(
     if dry_run:
         from howfar.prediction.estimate import estimate
 
-        rows = estimate([load_study(name) for name in names], results()).fillna("")
+        studies = [load_study(name) for name in names]
+        for each in studies:
+            if each.cohort and not (each.simulate or every):
+                require_inputs(each)
+        rows = estimate(studies, results()).fillna("")
         none = "No network is run in these studies: they have none, or their tables are published."
         typer.echo(none if rows.empty else rows.to_string(index=False))
         if all(plan(name, results()).possible for name in names):

@@ -48,7 +48,7 @@ def load_study(name: str) -> Study:
             str(path),
             found="no such file",
             expected=f"a study file; the project has {', '.join(study_names())}",
-            do="Correct the name, or copy data/studies/template.yaml and fill it in.",
+            do="Correct the name, or write a study file by `howfar template`.",
         )
     return parse_study(_parsed(path), str(path), path).from_file(path)
 
@@ -76,7 +76,7 @@ def _parsed(path: Path) -> Any:
         raise HowfarError(
             f"{path}, line {mark.line + 1}" if mark else str(path),
             found=f"text that is not YAML ({problem})",
-            expected="UTF-8 text, YAML as in data/studies/template.yaml",
+            expected="UTF-8 text, YAML as `howfar template` writes it",
             do="Correct that line." if mark else "Correct the file.",
         ) from error
 
@@ -124,7 +124,7 @@ def _wanted(error: dict[str, Any]) -> str:
     """What pydantic expected, in words that need no knowledge of Python."""
     kind, given = error["type"], error.get("ctx", {})
     if kind in ("model_type", "model_attributes_type", "dict_type"):
-        return "keys and their values, as in data/studies/template.yaml"
+        return "keys and their values, as `howfar template` writes them"
     if kind == "string_pattern_mismatch":
         return _PATTERNS.get(given["pattern"], given["pattern"])
     if kind == "invalid_key":
@@ -157,7 +157,7 @@ def _wrong_key(path: str, error: ValidationError) -> HowfarError:
         f"{path}, key {_key(first)}" if first["loc"] else path,
         found=_found(first),
         expected=_expected(first),
-        do="Correct the key; data/studies/template.yaml explains each one."
+        do="Correct the key; the file that `howfar template` writes explains each one."
         + (f" Wrong too: {', '.join(more)}." if more else ""),
     )
 
@@ -177,4 +177,4 @@ def _found(error: ErrorDetails) -> str:
 
 def _expected(error: ErrorDetails) -> str:
     unknown = error["type"] == _UNKNOWN
-    return "one of those in data/studies/template.yaml" if unknown else _wanted(error)
+    return "one of those that `howfar template` writes" if unknown else _wanted(error)

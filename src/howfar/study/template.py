@@ -39,13 +39,17 @@ def fill_template(
     _, _, after = rest.partition("\n\n")
     text = f"{before}\nruns:{''.join(map(_lines, runs)) or ' [] # no network'}\n\n{after}"
     if not runs:
+        pages = "across_individuals, linear_baselines, lead_eqtl, eqtl, tss_distance"
+        text = re.sub(r"(?m)^notebooks: .*", f"notebooks: [{pages}]", text)
         text = re.sub(r"(?m)^  models: \[\]", "  models: [top1, enet, blup]", text)
         text = text.replace("weights: real (Enformer, Avsec et al. 2021)", "weights: none")
     return text
 
 
 def _with_file(text: str, key: str, path: str) -> str:
-    return re.sub(rf"(?m)^  {key}: \S+", lambda _: f"  {key}: {path}", text)
+    before, cohort, after = text.partition("\ncohort:\n")
+    after = re.sub(rf"(?m)^  {key}: \S+", lambda _: f"  {key}: {path}", after, count=1)
+    return before + cohort + after
 
 
 def _quoted(path: str) -> str:

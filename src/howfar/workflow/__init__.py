@@ -211,7 +211,11 @@ def run(
                 do="Wait for it to end, or give this one another --results folder.",
             ) from error
         # Steps work in the results folder, from which another project might be found.
-        env = ENVIRONMENT | {"HOWFAR_PROJECT": str(project_root())} | os.environ
+        env = (
+            ENVIRONMENT
+            | {"HOWFAR_PROJECT": str(project_root()), "HOWFAR_FROM": os.getcwd()}
+            | os.environ
+        )
         env |= {ERRORS: str(results / f".errors.{os.getpid()}")}
         done = subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False)
         _raise_errors(Path(env[ERRORS]))
