@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,3 +106,16 @@ def test_a_study_without_a_map_gets_a_box(name, tmp_path):
     synthetic.write(tmp_path, "sasse2023")
     view = figures.view("sasse2023", [], tmp_path, tmp_path / "figures")
     assert isinstance(getattr(figures, name)(view), figures.Box)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("populations, the file c.csv", 4.0)], "map: populations, the file c.csv (4 in all)."),
+        ([("none", 0.0)], "without covariates"),
+        ([], ""),
+    ],
+)
+def test_captions_say_with_which_covariates_the_eqtls_were_mapped(rows, says):
+    view = SimpleNamespace(summary=lambda _: pd.DataFrame(rows, columns=["method", "value"]))
+    assert says in eqtl.mapped_with(view) and bool(eqtl.mapped_with(view)) == bool(rows)

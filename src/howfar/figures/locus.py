@@ -9,6 +9,7 @@ from IPython.display import Markdown
 from howfar.attribution.variant_effects import SOURCE
 from howfar.evaluation.locus import RANKINGS, TOP, most_measured, top_size, top_variants
 from howfar.figures import style
+from howfar.figures.eqtl import mapped_with
 from howfar.figures.view import Box, Drawn, View, figure
 
 _NONE = "No variant effects beside an eQTL scan are public for this study."
@@ -51,7 +52,7 @@ def locus_plot(view: View, gene: str = "") -> Drawn:
         f"n = {len(scan)} variants, −log10 p = {limit:.2f}; the highest value is "
         f"{highest:.2f}. Below: the size of each model's score. Dark circles: the "
         f"{top_size(len(scan))} variants with the lowest p in every panel."
-    )
+    ) + mapped_with(view)
     return drawn, rows.drop(columns=["slope_se", "pip"]), caption
 
 
@@ -133,7 +134,7 @@ def locus_agreement(view: View) -> Drawn:
         f"{view.gene_names.get(gene, gene)}: does a larger score go with a lower p? ρ is "
         f"Spearman's, with a 95 % interval by bootstrap over {rho.unit}, as neighbouring variants "
         "aren't independent."
-    )
+    ) + mapped_with(view)
     columns = ["run_id", "rho", "ci_low", "ci_high", "n"]
     return drawn, pd.DataFrame(data, columns=columns), caption
 
@@ -169,7 +170,7 @@ def locus_overlaps(view: View) -> Drawn:
         "Black: what chance gives, mean and 95 % range; for the combined score, with the model's "
         "scores exchanged at random between variants; for the model alone, with the scores turned "
         f"along the region. n = {int(rows['n'].iloc[0]):,} variants."
-    )
+    ) + mapped_with(view)
     return drawn, shown, caption
 
 
@@ -239,7 +240,7 @@ def locus_overlap_curves(view: View) -> Drawn:
         "range by chance; above with the model's scores turned along the region, below with them "
         "exchanged between variants. Inside its band a line is what chance gives. "
         f"{_outside(view, rows)} Vertical line: k = {TOP}; n = {int(rows['n'].iloc[0]):,} variants."
-    )
+    ) + mapped_with(view)
     return drawn, rows, caption
 
 

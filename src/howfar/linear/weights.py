@@ -122,8 +122,8 @@ def _genes_beside(path: Path) -> Path:
 
 _DO = (
     "Give the right file: <model>.weights.parquet of `howfar baseline`, a PredictDB .db, or "
-    "FUSION's *.weights.txt or make_score.R's *.score. Of a scoring file of the PGS Catalog keep id, "
-    "effect allele, other allele and weight, with tabs and without header, as GENE.score."
+    "FUSION's *.weights.txt or make_score.R's *.score. Of a scoring file of the PGS Catalog keep "
+    "id, effect allele, other allele and weight, with tabs and without header, as GENE.score."
 )
 
 
