@@ -182,7 +182,7 @@ DAMAGES = {
     "sites without people": (_sites_only, VCF, "no genotypes"),
     "depths without calls": (_no_calls, VCF, "no genotypes"),
     "a person twice": (_same_person, f"{VCF}, line 10", "one name in the columns 10 and 11"),
-    "another chromosome's calls": (_other_contig, VCF, "found no such contig"),
+    "another chromosome's calls": (_other_contig, VCF, "found no record of it, only of 21"),
     "POS with a decimal point": (_cell(9, 1, "1135.0"), f"{VCF}, line", "POS '1135.0'"),
     "an ALT with an empty part": (_cell(9, 4, "A,"), f"{VCF}, line", "ALT 'A,'"),
     "an empty REF": (_cell(9, 3, ""), f"{VCF}, line", "an empty cell"),
