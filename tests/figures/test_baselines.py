@@ -11,6 +11,7 @@ from helpers.figure_views import open_view, study_file, text_of
 from howfar import figures
 from howfar.evaluation import transfer
 from howfar.figures import baselines, style
+from howfar.figures.view import Box
 
 METHODS = {"BLUP": 0.3, "Elastic net (PrediXcan)": 0.25}
 METHODS |= dict.fromkeys(transfer.KNOWN.values(), 0.4)
@@ -126,3 +127,12 @@ def test_two_scores_are_drawn_against_each_other(view, tmp_path):
     text = text_of(figures.polygenic_scores(scores))
     assert "r across people, PRS, pruned and thresholded" in text
     assert f"n = {synthetic.GENES} genes" in text
+
+
+@pytest.mark.parametrize("value", [0.3, -0.2])
+def test_figures_of_one_gene_which_has_no_interval(tmp_path, value):
+    """A cohort of one region; negative r is inside the axes too."""
+    synthetic.write(tmp_path, "open")
+    table = summary().assign(ci_low=np.nan, ci_high=np.nan, value=value, n=1)
+    view = open_view(tmp_path, {"summary": table})
+    assert not isinstance(figures.population_transfer(view), Box)

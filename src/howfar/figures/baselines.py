@@ -242,7 +242,10 @@ def population_transfer(view: View) -> Drawn:
     style.rows(axis, [_moved(group) for group in groups], 9)
     for place in range(len(groups) - 1):
         axis.axhline(place + 0.5, color="#dddddd", lw=0.6)
-    axis.set_xlim(0, 1.05 * table["ci_high"].max())
+    # Of one gene there is no interval; what is drawn decides.
+    drawn_to = table[["value", "ci_low", "ci_high"]]
+    least, most = min(0.0, drawn_to.min(axis=None)), max(0.0, drawn_to.max(axis=None))
+    axis.set_xlim(1.05 * least, 1.05 * most or 1)
     axis.set_xlabel(f"mean r over n = {table['n'].max()} genes")
     axis.set_title(_loss_title(view), fontsize=10)
     style.legend(drawn, axis)
