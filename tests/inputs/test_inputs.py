@@ -31,6 +31,7 @@ IMPLIED = {
     "no such study": "data/studies/nowhere.yaml",
     "PLINK 1 without its .bim": "p.bim",
     "PLINK 2 without its .pvar": "p.pvar",
+    "PLINK 1 calls under PLINK 2's name": "p.bim",
 }
 PYTHON = re.compile(
     r"[a-z](Error|Exception)\b|__|<class|\bat 0x|(?<![\w/])b'|\bNone\b|dtype|Path\(|[\[{]['\"]"
