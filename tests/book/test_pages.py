@@ -114,7 +114,7 @@ def test_the_answer_takes_its_numbers_from_the_table(made, tmp_path):
     table = tables.load("demo", tmp_path / "results")["numbers"].set_index("id")["value"]
     text = (made / "answer.md").read_text()
     assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == 5
-    for run in ("net", "lead", "truth"):
+    for run in ("net", "blup", "truth"):
         assert f"{table[f'demo.{run}.across.pooled.mean_r']:.3f}".replace("-", "−") in text
     assert "howfar fetch geuvadis_public" in text and "howfar fetch sasse2023" in text
 
@@ -126,12 +126,17 @@ def test_the_answer_of_published_people(tmp_path):
     text = start_page.answer(views)
     table = views["geuvadis_public"].tables["numbers"].set_index("id")["value"]
     for what in (
-        "net.reference.spearman",
-        "net.across.pooled.observed_sd",
+        "net.reference.pearson",
+        "blup.paired.net.mean_second",
         "blup.across.pooled.mean_r",
     ):
         assert f"{table[f'geuvadis_public.{what}']:.3f}" in text
     assert "howfar fetch" not in text and "nan" not in text
+    table = views["sasse2023"].tables["numbers"].set_index("id")["value"]
+    for what in ("null_rms", "observed_sd", "sampling_sd"):
+        assert f"{table[f'sasse2023.net.across.pooled.{what}']:.3f}" in text
+    clear = f"{100 * table['sasse2023.net.across.pooled.right_sign.strong']:.0f} % (95 %"
+    assert "right more often than a coin" in text and clear in text
 
 
 def test_numbers_page_lists_every_number(made, tmp_path):

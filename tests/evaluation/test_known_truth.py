@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,10 +18,11 @@ from howfar.evaluation.known_truth import (
     TRUTH,
     false_positive_rates,
     null_p_values,
-    sign_errors,
+    sign_shares,
     truth_folder,
     variant_effects,
 )
+from howfar.linear.baseline import fit_linear
 from howfar.results.predictions import Predictions
 from howfar.simulate.demo import world
 from howfar.study.reading import load_study
@@ -70,30 +73,66 @@ def test_effects_of_a_linear_prediction_are_recovered():
 
 def test_signs_of_the_truth_and_of_its_negative(small):
     study, panel, _, people = small
-    effects = known_truth.signs(study, people, panel)
+    effects = known_truth.signs(study, people, panel, {}, 0.0)
     assert set(effects["class"]) <= {"promoter", "enhancer"}
-    errors = sign_errors(effects, panel.genes, draws=50).set_index(["run_id", "class"])
-    right, flipped = errors.loc[("right", "all")], errors.loc[("flipped", "all")]
-    assert right["n"] == flipped["n"] > 20
+    shares = sign_shares(effects, panel.genes, draws=50).set_index(["run_id", "class", "share"])
+    right, flipped = (shares["value"].xs(run) for run in ("right", "flipped"))
+    assert shares["n"].xs(("all", "none"), level=[1, 2]).nunique() == 1
     # Interactions and the logarithm of a mean make a few effects on people differ in sign from
     # the effect on the reference alone; the negative has exactly the others wrong.
-    assert right["share_wrong"] < 0.2
-    assert flipped["share_wrong"] == pytest.approx(1 - right["share_wrong"])
+    assert right["all", "wrong"] < 0.2
+    assert flipped["all", "wrong"] == pytest.approx(right["all", "right"])
+    assert right[known_truth.BY_VARIANCE, "wrong"] < right["all", "wrong"]
 
 
-def test_only_the_calibrated_rule_keeps_its_rate(small):
-    study, panel, _, people = small
-    p = null_p_values(study, people, "right", panel, draws=500)
-    rates = false_positive_rates(p).set_index("rule")
-    assert rates.loc["calibrated", "ci_low"] <= 0.05 <= rates.loc["calibrated", "ci_high"]
-    assert rates.loc["standard_error", "rate"] > 0.2
-    assert rates.loc["standard_error", "ci_low"] > 0.05
-    assert (rates["n"] == 24).all()
+def test_who_ranks_people_knows_most_signs(small):
+    """A linear model with a clear mean r cannot have half of the signs wrong."""
+    study, panel, runs, people = small
+    fit = fit_linear(OpenCohort(study), "blup", folds=3)
+    r = across_table(replace(panel, dosages=None), [fit.predictions]).query("population=='pooled'")
+    people = pd.concat([people, individuals_table(panel, [fit.predictions])])
+    effects = known_truth.signs(study, people, panel, {"blup": fit.weights}, 0.05)
+    assert effects.groupby("run_id").size().nunique() == 1  # the same variants
+    shares = sign_shares(effects, panel.genes, draws=50).set_index(["run_id", "class", "share"])
+    assert r["pearson"].mean() > 0.2
+    blup = shares.loc["blup"]
+    assert blup.loc[("all", "wrong_of_given"), "ci_high"] < 0.5
+    assert blup.loc[(known_truth.BY_VARIANCE, "wrong_of_given"), "value"] < 0.2
+    known = pd.read_csv(truth_folder(study) / "truth_variants.csv").query("causal")
+    both = known.merge(fit.weights, on=["gene_id", "variant"])
+    both = both.merge(effects.query("run_id == 'blup'")[["gene_id", "variant"]])
+    wrong = (np.sign(both["effect_a"]) != np.sign(both["weight"])).mean()
+    assert blup.loc[("all", "wrong_of_given"), "value"] == pytest.approx(wrong)
+
+
+def test_the_t_test_keeps_its_rate_and_the_own_null_that_of_random_weights(small):
+    _, panel, _, people = small
+    p = null_p_values(people, "right", panel, draws=999, repeats=20)
+    rates = false_positive_rates(p, [0.05, 0.002]).set_index(["rule", "level"])
+    assert (rates["n"] == 24 * 20).all()
+    for level in (0.05, 0.002):
+        row = rates.loc[("t_test", level)]
+        assert row["ci_low"] <= level <= row["ci_high"]
+    assert rates.loc[("standard_error", 0.05), "ci_low"] > 0.2
+    rng = np.random.default_rng(2)
+    weighted = [
+        panel.dosages(g)[0] @ rng.normal(size=len(panel.dosages(g)[1]))
+        for g in people["gene_id"].unique()
+    ]
+    own = pd.DataFrame(weighted, index=people["gene_id"].unique(), columns=panel.expression.columns)
+    own = (
+        own.rename_axis("gene_id")
+        .reset_index()
+        .melt("gene_id", var_name="sample", value_name="predicted")
+    )
+    p = null_p_values(own.assign(run_id="random"), "random", panel, draws=999, repeats=20)
+    row = false_positive_rates(p, [0.05]).set_index("rule").loc["own_null"]
+    assert 0.02 < row["rate"] < 0.1  # one weighting a gene: the rate differs between them
 
 
 def test_false_positive_rates_count_and_bound():
     p = pd.DataFrame({"rule": "a", "p": [0.01] * 5 + [0.5] * 95})
-    row = false_positive_rates(p).iloc[0]
+    row = false_positive_rates(p, [0.05]).iloc[0]
     assert (row["n"], row["rate"]) == (100, 0.05)
     # Clopper-Pearson of 5 in 100, from published tables.
     assert row["ci_low"] == pytest.approx(0.0164, abs=5e-4)

@@ -34,7 +34,20 @@ def test_support_by_hand(view, shown):
     mains = agree[table["is_main"]].set_axis(table["gene_id"][table["is_main"]])
     hits = mains[r.index[r > 0.2]]
     assert f"positive r: {hits.sum()} of n = {len(hits)} genes" in text
-    assert "Mann-Whitney" in support.caption
+    # Slopes and r are of the same people: no test, so no p; the caption says how near identity.
+    assert "p =" not in support.caption and "close to arithmetic" in support.caption
+    clear = r.dropna()
+    same = mains[clear.index] == (clear > 0)
+    assert f"main driver: {100 * same.mean():.0f} % of {len(same)} genes" in support.caption
+
+
+def test_slopes_and_sums_by_hand(view, shown):
+    table = view["drivers"]
+    agree = np.sign(table["effect"]) == np.sign(table["eqtl_slope"])
+    assert f"n = {len(table)} drivers: {100 * agree.mean():.0f} %" in text_of(
+        shown("driver_slopes")
+    )
+    assert f"n = {driver_tables.WITH} genes" in text_of(shown("linear_approximation"))
 
 
 def test_distance_and_counts_by_hand(view, shown):

@@ -11,9 +11,10 @@ import pytest
 from scipy import stats as scipy_stats
 
 from helpers import synthetic
-from helpers.figure_views import assert_four_files, study_file, text_of, write_numbers
+from helpers.figure_views import assert_four_files, open_view, study_file, text_of, write_numbers
 from howfar import figures
 from howfar.core.errors import HowfarError
+from howfar.core.registry import FIGURES
 from howfar.evaluation.trends import with_feature
 from howfar.figures import across, distance, people, style, theory
 from howfar.figures.distance import binned
@@ -95,7 +96,7 @@ def test_the_volcano_counts_as_the_numbers_table_does(view, shown):
     table = view.tables["numbers"].set_index("id")["value"]
     text = text_of(shown("volcano"))
     counts = [int(n) for n in re.findall(r"(\d+) of n = 60 genes at q", text)]
-    rules = ("as_published", "standard_error", "calibrated")
+    rules = ("t_test", "as_published", "standard_error", "own_null")
     expected = [table[f"open.net.across.pooled.significant_{rule}"] for rule in rules]
     assert counts == expected
 
@@ -220,3 +221,65 @@ def test_numbers_have_a_true_minus_and_no_minus_zero():
     assert style.signed(-0.1234) == "−0.123"
     assert style.signed(-0.0001) == "0.000"
     assert style.interval(float("nan"), 1.0) == ""
+
+
+def test_every_figure_of_r_or_of_signs_names_its_row_zero(view, shown):
+    """Correlations across genes or people, and shares of right signs, carry their controls."""
+    table = view.tables["numbers"].set_index("id")
+    coin = table.loc["open.net.across.pooled.sign_coin"]
+    r = view["across"].query("run_id == 'net' and population == 'pooled'")["pearson"]
+    assert coin["ci_high"] == pytest.approx(1.96 * np.sqrt((r**2).sum()) / len(r))
+    rms = table.loc["open.net.across.pooled.null_rms", "value"]
+    for name in ("central", "distribution", "ranked", "controls", "trends", "ceiling"):
+        caption = shown(name).caption
+        assert f"0 ± {coin['ci_high']:.3f}" in caption and f"spread r by {rms:.3f}" in caption, name
+    for name in ("scatter", "bars", "central"):
+        assert "look-up" in shown(name).caption, name
+    without = {"attribution", "locus", "features", "causal", "agreement", "significance", "eqtl"}
+    for name, entry in FIGURES.items():
+        module = entry.target.split(".")[1].split(":")[0]
+        if module not in without | {"all_studies", "one_gene", "drivers", "world", "baselines"}:
+            assert entry.load().zero, name
+
+
+def test_row_zero_is_drawn_in_grey_where_the_tables_have_it(tmp_path, view):
+    rows = pd.DataFrame(
+        {
+            "set": "row_zero",
+            "method": ["lookup", "nearest_variant"],
+            "group": ["EUR to AFR", "out of fold"],
+            "value": [0.98765, 0.12345],
+            "n": 60,
+            "ci_low": 0.1,
+            "ci_high": 0.99,
+            "units": "Pearson r",
+        }
+    )
+    more = open_view(tmp_path, view.tables.frames | {"summary": rows})
+    central = figures.central(more)
+    text = text_of(central)
+    assert "look-up, EUR to AFR: r = 0.988" in text and "mean r = 0.123" in text
+    assert "signs tossed" in text and "look-up, EUR to AFR: 0.988" in central.caption
+    assert "look-up, EUR to AFR" in text_of(figures.bars(more)).replace(" | ", " ")
+
+
+def test_points_above_the_volcano_are_marked(view, monkeypatch):
+    import matplotlib.axes
+
+    marks = []
+    scatter = matplotlib.axes.Axes.scatter
+
+    def kept(self, x, y, *args, **kw):
+        """Note triangles and how many points they are."""
+        if kw.get("marker") == "^":
+            marks.append(len(x))
+        return scatter(self, x, y, *args, **kw)
+
+    monkeypatch.setattr(matplotlib.axes.Axes, "scatter", kept)
+    shown = figures.volcano(view)
+    table = pd.read_csv(shown.svg.with_suffix(".csv"))
+    height = -np.log10(table["p"].clip(lower=1e-300))
+    top = (height.groupby(table["rule"]).quantile(0.995) * 1.05).clip(lower=3)
+    assert (
+        sum(marks) == (height > table["rule"].map(top)).sum() > 0 and "Triangles" in shown.caption
+    )

@@ -27,8 +27,9 @@ def test_counts_of_each_rule_by_statsmodels(view):
     found = multipletests(np.nan_to_num(p, nan=1), 0.05, "fdr_bh")[0]
     assert table.loc["as_published", "found"] == found.sum() > 0
     assert table.loc["as_published", "negative"] == (found & (rows["pearson"] < 0)).sum()
-    calibrated = multipletests(rows["p_null"].fillna(1), 0.05, "fdr_bh")[0]
-    assert table.loc["calibrated", "found"] == calibrated.sum()
+    for rule, p in (("own_null", "p_null"), ("t_test", "p")):
+        called = multipletests(rows[p].fillna(1), 0.05, "fdr_bh")[0]
+        assert table.loc[rule, "found"] == called.sum()
     assert (table["genes"] == synthetic.GENES).all()
     assert (table["positive"] + table["negative"] == table["found"]).all()
 
@@ -53,9 +54,12 @@ def test_one_changed_r_changes_the_count(tmp_path, view):
     assert after.loc["as_published", "positive"] == before.loc["as_published", "positive"]
 
 
-def test_the_rate_of_chance_is_in_the_legend(shown):
+def test_the_rate_of_chance_is_in_the_legend(view, shown):
     text = text_of(shown("rule_error"))
-    assert "standard error: 41 %" in text and "calibrated: 5 %" in text
+    row = view.tables["numbers"].set_index("id")["value"]
+    for rule in ("standard_error", "normal_tail"):
+        chance = row[f"open.net.across.pooled.chance_{rule}"]
+        assert f"{rule.replace('_', ' ')}: {100 * chance:.0f} %" in text
     assert f"n = {synthetic.GENES} genes" in text
 
 

@@ -33,6 +33,8 @@ def make_huang(folder: Path, rng: np.random.Generator) -> None:
         given = f"ENSG{i:011d}.3,{key},{100.0 * i},0.2,-0.3,6.5" if i % 4 else f",{key},,,,"
         lines.append(f"{i},{given}")
     write(folder, huang2023.EQTLS, "\n".join([header, *lines]) + "\n")
+    cortex = [f"ENSG{i:011d}\t{0.5 * i:.3f}" for i in range(0, GENES, 2)]
+    write(folder, huang2023.CORTEX, "\n".join(["\tmean gene expression", *cortex]) + "\n")
     models = ["Xpresso", "Enformer", "Basenji2", "ExPecto"]
     frame = pd.DataFrame(rng.normal(size=(GENES, 4)), index=keys(), columns=models)
     frame["Enformer"] = np.exp(frame["Enformer"])

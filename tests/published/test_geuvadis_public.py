@@ -33,7 +33,18 @@ def geuvadis(tmp_path_factory):
     """Made-up files, not to be changed, and their tables."""
     folder = tmp_path_factory.mktemp("geuvadis")
     make_geuvadis(folder, np.random.default_rng(7))
-    return folder, load("geuvadis_public", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geuvadis_public, "FEWEST", 1)  # there are 15 Yoruba
+        return folder, load("geuvadis_public", folder)
+
+
+def test_few_people_of_a_population_have_no_row_of_their_own(geuvadis, geuvadis_files):
+    kept = load("geuvadis_public", geuvadis_files)["across"]
+    assert set(kept["population"]) == {"pooled", "centred", "permuted"}
+    every = geuvadis[1]["across"]
+    few = every[every["population"].isin(["EUR", "YRI"])]
+    assert len(few) and (few["n"] < geuvadis_public.FEWEST).all()
+    assert len(kept) == len(every) - len(few)
 
 
 @pytest.mark.parametrize("run", ["enformer", "elastic_net", "top_snp"])

@@ -59,6 +59,17 @@ def test_every_id_is_there_with_definition_source_n_and_interval(made):
     assert (spread["value"] <= spread["ci_high"] + 1e-9).all()
 
 
+def test_another_tissue_is_looked_up(made):
+    row = load("huang2023", made)["summary"].iloc[0]
+    assert (row["method"], row["group"], row["n"]) == ("lookup_tissue", "cortex to LCL", 6)
+    first, second = (read(made / c) for c in huang2023.COUNTS)
+    median = first.fillna(second.loc[first.index, first.columns]).median(axis=1)
+    expected = pd.Series(range(0, 12, 2)).corr(
+        median.reset_index(drop=True)[::2].reset_index(drop=True), "spearman"
+    )
+    assert row["value"] == pytest.approx(expected)
+
+
 def changed(before: pd.Series, folder: Path) -> set[str]:
     after = values(folder)
     return set(before.index[~np.isclose(before, after, rtol=1e-12, atol=1e-12)])

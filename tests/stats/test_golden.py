@@ -41,14 +41,14 @@ def values() -> dict[str, object]:
     found["bootstrap_rows"] = stats.block_bootstrap(pairs[:, 0], block, draws=200)
     wide = stats.spread(pearson, n, block, draws=200)
     found["spread"] = [wide.observed_sd, wide.sampling_sd, wide.mean, wide.true_sd]
-    found["spread_ci"] = [*wide.true_sd_ci, *wide.share_truly_negative_ci]
+    found["spread_ci"] = list(wide.true_sd_ci)
     genes = pd.DataFrame({"gene_id": list("abcdef"), "chrom": "1", "tss": np.arange(6) * 900_000})
     found["blocks"] = blocks.blocks_of(genes, list("fa"))[1]
     dosages = rng.binomial(2, 0.4, (20, 30)).astype(float)
     for case, absolute in (("axes", False), ("weights", True)):
         draws = null.gene_null(dosages, y[2:22, 0], 50, absolute=absolute)
         found[f"null_{case}"] = draws[:3]
-        found[f"null_{case}_p"] = null.calibrated(0.4, draws)
+        found[f"null_{case}_p"] = null.own_null(0.4, draws)
     for name, rule in null.RULES.items():
         found[name] = rule(0.35, 0.2, 0.1)
     effect, log10p = rng.normal(size=40), rng.exponential(size=40)

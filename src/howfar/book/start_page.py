@@ -15,10 +15,8 @@ from howfar.study.reading import load_study
 _FIRST_PICTURES = ["geuvadis_public", "demo"]
 #: How sentences name a study's people.
 _AMONG = {"geuvadis_public": "among GEUVADIS people", "sasse2023": "in the brain cortex (ROSMAP)"}
-#: Share of genes with negative r from which the direction is said not to be seen.
-_OFTEN_WRONG = 0.25
 #: The number that a run must have to stand in a sentence.
-_ACROSS_GENES, _ACROSS_PEOPLE = "reference.spearman", "across.pooled.mean_r"
+_ACROSS_GENES, _ACROSS_PEOPLE = "reference.pearson", "across.pooled.mean_r"
 
 
 def answer(views: dict[str, View]) -> str:
@@ -32,7 +30,7 @@ def answer(views: dict[str, View]) -> str:
     sentences = [
         _sentence(shown, "network", _ACROSS_GENES, _across_genes),
         "**Across people, hardly:** " + "; ".join(people) + ".",
-        _sentence(shown, "network", _ACROSS_PEOPLE, _signs),
+        _directions(shown, views["sasse2023"]),
         _sentence(real, "linear", _ACROSS_PEOPLE, _linear_model),
         _known_truth(demo),
     ]
@@ -73,10 +71,11 @@ def _where(view: View) -> str:
 
 
 def _across_genes(view: View, run: str) -> str:
-    rho = view.number(f"{run}.{_ACROSS_GENES}")
+    r = view.number(f"{run}.{_ACROSS_GENES}")
     return (
-        f"**Across genes, well:** from the reference sequence alone {view.labels[run]} ranks the "
-        f"mean expression of {rho.n:,} genes{_where(view)} with Spearman's ρ = {_value(rho)}."
+        f"**Across genes, well:** from the reference sequence alone the prediction of "
+        f"{view.labels[run]} correlates over {r.n:,} genes{_where(view)} with their average "
+        f"expression with r = {_value(r)}."
     )
 
 
@@ -90,37 +89,66 @@ def _across_people(view: View, run: str) -> str:
     )
 
 
-def _signs(view: View, run: str) -> str:
-    spread, chance, below = (
-        view.number(f"{run}.across.pooled.{name}")
-        for name in ("observed_sd", "sampling_sd", "share_negative")
-    )
-    unseen = below.value >= _OFTEN_WRONG
-    direction = "its direction is not" if unseen else "mostly with its direction"
-    return (
-        f"**The effect is seen, {direction}:** r{_where(view)} spreads over genes with a "
-        f"standard deviation of {spread.value:.3f} where sampling alone gives "
-        f"{chance.value:.3f}, and {100 * below.value:.0f} % of the genes have a negative r."
-    )
+def _directions(shown: View, cortex: View) -> str:
+    """Say how often the direction is right where r is clear, and what chance alone spreads."""
+    head = "**Its direction is right more often than a coin, and far too often wrong:** "
+    parts = []
+    if (run := _run_of(shown, "network", "across.pooled.right_sign.significant")) is not None:
+        clear = shown.number(f"{run}.across.pooled.right_sign.significant")
+        tested = shown.number(f"{run}.across.pooled.mean_r")
+        parts.append(
+            f"where r of {shown.labels[run]}{_where(shown)} is clear (q ≤ 0.05, {clear.n} of "
+            f"{tested.n:,} genes), it is positive in {_percent(clear)}"
+        )
+    if (run := _run_of(cortex, "network", "across.pooled.null_rms")) is not None:
+        key = f"{run}.across.pooled"
+        strong, null, sd, chance = (
+            cortex.number(f"{key}.{name}")
+            for name in ("right_sign.strong", "null_rms", "observed_sd", "sampling_sd")
+        )
+        parts.append(
+            f"in the cortex, among {strong.n} genes with |r| above 0.2, in {_percent(strong)}; "
+            f"there r spreads over genes by {sd.value:.3f}, random weights on a gene's own "
+            f"variants by {null.value:.3f}, and sampling alone by {chance.value:.3f}"
+        )
+    if not parts:
+        return absent(shown)
+    return head + "; ".join(parts) + "."
+
+
+def _percent(number) -> str:
+    """Write a share as '76 % (95 % interval 69 to 83)'."""
+    ends = f"{100 * number.ci_low:.0f} to {100 * number.ci_high:.0f}"
+    return f"{100 * number.value:.0f} % (95 % interval {ends})"
 
 
 def _linear_model(view: View, run: str) -> str:
     mean = view.number(f"{run}.{_ACROSS_PEOPLE}")
-    return (
-        f"**A linear model does better:** {view.labels[run]}, trained on people's genotypes, has a "
-        f"mean r of {_value(mean)} over {mean.n:,} genes, but says nothing about a gene or a "
-        "variant it was not trained on."
-    )
+    text = f"**A linear model does better:** {view.labels[run]}, trained on people's genotypes, "
+    text += f"has a mean r of {_value(mean)} over {mean.n:,} genes"
+    network = _same_people(view, run)
+    if network is not None:
+        first, second = sorted((run, network))
+        end = "first" if network == first else "second"
+        both = view.number(f"{first}.paired.{second}.mean_{end}")
+        text += f", where {view.labels[network]} has {_value(both)} on the same genes and people"
+    return f"{text}; but it says nothing about a gene or a variant it was not trained on."
+
+
+def _same_people(view: View, run: str) -> str | None:
+    """Return the network judged on the genes and people of a linear run."""
+    splits = view.runs.set_index("run_id")["split"]
+    networks = [r for r in view.colours if view.kinds[r] == "network"]
+    pairs = {r: ".paired.".join(sorted((run, r))) for r in networks}
+    given = [r for r in networks if view.number(f"{pairs[r]}.mean_first") is not None]
+    same = [r for r in given if splits[r] == splits[run]]
+    return next(iter(same or given), None)
 
 
 def _known_truth(view: View) -> str:
     if view.tables is None:
         return absent(view)
-    words = {
-        "network": "the network",
-        "lead_snp": "the lead SNP alone",
-        "truth": "the truth itself",
-    }
+    words = {"network": "the network", "linear": "a linear model", "truth": "the truth itself"}
     means = {
         kind: view.number(f"{run}.{_ACROSS_PEOPLE}")
         for kind in words

@@ -166,8 +166,11 @@ _FIGURES = {
     "causal": "auroc dnase drivers_per_method prioritisation sign_concordance unseen_alleles",
     "heritability": "heritability_attained heritability_classes heritability_scatter",
     "distance": "trends",
-    "drivers": "driver_counts driver_distance driver_support fine_mapped",
-    "eqtl": "eqtl_genes eqtl_lead_only eqtl_overlap eqtl_signs",
+    "drivers": (
+        "driver_counts driver_distance driver_halves driver_slopes driver_support fine_mapped "
+        "linear_approximation"
+    ),
+    "eqtl": "carried eqtl_genes eqtl_lead_only eqtl_overlap eqtl_signs",
     "features": "lead_eqtls",
     "locus": "locus_agreement locus_facts locus_overlap_curves locus_overlaps locus_plot",
     "one_gene": "scatter_people",

@@ -31,10 +31,10 @@ def across_table(
 
     Populations: 'pooled' (everybody); where there is more than one, each of them and 'centred'
     (population means removed from both sides, p and interval with as many fewer degrees of
-    freedom); 'permuted' (predictions exchanged between people of one population, so that what is
-    left is due to populations and chance). p: two-sided t; q: Benjamini-Hochberg over the genes of
+    freedom); 'permuted' (as 'centred', predictions exchanged between people of one population, so
+    that what is left is chance). p: two-sided t; q: Benjamini-Hochberg over the genes of
     the run and population. null_*: gene-specific null of `draws` random weightings of the gene's
-    variants, for 'pooled' and only with genotypes; p_null is the calibrated p.
+    variants, for 'pooled' and only with genotypes; p_null is that of the gene's own null.
     """
     parts = [part for run in runs for part in _across_run(panel, run, seed)]
     table = tables.stack("across", parts, "evaluation")
@@ -51,16 +51,19 @@ def _across_run(panel: Panel, run: Predictions, seed: int) -> Iterable[pd.DataFr
     x, y = predicted.to_numpy(float), observed.to_numpy(float)
     yield _correlated(run.run_id, genes, "pooled", x, y)
     names = np.unique(groups)
+    moved, removed = _permuted(x, y, groups, seed), 0
     if len(names) > 1:
         for name in names:
             chosen = groups == name
             yield _correlated(run.run_id, genes, name, x[:, chosen], y[:, chosen])
         both = np.isnan(x) | np.isnan(y)
-        cx = stats.centre_within(np.where(both, np.nan, x), groups)
-        cy = stats.centre_within(np.where(both, np.nan, y), groups)
         removed = sum((~both[:, groups == name]).any(axis=1) for name in names) - 1
-        yield _correlated(run.run_id, genes, "centred", _settled(cx, x), _settled(cy, y), removed)
-    yield _correlated(run.run_id, genes, "permuted", _permuted(x, y, groups, seed), y)
+        x, moved, y = (
+            _settled(stats.centre_within(np.where(both, np.nan, each), groups), each)
+            for each in (x, moved, y)
+        )
+        yield _correlated(run.run_id, genes, "centred", x, y, removed)
+    yield _correlated(run.run_id, genes, "permuted", moved, y, removed)
 
 
 def _settled(centred: np.ndarray, original: np.ndarray) -> np.ndarray:
@@ -120,5 +123,5 @@ def _with_null(panel: Panel, table: pd.DataFrame, draws: int, seed: int) -> pd.D
             # One variant, or perfect linkage: draws differ by rounding alone.
             sd = r_k.std() if np.ptp(r_k) > 1e-12 else 0.0
             found["null_mean"][at], found["null_sd"][at] = r_k.mean(), sd
-            found["p_null"][at] = [null.calibrated(r, r_k) for r in pearson[at]]
+            found["p_null"][at] = [null.own_null(r, r_k) for r in pearson[at]]
     return table.assign(**found)

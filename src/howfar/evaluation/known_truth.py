@@ -6,7 +6,7 @@ study's result tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ import pandas as pd
 from scipy import stats as scipy_stats
 
 from howfar import stats
-from howfar.cohort.expression import read_expression
 from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
@@ -24,11 +23,12 @@ from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Study
 
 #: p at or below which a rule calls one gene significant.
-LEVEL = 0.05
-#: Sets of table `summary`: shares of wrong signs (method: run, group: class of variant), of
-#: genes called although expression ignores the genome (method: run, group: rule), and estimates
-#: (method: quantity) with the values known from the simulation.
-SIGN_ERRORS, FALSE_POSITIVES = "sign_errors", "false_positives"
+LEVELS = (0.05, 1e-3, 1e-4)
+#: Sets of table `summary`: shares of right, wrong and no signs (`SIGNS` and one of `SHARES`;
+#: method: run, group: class of variant), of genes called although expression ignores the genome
+#: (method: run, group: rule, x: level), and estimates (method: quantity) with the values known
+#: from the simulation.
+SIGNS, FALSE_POSITIVES = "signs.", "false_positives"
 RECOVERED, KNOWN = "recovered", "recovered.known"
 #: How far from 1 the identifiability of a variant's effect may be (rounding).
 _IDENTIFIED = 1e-6
@@ -66,102 +66,150 @@ def variant_effects(prediction: np.ndarray, dosages: np.ndarray) -> tuple[np.nda
     return effects, (vt**2).sum(axis=0) > 1 - _IDENTIFIED
 
 
-def signs(study: Study, people: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Every causal variant with its true effect and the effect each run gives it.
+def signs(
+    study: Study,
+    people: pd.DataFrame,
+    panel: Panel,
+    weights: Mapping[str, pd.DataFrame],
+    min_maf: float,
+) -> pd.DataFrame:
+    """Common causal variants with their true effect and the effect each run gives them.
 
-    people: table `individuals`.
+    people: table `individuals`. weights: table of weights by run_id, of the linear runs. min_maf:
+    rarer variants are left out, as no linear model sees them.
+    A linear model's effect is its weight, 0 where it has none: its predictions of people are by
+    several fits, so effects can't be read off them. A network's is read off its predictions;
+    variants whose effect the people do not determine are left out. Every run has the same
+    variants; runs on fewer than half of the genes have none.
     Columns run_id, gene_id, variant, class ('promoter', 'enhancer'), alt_frequency, true, given.
-    Variants whose effect the people do not determine are left out. true: on log expression of cell
-    type A, per alternate allele.
+    true: on log expression of cell type A, per alternate allele.
     """
     people = people[~people["run_id"].isin([TRUTH, LEAD_SNP])]
-    truth = pd.read_csv(truth_folder(study) / "truth_variants.csv").set_index("gene_id")
-    parts = []
-    for (run, gene), rows in people.groupby(["run_id", "gene_id"], sort=False):
-        predicted = rows.set_index("sample")["predicted"].reindex(panel.expression.columns)
+    truth = pd.read_csv(truth_folder(study) / "truth_variants.csv")
+    truth = truth[truth["causal"] & truth["alt_frequency"].between(min_maf, 1 - min_maf)]
+    truth = truth.rename(columns={"effect_a": "true"})
+    parts = {}
+    for run, rows in people.groupby("run_id", sort=False):
+        if run in weights:
+            given = weights[run].rename(columns={"weight": "given"})
+            found = truth[truth["gene_id"].isin(rows["gene_id"])]
+            found = found.merge(given[["gene_id", "variant", "given"]], "left").fillna({"given": 0})
+        else:
+            found = truth.merge(_read_off(rows, panel))
+        parts[run] = found.assign(run_id=run)
+    most = max(part["gene_id"].nunique() for part in parts.values())
+    parts = {run: part for run, part in parts.items() if 2 * part["gene_id"].nunique() >= most}
+    found = pd.concat(parts.values(), ignore_index=True)
+    runs = found.groupby(["gene_id", "variant"])["run_id"].transform("size")
+    columns = ["run_id", "gene_id", "variant", "class", "alt_frequency", "true", "given"]
+    return found.loc[runs == len(parts), columns].reset_index(drop=True)
+
+
+def _read_off(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Effects that one run's predictions of people determine: gene_id, variant, given."""
+    parts = [pd.DataFrame({"gene_id": [], "variant": [], "given": []}, dtype=object)]
+    for gene, mine in rows.groupby("gene_id", sort=False):
+        predicted = mine.set_index("sample")["predicted"].reindex(panel.expression.columns)
         dosages, variants = panel.dosages(gene)
         if predicted.isna().any() or not len(variants):
             continue
         given, determined = variant_effects(predicted.to_numpy(float), dosages.astype(float))
         frame = pd.DataFrame({"variant": [str(v) for v in variants], "given": given})
-        known = truth.loc[[gene]] if gene in truth.index else truth.iloc[:0]
-        frame = frame[determined].merge(known[known["causal"]], on="variant")
-        parts.append(frame.assign(run_id=run, gene_id=gene))
-    found = pd.concat(parts, ignore_index=True).rename(columns={"effect_a": "true"})
-    columns = ["run_id", "gene_id", "variant", "class", "alt_frequency", "true", "given"]
-    return found[columns]
+        parts.append(frame[determined].assign(gene_id=gene))
+    return pd.concat(parts, ignore_index=True).astype({"given": float})
 
 
-def sign_errors(effects: pd.DataFrame, genes: pd.DataFrame, draws: int = 1000) -> pd.DataFrame:
-    """Share of causal variants with the wrong sign, per run and class, with its interval.
+#: Shares of causal variants, by the sign that a run gives them.
+SHARES = ("right", "wrong", "none", "wrong_of_given")
+#: Group of `sign_shares` in which a variant counts as much as it explains, 2 p q a^2.
+BY_VARIANCE = "weighted by variance"
 
-    effects: as `signs` gives them; a variant with no effect at all (exactly 0) counts as wrong.
-    genes: table `genes`, for the blocks of the bootstrap. Columns run_id, class ('all', ...), n,
-    share_wrong, ci_low, ci_high.
+
+def sign_shares(effects: pd.DataFrame, genes: pd.DataFrame, draws: int = 1000) -> pd.DataFrame:
+    """Shares of causal variants by their sign, per run and class, with block-bootstrap intervals.
+
+    effects: as `signs` gives them. genes: table `genes`, for the blocks of the bootstrap.
+    Columns run_id, class ('all', 'enhancer', 'promoter', `BY_VARIANCE`), share, n, value, ci_low,
+    ci_high. Shares 'right', 'wrong' and 'none' (no effect at all) add up to 1;
+    'wrong_of_given' is wrong / (right + wrong).
     """
-    wrong = np.sign(effects["true"]) != np.sign(effects["given"])
-    effects = effects.assign(wrong=wrong.astype(float))
     rows = []
     for run, mine in effects.groupby("run_id", sort=True):
-        for name in ["all", *sorted(mine["class"].unique())]:
-            part = mine if name == "all" else mine[mine["class"] == name]
+        for name in ["all", *sorted(mine["class"].unique()), BY_VARIANCE]:
+            part = mine if name in ("all", BY_VARIANCE) else mine[mine["class"] == name]
+            sign = np.sign(part["true"] * part["given"]).to_numpy()
+            p, a = part["alt_frequency"], part["true"]
+            size = (
+                (2 * p * (1 - p) * a**2).to_numpy() if name == BY_VARIANCE else np.ones(len(part))
+            )
+            outcomes = {"right": sign > 0, "wrong": sign < 0, "none": sign == 0}
             blocks, _ = blocks_of(genes, part["gene_id"])
-            low, high = stats.block_bootstrap(part["wrong"], blocks, np.mean, draws)
-            rows.append((run, name, len(part), part["wrong"].mean(), low, high))
-    return pd.DataFrame(rows, columns=["run_id", "class", "n", "share_wrong", "ci_low", "ci_high"])
+            for share in SHARES:
+                hits = outcomes["wrong" if share == "wrong_of_given" else share]
+                of = sign != 0 if share == "wrong_of_given" else np.ones(len(part), bool)
+                values = np.column_stack([hits * size, of * size])
+                ends = stats.block_bootstrap(values, blocks, _ratio, draws, weighted=True)
+                value = _ratio(values, np.ones((1, len(values))))[0]
+                rows.append((run, name, share, int(of.sum()), value, *ends))
+    columns = ["run_id", "class", "share", "n", "value", "ci_low", "ci_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _ratio(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    top, bottom = (weights @ values).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return top / bottom
 
 
 # --- false positives --------------------------------------------------------------------------
 
 
 def null_p_values(
-    study: Study, people: pd.DataFrame, run: str, panel: Panel, draws: int = 1000
+    people: pd.DataFrame, run: str, panel: Panel, draws: int = 10_000, repeats: int = 20
 ) -> pd.DataFrame:
     """p of each rule for a run against expression that is independent of genotype.
 
-    people: table `individuals`.
+    people: table `individuals`. Expression is drawn `repeats` times for every gene.
     Columns gene_id, rule, p. Rules: the t test of r against 0, the two rules with the moments of
-    50 draws, and the calibrated one with all `draws`.
+    50 draws, and the own null with all `draws`.
     """
-    values = read_expression(truth_folder(study) / "expression_null.bed.gz").values
-    values = values[panel.expression.columns]
-    people = people[people["run_id"] == run]
+    rng = np.random.default_rng(1)
     parts = []
-    for gene, rows in people.groupby("gene_id", sort=False):
-        x = rows.set_index("sample")["predicted"].reindex(values.columns).to_numpy(float)
-        y = values.loc[gene].to_numpy(float)
-        dosages, _ = panel.dosages(gene)
-        p = _rules(x, y, dosages, draws)
-        parts.append(pd.DataFrame({"gene_id": gene, "rule": list(p), "p": list(p.values())}))
-    return pd.concat(parts, ignore_index=True)
+    for gene, rows in people[people["run_id"] == run].groupby("gene_id", sort=False):
+        x = rows.set_index("sample")["predicted"].reindex(panel.expression.columns).to_numpy(float)
+        y = rng.standard_normal((repeats, len(x)))
+        p = _rules(x, y, panel.dosages(gene)[0], draws)
+        parts.append(pd.DataFrame(p).melt(var_name="rule", value_name="p").assign(gene_id=gene))
+    return pd.concat(parts, ignore_index=True)[["gene_id", "rule", "p"]]
 
 
-def _rules(x: np.ndarray, y: np.ndarray, dosages: np.ndarray, draws: int) -> dict[str, float]:
-    r, n = stats.pearson_rows(x, y)
-    r_k = null.gene_null(dosages, y, draws)
+def _rules(x: np.ndarray, y: np.ndarray, dosages: np.ndarray, draws: int) -> dict[str, np.ndarray]:
+    r, n = stats.pearson_rows(np.broadcast_to(x, y.shape), y)
+    r_k = null.gene_null(dosages, y.T, draws)
     first = r_k[: null.PUBLISHED_DRAWS]
-    moments = float(first.mean()), float(first.std())
+    moments = first.mean(axis=0), first.std(axis=0)
     return {
-        "t_test": float(stats.correlation_p(r, n - 2)[0]),
-        "as_published": float(null.as_published(r[0], *moments)),
-        "standard_error": float(null.standard_error(r[0], *moments)),
-        "calibrated": null.calibrated(float(r[0]), r_k),
+        "t_test": stats.correlation_p(r, n - 2),
+        "as_published": null.as_published(r, *moments),
+        "standard_error": null.standard_error(r, *moments),
+        "own_null": np.array([null.own_null(a, b) for a, b in zip(r, r_k.T, strict=True)]),
     }
 
 
-def false_positive_rates(p_values: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Share of genes with p <= `level` under each rule, with its exact binomial interval.
+def false_positive_rates(p_values: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """Share of p <= each level under each rule, with its exact binomial interval.
 
-    p_values: as `null_p_values` gives them. Expression of different genes is independent in that
-    file, so a binomial interval (Clopper and Pearson 1934) is right. Columns rule, n, rate,
+    p_values: as `null_p_values` gives them. Expression is drawn independently for each of them,
+    so a binomial interval (Clopper and Pearson 1934) is right. Columns rule, level, n, rate,
     ci_low, ci_high.
     """
     rows = []
     for rule, part in p_values.dropna(subset=["p"]).groupby("rule", sort=False):
-        hits, n = int((part["p"] <= level).sum()), len(part)
-        ends = scipy_stats.binomtest(hits, n).proportion_ci(0.95, method="exact")
-        rows.append((rule, n, hits / n, ends.low, ends.high))
-    return pd.DataFrame(rows, columns=["rule", "n", "rate", "ci_low", "ci_high"])
+        for level in levels:
+            hits, n = int((part["p"] <= level).sum()), len(part)
+            ends = scipy_stats.binomtest(hits, n).proportion_ci(0.95, method="exact")
+            rows.append((rule, level, n, hits / n, ends.low, ends.high))
+    return pd.DataFrame(rows, columns=["rule", "level", "n", "rate", "ci_low", "ci_high"])
 
 
 # --- recovery ---------------------------------------------------------------------------------
@@ -206,23 +254,33 @@ def recovered(
 
 
 def summary_rows(
-    study: Study, panel: Panel, people: pd.DataFrame, across: pd.DataFrame, networks: Sequence[str]
+    study: Study,
+    panel: Panel,
+    people: pd.DataFrame,
+    across: pd.DataFrame,
+    networks: Sequence[str],
+    weights: Mapping[str, pd.DataFrame],
 ) -> pd.DataFrame:
     """Rows of table `summary` that need the truth; none where the simulation wrote none.
 
     people, across: the tables `individuals` and `across`; networks: runs whose false positives
-    are counted.
+    are counted; weights: of each linear run.
     """
     folder = resolve(study.cohort.reference).parent
     if not study.simulate or not (folder / "truth_variants.csv").is_file():
         return pd.DataFrame()
-    wrong = sign_errors(signs(study, people, panel), panel.genes)
-    wrong = wrong.rename(columns={"run_id": "method", "class": "group", "share_wrong": "value"})
-    parts = [wrong.assign(set=SIGN_ERRORS, units="share of causal variants")]
+    effects = signs(study, people, panel, weights, study.evaluation.min_maf)
+    shares = sign_shares(effects, panel.genes).rename(columns={"run_id": "method"})
+    shares = (
+        shares.rename(columns={"class": "group"})
+        .drop(columns="share")
+        .assign(set=SIGNS + shares["share"], units="share of common causal variants")
+    )
+    parts = [shares]
     for run in networks:
-        rates = false_positive_rates(null_p_values(study, people, run, panel))
-        rates = rates.rename(columns={"rule": "group", "rate": "value"})
-        units = f"share of genes with p <= {LEVEL}"
+        rates = false_positive_rates(null_p_values(people, run, panel))
+        rates = rates.rename(columns={"rule": "group", "rate": "value", "level": "x"})
+        units = "share of genes, each with several draws of expression, with p <= x"
         parts.append(rates.assign(set=FALSE_POSITIVES, method=run, units=units))
     found = recovered(study, across, panel.genes).rename(columns={"quantity": "method"})
     found = found.assign(

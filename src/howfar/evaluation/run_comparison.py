@@ -5,13 +5,14 @@ All functions take result tables (`tables.py`) and return frames or plain values
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from howfar import stats
+from howfar.results import tables
 from howfar.stats import null
 from howfar.stats.blocks import blocks_of
 
@@ -23,11 +24,14 @@ STRONG, TRUSTED = 0.2, 0.2
 # --- the rule for significance ---------------------------------------------------------------
 
 
+_COLUMNS = {"own_null": "p_null", "t_test": "p"}
+
+
 def beyond_null(rows: pd.DataFrame, rule: str = "as_published", level: float = 0.05) -> pd.Series:
     """Which rows of `across` lie beyond their gene-specific null at a false discovery rate.
 
-    rule: a name in `null.RULES`, or 'calibrated' for the column p_null. A row without p counts as
-    p = 1 among the tests, as in Sasse et al. 2023. Returns booleans in the rows' order.
+    rule: a name in `null.RULES`, or 'own_null' or 't_test' for columns p_null and p. A row without
+    p counts as p = 1 among the tests, as in Sasse et al. 2023. Returns booleans in the rows' order.
     """
     q = stats.benjamini_hochberg(null_p(rows, rule).fillna(1))
     return pd.Series(q <= level, index=rows.index)
@@ -35,25 +39,61 @@ def beyond_null(rows: pd.DataFrame, rule: str = "as_published", level: float = 0
 
 def null_p(rows: pd.DataFrame, rule: str = "as_published") -> pd.Series:
     """p of each row of `across` under `rule` (see `beyond_null`); missing where r is."""
-    if rule == "calibrated":
-        return rows["p_null"].astype(float)
+    if rule in _COLUMNS:
+        return rows[_COLUMNS[rule]].astype(float)
     values = (rows[c].to_numpy(float) for c in ("pearson", "null_mean", "null_sd"))
     return pd.Series(null.RULES[rule](*values), index=rows.index)
 
 
 def false_positive_rate(
-    sd: np.ndarray | float, rule: str, level: float = 0.05
+    sd: np.ndarray | float, ratio: np.ndarray | float, rule: str, level: float = 0.05
 ) -> np.ndarray | float:
-    """How often one more draw of the null, its |r_k| taken as normal, has p <= `level`.
+    """How often one more random weighting has p <= `level`, by the tail of simulated draws.
 
-    sd: of the null's |r_k|. rule: a name in `null.RULES`. The p of a draw z SDs above the mean is
-    found on a grid of z (a rule's p falls with r).
+    sd: of the null's |r_k|; ratio: their mean over sd. rule: a name in `null.RULES`. The smallest
+    z = (|r| - m) / s that the rule calls is found on a grid, and `null.tail` says how often chance
+    reaches it.
     """
-    sd = np.asarray(sd, float)
-    z = np.linspace(0, 8, 4001)
-    p = null.RULES[rule](z * sd[..., None], 0.0, sd[..., None])
+    sd, ratio = np.broadcast_arrays(np.asarray(sd, float), np.asarray(ratio, float))
+    z = np.linspace(-1, 12, 2601)
+    mean = (sd * ratio)[..., None]
+    p = null.RULES[rule](mean + z * sd[..., None], mean, sd[..., None])
     passed = p <= level
-    return np.where(passed.any(axis=-1), norm.sf(z[passed.argmax(axis=-1)]), 0.0)[()]
+    share = null.tail(z[passed.argmax(axis=-1)], ratio)
+    return np.where(passed.any(axis=-1), share, 0.0)[()]
+
+
+# --- which rows count ------------------------------------------------------------------------
+
+
+def judged(across: pd.DataFrame) -> pd.DataFrame:
+    """`across` with r = 0 for constant predictions, as every mean over genes counts them.
+
+    r stays missing where no run has one for those people and that gene: their expression is
+    constant, or they are too few; and where n is missing, as for a value nobody published.
+    """
+    known = across.groupby(["gene_id", "population"])["pearson"].transform("count") > 0
+    constant = across["pearson"].isna() & (across["n"].fillna(0) > 0) & known
+    names = ["pearson", "spearman"]
+    return across.assign(**{name: across[name].mask(constant, 0.0) for name in names})
+
+
+def with_judged(result: tables.Tables) -> tables.Tables:
+    """The tables with `across` as `judged`."""
+    return tables.Tables(result.study, result.frames | {"across": judged(result["across"])})
+
+
+def comparable(across: pd.DataFrame, kinds: Mapping[str, str]) -> list[str]:
+    """Runs whose mean over genes may stand beside the others': on half of the genes or more.
+
+    across: as `judged`. kinds: kind of each run. Half of those of the network on most genes; of
+    any run's where there is no network.
+    """
+    rows = across[(across["population"] == "pooled") & across["pearson"].notna()]
+    counts = rows.groupby("run_id").size()
+    networks = [run for run in counts.index if kinds.get(run) == "network"]
+    most = counts[networks].max() if networks else counts.max()
+    return list(counts.index[2 * counts >= most]) if len(counts) else []
 
 
 # --- two runs --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core import provenance
 from howfar.core.registry import TABLES
+from howfar.evaluation import row_zero
 from howfar.evaluation.across import across_table
 from howfar.evaluation.features import features_table
 from howfar.evaluation.individuals import individuals_table
@@ -133,6 +134,8 @@ def evaluate_cohort(
     rows = [*(each.run_row for each in predictions), lead_snp_row(cohort.study)]
     frames["runs"] = tables.validate("runs", pd.DataFrame(rows), cohort.study.name)
     held = {each.predictions.run_id: each.folds for each in predictions if each.folds is not None}
+    zero = row_zero.rows(panel, options)
+    frames["summary"] = tables.stack("summary", [zero], cohort.study.name)
     frames["individuals"] = individuals_table(panel, runs, held | {LEAD_SNP: folds})
     made = tables.Tables(cohort.study.name, frames)
     frames["numbers"] = numbers_table(made, options.bootstrap, options.seed)

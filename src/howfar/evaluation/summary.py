@@ -9,7 +9,7 @@ import pandas as pd
 from howfar.attribution.variant_effects import linear_approximation
 from howfar.eqtl import network_agreement
 from howfar.eqtl.covariates import covariate_words
-from howfar.evaluation import known_truth, locus, transfer
+from howfar.evaluation import carriers, driver_halves, known_truth, locus, row_zero, transfer
 from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
 from howfar.stacking import compare
@@ -28,6 +28,11 @@ def make(inputs: Inputs) -> Table:
         stale = rows.empty and step.path_of(inputs.results, inputs.study.name).is_file()
         counts["comparisons out of date (`howfar transfer`, `howfar stack`)"] += stale
     parts += _of_map(inputs, variants)
+    parts.append(driver_halves.rows(inputs.panel, inputs.networks, inputs.options.seed))
+    if inputs.study.individuals == "public" and inputs.panel.dosages is not None:
+        shown = variants["gene_id"].unique() if len(variants) else []
+        parts.append(carriers.rows(inputs.panel, list(shown[:1])))
+    parts.append(row_zero.rows(inputs.panel, inputs.options))
     if inputs.truth is not None:
         parts.append(_of_truth(inputs))
     return Table("summary", tables.stack("summary", parts, f"study {inputs.study.name}"), counts)
@@ -52,4 +57,5 @@ def _of_map(inputs: Inputs, variants: pd.DataFrame) -> list[pd.DataFrame]:
 def _of_truth(inputs: Inputs) -> pd.DataFrame:
     people, r = (inputs.table(name).frame for name in ("individuals", "across"))
     networks = [run.run_id for run in inputs.networks]
-    return known_truth.summary_rows(inputs.study, inputs.panel, people, r, networks)
+    weights = {each.predictions.run_id: each.weights for each in inputs.linear}
+    return known_truth.summary_rows(inputs.study, inputs.panel, people, r, networks, weights)

@@ -25,16 +25,6 @@ def with_feature(result: tables.Tables, run_id: str, feature: str) -> pd.DataFra
     ).dropna(subset=["pearson", feature])
 
 
-def lead_rows(features: pd.DataFrame, feature: str) -> pd.DataFrame:
-    """Genes with a feature and a lead eQTL; `pearson`: the lead eQTL's own |r|."""
-    wide = features.drop_duplicates(["gene_id", "feature"])
-    wide = wide.pivot(index="gene_id", columns="feature", values="value").reset_index()
-    # p follows from r alone: a trend with it would show nothing
-    if feature == "lead_eqtl_log10p" or not {feature, "lead_eqtl_r"} <= set(wide.columns):
-        return pd.DataFrame({feature: [], "gene_id": [], "pearson": []})
-    return wide.assign(pearson=wide["lead_eqtl_r"].abs()).dropna(subset=["pearson", feature])
-
-
 def binned_trend(
     feature: np.ndarray,
     r: np.ndarray,

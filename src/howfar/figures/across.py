@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
-from howfar.figures import style
+from howfar.figures import row_zero, style
 from howfar.figures.reference import across_genes
-from howfar.figures.theory import GRID, sampling_density
+from howfar.figures.theory import GRID, own_null_density, sampling_density
 from howfar.figures.view import Drawn, View, figure
 
 _COLUMNS = [
@@ -19,9 +19,13 @@ _NONE = "No correlations across people are public for this study."
 
 
 def main_rows(view: View) -> pd.DataFrame:
-    """Rows of the table `across` that have an r, of all people together ('pooled')."""
+    """Rows of the table `across` that have an r, of all people together ('pooled').
+
+    Of the runs that may stand beside each other (`View.comparable`).
+    """
     table = view["across"].dropna(subset=["pearson"])
-    return table[table["population"] == "pooled"].reset_index(drop=True)
+    kept = (table["population"] == "pooled") & table["run_id"].isin(view.comparable)
+    return table[kept].reset_index(drop=True)
 
 
 def summaries(view: View) -> pd.DataFrame:
@@ -31,7 +35,8 @@ def summaries(view: View) -> pd.DataFrame:
     ci_low, ci_high, share_negative.
     """
     rows = []
-    for run, label in view.labels.items():
+    for run in view.comparable:
+        label = view.labels[run]
         for population in sorted(set(view.of_run("across", run)["population"])):
             key = f"{run}.across.{population}"
             mean = view.number(f"{key}.mean_r")
@@ -59,7 +64,7 @@ def people(row) -> str:
     return f"{low} people" if low == high else f"{low}–{high} people"
 
 
-@figure("across_distribution")
+@figure("across_distribution", zero="people")
 def distribution(view: View) -> Drawn:
     """Histogram of r over genes per run against the sampling distribution, and all ECDFs."""
     table = main_rows(view)
@@ -73,9 +78,28 @@ def distribution(view: View) -> Drawn:
     caption = (
         "Correlation of prediction and expression across people, one value per gene. Dashed: "
         "what sampling alone would give at these numbers of people if no gene had any true "
-        "correlation. Intervals of the mean: block bootstrap."
+        f"correlation. {own_null_words(view)} Intervals of the mean: block bootstrap."
+        f"{view.left_out}"
     )
     return drawn, table, caption
+
+
+def own_null(view: View, genes: pd.Series) -> np.ndarray | None:
+    """Density over `GRID` of r of random weights on those genes' variants, the same for all runs."""
+    rows = main_rows(view).dropna(subset=["null_mean", "null_sd"]).drop_duplicates("gene_id")
+    rows = rows[rows["gene_id"].isin(genes)]
+    return own_null_density(GRID, rows["null_mean"], rows["null_sd"]) if len(rows) else None
+
+
+def own_null_words(view: View) -> str:
+    """What the dotted curve of random weights is, or why there is none, for a caption."""
+    rows = main_rows(view)
+    if rows["null_sd"].notna().any():
+        return (
+            "Dotted: what random weights on each gene's own variants give, as a normal "
+            "distribution of their mean square."
+        )
+    return "What random weights on each gene's own variants give is not drawn: it needs genotypes."
 
 
 def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
@@ -85,9 +109,11 @@ def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     sns.histplot(
         x=part["pearson"], bins=edges, stat="density", color=colour, alpha=0.75, lw=0, ax=axis
     )
-    known = part["n"].dropna()
+    known, density = part["n"].dropna(), own_null(view, part["gene_id"])
     if len(known):
         axis.plot(GRID, sampling_density(GRID, known), "--", color=style.INK, lw=1.3)
+    if density is not None:
+        axis.plot(GRID, density, ":", color=style.INK, lw=1.6)
     axis.axvline(row.mean_r, color=colour, lw=1.2)
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-1, 1), ylabel="density", xlabel="")
@@ -110,13 +136,18 @@ def _ecdf(axis, table: pd.DataFrame, view: View) -> None:
     if len(known):
         total = np.cumsum(sampling_density(GRID, known))
         axis.plot(GRID, total / total[-1], "--", color=style.INK, lw=1.3, label="sampling alone")
+    density = own_null(view, table["gene_id"])
+    if density is not None:
+        total = np.cumsum(density)
+        label = "random weights on own variants"
+        axis.plot(GRID, total / total[-1], ":", color=style.INK, lw=1.6, label=label)
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-1, 1), ylim=(0, 1), ylabel="share of genes", title="Cumulative")
     axis.set_xlabel("r across people (one gene, one value)")
     axis.legend(loc="upper left")
 
 
-@figure("central")
+@figure("central", zero="genes people")
 def central(view: View) -> Drawn:
     """Across genes beside across people, on one scale: the picture that says it all."""
     table = main_rows(view)
@@ -125,32 +156,49 @@ def central(view: View) -> Drawn:
         return "This study has only one of the two: across genes or across people."
     reference = reference[reference["region"] == "all"]
     summary = pooled(view)
-    drawn, (top, bottom) = style.panels([1.1 + 0.42 * len(reference), 1.3 + 0.72 * len(summary)])
-    _central_top(top, reference, view)
-    _central_bottom(bottom, table, summary, view)
+    lookups, rest = row_zero.genes(view), row_zero.people(view, summary["run_id"].iloc[0])
+    heights = [0.42 * (len(reference) + len(lookups)), 0.72 * len(summary) + 0.36 * len(rest)]
+    drawn, (top, bottom) = style.panels([1.1 + heights[0], 1.3 + heights[1]])
+    _central_top(top, reference, lookups, view)
+    _central_bottom(bottom, table, summary, rest, view)
     caption = (
         "Top: correlation across genes (Pearson's r, with 95 % interval). Bottom: correlation "
         "across people, its distribution over genes, with the mean (white) and its 95 % interval. "
-        "The same models, the same scale."
+        f"The same models, the same scale. Grey: without a model; dashed: the ceiling."
+        f"{view.left_out}"
     )
+    zero = [lookups.assign(panel="across genes"), rest.assign(panel="across people")]
     data = pd.concat(
-        [reference.assign(panel="across genes"), summary.assign(panel="across people")]
+        [reference.assign(panel="across genes"), summary.assign(panel="across people"), *zero]
     )
     return drawn, data, caption
 
 
-def _central_top(axis, reference: pd.DataFrame, view: View) -> None:
+def _central_top(axis, reference: pd.DataFrame, lookups: pd.DataFrame, view: View) -> None:
     names = {"pearson": "value", "pearson_low": "ci_low", "pearson_high": "ci_high"}
     for place, row in enumerate(reference.rename(columns=names).itertuples()):
         style.bar(axis, place, row, view.colours[row.run_id])
         text = f"{row.label}: r = {style.signed(row.value)}, n = {row.n} genes"
         style.words(axis, -0.98, place - 0.42, text, va="bottom")
+    _grey_rows(axis, lookups, len(reference), 1.0, "r")
     axis.set_title("Across genes: which gene is high?")
-    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(reference) - 0.55, -0.95))
+    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(reference) + len(lookups) - 0.55, -0.95))
     axis.axvline(0, color=style.INK, lw=0.8)
 
 
-def _central_bottom(axis, table: pd.DataFrame, summary: pd.DataFrame, view: View) -> None:
+def _grey_rows(axis, rows: pd.DataFrame, first: float, step: float, what: str) -> None:
+    """Bars of `row_zero`, from place `first` on."""
+    for i, row in enumerate(rows.itertuples()):
+        place = first + i * step
+        style.bar(axis, place, row, row_zero.GREY, height=0.5 * step)
+        value = "0 " + style.ends(row, 3) if row.value == 0 else style.estimated(row, 3, 2)
+        text = f"{row.label}: {what} = {value}, n = {row.n} genes"
+        style.words(axis, -0.98, place - 0.42 * step, text, 8.5, va="bottom")
+
+
+def _central_bottom(
+    axis, table: pd.DataFrame, summary: pd.DataFrame, rest: pd.DataFrame, view: View
+) -> None:
     for place, row in enumerate(summary.itertuples()):
         values = table.loc[table["run_id"] == row.run_id, "pearson"].to_numpy(float)
         style.ridge(axis, place + 0.25, values, 0.5, view.colours[row.run_id])
@@ -161,12 +209,17 @@ def _central_bottom(axis, table: pd.DataFrame, summary: pd.DataFrame, view: View
             f"n = {row.genes} genes, {people(row)}, {100 * row.share_negative:.0f} % below 0"
         )
         style.words(axis, -0.98, place - 0.3, text, 8.5, va="bottom")
+    _grey_rows(axis, rest, len(summary), 0.5, "mean r")
+    limit = row_zero.ceiling(view)
+    if limit is not None:
+        axis.axvline(limit.value, color=row_zero.GREY, ls="--", lw=1.2)
     axis.set_title("Across people: who is high, for one gene?")
-    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(summary) - 0.6, -0.95), xlabel="correlation")
+    bottom = len(summary) + 0.5 * len(rest) - (0.25 if len(rest) else 0.6)
+    axis.set(xlim=(-1, 1), yticks=[], ylim=(bottom, -0.95), xlabel="correlation")
     axis.axvline(0, color=style.INK, lw=0.8)
 
 
-@figure("across_ranked")
+@figure("across_ranked", zero="people")
 def ranked(view: View) -> Drawn:
     """Genes in the order of their r, with Fisher intervals, one panel per run."""
     table = main_rows(view)
@@ -206,10 +259,12 @@ def _ranked_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
     axis.text(0.04, 0.94, f"n = {len(part)} genes{below}", va="top", **at)
 
 
-@figure("across_controls")
+@figure("across_controls", zero="people")
 def controls(view: View) -> Drawn:
     """Mean r over genes: all people, each population, population-centred, permuted."""
     summary = summaries(view)
+    coins = {run: view.number(f"{run}.across.pooled.sign_coin") for run in summary["run_id"]}
+    summary["coin"] = [np.nan if (c := coins[r]) is None else c.ci_high for r in summary["run_id"]]
     if summary["population"].nunique() < 2:
         return "Only one set of people is public for this study; there is nothing to compare."
     kinds = pd.unique(summary["population"])
@@ -225,8 +280,9 @@ def controls(view: View) -> Drawn:
     axes[-1].set_xlabel("mean r over genes, with 95 % interval")
     caption = (
         "Mean r over genes among all people, within each population, with population means "
-        "removed (centred), and with people permuted within their population (permuted), which "
-        "must be 0 within its interval."
+        "removed (centred), and the same with people permuted within their population (permuted), "
+        "where only chance is left. Grey band: 95 % range of the mean if each gene's sign were "
+        "tossed."
     )
     return drawn, summary, caption
 
@@ -237,5 +293,8 @@ def _controls_panel(axis, part: pd.DataFrame, order: list[str], colour: str) -> 
         style.estimate(axis, place, row, style.FAINT if row.population == "permuted" else colour)
         text = f" {style.signed(row.value)}, n = {row.genes} genes"
         style.words(axis, style.end_of(row) + 0.01, place, text, 8.5)
+    coin = part["coin"].dropna()
+    if len(coin):
+        axis.axvspan(-coin.iloc[0], coin.iloc[0], color=row_zero.GREY, alpha=0.3, lw=0)
     style.rows(axis, order, 9)
     axis.axvline(0, color=style.INK, lw=0.8)

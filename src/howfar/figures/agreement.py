@@ -223,7 +223,7 @@ def _named(axis, view: View, row, what: str) -> None:
 # --- reference --------------------------------------------------------------------------------
 
 
-@figure("agreement_reference")
+@figure("agreement_reference", zero="genes")
 def agreement_reference(view: View) -> Drawn:
     """Ranks of the reference predictions of two models, one panel per pair."""
     found = compared(view, "reference")

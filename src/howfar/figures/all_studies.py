@@ -13,12 +13,12 @@ from matplotlib.transforms import blended_transform_factory
 from howfar.core.project import figures_folder, results_folder
 from howfar.evaluation.heritability import sources
 from howfar.evaluation.numbers.heritability import source_key
-from howfar.figures import style
+from howfar.figures import row_zero, style
 from howfar.figures.view import Box, NotInTables, View, view
 
 _COLUMNS = [
     *("study", "title", "run_id", "label", "kind", "quantity", "value", "ci_low", "ci_high"),
-    *("genes", "spread", "sampling"),
+    *("genes", "spread", "sampling", "null"),
 ]
 #: How the figure marks each quantity.
 _MARKS = {
@@ -35,17 +35,21 @@ def rows_of(view: View) -> pd.DataFrame:
 
     quantity 'across genes': Spearman's rho of the reference prediction; 'across people': mean
     Pearson r over genes, with `spread` its SD over genes and `sampling` the SD that sampling
-    alone gives at these numbers of people; 'ceiling': mean of sqrt(h2), h2 the cis-heritability
-    of the run's genes (negative estimates as 0). Intervals are those of table `numbers`; of the
-    ceiling, by block bootstrap. Columns study, title, run_id, label, kind, quantity, value,
-    ci_low, ci_high, genes, spread, sampling.
+    alone gives at these numbers of people, `null` that of random weights; 'ceiling': mean of
+    sqrt(h2), h2 the cis-heritability of the run's genes (negative estimates as 0). Intervals
+    are those of table `numbers`; of the ceiling, by block bootstrap. Columns study, title,
+    run_id, label, kind, quantity, value, ci_low, ci_high, genes, spread, sampling, null.
     """
     rows = []
     kinds = view.kinds
     for run, label in view.labels.items():
         base = {"study": view.study.name, "title": view.study.title, "run_id": run}
         base |= {"label": label, "kind": kinds[run]}
-        rows += [base | found for found in (*_genes(view, run), *_people(view, run))]
+        mean = f"{run}.across.pooled.mean_r"
+        beside = run in view.comparable or view.number(mean) is None
+        people = _people(view, run) if beside else ()
+        rows += [base | found for found in (*_genes(view, run), *people)]
+    rows += _lookups(view)
     rows += _ceilings(view)
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -65,13 +69,27 @@ def _people(view: View, run: str) -> Iterator[dict]:
     key = f"{run}.across.pooled"
     if (mean := view.number(f"{key}.mean_r")) is not None:
         spread, sampling = (view.number(f"{key}.{w}") for w in ("observed_sd", "sampling_sd"))
+        null = view.number(f"{key}.null_rms")
         known = {} if spread is None else {"spread": spread.value, "sampling": sampling.value}
+        known |= {} if null is None else {"null": null.value}
         yield _entry("across people", mean, **known)
         return
     table = view.summary("performance.mean")
     table = table[(table["group"] == _CLASS) & (table["method"] == view.labels[run])]
     for row in table.itertuples():
         yield _entry("across people", row)
+
+
+def _lookups(view: View) -> Iterator[dict]:
+    """What other people's mean expression says across genes."""
+    for row in row_zero.genes(view).itertuples():
+        fields = {
+            "study": view.study.name,
+            "title": view.study.title,
+            "run_id": f"zero.{row.label}",
+        }
+        fields |= {"label": row.label, "kind": "row zero"}
+        yield fields | _entry("across genes", row)
 
 
 def _ceilings(view: View) -> Iterator[dict]:
@@ -106,15 +124,42 @@ def synthesis(
         drawn = _draw(table)
         folder = output or figures_folder(views[0].results, "book")
         output = results_folder(folder).absolute()
-        return style.save(drawn, table.drop(columns="colour"), "synthesis", output, _CAPTION)
+        data, caption = table.drop(columns="colour"), _CAPTION + _reached(views)
+        return style.save(drawn, data, "synthesis", output, caption)
+
+
+#: Classes of genes and people of Rastogi, Reddy et al. 2024, in words.
+_CLASSES = {
+    "random_split": "unseen people of the populations trained on",
+    "yri_split": "Yoruba, none of whom was trained on",
+}
+
+
+def _reached(views: Sequence[View]) -> str:
+    """How much of the ceiling linear models reach, class by class, as a sentence; or ''."""
+    parts = []
+    for each in views:
+        linear = [run for run, kind in each.kinds.items() if kind == "linear"]
+        for group, words in _CLASSES.items():
+            found = [each.number(f"{run}.heritability.{group}.ratio") for run in linear]
+            shares = [100 * number.value for number in found if number is not None]
+            if shares:
+                parts.append(f"{min(shares):.0f} to {max(shares):.0f} % on {words}")
+    joined = "; ".join(parts)
+    return f" Of the mean √h² of the same genes, linear models reach {joined}." if parts else ""
 
 
 _CAPTION = (
     "All studies on one scale. Open squares: Spearman's ρ across genes, reference prediction "
-    "against mean expression. Discs: mean Pearson r across people over genes, with its 95 % "
-    "interval; the thin line is ± 1 SD of r over genes, the grey band what sampling alone gives "
-    "at that number of people. Triangles: mean √h², what a perfect additive predictor of cis "
-    "effects would reach. Where a study published averages only, the line spans its replicates."
+    "against average expression (mean, or median where the study says so). Discs: mean Pearson "
+    "r across people over genes, with its 95 % interval; the thin line is ± 1 SD of r over "
+    "genes, the grey band what sampling alone gives at that number of people, the dotted line "
+    "what random weights on each gene's own variants give (where genotypes or their moments are"
+    " known). Grey squares: Pearson's r of other people's mean expression, without any model. "
+    "Triangles: mean √h², what a perfect additive predictor of cis effects would reach. Where a"
+    " study published averages only, the line spans its replicates and is not a confidence "
+    "interval. Models on fewer than half of a study's genes are not drawn: their genes were "
+    "chosen; they are paired on the page 'Network against linear model'."
 )
 
 
@@ -147,13 +192,16 @@ def _draw(table: pd.DataFrame) -> Figure:
 
 
 def _mark(axis, y: float, row) -> None:
-    colour = row.colour if isinstance(row.colour, str) else style.INK
+    plain = row_zero.GREY if row.kind == "row zero" else style.INK
+    colour = row.colour if isinstance(row.colour, str) else plain
     if row.quantity == "ceiling":
         axis.plot([row.ci_low, row.ci_high], [y, y], color=colour, lw=1)
         axis.scatter(row.value, y, marker="^", s=26, color=colour, zorder=3)
         return
     if pd.notna(row.sampling):
         axis.barh(y, 2 * row.sampling, left=-row.sampling, height=0.8, color="#dddddd", zorder=0)
+    if pd.notna(row.null):
+        axis.plot([-row.null, row.null], [y + 0.3] * 2, ":", color=style.INK, lw=1.2)
     if pd.notna(row.spread):
         ends = [row.value - row.spread, row.value + row.spread]
         axis.plot(ends, [y, y], color=colour, lw=0.7, zorder=1)

@@ -40,7 +40,7 @@ def wins(view: View) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@figure("linear_wins")
+@figure("linear_wins", zero="people")
 def linear_wins(view: View) -> Drawn:
     """Mean difference of r, network less linear model, and genes won, for every linear run."""
     table = wins(view)
@@ -71,7 +71,7 @@ def linear_wins(view: View) -> Drawn:
     return drawn, table, caption
 
 
-@figure("linear_distribution")
+@figure("linear_distribution", zero="people")
 def linear_distribution(view: View) -> Drawn:
     """r across people of every run, over the genes that all have in common."""
     table = common_genes(view.tables["across"])
@@ -111,7 +111,7 @@ def _distribution(axis, view: View, place: int, run: str, mean) -> float:
     return low
 
 
-@figure("polygenic_scores")
+@figure("polygenic_scores", zero="people")
 def polygenic_scores(view: View) -> Drawn:
     """Each gene's r of the score of index variants against that of the score of all variants."""
     runs = {label: run for run, label in view.labels.items()}
@@ -139,7 +139,7 @@ def method_colours(view: View, methods: pd.Series) -> dict[str, str]:
     return found
 
 
-@figure("training_people")
+@figure("training_people", zero="people")
 def training_people(view: View) -> Drawn:
     """Mean r against people trained on, beside what theory expects and the ceiling."""
     table = view.summary(transfer.TRAINING).dropna(subset=["value"])
@@ -222,7 +222,7 @@ def calibration(view: View) -> Drawn:
 # --- another population ---------------------------------------------------------------------------
 
 
-@figure("population_transfer")
+@figure("population_transfer", zero="people")
 def population_transfer(view: View) -> Drawn:
     """Mean r in the population trained on and in the other, numbers of people matched."""
     table = view.summary(transfer.TRANSFER)

@@ -195,7 +195,7 @@ def _weighted_runs(view: View, numbers: dict[str, Number]) -> dict[str, str]:
     return {run: key for run, key in keys.items() if key in numbers}
 
 
-@figure("sign_concordance")
+@figure("sign_concordance", zero="signs")
 def sign_concordance(view: View) -> Drawn:
     """Share of variants whose effect has the sign that people, or a reporter assay, give."""
     table = summary(view, "sign_concordance").dropna(subset=["value"])

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
-from howfar.evaluation.numbers.trends import LEAD, has_bins
-from howfar.evaluation.trends import lead_rows, with_feature
+from howfar.evaluation.numbers.trends import has_bins
+from howfar.evaluation.trends import with_feature
 from howfar.figures import style
 from howfar.figures.view import Drawn, View, figure
 
@@ -26,17 +26,17 @@ def binned(view: View) -> pd.DataFrame:
     """Means of r in bins of each feature, from `numbers`.
 
     Columns low, high, centre (median), mean, ci_low, ci_high, n_genes, run_id, label, feature and
-    n (genes of all bins). In a study without r across people, r is the absolute correlation of
-    the lead eQTL itself (run_id 'lead_eqtl').
+    n (genes of all bins).
     """
     parts = []
-    runs = view.labels if len(view["across"]) else {LEAD: "lead eQTL, |r|"}
-    for run, label in runs.items():
+    for run in view.comparable:
         for feature in PANELS:
-            genes = _genes(view, run, feature)
+            genes = with_feature(view.tables, run, feature)
             if has_bins(genes, feature):
                 trend = pd.DataFrame(_bins(view, f"{run}.trend.{feature}"), columns=_COLUMNS)
-                parts.append(trend.assign(run_id=run, label=label, feature=feature, n=len(genes)))
+                parts.append(
+                    trend.assign(run_id=run, label=view.labels[run], feature=feature, n=len(genes))
+                )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -52,30 +52,20 @@ def _bins(view: View, key: str) -> list[tuple]:
         rows.append((*middle, mean.value, mean.ci_low, mean.ci_high, int(mean.n)))
 
 
-def _genes(view: View, run: str, feature: str) -> pd.DataFrame:
-    """Genes with the feature and an r: that of the run, or of the lead eQTL."""
-    if run == LEAD:
-        return lead_rows(view["features"], feature)
-    return with_feature(view.tables, run, feature)
-
-
-@figure("tss_distance")
+@figure("tss_distance", zero="people")
 def trends(view: View) -> Drawn:
     """r across people against four features: binned means with intervals, and the genes."""
     means = binned(view)
     if means.empty:
-        return "Neither r across people nor lead eQTLs with features are public for this study."
+        return "No r across people of genes with such features is public for this study."
     shown = [f for f in PANELS if (means["feature"] == f).any()]
     drawn, axes = style.panels([2.9] * len(shown))
     for axis, feature in zip(axes, shown, strict=True):
         _panel(axis, means[means["feature"] == feature], feature, view)
     handles, labels = axes[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
-    what = "Correlation across people (r)"
-    if view["across"].empty:
-        what = "Correlation of the lead eQTL with expression (|r|)"
     caption = (
-        f"{what} against features of the gene: means in six bins of equal "
+        "Correlation across people (r) against features of the gene: means in six bins of equal "
         "numbers of genes, with 95 % block-bootstrap intervals. Pale points: single genes of "
         f"{means['label'].iloc[0]}. The lead eQTL was found in the same kind of data; its p-value "
         "grows with the effect that the model is asked to predict."
@@ -90,19 +80,19 @@ def _panel(axis, means: pd.DataFrame, feature: str, view: View) -> None:
     # A lead eQTL on the TSS itself has no place on a logarithmic axis; a median may be negative.
     floor = 10.0 if feature == "lead_eqtl_distance" else -np.inf
     first = means["run_id"].iloc[0]
-    genes = _genes(view, first, feature)
-    colour = view.colours.get(first, style.KIND_COLOURS["lead_snp"][0])
+    genes = with_feature(view.tables, first, feature)
+    colour = view.colours[first]
     dots = {"s": 5, "alpha": 0.15, "lw": 0, "rasterized": True}
     axis.scatter(genes[feature].clip(lower=floor), genes["pearson"], color=colour, **dots)
     for run, part in means.groupby("run_id", sort=False):
-        line = {"color": view.colours.get(run, colour), "label": part["label"].iloc[0]}
+        line = {"color": view.colours[run], "label": part["label"].iloc[0]}
         error = np.abs(part[["ci_low", "ci_high"]].to_numpy(float).T - part["mean"].to_numpy())
         centre = part["centre"].clip(lower=floor)
         axis.errorbar(centre, part["mean"], error, fmt="o-", ms=4, lw=1.5, **line)
     if logarithmic:
         axis.set_xscale("log")
     axis.axhline(0, color=style.FAINT, lw=0.8)
-    axis.set(xlabel=label, ylabel="|r|" if first == LEAD else "r")
+    axis.set(xlabel=label, ylabel="r")
     rho = view.number(f"{first}.trend.{feature}.r")
     slope = "" if rho is None else f"\nρ = {style.estimated(rho, 3, 2)}"
     style.note(axis, f"n = {len(genes)} genes{slope}", y=0.17)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from howfar.eqtl.network_agreement import GROUPS
+from howfar.evaluation.carriers import CARRIED
 from howfar.evaluation.features import values_of
 from howfar.evaluation.numbers.lead_eqtl import lead_and_full
 from howfar.figures import style
@@ -96,7 +97,7 @@ def _bars(axis, counts: pd.DataFrame) -> None:
 # --- signs -----------------------------------------------------------------------------------
 
 
-@figure("eqtl_signs")
+@figure("eqtl_signs", zero="signs")
 def eqtl_signs(view: View) -> Drawn:
     """Share of variants whose effect in the network has the sign of their eQTL slope."""
     table = rows_of(view, "eqtl_sign")
@@ -251,3 +252,23 @@ def _lead_title(view: View, run: str) -> str:
     for column, words in (("pearson", "whole"), ("lead_only", "lead alone")):
         lines.append(f"mean r, {words}: {style.estimated(view.need(f'{key}.mean_{column}'), 2)}")
     return "\n".join(lines)
+
+
+@figure("carried")
+def carried(view: View) -> Drawn:
+    """How many common variants of a gene each person carries."""
+    table = view.summary(CARRIED)
+    if table.empty:
+        return "This needs genotypes that are public, and a gene under the study's key `effects`."
+    gene = view.gene_names[table["method"].iloc[0]]
+    drawn, (axis,) = style.panels([2.4])
+    axis.bar(table["x"], table["value"], width=0.9, color=style.FAINT)
+    axis.set(xlabel="common variants carried", ylabel="people")
+    axis.set_title(
+        f"{gene}: {int(table['n'].iloc[0])} variants, {int(table['value'].sum())} people"
+    )
+    caption = (
+        f"People by how many variants of the window of {gene} they carry, of those that more than "
+        "a tenth of the people carry. Few people carry none: a prediction sums over many variants."
+    )
+    return drawn, table, caption

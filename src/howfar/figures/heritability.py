@@ -22,7 +22,7 @@ _SHARE = (
 )
 
 
-@figure("heritability_classes")
+@figure("heritability_classes", zero="people")
 def heritability_classes(view: View) -> Drawn:
     """Mean sqrt(h2) per class of genes and set of people in which h2 was estimated."""
     known = sources(view.tables)
@@ -69,7 +69,7 @@ def _estimate(axis, place: float, row) -> None:
     style.words(axis, np.nanmax([row.ci_high, row.rms]) + 0.03, place, text, 8.5)
 
 
-@figure("heritability_attained")
+@figure("heritability_attained", zero="people")
 def heritability_attained(view: View) -> Drawn:
     """Mean r over the mean of sqrt(h2), per method and class of genes."""
     known = sources(view.tables)
@@ -126,7 +126,7 @@ def _share(axis, place: float, row, colour: str) -> None:
     style.words(axis, style.end_of(row) + 0.01, place, f" {100 * row.value:.0f} %", 8.5)
 
 
-@figure("heritability_scatter")
+@figure("heritability_scatter", zero="people")
 def heritability_scatter(view: View) -> Drawn:
     """Per gene: r against sqrt(h2), for a network and for a linear model."""
     known = sources(view.tables)

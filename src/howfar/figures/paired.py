@@ -105,14 +105,14 @@ def _numbers(view: View, first: str, second: str) -> tuple[Pair, tuple[float, fl
     return pair, tuple(negative)
 
 
-@figure("paired_scatter")
+@figure("paired_scatter", zero="people")
 def paired_scatter(view: View) -> Drawn:
     """Each gene's r of the network against its r of a linear rival."""
     found = compared(view, pairs(view))
     return drawn_pairs(view, found, "a linear model on genotypes") if found else NO_RUNS
 
 
-@figure("paired_networks")
+@figure("paired_networks", zero="people")
 def paired_networks(view: View) -> Drawn:
     """Each gene's r of one network run against that of another."""
     found = compared(view, network_pairs(view))
@@ -162,7 +162,7 @@ def _scatter(axis, view: View, couple: Couple) -> None:
     )
 
 
-@figure("paired_density")
+@figure("paired_density", zero="people")
 def paired_density(view: View) -> Drawn:
     """Distribution over the shared genes of r of the network and of each linear rival."""
     couples = compared(view, pairs(view))

@@ -42,7 +42,7 @@ def examples(view: View, run: str, count: int = 4) -> list[str]:
     return [part["gene_id"].iloc[i] for i in places]
 
 
-@figure("across_examples")
+@figure("across_examples", zero="people")
 def scatters(view: View) -> Drawn:
     """Prediction against expression over people for four genes of the first run."""
     table = main_rows(view)

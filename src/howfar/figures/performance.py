@@ -64,19 +64,19 @@ def _heading(axis, part: pd.DataFrame, group: str) -> None:
 # --- methods side by side --------------------------------------------------------------------
 
 
-@figure("performance")
+@figure("performance", zero="people")
 def method_performance(view: View) -> Drawn:
     """Mean r over genes per method and class of genes; replicates; what the paper's figure says."""
     return _performance(view, "", "mean r over genes", compared)
 
 
-@figure("performance_abs")
+@figure("performance_abs", zero="people")
 def method_performance_abs(view: View) -> Drawn:
     """As `method_performance`, of |r|."""
     return _performance(view, "_abs", "mean |r| over genes", compared)
 
 
-@figure("performance_variants")
+@figure("performance_variants", zero="people")
 def performance_variants(view: View) -> Drawn:
     """As `method_performance`, of the variants of fine-tuning that the main figure leaves out."""
     return _performance(view, "", "mean r over genes", _variants)
@@ -159,7 +159,7 @@ def _keys(kind: str) -> list[Line2D]:
     return keys
 
 
-@figure("performance_versions")
+@figure("performance_versions", zero="people")
 def performance_versions(view: View) -> Drawn:
     """The two public versions of the summary, model by model, and the labels of the figure."""
     new, old = summary(view, "performance"), summary(view, "performance_2024")
@@ -213,7 +213,7 @@ def _both_versions(axis, place: int, part: pd.DataFrame, versions: dict[str, pd.
 # --- settings of the training ----------------------------------------------------------------
 
 
-@figure("training_size")
+@figure("training_size", zero="people")
 def training_size(view: View) -> Drawn:
     """Mean r against the share of people trained on; fine-tuned network and BLUP."""
     table = summary(view, "training_size")
@@ -275,7 +275,7 @@ def _printed(axis, lines: pd.DataFrame, group: str) -> None:
             style.words(axis, 102, row.value, style.signed(row.value), 8, va=side)
 
 
-@figure("rare_variants")
+@figure("rare_variants", zero="people")
 def rare_variants(view: View) -> Drawn:
     """Mean r when variants below an allele frequency are taken out of the test sequences."""
     table = summary(view, "rare_variants")
@@ -303,7 +303,7 @@ def rare_variants(view: View) -> Drawn:
 # --- worked out again from people ------------------------------------------------------------
 
 
-@figure("performance_again")
+@figure("performance_again", zero="people")
 def performance_again(view: View) -> Drawn:
     """Per-gene r of the methods whose individual predictions are public, beside the summary."""
     again, table = summary(view, "performance_again"), view["across"]
@@ -349,7 +349,7 @@ def _ridge(axis, place: float, r: pd.Series, row, given: float | None, negative:
     style.words(axis, -1.44, floor - 0.3, text, 7.5)
 
 
-@figure("linear_against_network")
+@figure("linear_against_network", zero="people")
 def linear_against_network(view: View) -> Drawn:
     """Per gene: r of the network as released against r of a linear model, in each class."""
     runs = view.runs_in(view["across"]["run_id"])

@@ -38,7 +38,7 @@ def first_network(view: View) -> str | None:
     return next((run for run in runs if view.kinds[run] == "network"), runs[0] if runs else None)
 
 
-@figure("populations_distribution")
+@figure("populations_distribution", zero="people")
 def by_population(view: View) -> Drawn:
     """Histograms of the first network's r: pooled, each population, centred."""
     order, run = compared_populations(view["across"]), first_network(view)
@@ -64,7 +64,7 @@ def by_population(view: View) -> Drawn:
     return drawn, table, caption
 
 
-@figure("populations_centring")
+@figure("populations_centring", zero="people")
 def centred_scatter(view: View) -> Drawn:
     """r with population means removed against r of all people, per gene."""
     table = centring(view["across"])
@@ -107,7 +107,7 @@ def _scatter_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
     )
 
 
-@figure("populations_flips")
+@figure("populations_flips", zero="people")
 def flips(view: View) -> Drawn:
     """Share of genes whose r changes sign when population means are removed, every run."""
     shares = flip_shares(view)

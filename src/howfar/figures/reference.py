@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from howfar.figures import style
+from howfar.figures import row_zero, style
 from howfar.figures.view import Drawn, View, figure
 
 _COLUMNS = [
@@ -36,7 +36,7 @@ def across_genes(view: View) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-@figure("reference_scatter")
+@figure("reference_scatter", zero="genes")
 def scatter(view: View) -> Drawn:
     """Reference prediction against mean expression, one panel per run."""
     table = view["reference"].dropna(subset=["prediction", "observed_mean"])
@@ -56,9 +56,10 @@ def scatter(view: View) -> Drawn:
             _test_genes(axis, part[part["region"] == "test"], tested.iloc[0])
     axes[-1].set_xlabel("prediction from the reference sequence")
     caption = (
-        "Prediction from the reference sequence against mean expression over people; one point "
-        "is one gene. ρ is Spearman's, r Pearson's on the values as they are in the table, with "
-        "95 % block-bootstrap intervals."
+        f"Prediction from the reference sequence against {view.study.level} expression over "
+        "people; one point is one gene. ρ is Spearman's, r Pearson's on the values as they are in "
+        "the table, with 95 % block-bootstrap intervals. The scale of the prediction stands in "
+        "each title; r depends on it, ρ does not."
     )
     return drawn, table, caption
 
@@ -96,7 +97,7 @@ def _test_genes(axis, part: pd.DataFrame, row: pd.Series) -> None:
     style.note(axis, text, x=0.57)
 
 
-@figure("reference_bars")
+@figure("reference_bars", zero="genes")
 def bars(view: View) -> Drawn:
     """Spearman's correlation across genes per run, by the model's own data split where known."""
     if view["reference"].dropna(subset=["prediction", "observed_mean"]).empty:
@@ -104,7 +105,7 @@ def bars(view: View) -> Drawn:
     summary = across_genes(view)
     if summary.empty:
         return _FEW
-    drawn, (axis,) = style.panels([0.9 + 0.42 * len(summary)])
+    drawn, (axis,) = style.panels([0.9 + 0.42 * (len(summary) + len(row_zero.genes(view)))])
     names = {"spearman": "value", "spearman_low": "ci_low", "spearman_high": "ci_high"}
     place, ticks, labels = 0.0, [], []
     for run, part in summary.groupby("run_id", sort=False):
@@ -115,6 +116,13 @@ def bars(view: View) -> Drawn:
             labels.append(f"{region} genes" if region else style.wrapped(row.label))
             place += 1
         place += 0.5
+    for row in row_zero.genes(view).itertuples():
+        style.bar(axis, place, row, row_zero.GREY, height=0.8)
+        text = f"r {style.signed(row.value)}, n = {row.n}"
+        style.words(axis, max(style.end_of(row), 0) + 0.02, place, text)
+        ticks.append(place)
+        labels.append(style.wrapped(row.label))
+        place += 1
     axis.set_yticks(ticks, labels, fontsize=8.5)
     axis.invert_yaxis()
     axis.axvline(0, color=style.INK, lw=0.8)

@@ -53,7 +53,7 @@ def widest(rows: pd.DataFrame, measure: str, first: tuple, second: tuple) -> pd.
     return both.loc[both["fall"].idxmax()]
 
 
-@figure("stacking_splits")
+@figure("stacking_splits", zero="genes")
 def stacking_splits(view: View) -> Drawn:
     """The level of expression: the same models on pairs, people and genes held out."""
     rows = rows_of(view, "level")
@@ -76,7 +76,7 @@ def stacking_splits(view: View) -> Drawn:
     return _drawn(rows, title), rows, caption
 
 
-@figure("stacking_people")
+@figure("stacking_people", zero="people")
 def stacking_people(view: View) -> Drawn:
     """Differences between people: a score trained on everybody against honest designs."""
     rows = rows_of(view, "deviation")

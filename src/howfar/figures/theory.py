@@ -23,6 +23,17 @@ def sampling_density(grid: np.ndarray, people: np.ndarray) -> np.ndarray:
     return weight @ density / weight.sum()
 
 
+def own_null_density(grid: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Density of r over `grid` for random weights on each gene's own variants.
+
+    mean, sd: of |r| of such weightings, per gene; r is taken as normal around 0 with their mean
+    square, genes as a mixture.
+    """
+    scale = np.hypot(np.asarray(mean, float), np.asarray(sd, float))
+    scale = np.maximum(scale[~np.isnan(scale)], 1e-3)
+    return (stats.norm.pdf(grid[:, None] / scale) / scale).mean(axis=1)
+
+
 def null_log10p(tests: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-log10 p of so many independent tests without an effect, largest first.
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from howfar.core.errors import HowfarError
 from howfar.core.project import figures_folder, results_folder
-from howfar.figures import style
+from howfar.evaluation.run_comparison import comparable, with_judged
+from howfar.figures import row_zero, style
 from howfar.results import tables
 from howfar.study.reading import load_study, parse_study
 from howfar.study.schema import Study
@@ -89,6 +91,19 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         if "run_id" in frame.columns:
             frame = frame[frame["run_id"].isin(self.runs["run_id"])]
         return frame.reset_index(drop=True)
+
+    @functools.cached_property
+    def comparable(self) -> list[str]:
+        """Runs whose means over genes stand beside each other, in drawing order."""
+        return self.runs_in(comparable(self.tables["across"], self.kinds))
+
+    @functools.cached_property
+    def left_out(self) -> str:
+        """The runs with r that do not, as a sentence of a caption; or ''."""
+        rows = self["across"].query("population == 'pooled'").dropna(subset=["pearson"])
+        counts = rows.groupby("run_id").size().drop(self.comparable)
+        names = [f"{self.labels[r]} ({counts[r]} genes)" for r in self.runs_in(counts.index)]
+        return f" Not drawn beside the others: {', '.join(names)}." if names else ""
 
     @functools.cached_property
     def _numbers(self) -> dict[str, Number]:
@@ -170,6 +185,7 @@ def view(
     results = results_folder(results)
     _check_runs(runs)
     loaded = tables.load(found.name, results)
+    loaded = None if loaded is None else with_judged(loaded)
     table = tables.empty("runs") if loaded is None else loaded["runs"]
     asked = list(runs or [])
     unknown = sorted(set(asked) - set(table["run_id"]))
@@ -180,7 +196,7 @@ def view(
             expected=f"some of {sorted(table['run_id'])}",
             do="Correct the parameter, or leave it empty for all runs.",
         )
-    chosen = table[table["run_id"].isin(asked)] if asked else table
+    chosen = table[table["run_id"].isin(asked)] if asked else _without_twins(table, loaded)
     palette = style.colours(table)
     kept = {run: palette[run] for run in palette if run in set(chosen["run_id"])}
     output = results_folder(output) if str(output) else figures_folder(results, found.name)
@@ -199,6 +215,17 @@ def _check_runs(runs: object) -> None:
     )
 
 
+def _without_twins(runs: pd.DataFrame, given: tables.Tables | None) -> pd.DataFrame:
+    """Rows of `runs` without the lead SNP where a linear model is the same one (`top1`)."""
+    if given is None or not {"lead_snp", "top1"} <= set(runs["run_id"]):
+        return runs
+    rows = given["across"].query("population == 'pooled'")
+    wide = rows.pivot(index="gene_id", columns="run_id", values="pearson").astype(float)
+    wide = wide[["lead_snp", "top1"]].fillna(0)  # without a variant one is constant, one missing
+    same = np.allclose(wide["lead_snp"], wide["top1"], atol=1e-6)
+    return runs[runs["run_id"] != "lead_snp"] if same else runs
+
+
 def view_in_memory(given: tables.Tables) -> View:
     """Return tables that lie in no results folder as figures need them."""
     unknown = dict.fromkeys(("genotypes", "expression", "weights"), "as given")
@@ -211,7 +238,7 @@ def view_in_memory(given: tables.Tables) -> View:
         },
         f"tables of {given.study}",
     )
-    nowhere = Path()
+    nowhere, given = Path(), with_judged(given)
     return View(study, given, nowhere, nowhere, given["runs"], style.colours(given["runs"]))
 
 
@@ -231,8 +258,13 @@ def missing(view: View) -> Box | None:
     return Box(f"No figures yet: {view.study.title}", how)
 
 
-def figure(name: str) -> Callable[[Callable[..., Drawn]], Callable[..., style.Shown | Box | None]]:
+def figure(
+    name: str, zero: str = ""
+) -> Callable[[Callable[..., Drawn]], Callable[..., style.Shown | Box | None]]:
     """Make a drawing function show its figure, or a box, or nothing.
+
+    zero: what the figure shows of 'genes', 'people' (correlations across them) and 'signs' (shares
+    of right ones), with spaces; its caption then names what needs no model (`row_zero.words`).
 
     The function takes a View (and options) and returns (figure, data, caption), or a text that
     says why this study has no such figure. Nothing is shown where the tables are missing: the
@@ -256,12 +288,13 @@ def figure(name: str) -> Callable[[Callable[..., Drawn]], Callable[..., style.Sh
                 return None
             try:
                 with style.look():
-                    return _shown(name, view, draw(view, *args, **kw))
+                    return _shown(name, view, draw(view, *args, **kw), zero)
             except NotInTables as lacking:
                 again = f"Its table `numbers` has no row {lacking}: an older version made it. Run:"
                 command = f"howfar evaluate --study {view.study.handle}"
                 return Box(_NO_FIGURE, (again, command))
 
+        show.zero = zero
         return show
 
     return decorate
@@ -270,10 +303,11 @@ def figure(name: str) -> Callable[[Callable[..., Drawn]], Callable[..., style.Sh
 _NO_FIGURE = "No such figure for this study"
 
 
-def _shown(name: str, view: View, drawn: Drawn) -> style.Shown | Box:
+def _shown(name: str, view: View, drawn: Drawn, zero: str) -> style.Shown | Box:
     """What a drawing function made, on disk; or the box that says why there is none."""
     if isinstance(drawn, str):
         return Box(_NO_FIGURE, (drawn,))
     drawing, data, caption = drawn
+    caption += "".join(row_zero.words(view, what) for what in zero.split())
     file = f"{name}.{view.study.name}"
     return style.save(drawing, data, file, view.output, f"{caption} {view.reality()}")

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from matplotlib.patches import Patch
 
-from howfar.evaluation.known_truth import FALSE_POSITIVES, KNOWN, LEVEL, RECOVERED, SIGN_ERRORS
-from howfar.figures import style
+from howfar.evaluation.known_truth import (
+    BY_VARIANCE,
+    FALSE_POSITIVES,
+    KNOWN,
+    RECOVERED,
+    SHARES,
+    SIGNS,
+)
+from howfar.figures import row_zero, style
 from howfar.figures.across import people, pooled
 from howfar.figures.view import Drawn, NotInTables, View, figure
 
@@ -13,29 +22,36 @@ RULES = {
     "t_test": "t test of r",
     "as_published": "as published, sqrt(s / 50)",
     "standard_error": "standard error, s / sqrt 50",
-    "calibrated": "calibrated",
+    "own_null": "own null",
 }
 _NO_TRUTH = "This study is not simulated, or its truth is not known."
 
 
-@figure("world_ceiling")
+@figure("world_ceiling", zero="people")
 def ceiling(view: View) -> Drawn:
     """Mean r across people of each run beside that of the true genetic value."""
     summary = pooled(view)
     if summary.empty:
         return "No correlations across people are known for this study."
-    drawn, (axis,) = style.panels([0.9 + 0.75 * len(summary)])
+    drawn, (axis,) = style.panels([0.9 + 0.75 * (len(summary) + 3)])
     for place, row in enumerate(summary.rename(columns={"mean_r": "value"}).itertuples()):
         style.bar(axis, place, row, view.colours[row.run_id], height=0.45)
         mean = f"mean r = {style.estimated(row, 3, 2)}"
         text = f"{row.label}\n{mean}, n = {row.genes} genes, {people(row)}"
         style.words(axis, 0.005, place - 0.28, text, 8, va="bottom")
+    rest = row_zero.people(view, summary["run_id"].iloc[0])
+    for i, row in enumerate(rest.itertuples()):
+        place = len(summary) + i
+        style.bar(axis, place, row, row_zero.GREY, height=0.45)
+        text = f"{row.label}\nmean r = {style.estimated(row, 3, 2)}, n = {row.n} genes"
+        style.words(axis, 0.005, place - 0.28, text, 8, va="bottom")
     axis.axvline(0, color=style.INK, lw=0.8)
-    axis.set(yticks=[], ylim=(len(summary) - 0.6, -0.85), xlabel="mean r across people")
+    bottom = len(summary) + len(rest) - 0.6
+    axis.set(yticks=[], ylim=(bottom, -0.85), xlabel="mean r across people")
     axis.set_xlim(min(0, float(summary["ci_low"].min())) - 0.01, 0.75)
     caption = (
         "Mean correlation with expression across people. The true genetic value is the ceiling: "
-        "what is above it is environment, which no model of DNA can see."
+        "the remaining variance is environmental. Grey: without a model."
     )
     return drawn, summary, caption
 
@@ -48,32 +64,51 @@ def _known(view: View, what: str, columns: dict[str, str]) -> pd.DataFrame:
     return table.rename(columns=columns)[list(columns.values())]
 
 
-@figure("world_signs")
+_SIGN_COLOURS = {"right": "#1B7837", "wrong": "#762A83", "none": "#dddddd"}
+
+
+@figure("world_signs", zero="signs")
 def signs(view: View) -> Drawn:
-    """Share of causal variants whose sign a run has wrong, by class of variant."""
-    columns = {"method": "run_id", "group": "class", "n": "n", "value": "share_wrong"}
-    table = _known(view, SIGN_ERRORS, columns | {"ci_low": "ci_low", "ci_high": "ci_high"})
-    table = table[table["run_id"].isin(view.labels)]
-    if table.empty:
+    """Shares of causal variants with the right sign, the wrong one, and none, by class."""
+    columns = {"method": "run_id", "group": "class", "n": "n", "value": "value"}
+    columns |= {"ci_low": "ci_low", "ci_high": "ci_high"}
+    parts = [_known(view, SIGNS + share, columns).assign(share=share) for share in SHARES]
+    table = pd.concat(parts, ignore_index=True)
+    runs = view.runs_in(table["run_id"])
+    if not runs:
         return _NO_TRUTH
-    drawn, (axis,) = style.panels([1.0 + 0.42 * len(table)])
-    table = table.assign(label=table["run_id"].map(view.labels))
-    for place, row in enumerate(table.rename(columns={"share_wrong": "value"}).itertuples()):
-        style.estimate(axis, place, row, view.colours[row.run_id])
-        text = f" {100 * row.value:.0f} % of n = {row.n}"
-        style.words(axis, style.end_of(row) + 0.01, place, text)
-    names = [
-        style.wrapped(label) if kind == "all" else kind
-        for label, kind in zip(table["label"], table["class"], strict=True)
-    ]
+    table = table[table["run_id"].isin(runs)]
+    wide = table.pivot(index=["run_id", "class"], columns="share", values="value")
+    classes = ["all", *sorted(set(table["class"]) - {"all", BY_VARIANCE}), BY_VARIANCE]
+    given = table[table["share"] == "wrong_of_given"].set_index(["run_id", "class"])
+    drawn, (axis,) = style.panels([1.2 + 0.36 * len(runs) * len(classes)])
+    names = []
+    for run in runs:
+        for name in classes:
+            place, left = len(names), 0.0
+            names.append(style.wrapped(view.labels[run]) if name == "all" else name)
+            for share, colour in _SIGN_COLOURS.items():
+                size = float(np.nan_to_num(wide.loc[(run, name), share]))
+                axis.barh(place, size, left=left, color=colour, height=0.62)
+                left += size
+            row = given.loc[(run, name)]
+            if row["n"]:
+                style.span_line(axis, place + 0.4, row, lw=1.6)
+                axis.plot(row["value"], place + 0.4, ".", color=style.INK, ms=6)
+            text = f"{100 * row['value']:.0f} % of n = {row['n']}" if row["n"] else "none given"
+            style.words(axis, 1.02, place, text, 8)
     style.rows(axis, names, 8, top=-0.7)
-    axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
-    axis.set(xlim=(0, 1.3), xticks=[0, 0.25, 0.5, 0.75, 1])
-    axis.set_xlabel("share of causal variants with the wrong sign")
+    axis.axvline(0.5, color=style.INK, ls="--", lw=1)
+    axis.set(xlim=(0, 1.45), xticks=[0, 0.25, 0.5, 0.75, 1])
+    axis.set_xlabel("share of variants; right: wrong among signs given")
+    handles = [Patch(color=c, label=name) for name, c in _SIGN_COLOURS.items()]
+    drawn.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=8.5)
     caption = (
-        "Sign errors. The model's effect of each variant is read off its own predictions, all "
-        "variants of the window together; the true effect is known. Dashed: guessing. Intervals: "
-        "block bootstrap."
+        "Signs of the causal variants that a linear model can see (minor allele not rarer than "
+        "the models' limit), the same ones for every run: right, wrong, or no effect given. A "
+        "linear model's signs are those of its weights; a network's are read off its predictions. "
+        f"Row '{BY_VARIANCE}': each variant counts as much as it explains, 2pq a². Dots: wrong "
+        "among those with a sign, with the 95 % interval by block bootstrap; dashed: a coin."
     )
     return drawn, table, caption
 
@@ -81,28 +116,42 @@ def signs(view: View) -> Drawn:
 @figure("world_false_positives")
 def false_positives(view: View) -> Drawn:
     """How often each rule calls a gene significant when expression ignores the genome."""
-    columns = {"method": "run_id", "group": "rule", "n": "n", "value": "rate"}
+    columns = {"method": "run_id", "group": "rule", "x": "level", "n": "n", "value": "value"}
     rates = _known(view, FALSE_POSITIVES, columns | {"ci_low": "ci_low", "ci_high": "ci_high"})
     if rates.empty:
         return _NO_TRUTH
     run = next(iter(view.runs_in(rates["run_id"])), None)
     if run is None:
         return "This study has no run of a network."
-    rates = rates[rates["run_id"] == run].set_index("rule").reindex(RULES).dropna(subset=["n"])
-    drawn, (axis,) = style.panels([1.0 + 0.5 * len(rates)])
-    for place, row in enumerate(rates.rename(columns={"rate": "value"}).itertuples()):
-        style.bar(axis, place, row, view.colours[run], height=0.5, alpha=0.8)
-        text = f" {100 * row.value:.1f} %, n = {row.n} genes"
-        style.words(axis, row.ci_high + 0.01, place, text)
-    axis.axvline(LEVEL, color=style.INK, ls="--", lw=1)
-    style.rows(axis, [RULES[rule] for rule in rates.index], 8.5, top=-0.7)
-    axis.set_xlim(0, min(1.6 * rates["ci_high"].max() + 0.1, 1.4))
-    axis.set_xlabel("share of genes with p ≤ 0.05")
+    rates = rates[rates["run_id"] == run]
+    levels = sorted(rates["level"].unique(), reverse=True)
+    drawn, axes = style.panels([0.9 + 0.36 * len(RULES)] * len(levels))
+    for axis, level in zip(axes, levels, strict=True):
+        part = rates[rates["level"] == level].set_index("rule").reindex(RULES)
+        _rates_panel(axis, part.dropna(subset=["n"]), level, view.colours[run])
+    axes[-1].set_xlabel("% called (square-root scale)")
     caption = (
-        f"False positives of {view.labels[run]} on expression that is independent of genotype. "
-        "A rule that keeps its promise reaches 5 % (dashed). Intervals: exact binomial."
+        f"False positives of {view.labels[run]} on expression drawn without looking at the genome, "
+        "several times for every gene. Dashed: what a rule promises. The t test asks whether r is "
+        "0; the own null asks whether r is more than random weights on the gene's variants give, "
+        "and keeps its level only for predictions that are like random weights. Intervals: exact "
+        "binomial."
     )
-    return drawn, rates.drop(columns="run_id").reset_index(), caption
+    return drawn, rates.drop(columns="run_id"), caption
+
+
+def _rates_panel(axis, part: pd.DataFrame, level: float, colour: str) -> None:
+    root = part.assign(**{c: np.sqrt(100 * part[c]) for c in ("value", "ci_low", "ci_high")})
+    ends = root["ci_high"].max()
+    for place, (row, shown) in enumerate(zip(root.itertuples(), part.itertuples(), strict=True)):
+        style.bar(axis, place, row, colour, height=0.5, alpha=0.8)
+        text = f" {100 * shown.value:.2g} % {style.ends(shown, 2, 100)}"
+        style.words(axis, row.ci_high + 0.02 * ends, place, text, 8)
+    axis.axvline(np.sqrt(100 * level), color=style.INK, ls="--", lw=1)
+    style.rows(axis, [RULES[rule] for rule in part.index], 8.5, top=-0.7)
+    ticks = [t for t in (0, 1, 5, 20, 50) if np.sqrt(t) <= ends * 1.05]
+    axis.set_xticks(np.sqrt(ticks), [f"{t:g}" for t in ticks])
+    axis.set(xlim=(0, 1.9 * ends), title=f"p ≤ {level:g}, n = {int(part['n'].iloc[0])}")
 
 
 @figure("world_recovered")

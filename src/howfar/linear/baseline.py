@@ -31,7 +31,7 @@ import pyarrow as arrow
 
 from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
-from howfar.core import provenance
+from howfar.core import provenance, sealed
 from howfar.core.errors import HowfarError, NotMade
 from howfar.core.progress import track
 from howfar.core.registry import LINEAR_MODELS
@@ -359,19 +359,20 @@ class LinearPredictions:
     """Predictions of a linear model as an evaluation takes them.
 
     folds: gene_id x sample, the part that predicts each person. run_row: of table `runs`.
+    weights: the table of the module's text.
     """
 
     predictions: Predictions
     folds: pd.DataFrame
     run_row: dict[str, str | int | None]
+    weights: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class LinearFit(LinearPredictions):
-    """A linear model fitted in memory; genes and weights: the tables of the module's text."""
+    """A linear model fitted in memory; genes: the table of the module's text."""
 
     genes: pd.DataFrame
-    weights: pd.DataFrame
 
     @property
     def people(self) -> pd.DataFrame:
@@ -425,7 +426,7 @@ def fit_linear(
     units = [work.units.read(gene.gene_id) for gene in chosen]
     predictions, fold = _wide(model, _individuals(model, cohort, chosen, units))
     rows = pd.DataFrame([unit.notes["row"] for unit in units])
-    return LinearFit(predictions, fold, run_row(cohort, plan), rows, _weights(chosen, units))
+    return LinearFit(predictions, fold, run_row(cohort, plan), _weights(chosen, units), rows)
 
 
 def _wide(model: str, long: pd.DataFrame) -> tuple[Predictions, pd.DataFrame]:
@@ -468,7 +469,8 @@ def read_finished(cohort: OpenCohort, model: str, results: str | Path) -> Linear
             do=f"Run `howfar baseline --study {cohort.study.handle} --models {model}`.",
         )
     predictions, fold = _wide(model, tables.read(path, "individuals"))
-    return LinearPredictions(predictions, fold, run_row(cohort, plan))
+    weights = sealed.read_parquet(path.with_name(f"{model}.weights.parquet"))
+    return LinearPredictions(predictions, fold, run_row(cohort, plan), weights)
 
 
 def run_row(cohort: OpenCohort, plan: Plan) -> dict[str, str | int | None]:

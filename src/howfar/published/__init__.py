@@ -21,7 +21,7 @@ from howfar.results import tables
 from howfar.study.schema import Study
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
-VERSION = 1
+VERSION = 2
 
 
 def load_published(

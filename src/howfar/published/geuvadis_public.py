@@ -9,12 +9,14 @@ from __future__ import annotations
 import pandas as pd
 
 from howfar.cohort.panel import Panel
+from howfar.evaluation import row_zero
 from howfar.evaluation.across import across_table
 from howfar.evaluation.features import features_table
 from howfar.evaluation.individuals import individuals_table
 from howfar.evaluation.within import within_table
 from howfar.published import huang2023
 from howfar.published.files import Files, gene_rows, long_features
+from howfar.results import tables
 from howfar.results.predictions import Predictions
 from howfar.study.schema import Study
 
@@ -31,6 +33,8 @@ LINEAR = {
     "bslmm": ("rastogi2024/bslmm.csv", "BSLMM", "linear"),
 }
 _SPLIT = "200 genes: 77 random test people each; 200 genes: 77 Yoruba, trained on the others"
+#: People of one population without whom a gene has no row of it.
+FEWEST = 30
 _UNITS = "ln(TPM + 0.01), corrected"
 
 
@@ -64,10 +68,21 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
         "genes": panel.genes,
         "features": _features(files, genes, panel, set(runs[-1].people.index)),
         "reference": reference,
-        "across": across[across["n"] > 0],
+        "across": _enough(across),
         "within": within_table(panel, runs),
+        "summary": tables.stack("summary", [row_zero.rows(panel, study.evaluation)], study.name),
         "individuals": individuals.dropna(subset=["predicted", "observed"]),
     }
+
+
+def _enough(across: pd.DataFrame) -> pd.DataFrame:
+    """`across` without rows of nobody, or of so few people of one population.
+
+    The linear models were tested on 6 to 22 Yoruba for half of the genes, trained on others of
+    them, and on 77 for the other half, none of whom had trained: only the latter are kept.
+    """
+    few = across["population"].isin(POPULATIONS.values()) & (across["n"] < FEWEST)
+    return across[(across["n"] > 0) & ~few]
 
 
 def _populations(files: Files, people: list[str]) -> pd.Series:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from howfar import stats
 from howfar.cohort.panel import Panel
+from howfar.evaluation import row_zero
 from howfar.evaluation.features import features_table
 from howfar.published.files import Files, gene_rows, long_features
 from howfar.results import tables
@@ -29,13 +30,15 @@ COUNTS = (
 #: Enformer without fine-tuning on each person: 500 of the genes, by people.
 ENFORMER_PEOPLE = "rastogi2024/baseline_enformer.384_bins.rc.csv"
 SAMPLES = "huang2023/samples.txt"
+#: Mean log2 CPM of 839 people of ROSMAP, column `_LEVEL`.
+CORTEX, _LEVEL = "sasse2023/MeanGeXPredFineTuned.txt", "mean gene expression"
 #: Source of median and coefficient of variation in the `features` table.
 OBSERVED = "Geuvadis test people, ln TPM"
 _TRACK = "5110 CAGE:B lymphoblastoid cell line: GM12878 ENCODE"
 _MODELS = {
     "Enformer": {"tracks": _TRACK, "context": 196_608, "units": "CAGE, linear"},
-    "Basenji2": {"tracks": _TRACK, "context": 131_072, "units": "as published"},
-    "ExPecto": {"units": "as published"},
+    "Basenji2": {"tracks": _TRACK, "context": 131_072, "units": "CAGE, linear"},
+    "ExPecto": {"units": "as published; log or linear is not stated"},
     "Xpresso": {"tracks": "GM12878", "context": 10_500, "units": "z of log10(RPKM + 0.1)"},
 }
 
@@ -52,11 +55,27 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
         "features": pd.concat([lead_eqtls(files, genes), expression], ignore_index=True),
         "reference": reference(files, genes, observed),
         "across": tables.empty("across"),
+        "summary": _other_tissue(files, observed, panel.genes, study),
     }
     enformer = people_matrix(files, ENFORMER_PEOPLE, genes, observed)
     people = sample_count(files, observed)
     own = numbers(frames, people, observed, enformer, study.evaluation.seed)
     return frames | {"numbers": own}
+
+
+def _other_tissue(
+    files: Files, observed: pd.DataFrame, genes: pd.DataFrame, study: Study
+) -> pd.DataFrame:
+    """Row zero across genes: mean expression in the cortex of other people, and look-ups here."""
+    cortex = files.table(CORTEX, ["Unnamed: 0"], [_LEVEL], sep="\t")
+    level = cortex.drop_duplicates("Unnamed: 0").set_index("Unnamed: 0")[_LEVEL]
+    pairs = pd.DataFrame({"cortex": level, "median": observed.median(axis=1)}).dropna()
+    if len(pairs) < stats.MIN_PAIRS:
+        return tables.empty("summary")
+    ranks, seed = pairs.rank(), study.evaluation.seed
+    row = row_zero.lookup(row_zero.TISSUE, "cortex to LCL", ranks, genes, seed)
+    row["units"] = "Spearman rho over genes"
+    return tables.stack("summary", [pd.DataFrame([row])], study.name)
 
 
 def gene_list(files: Files) -> pd.DataFrame:

@@ -90,7 +90,7 @@ def across(statistics: pd.DataFrame) -> pd.DataFrame:
     parts = [_run_rows(run, statistics[column]) for run, column in _RUNS.items()]
     parts[0]["null_mean"] = statistics["RmeanRandom"].to_numpy()
     parts[0]["null_sd"] = statistics["Rstdrandom"].to_numpy()
-    parts[0]["p_null"] = null.calibrated_from_moments(
+    parts[0]["p_null"] = null.simulated_tail(
         parts[0]["pearson"].to_numpy(), parts[0]["null_mean"], parts[0]["null_sd"]
     )
     parts[2] = parts[2][parts[2]["pearson"].notna()]
@@ -106,7 +106,7 @@ def _run_rows(run: str, r: pd.Series) -> pd.DataFrame:
             "run_id": run,
             "gene_id": r.index,
             "population": "pooled",
-            "n": PEOPLE,
+            "n": pd.Series(PEOPLE, range(len(r)), "Int64").mask(np.isnan(values)),
             "pearson": values,
             "p": p,
             "q": stats.benjamini_hochberg(p),

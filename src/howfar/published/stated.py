@@ -18,9 +18,10 @@ VERDICTS = {
 
 
 STATUS = {
-    "made": "made again from the public tables",
-    "substitute": "made with substitute data, said so on the page",
-    "not_possible": "cannot be made from public tables",
+    "made": "made",
+    "substitute": "shown with other data",
+    "not_run": "not run here",
+    "permission": "needs permission",
 }
 
 

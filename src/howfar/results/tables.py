@@ -103,7 +103,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         region=_text(checks=pa.Check.isin(["train", "valid", "test"])),
     ),
     # population: 'pooled', a population's name, 'centred' (population means removed) or
-    # 'permuted' (people permuted within population: a control). p, q, ci_* are of `pearson`.
+    # 'permuted' (the same, people permuted within population: a control). p, q, ci_* are of `pearson`.
     "across": _table(
         ["run_id", "gene_id", "population"],
         run_id=_run(),

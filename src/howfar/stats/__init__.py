@@ -23,9 +23,6 @@ from howfar.stats.correlation import (
 )
 from howfar.stats.spread import Spread, spread
 
-#: Raised when values change; kept results of an older version are stale (see core.versions).
-VERSION = 1
-
 __all__ = [
     "MIN_PAIRS",
     "Spread",
@@ -49,4 +46,4 @@ __all__ = [
 ]
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
-VERSION = 1
+VERSION = 2

@@ -19,9 +19,11 @@ from howfar.evaluation.numbers import (
     locus,
     pairs,
     populations,
+    row_zero,
     significance,
     trends,
 )
+from howfar.evaluation.run_comparison import with_judged
 from howfar.results import tables
 from howfar.results.number_rows import Rows
 
@@ -43,6 +45,7 @@ MAKERS = (
     drivers.add_numbers,
     drivers.add_fine_mapped,
     locus.add_numbers,
+    row_zero.add_numbers,
 )
 
 
@@ -66,6 +69,7 @@ def numbers_table(result: tables.Tables, draws: int = 2000, seed: int = 1) -> pd
     definition says otherwise.
     """
     rows = Rows(result["genes"], seed, result.study, draws)
+    result = with_judged(result)
     with one_thread():
         for add in MAKERS:
             add(rows, result)

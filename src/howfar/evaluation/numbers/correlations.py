@@ -14,7 +14,7 @@ from howfar.stats.blocks import blocks_of
 _PEOPLE = {
     "pooled": "all people",
     "centred": "all people with population means removed",
-    "permuted": "people permuted within population (a control)",
+    "permuted": "people permuted within population, population means removed (a control)",
 }
 _SOURCE = "across.parquet"
 
@@ -79,8 +79,8 @@ def add_across(rows: Rows, result: tables.Tables) -> None:
             f"{key}.genes_tested",
             table["pearson"].notna().sum(),
             len(table),
-            f"Genes with a correlation over {people}; the rest have a constant prediction or "
-            "expression, or too few people.",
+            f"Genes with a correlation over {people}, a constant prediction as r = 0; the rest "
+            "have constant expression, or too few people.",
             _SOURCE,
         )
         table = table.dropna(subset=["pearson"]).astype({"n": float})
@@ -129,13 +129,6 @@ def _add_averages_and_spread(rows: Rows, key: str, table: pd.DataFrame, people: 
             spread.true_sd_ci,
             "SD over genes of the true r: the variance of r less the mean sampling variance, "
             f"(1 - r^2)^2 / (n - 1); {over}",
-        ),
-        (
-            "share_truly_negative",
-            spread.share_truly_negative,
-            spread.share_truly_negative_ci,
-            "Share of genes with a truly negative r, if true r is normal over genes, which it is "
-            f"only roughly; {over}",
         ),
         (
             "smallest_detectable_r",

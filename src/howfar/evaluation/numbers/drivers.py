@@ -14,16 +14,19 @@ _SOURCE = "drivers.parquet"
 _SIZE = "main_driver_relative_size"
 #: bp of the TSS that counts as near; drivers from which a gene has many; shares of the largest.
 NEAR, MANY, LEVELS = 1000, 20, (0.1, 0.2)
+APPROXIMATION = "linear_approximation_r"
 FINE_MAPPED = "fine_mapped_distance_"
 
 
 def add_numbers(rows: Rows, result: tables.Tables) -> None:
     """How many drivers, how far away, with the eQTL's sign or not, how large; per run."""
     across, features = result["across"], result["features"]
+    _add_approximation(rows, features)
     for run, drivers in result["drivers"].groupby("run_id"):
         key = f"{run}.drivers"
         _add_counts(rows, key, drivers)
         _add_distances(rows, key, drivers.dropna(subset=["distance"]))
+        _add_slopes(rows, key, drivers)
         if drivers["is_main"].notna().any():
             table = support(drivers, across[across["run_id"] == run], features)
             _add_support(rows, key, table)
@@ -40,6 +43,28 @@ def _add_counts(rows: Rows, key: str, drivers: pd.DataFrame) -> None:
         ("genes_with_many", (counts > MANY).sum(), f"Genes with more than {MANY} drivers."),
     ):
         rows.add(f"{key}.{what}", value, len(counts), words, _SOURCE)
+
+
+def _add_slopes(rows: Rows, key: str, drivers: pd.DataFrame) -> None:
+    types = driver_types(drivers)
+    part = drivers[types != "neither"]
+    if len(part):
+        hits, ids = types[part.index] == "supported", part["gene_id"]
+        text = "Share of drivers whose effect has the sign of the eQTL's slope"
+        mean, source = stats.weighted_mean, _SOURCE
+        rows.over_genes(f"{key}.same_sign", hits, ids, mean, text, source)
+
+
+def _add_approximation(rows: Rows, features: pd.DataFrame) -> None:
+    """Quartiles of r of the sum of variant effects with the prediction, where it is public."""
+    r = features.loc[features["feature"] == APPROXIMATION, "value"].dropna().astype(float)
+    for name, quantile in {"q25": 0.25, "median": 0.5, "q75": 0.75}.items() if len(r) else ():
+        text = (
+            f"Quantile {quantile} over genes of Pearson r of the sum of a gene's variant effects "
+        )
+        text += "with the prediction."
+        value = r.quantile(quantile)
+        rows.add(f"{APPROXIMATION}.{name}", value, len(r), text, "features.parquet")
 
 
 def _add_distances(rows: Rows, key: str, drivers: pd.DataFrame) -> None:
@@ -89,8 +114,19 @@ def _add_support(rows: Rows, key: str, table: pd.DataFrame) -> None:
         text += f"interval by bootstrap over {sides.unit}."
         n = len(chosen)
         rows.add(f"{key}.difference", sides.difference, n, text, source, sides.ci)
-        text = "Mann-Whitney p of this difference, genes taken as independent."
-        rows.add(f"{key}.p", sides.p, n, text, source)
+    sign = np.sign(table["r"]).map({1.0: "supported", -1.0: "unsupported"})
+    same = (table["main"] == sign)[table["main"].isin(["supported", "unsupported"])]
+    text = (
+        "Share of genes whose main driver is supported if r is positive and unsupported if it is "
+    )
+    text += "negative; by construction where one driver carries the prediction"
+    for name, chosen in (("all", table["drivers"] > 0), ("one", table["drivers"] == 1)):
+        part = table[chosen & table.index.isin(same.index)]
+        if len(part) > 1:
+            of = ", genes with one driver" if name == "one" else ""
+            hits, ids = same[part.index], part["gene_id"]
+            mean = stats.weighted_mean
+            rows.over_genes(f"{key}.follows_r.{name}", hits, ids, mean, text + of, source)
 
 
 def _add_sizes(rows: Rows, key: str, main: pd.DataFrame, features: pd.DataFrame) -> None:

@@ -6,15 +6,12 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
-from howfar.evaluation.trends import TREND_BINS, binned_trend, lead_rows, with_feature
+from howfar.evaluation.trends import TREND_BINS, binned_trend, with_feature
 from howfar.results import tables
 from howfar.results.number_rows import Rows
 from howfar.stats.blocks import blocks_of
 
 _SOURCE = "across.parquet, features.parquet"
-#: In the place of a run: the lead eQTL's own |r|, in a study without r across people.
-LEAD = "lead_eqtl"
-_LEAD_DRAWS = 1000
 
 
 def add_numbers(rows: Rows, result: tables.Tables) -> None:
@@ -25,11 +22,6 @@ def add_numbers(rows: Rows, result: tables.Tables) -> None:
             table = with_feature(result, run_id, feature)
             if len(table) >= 10 and table[feature].nunique() > 1:
                 _add_trend(rows, f"{run_id}.trend.{feature}", feature, table)
-    if result["across"].empty:
-        for feature in features:
-            table = lead_rows(result["features"], feature)
-            if has_bins(table, feature):
-                _add_bins(rows, f"{LEAD}.trend.{feature}", feature, table, _LEAD_DRAWS)
 
 
 def has_bins(table: pd.DataFrame, feature: str) -> bool:
@@ -49,12 +41,12 @@ def _add_trend(rows: Rows, key: str, feature: str, table: pd.DataFrame) -> None:
             _SOURCE,
         )
     if has_bins(table, feature):
-        _add_bins(rows, key, feature, table, rows.draws)
+        _add_bins(rows, key, feature, table)
 
 
-def _add_bins(rows: Rows, key: str, feature: str, table: pd.DataFrame, draws: int) -> None:
+def _add_bins(rows: Rows, key: str, feature: str, table: pd.DataFrame) -> None:
     blocks, unit = blocks_of(rows.genes, table["gene_id"])
-    trend = binned_trend(table[feature], table["pearson"], blocks, draws=draws, seed=rows.seed)
+    trend = binned_trend(table[feature], table["pearson"], blocks, draws=rows.draws, seed=rows.seed)
     for i, row in enumerate(trend.itertuples(), start=1):
         genes = f"the genes with {feature} from {row.low:.6g} to {row.high:.6g} "
         genes += f"(quantile bin {i} of {len(trend)})"

@@ -1,0 +1,101 @@
+"""Does the main driver's direction foretell that of r, in people who gave neither?
+
+Within one set of people it does nearly by construction: where one variant carries a prediction,
+the sign of r is the sign of the variant's effect times that of its slope. So the slope is taken
+from one half of the people, r from the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from howfar import stats
+from howfar.cohort.panel import Panel
+from howfar.evaluation.alignment import align
+from howfar.evaluation.run_comparison import STRONG
+from howfar.results.predictions import Predictions
+from howfar.stats.blocks import blocks_of
+
+#: Set of table `summary`; group: whose slope it is.
+DRIVER_HALVES, SAME, OTHERS = "driver_halves", "the same people", "other people"
+_SPLITS = 10
+
+
+def rows(panel: Panel, networks: Sequence[Predictions], seed: int = 1) -> pd.DataFrame:
+    """Rows of table `summary`: share of genes whose main driver foretells the sign of r.
+
+    The main driver of a gene is the variant that correlates most with the run's prediction. It
+    foretells where effect and slope have the same sign and r is positive, or neither. Genes with
+    |r| above `STRONG` among the people whose r it is, over `_SPLITS` random halves; interval by
+    block bootstrap over genes.
+    """
+    parts = [_of_run(panel, run, seed) for run in networks if panel.dosages is not None]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _of_run(panel: Panel, run: Predictions, seed: int) -> pd.DataFrame:
+    predicted, observed, groups = align(panel, run)
+    if predicted is None:
+        return pd.DataFrame()
+    order = panel.expression.columns.get_indexer(predicted.columns)
+    found = {SAME: {}, OTHERS: {}}
+    for gene in predicted.index:
+        x, y = predicted.loc[gene].to_numpy(float), observed.loc[gene].to_numpy(float)
+        dosages = panel.dosages(gene)[0][order].astype(float)
+        driver = _main_driver(x, dosages)
+        if driver is None or np.isnan(y).any():
+            continue
+        x, y, g = stats.centre_within(np.stack([x, y, driver]), groups)
+        rng = np.random.default_rng(seed)
+        halves = [rng.permutation(len(x)) for _ in range(_SPLITS)]
+        for name, hits in found.items():
+            hits[gene] = _agreement(x, y, g, halves, name == SAME)
+    return _shares(panel.genes, run.run_id, found)
+
+
+def _main_driver(x: np.ndarray, dosages: np.ndarray) -> np.ndarray | None:
+    """Dosages of the variant that carries most of a prediction, counted so that it raises it."""
+    if np.isnan(x).any() or not dosages.shape[1] or np.isnan(dosages).any():
+        return None
+    r, _ = stats.pearson_rows(dosages.T, np.broadcast_to(x, dosages.T.shape))
+    if np.isnan(r).all():
+        return None
+    place = int(np.nanargmax(np.abs(r)))
+    return dosages[:, place] * np.sign(r[place])
+
+
+def _agreement(x, y, driver, halves: list[np.ndarray], same: bool) -> tuple[int, int]:
+    """Count halves in which |r| is clear, and those of them whose sign the slope has."""
+    hits = clear = 0
+    for order in halves:
+        one, other = np.array_split(order, 2)
+        r = stats.pearson_rows(x[None, one], y[None, one])[0][0]
+        if not np.abs(r) > STRONG:
+            continue
+        slope = driver[one if same else other] @ y[one if same else other]
+        clear += 1
+        hits += slope * r > 0
+    return hits, clear
+
+
+def _shares(genes: pd.DataFrame, run: str, found: dict[str, dict]) -> pd.DataFrame:
+    lines = []
+    for name, hits in found.items():
+        table = pd.DataFrame(hits, index=["hits", "clear"]).T.query("clear > 0")
+        if not len(table):
+            continue
+        blocks, _ = blocks_of(genes, table.index)
+        values = table.to_numpy(float)
+        low, high = stats.block_bootstrap(values, blocks, _ratio, 1000, weighted=True)
+        value = _ratio(values, np.ones((1, len(values))))[0]
+        lines.append((DRIVER_HALVES, run, name, value, len(table), low, high))
+    columns = ["set", "method", "group", "value", "n", "ci_low", "ci_high"]
+    return pd.DataFrame(lines, columns=columns).assign(units="share of genes with clear r")
+
+
+def _ratio(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    hits, clear = (weights @ values).T
+    return hits / np.maximum(clear, 1)
