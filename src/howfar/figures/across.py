@@ -85,7 +85,7 @@ def distribution(view: View) -> Drawn:
 
 
 def own_null(view: View, genes: pd.Series) -> np.ndarray | None:
-    """Density over `GRID` of r of random weights on those genes' variants, the same for all runs."""
+    """Density over `GRID` of r of random weights on those genes' variants; one for all runs."""
     rows = main_rows(view).dropna(subset=["null_mean", "null_sd"]).drop_duplicates("gene_id")
     rows = rows[rows["gene_id"].isin(genes)]
     return own_null_density(GRID, rows["null_mean"], rows["null_sd"]) if len(rows) else None
