@@ -111,7 +111,7 @@ def driver_slopes(view: View) -> Drawn:
     axis.set_xscale("symlog", linthresh=0.01)
     axis.set_yscale("symlog", linthresh=0.01)
     axis.set(xlabel="eQTL slope (expression per copy)", ylabel="predicted effect")
-    axis.legend(loc="upper left", fontsize=8.5)
+    style.legend(drawn, axis)
     text = f"{100 * share.value:.0f} % {style.ends(share, 0, 100)} of the same sign"
     axis.set_title(f"n = {share.n} drivers: {text}", fontsize=10)
     caption = (
