@@ -13,7 +13,7 @@ import pandas as pd
 from howfar.book.markdown import fill, interval, markdown_table, table_of
 from howfar.core.project import project_root
 from howfar.figures.view import View
-from howfar.published.stated import VERDICTS, compare, own_numbers, panels
+from howfar.published.stated import STATUS, VERDICTS, compare, own_numbers, panels
 from howfar.results import tables
 
 
@@ -74,7 +74,7 @@ def _panel_table(panels: pd.DataFrame) -> str:
         "study": "study",
         "panel": "panel",
         "what it shows": "what",
-        "status": ("status", lambda status: status.replace("_", " ")),
+        "status": ("status", STATUS.__getitem__),
         "where": ("where", _pages),
         "needs": "needs",
         "granted by": "grants",
