@@ -89,11 +89,11 @@ def data():
 
 def test_the_penalty_is_chosen_as_scikit_learn_chooses_it(data):
     x, y = data
-    fold = inner_folds(x, y, 5, 7)
-    pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
     varies = x.std(axis=0) > 0
     z = np.zeros_like(x)
     z[:, varies] = (x[:, varies] - x[:, varies].mean(axis=0)) / x[:, varies].std(axis=0)
+    fold = inner_folds(z, y, 5, 7)
+    pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(5)]
     theirs = ElasticNetCV(l1_ratio=0.5, cv=pairs, tol=1e-8, max_iter=20_000, alphas=100).fit(
         z, y / y.std()
     )

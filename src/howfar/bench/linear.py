@@ -177,7 +177,7 @@ def _against_scikit_learn(model: str, x: np.ndarray, y: np.ndarray, seed: int) -
     from sklearn import linear_model
 
     std, (name, options) = standardise(x, y), _SCIKIT[model]
-    z, fold = std.z, folds.inner_folds(x, y, _FOLDS, seed)
+    z, fold = std.z, folds.inner_folds(std.z, y, _FOLDS, seed)
     pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(_FOLDS)]
     seconds, ours = _cpu(lambda: fitter(model)(x, y, seed))
     with warnings.catch_warnings():
