@@ -65,6 +65,7 @@ def test_the_table_says_what_each_model_needs(tmp_path):
     rows = {row["name"]: row for row in models_table(tmp_path)}
     assert set(rows) == set(MODELS)
     assert rows["xpresso"]["needs"] == "`howfar fetch xpresso`"
+    assert rows["gc-content"]["needs"] == "nothing"
     assert rows["borzoi"]["needs"].startswith("`pip install 'howfar[borzoi]'`")
     assert {row["present"] for row in rows.values()} == {"no", "-"}
     for source in catalogue.select(MODELS["xpresso"].sources):

@@ -96,7 +96,8 @@ def _needs(name: str, card: Card) -> str:
     if extra and is_installed(card.package):
         extra += " (done)"
     fetch = card.sources and f"`howfar fetch {name}`"
-    return ", ".join(filter(None, [extra, fetch])) or "weights, by path"
+    needed = ", ".join(filter(None, [extra, fetch]))
+    return needed or ("nothing" if "weights: null" in card.run else "weights, by path")
 
 
 def _present(sources: tuple[str, ...], results: Path) -> str:
