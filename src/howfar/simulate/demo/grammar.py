@@ -67,6 +67,11 @@ class Grammar:
         """int32 (4**10, motifs): occupancy of each 10-mer in 1/65,536."""
         return np.stack([self._occupancy(m) for m in range(len(self.motifs))], axis=1)
 
+    @cached_property
+    def bound(self) -> np.ndarray:
+        """bool (4**10 + 1,): whether any motif binds the 10-mer; False at -1, a 10-mer with N."""
+        return np.append(self.table.any(axis=1), False)
+
     def _occupancy(self, motif: int) -> np.ndarray:
         lost = np.zeros((4,) * WIDTH)
         for k, base in enumerate(self.motifs[motif]):
@@ -159,8 +164,7 @@ class Sites:
 def sites(windows: np.ndarray, grammar: Grammar) -> Sites:
     """All occupied sites of uint8 ASCII windows (n, length); a palindrome is read once."""
     numbers = kmer_codes(windows)
-    bound = np.append(grammar.table.any(axis=1), False)  # the last entry serves -1
-    window, start = np.nonzero(bound[numbers])
+    window, start = np.nonzero(grammar.bound[numbers])
     rows = grammar.table[numbers[window, start]]
     hit, motif = np.nonzero(rows)
     return Sites(window[hit], start[hit], motif, rows[hit, motif])

@@ -7,8 +7,6 @@ a random start and strand in each epoch. The loss is Poisson, as Enformer's.
 
 from __future__ import annotations
 
-import math
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,13 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from howfar.core import sealed
-from howfar.core.atomic import whole
-from howfar.core.errors import damaged_file, no_such_file
+from howfar.core.errors import no_such_file
 from howfar.core.provenance import sha256_of
 from howfar.models.base import encoding_table, reverse_complement
 from howfar.models.engine.enformer_network import build_network
-from howfar.models.engine.memory import keep_freed
+from howfar.simulate import training
 from howfar.simulate.demo import genome, grammar
 
 CONTEXT, BIN = 8_192, 32
@@ -81,19 +77,13 @@ class World:
 
 def read_world(folder: str | Path) -> World:
     """Read the reference part of a simulated world; nothing about people is read."""
-    import pysam
-
     folder = Path(folder)
     for name in INPUTS:
         if not (folder / name).is_file():
             do = "Run `howfar simulate` first."
             raise no_such_file(folder / name, "a simulated demo cohort", do)
-    with pysam.FastaFile(str(folder / "reference.fa")) as fasta:
-        contigs = {
-            name: np.frombuffer(fasta.fetch(name).encode(), np.uint8) for name in fasta.references
-        }
     return World(
-        contigs,
+        training.read_contigs(folder / "reference.fa"),
         pd.read_csv(folder / "promoters.csv", keep_default_na=False),
         pd.read_csv(folder / "genes.csv"),
         grammar.load(folder / "grammar.json"),
@@ -202,22 +192,14 @@ def train(
     world, folder = read_world(world_folder), Path(weights_folder)
     inputs = {name: sha256_of(Path(world_folder) / name) for name in INPUTS}
     folder.mkdir(parents=True, exist_ok=True)
-    keep_freed()
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            state = _State(world, recipe, seed, inputs)
-            state.resume(folder / "checkpoint.pt")
-            while state.epoch < recipe.epochs:
-                line = state.run_epoch()
-                state.save(folder / "checkpoint.pt")
-                say(line)
-            _write_weights(folder, state, seed)
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+    with training.reproducible(threads), torch.random.fork_rng(devices=[]):
+        state = _State(world, recipe, seed, inputs)
+        state.resume(folder / "checkpoint.pt")
+        while state.epoch < recipe.epochs:
+            line = state.run_epoch()
+            state.save(folder / "checkpoint.pt")
+            say(line)
+        _write_weights(folder, state, seed)
 
 
 class _State:
@@ -233,20 +215,12 @@ class _State:
         self.network = build_network(HPARAMS)
         self.steps = len(tiles(world, "train", np.random.default_rng(0))) // recipe.batch + 1
         self._start_heads()
-        self.optimiser = torch.optim.AdamW(
+        self.optimiser, self.schedule = training.optimiser(
             self.network.parameters(),
-            lr=recipe.peak_rate,
+            self.steps * recipe.epochs,
+            rate=recipe.peak_rate,
             weight_decay=recipe.weight_decay,
-            betas=(0.9, 0.98),
-        )
-        total = self.steps * recipe.epochs
-        warm = max(1, int(total * recipe.warm_up))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimiser,
-            lambda step: min(
-                (step + 1) / warm,
-                0.5 * (1 + math.cos(math.pi * max(0, step - warm) / max(1, total - warm))),
-            ),
+            warm_up=recipe.warm_up,
         )
         self.epoch, self.log = 0, []
 
@@ -255,10 +229,9 @@ class _State:
         import torch
 
         places = tiles(self.world, "train", None)[:60]
-        mean = np.mean([self.tracks.window(*p).mean(axis=0) for p in places], axis=0) + 1e-3
+        mean = np.mean([self.tracks.window(*p).mean(axis=0) for p in places], axis=0)
         with torch.no_grad():
-            bias = torch.from_numpy(np.log(np.expm1(mean))).float()
-            self.network.heads["human"][0].bias.copy_(bias)
+            self.network.heads["human"][0].bias.copy_(training.inverse_softplus(mean))
 
     def run_epoch(self) -> str:
         """Pass once over the tiled training contigs; return the line to report."""
@@ -284,15 +257,10 @@ class _State:
         )
 
     def _step(self, places: list[tuple[str, int]], flip: np.ndarray) -> float:
-        import torch
 
         x, target = _batch(self.world, self.tracks, places, flip)
         loss = _loss(self.network(x, head="human"), target, self.recipe, self._progress())
-        self.optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
-        self.optimiser.step()
-        self.schedule.step()
+        training.step(loss, self.optimiser, self.schedule, [self.network], clip=self.recipe.clip)
         return loss.item()
 
     def _progress(self) -> float:
@@ -301,11 +269,7 @@ class _State:
 
     def save(self, path: Path) -> None:
         """Write the checkpoint whole or not at all."""
-        import torch
-
-        with whole(path) as part:
-            torch.save(self._content(), part)
-            sealed.seal_archive(part)
+        training.save_checkpoint(path, self._content())
 
     def _content(self) -> dict:
         return {
@@ -322,18 +286,8 @@ class _State:
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint of the same world, recipe and seed, if there is one."""
-        import torch
-
-        if not path.is_file():
-            return
-        sealed.check(path)
-        try:
-            kept = torch.load(path, weights_only=True)
-        except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-            do = "Delete the file; the training then begins anew."
-            expected = "the state of a training that was cut off"
-            raise damaged_file(path, type(error).__name__, expected, do) from error
-        if kept["made_of"] != self._made_of():
+        kept = training.read_checkpoint(path, self._made_of())
+        if kept is None:
             return
         self.network.load_state_dict(kept["network"])
         self.optimiser.load_state_dict(kept["optimiser"])
@@ -360,16 +314,6 @@ def _loss(predicted, target, recipe: Recipe, progress: float):
 
 
 def _write_weights(folder: Path, state: _State, seed: int) -> None:
-    from safetensors.torch import save_file
-
-    tensors = {  # `_trunk` holds the same modules once more
-        name: tensor.clone().contiguous()
-        for name, tensor in state.network.state_dict().items()
-        if not name.startswith("_trunk.")
-    }
-    with whole(folder / "weights.safetensors") as part:
-        save_file(tensors, part, {sealed.KEY: sealed.BLANK})
-        sealed.seal(part)
     regions = state.world.genes.set_index("gene_id")["split"].to_dict()
     config = {
         "model": "demo-enformer",
@@ -383,4 +327,4 @@ def _write_weights(folder: Path, state: _State, seed: int) -> None:
         "recipe": asdict(state.recipe),
         "loss": state.log,
     }
-    sealed.write_json(folder / "config.json", config)
+    training.write_weights(folder, state.network, config)
