@@ -110,6 +110,30 @@ def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
 
 
 @app.command(rich_help_panel=NETWORKS)
+def cures(
+    study: StudyOption,
+    run: Annotated[str, typer.Option(help="A run of the study; its first if left out.")] = "",
+    genes: Annotated[int, typer.Option(min=0, help="Evenly spaced along the table; 0: all.")] = 120,
+    tracks: Annotated[str, typer.Option(help="How their descriptions begin.")] = "ChIP",
+    window: Annotated[int, typer.Option(min=1, help="bp, of the linear models.")] = 32_768,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+) -> None:
+    """What people's expression can mend in a network that errs across people.
+
+    A ridge on the network's own tracks for each gene (told the sign), BLUP with prior variances
+    from the network's effects, one weighting of the tracks for all genes; beside BLUP. The rows go
+    into the study's table `summary` at the next `howfar evaluate`.
+    """
+    from howfar.evaluation.cures import Options
+    from howfar.evaluation.cures import run as compare
+
+    options = Options(genes=genes, tracks=tracks, window=window, seed=seed)
+    with open_study(study) as opened:
+        chosen = opened.chosen_runs(run)[0]
+        typer.echo(str(compare(opened, chosen, results(), options)))
+
+
+@app.command(rich_help_panel=NETWORKS)
 def effects(
     study: StudyOption,
     run: RunOption = "",

@@ -9,7 +9,15 @@ import pandas as pd
 from howfar.attribution.variant_effects import linear_approximation
 from howfar.eqtl import network_agreement
 from howfar.eqtl.covariates import covariate_words
-from howfar.evaluation import carriers, driver_halves, known_truth, locus, row_zero, transfer
+from howfar.evaluation import (
+    carriers,
+    cures,
+    driver_halves,
+    known_truth,
+    locus,
+    row_zero,
+    transfer,
+)
 from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
 from howfar.stacking import compare
@@ -22,11 +30,11 @@ def make(inputs: Inputs) -> Table:
     people = {run.run_id: run.people for run in inputs.models}
     reach = {run: store.description.context for run, store in inputs.stores.items()}
     parts = [linear_approximation(inputs.cohort, variants, people, reach)]
-    for step in (transfer, compare):
+    for step in (transfer, compare, cures):
         rows = step.load(inputs.cohort, inputs.results)
         parts.append(rows)
         stale = rows.empty and step.path_of(inputs.results, inputs.study.name).is_file()
-        counts["comparisons out of date (`howfar transfer`, `howfar stack`)"] += stale
+        counts["comparisons out of date (`howfar transfer`, `stack`, `cures`)"] += stale
     parts += _of_map(inputs, variants)
     parts.append(driver_halves.rows(inputs.panel, inputs.networks, inputs.options.seed))
     if inputs.study.individuals == "public" and inputs.panel.dosages is not None:
