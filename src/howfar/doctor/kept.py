@@ -150,7 +150,7 @@ def _eqtl(study: Study, folder: Path) -> Iterator[Kept]:
 
 
 def _rows(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
-    from howfar.evaluation import transfer
+    from howfar.evaluation import cures, transfer
     from howfar.stacking import compare
 
     steps = {
@@ -159,6 +159,7 @@ def _rows(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
             compare.path_of,
             lambda options: compare.key_of(cohort, folder.parent, options),
         ),
+        "cures": (cures.path_of, lambda options: cures.key_of(cohort, options)),
     }
     for step, (path_of, key_of) in steps.items():
         path = path_of(folder.parent, cohort.study.name)
