@@ -251,7 +251,7 @@ def test_the_sum_of_effects_is_held_against_each_persons_prediction(study):
 def test_the_command_writes_the_effects_of_a_gene(study, model, results_folder):
     done = invoke(study, results_folder, "effects", "--gene", "g1")
     assert done.exit_code == 0, done.output
-    assert "g: 2 effects of variants in the windows of 1 genes" in done.stdout
+    assert "g: 2 effects of variants in the windows of 1 gene" in done.stdout
     path = path_of(results_folder, "tiny", "g")
     assert len(pd.read_parquet(path)) == 2
 

@@ -253,7 +253,7 @@ WRONG = {
     "sample unnamed": ("gene,P,\nA,1,2\n", "1 unnamed"),
     "short row": ("gene,P,Q\nA,1,2\nB,1\n", "line 3: found 2 columns"),
     "long row": ("gene,P,Q\nA,1,2,3\n", "line 2: found 4 columns"),
-    "blank line": ("gene,P,Q\n\nA,1,2\n", "line 2: found 1 columns"),
+    "blank line": ("gene,P,Q\n\nA,1,2\n", "line 2: found 1 column"),
     "header lost": ("A,0.5,1.5\nB,1,2\n", "The header line is missing"),
     "header lost, counts": (
         "ENSG00000000001.4,5,6\nENSG00000000002,1,2\n",

@@ -34,7 +34,7 @@ def test_a_sample_map_names_expression_as_the_genotypes_do(tmp_path):
     assert found.values.columns.tolist() == ["P2", "P1"] and found.missing == 1
     assert found.values.loc["G", "P2"] == 2 and np.isnan(found.values.loc["G", "P1"])
     assert sorted(counts.values()) == [1, 1]
-    with pytest.raises(HowfarError, match="none of the 3 expression samples among 1 rows"):
+    with pytest.raises(HowfarError, match="none of the 3 expression samples among 1 row"):
         rename_samples(given, {"P1": "R1"}, "m.csv")
 
 

@@ -310,7 +310,7 @@ def test_gtex_is_tmm_then_normal_scores():
     low = counts * 0 + 1.0
     low.loc["g50"] = 0.1
     assert "g50" not in gtex.prepare(counts, tpm=low).values.index
-    with pytest.raises(HowfarError, match="1 genes and 0 samples fewer"):
+    with pytest.raises(HowfarError, match="1 gene and 0 samples fewer"):
         gtex.prepare(counts, tpm=low.drop("g3"))
 
 
@@ -323,7 +323,7 @@ def test_gtex_is_tmm_then_normal_scores():
         (lambda c: c.replace(c.iloc[3, 3], -1.0), "negative"),
         (lambda c: c.mask(c.index.to_series() == "g2"), "24 missing"),
         (lambda c: c + 0.5, "fractional"),
-        (lambda c: c.assign(s4=0.0), "1 samples without any expression"),
+        (lambda c: c.assign(s4=0.0), "1 sample without any expression"),
         (lambda c: c.iloc[:, :2], "x 2 samples"),
     ],
 )

@@ -353,9 +353,9 @@ def test_binned_trend():
 
 def test_inputs_that_dont_fit_are_refused(world):
     panel, run = world
-    with pytest.raises(HowfarError, match="1 genes that the gene table lacks"):
+    with pytest.raises(HowfarError, match="1 gene that the gene table lacks"):
         Panel(panel.expression, panel.genes.iloc[1:])
-    with pytest.raises(HowfarError, match="1 people of 90 without population") as caught:
+    with pytest.raises(HowfarError, match="1 person of 90 without population") as caught:
         Panel(panel.expression, panel.genes, panel.populations.iloc[1:])
     assert "person0" not in str(caught.value)
     with pytest.raises(HowfarError, match="a population named 'pooled'"):

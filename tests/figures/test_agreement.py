@@ -132,13 +132,6 @@ def test_a_gene_without_effects_is_told_apart(view):
     assert "gene001 is not among the genes with effects: gene007" in box.lines[0]
 
 
-def test_rare_variants_of_private_people_stay_out(folder):
-    closed = figures.view(str(folder / "closed.yaml"), [], folder, folder / "closed")
-    shown = figures.variant_effects(closed)
-    data = pd.read_csv(shown.svg.with_suffix(".csv"))
-    assert data["variant"].unique().tolist() == ["chr8:1276600:A:G"]
-
-
 def test_a_study_without_a_second_model_says_so(folder):
     plain = figures.view(str(folder / "plain.yaml"), [], folder, folder / "plain")
     for name in [*ALL, "variant_effects"]:

@@ -86,6 +86,7 @@ def make_study(folder: Path) -> Study:
         {
             "name": "tiny",
             "title": "Tiny",
+            "min_people": 1,
             "reality": {"genotypes": "made up", "expression": "made up", "weights": "none"},
             "cohort": {role: str(folder / name) for role, name in names.items()}
             | {"alleles": "all", "log_base": None},

@@ -250,12 +250,12 @@ CASES = [
     bad(
         "GCT with fewer rows than it says",
         expression_in("e.gct", "#1.2\n2\t1\nName\tDescription\tP1\nG\tx\t1\n"),
-        "1 rows of genes",
+        "1 row of genes",
     ),
     bad(
         "GCT 1.3 with a sample fewer than it says",
         expression_in("e.gct", "#1.3\n1\t2\t1\t0\nid\ttype\tP1\nG\tx\t1\n"),
-        "1 rows of genes and 1 samples",
+        "1 row of genes and 1 sample",
     ),
     bad(
         "GCT without its version",

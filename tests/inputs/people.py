@@ -87,7 +87,7 @@ CASES = [
         mapped(_PAIRS.replace("RNA-P4,P4\n", "")),
         "sample map lacks: 1",
     ),
-    good("a list of one person", listed("people.txt", "P3\n"), "letters: 3 genes x 1 people"),
+    good("a list of one person", listed("people.txt", "P3\n"), "letters: 3 genes x 1 person"),
     good(
         "a plain list of people",
         listed("people.txt", "P1\nP2\nP4\nP6\n"),
@@ -134,7 +134,7 @@ CASES = [
         "one person too few",
     ),
     bad(
-        "a person without population", person_without_population, "1 people of 6 without population"
+        "a person without population", person_without_population, "1 person of 6 without population"
     ),
     good("`--samples` with a blank after a comma", samples_with_a_blank, "12 haplotype"),
     bad(

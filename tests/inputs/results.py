@@ -128,7 +128,7 @@ CASES = [
     good(
         "variant effects of a gene named twice",
         variant_effects_of_a_gene_named_twice,
-        "in the windows of 1 genes",
+        "in the windows of 1 gene",
     ),
     bad("a fitted gene's file cut short", fitted_gene_cut_short, "a damaged file"),
     bad("a cis-eQTL map cut short", eqtl_map_cut_short, "a damaged file"),

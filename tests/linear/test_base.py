@@ -49,7 +49,7 @@ def test_missing_values_stop_the_work(data):
     x, y = data
     y = y.copy()
     y[3] = np.nan
-    with pytest.raises(HowfarError, match="0 and 1 values missing"):
+    with pytest.raises(HowfarError, match="0 and 1 value missing"):
         obstacle(x, y)
 
 

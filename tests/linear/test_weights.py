@@ -150,7 +150,7 @@ def test_predictdb(tmp_path):
         (DB_ROWS, 3, "another number of weights"),
         ([("1:10", "g", 0.5, "A", "C", "rs1_10")], 1, "without a position"),
         ([("rs1", "g", 0.5, "A", "<DEL>", "chr1_10_A_C_b38")], 1, "record 1"),
-        ([DB_ROWS[0], DB_ROWS[0]], 2, "1 variants twice"),
+        ([DB_ROWS[0], DB_ROWS[0]], 2, "1 variant twice"),
     ],
 )
 def test_a_broken_predictdb_is_refused(tmp_path, rows, count, says):

@@ -132,7 +132,7 @@ def test_splits_that_disagree_about_a_person_are_refused(geuvadis_files):
     row, column = np.argwhere((frame.notna() & first.notna()).to_numpy())[0]
     frame.iloc[row, column] += 0.5
     frame.to_csv(file)
-    with pytest.raises(HowfarError, match="1 values that differ"):
+    with pytest.raises(HowfarError, match="1 value that differ"):
         load("geuvadis_public", folder)
 
 

@@ -5,7 +5,7 @@ import pytest
 from helpers.commands import invoke
 from howfar.core.errors import HowfarError
 from howfar.prediction import run as running
-from howfar.results import tables
+from howfar.results import policy, tables
 from howfar.results.export import export_study
 
 
@@ -32,12 +32,32 @@ def test_tables_are_evaluated_and_exported_without_weights(
     assert not (out / "tiny" / "individuals").exists()  # a private study
 
 
-def test_person_level_tables_go_along_where_the_study_is_public(
+def test_points_of_a_public_study_go_along_without_anybodys_name(
     evaluated, results_folder, tmp_path
 ):
     public = evaluated.model_copy(update={"individuals": "public"})
-    export_study(public, results_folder, tmp_path / "out")
-    assert (tmp_path / "out" / "tiny" / "individuals" / "individuals.parquet").is_file()
+    written = export_study(public, results_folder, tmp_path / "out")
+    people = [path.name for path in written if path.parent.name == "individuals"]
+    assert people == ["points.parquet"]
+    there = policy.read_points(public, tmp_path / "out")
+    assert there.equals(policy.read_points(public, results_folder)) and len(there) == 16
+    with pytest.raises(HowfarError, match="when the study was public"):
+        export_study(evaluated, results_folder, tmp_path / "out")
+
+
+def test_weights_leave_where_the_study_says_so(evaluated, results_folder, tmp_path):
+    weights = results_folder / "tiny" / "baseline" / "top1.weights.parquet"
+    weights.parent.mkdir()
+    weights.write_bytes(b"trained on people")
+    for study in (evaluated, evaluated.model_copy(update={"weights": "shareable"})):
+        names = {path.name for path in export_study(study, results_folder, tmp_path / "out")}
+        assert (weights.name in names) == (study.weights == "shareable")
+
+
+def test_tables_of_a_laxer_policy_do_not_leave(evaluated, results_folder, tmp_path):
+    stricter = evaluated.model_copy(update={"min_people": 10})
+    with pytest.raises(HowfarError, match="values of 1 or more people.*howfar evaluate"):
+        export_study(stricter, results_folder, tmp_path / "out")
 
 
 def test_a_folder_without_tables_or_onto_itself_is_an_error(study, results_folder, tmp_path):

@@ -23,6 +23,7 @@ from howfar.book.speed_page import speed_page
 from howfar.book.stated_page import stated_page
 from howfar.core.errors import no_such_file
 from howfar.core.project import executed_notebook, results_folder
+from howfar.core.text import as_markdown
 from howfar.figures.view import Box, view
 from howfar.study.reading import load_study
 
@@ -104,7 +105,7 @@ def page(path: Path, study: str | None = None) -> str:
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")}
     if study:
         title, rest = "".join(cells[0]["source"]).split("\n", 1)
-        cells[0]["source"] = f"{title}: {load_study(study).title}\n{rest}"
+        cells[0]["source"] = f"{title}: {as_markdown(load_study(study).title)}\n{rest}"
     notebook["cells"] = cells
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
 

@@ -11,6 +11,7 @@ import typer
 from howfar.book.markdown import fill, interval, markdown_table, written
 from howfar.book.speed_page import circumstances, measured
 from howfar.book.start_page import absent
+from howfar.core.text import as_code, as_markdown
 from howfar.figures.view import View
 from howfar.results import tables
 
@@ -55,7 +56,7 @@ def table_reference() -> str:
     """List the columns of every result table, from the schemas."""
     lines = []
     for name, schema in tables.SCHEMAS.items():
-        key = ", ".join(f"`{c}`" for c in schema.unique)
+        key = ", ".join(f"`{c}`" for c in schema.unique or [])
         columns = [
             {"column": f"`{column}`", "type": _type(spec)}
             for column, spec in schema.columns.items()
@@ -79,7 +80,7 @@ def numbers(views: dict[str, View]) -> str:
     """List every number that the figures and sentences show."""
     lines = []
     for study, view in views.items():
-        lines += [f"## {view.study.title}", ""]
+        lines += [f"## {as_markdown(view.study.title)}", ""]
         lines += [absent(view) if view.tables is None else _number_table(study, view), ""]
     return fill("numbers", numbers="\n".join(lines))
 
@@ -88,7 +89,7 @@ def _number_table(study: str, view: View) -> str:
     rows = [row for row in view.all_numbers() if row.id.startswith(f"{study}.")]
     cells = [
         {
-            "id": f"`{row.id.removeprefix(f'{study}.')}`",
+            "id": as_code(row.id.removeprefix(f"{study}.")),
             "value": f"{row.value:.5g}",
             "interval": interval(row, "{:.4g}".format),
             "n": written(row.n, "{:,}"),

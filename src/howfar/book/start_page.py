@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from howfar.core.project import figures_folder
+from howfar.core.text import as_markdown
 from howfar.figures.view import View
 from howfar.study.reading import load_study
 
@@ -54,8 +55,16 @@ def _run_of(view: View, kind: str, number: str) -> str | None:
 def absent(view: View) -> str:
     """Say that a study's tables are not here, and what makes them."""
     if view.study.published:
-        return f"({view.study.title}: not fetched yet; run `howfar fetch {view.study.name}`)"
-    return f"({view.study.title}: not run yet; run `howfar run --study {view.study.name}`)"
+        return f"({_title(view)}: not fetched yet; run `howfar fetch {view.study.name}`)"
+    return f"({_title(view)}: not run yet; run `howfar run --study {view.study.name}`)"
+
+
+def _title(view: View) -> str:
+    return as_markdown(view.study.title)
+
+
+def _label(view: View, run: str) -> str:
+    return as_markdown(view.labels[run])
 
 
 def _value(number, digits: int = 3) -> str:
@@ -74,7 +83,7 @@ def _across_genes(view: View, run: str) -> str:
     r = view.number(f"{run}.{_ACROSS_GENES}")
     return (
         f"**Across genes, well:** from the reference sequence alone the prediction of "
-        f"{view.labels[run]} correlates over {r.n:,} genes{_where(view)} with their average "
+        f"{_label(view, run)} correlates over {r.n:,} genes{_where(view)} with their average "
         f"expression with r = {_value(r)}."
     )
 
@@ -84,7 +93,7 @@ def _across_people(view: View, run: str) -> str:
         view.number(f"{run}.across.pooled.{name}") for name in ("mean_r", "min_r", "max_r")
     )
     return (
-        f"{_AMONG[view.study.name]} the mean r of {view.labels[run]} over {mean.n:,} genes is "
+        f"{_AMONG[view.study.name]} the mean r of {_label(view, run)} over {mean.n:,} genes is "
         f"{_value(mean)}, from {low.value:.2f} to {high.value:.2f}".replace("-", "−")
     )
 
@@ -124,14 +133,14 @@ def _percent(number) -> str:
 
 def _linear_model(view: View, run: str) -> str:
     mean = view.number(f"{run}.{_ACROSS_PEOPLE}")
-    text = f"**A linear model does better:** {view.labels[run]}, trained on people's genotypes, "
+    text = f"**A linear model does better:** {_label(view, run)}, trained on people's genotypes, "
     text += f"has a mean r of {_value(mean)} over {mean.n:,} genes"
     network = _same_people(view, run)
     if network is not None:
         first, second = sorted((run, network))
         end = "first" if network == first else "second"
         both = view.number(f"{first}.paired.{second}.mean_{end}")
-        text += f", where {view.labels[network]} has {_value(both)} on the same genes and people"
+        text += f", where {_label(view, network)} has {_value(both)} on the same genes and people"
     return f"{text}; but it says nothing about a gene or a variant it was not trained on."
 
 
@@ -171,11 +180,14 @@ def central_pictures(results: Path, folder: Path) -> str:
             shutil.copyfile(picture, folder / picture.name)
             study = load_study(name)
             real = study.reality
+            caption = (
+                f"{study.title}. Genotypes: {real.genotypes}. Expression: {real.expression}. "
+                f"Model weights: {real.weights}."
+            )
             blocks.append(
                 f"```{{figure}} /_generated/{picture.name}\n"
                 ":alt: Correlation across genes above, across people below\n"
                 ":figclass: central\n\n"
-                f"{study.title}. Genotypes: {real.genotypes}. Expression: "
-                f"{real.expression}. Model weights: {real.weights}.\n```\n"
+                f"{as_markdown(caption)}\n```\n"
             )
     return "\n".join(blocks) or "The central picture appears here when a study has been run.\n"

@@ -14,6 +14,7 @@ from howfar.cli.common import (
     ReferenceOption,
     VariantsOption,
     place,
+    say,
     say_counts,
     split_words,
 )
@@ -115,5 +116,5 @@ def preprocess(
     prepared = prepare_expression(recipe, source, covariates, genotype_pcs, pcs, tpm)
     write_expression(prepared.values, out, positions_from=source)
     genes, people = prepared.values.shape
-    typer.echo(f"{place(out)}: {genes:,} genes x {people:,} samples, {prepared.units}")
+    say(f"{place(out)}: {genes:,} genes x {people:,} samples, {prepared.units}")
     say_counts(prepared.counts)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from howfar.core.atomic import whole
-from howfar.core.counts import describe_warnings
+from howfar.core.counts import counted, describe_warnings
 from howfar.core.errors import HowfarError, about
 from howfar.core.project import results_root
 
@@ -79,6 +79,11 @@ def open_study(name: str) -> Iterator[Study]:
 def split_words(values: Iterable[str] | None) -> list[str]:
     """Return the words of an option given once with commas, or repeatedly."""
     return [word for value in values or () for each in value.split(",") if (word := each.strip())]
+
+
+def say(text: str) -> None:
+    """Print a line, one of a thing in the singular."""
+    typer.echo(counted(text))
 
 
 def say_counts(counts: Mapping[str, int]) -> None:

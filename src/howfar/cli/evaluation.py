@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from howfar.cli.app import EVALUATION, app
-from howfar.cli.common import StudyOption, open_study, place, results, say_counts, write_text
+from howfar.cli.common import StudyOption, open_study, place, results, say, say_counts, write_text
 from howfar.core.errors import HowfarError
 
 
@@ -80,4 +80,4 @@ def export(
     with open_study(study) as opened:
         copied = export_study(opened, results(), to)
     size = sum(path.stat().st_size for path in copied)
-    typer.echo(f"{len(copied)} files, {size / 1e6:.1f} MB, in {place(to)}")
+    say(f"{len(copied)} files, {size / 1e6:.1f} MB, in {place(to)}")

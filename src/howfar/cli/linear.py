@@ -14,6 +14,7 @@ from howfar.cli.common import (
     open_study,
     place,
     results,
+    say,
     say_counts,
     split_words,
     write_values,
@@ -86,7 +87,7 @@ def baseline(
             what = ", ".join(f"{n} {status}" for status, n in rows["status"].value_counts().items())
             seconds = rows["seconds"].mean()
             where = f"; predictions and weights in {place(results() / opened.name / 'baseline')}"
-            typer.echo(
+            say(
                 f"{model}: {len(rows)} genes: {what}; {seconds:.3g} s a gene{'' if gene else where}"
             )
             say_counts(fitted.counts)
@@ -133,7 +134,7 @@ def apply_weights(
         values, counts, block = apply_to_cohort(opened, weights, window, min_share)
         provenance.write(out.with_name(f"{out.name}.json"), block)
         write_values(out, values)
-    typer.echo(f"{len(values)} genes x {values.shape[1]} people in {place(out)}")
+    say(f"{len(values)} genes x {values.shape[1]} people in {place(out)}")
     say_counts(counts)
 
 

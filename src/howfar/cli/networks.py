@@ -17,6 +17,7 @@ from howfar.cli.common import (
     parse_shard,
     place,
     results,
+    say,
     say_counts,
     write_frame,
     write_values,
@@ -80,7 +81,7 @@ def predict(
                 shard=part,
             )
             people = done.cohort.samples
-            typer.echo(
+            say(
                 f"{each.id}: {len(done.genes)} genes x {len(people)} people in "
                 f"{place(done.store.path)}"
             )
@@ -102,7 +103,7 @@ def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
 
     table, counts = compute(study, run, results(), genes)
     windows = table["gene_id"].nunique()
-    typer.echo(
+    say(
         f"{run.id}: {len(table):,} effects of variants in the windows of {windows} genes in "
         f"{place(results() / study.name / 'effects')}"
     )

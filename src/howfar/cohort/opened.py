@@ -404,6 +404,8 @@ def open_cohort(
     expression: str | Path | None = None,
     samples: str | Path | None = None,
     name: str = "cohort",
+    individuals: str = "private",
+    min_people: int | None = None,
     **settings: Any,
 ) -> OpenCohort:
     """Open a cohort: of a study, or from files.
@@ -419,6 +421,9 @@ def open_cohort(
         Expression matrix (BED, GCT, CSV, Parquet) and sample table (sample, population), if any.
     name
         Of the study that is made of the files.
+    individuals, min_people
+        Whether points of single people may be drawn ("public"), and how many people stand behind
+        every other value at least: as in a study file.
     settings
         Other keys of a study file's `cohort`, such as ``alleles="all"``.
 
@@ -452,7 +457,14 @@ def open_cohort(
     unknown = dict.fromkeys(("genotypes", "expression", "weights"), "as given")
     return OpenCohort(
         parse_study(
-            {"name": name, "title": name, "reality": unknown, "cohort": given | settings},
+            {
+                "name": name,
+                "title": name,
+                "reality": unknown,
+                "individuals": individuals,
+                "min_people": min_people,
+                "cohort": given | settings,
+            },
             f"cohort {name}",
         )
     )

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from howfar.core.counts import counted
+
 
 class HowfarError(Exception):
     """Input or state that can't give a right answer.
@@ -28,7 +30,8 @@ class HowfarError(Exception):
     """
 
     def __init__(self, where: str, *, found: str, expected: str, do: str) -> None:
-        self.where, self.found, self.expected, self.do = str(where), found, expected, do
+        self.where, self.do = str(where), do
+        self.found, self.expected = counted(found), counted(expected)
         super().__init__(self.where)
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any
 from howfar.core import sealed
 from howfar.core.project import project_root
 
+_ABSOLUTE = re.compile(r"(/|~|\.\.?/)[^\n]*$")
 _PACKAGES = ("howfar", "numpy", "pandas", "scipy", "torch", "cyvcf2", "pyfaidx", "msprime")
 
 
@@ -69,7 +71,8 @@ def block(
 ) -> dict[str, Any]:
     """The provenance block of a result.
 
-    `parameters` are the call's; `inputs` maps a role to a file, which is recorded by SHA-256;
+    `parameters` are the call's, in which a file stands by its name alone, as folders name users;
+    `inputs` maps a role to a file, which is recorded by SHA-256;
     `warnings` counts what was met on the way, by its name; `extra` takes seed, device, precision.
     """
     # What was never met is left out: a run that was cut off doesn't ask for all of it again.
@@ -80,7 +83,7 @@ def block(
         "python": sys.version.split()[0],
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": _versions(),
-        "parameters": parameters,
+        "parameters": without_folders(parameters),
         "inputs": {
             role: {"file": Path(path).name, "sha256": digest(path)}
             for role, path in (inputs or {}).items()
@@ -88,6 +91,17 @@ def block(
         **({} if warnings is None else {"warnings": met}),
         **extra,
     }
+
+
+def without_folders(value: Any) -> Any:
+    """Return `value` with every file in it, a Path or an absolute path as text, by its name."""
+    if isinstance(value, Mapping):
+        return {key: without_folders(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(each) for each in value]
+    if isinstance(value, Path) or (isinstance(value, str) and _ABSOLUTE.match(value)):
+        return Path(value).name
+    return value
 
 
 def write(path: str | Path, block: Mapping[str, Any]) -> None:

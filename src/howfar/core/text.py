@@ -1,4 +1,4 @@
-"""Text files, plain or gzip-compressed: lines, separators and cells, with clear errors."""
+"""Text: files, plain or gzip-compressed, with clear errors; and words as pages show them."""
 
 from __future__ import annotations
 
@@ -107,3 +107,20 @@ def _zero_byte(path: Path, number: int) -> HowfarError:
         expected="text",
         do="Check that the file is whole, and no binary or UTF-16 file.",
     )
+
+
+# --- words as pages show them ------------------------------------------------------------------
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#!|~$&])")
+
+
+def as_markdown(text: str) -> str:
+    """Escape text so that Markdown, HTML in it included, shows it as it is, on one line."""
+    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def as_code(text: str) -> str:
+    """Write text as Markdown's code, fenced by more backticks than stand in it."""
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{text}{space}{fence}"

@@ -23,7 +23,7 @@ from howfar.evaluation.numbers import numbers_table
 from howfar.evaluation.reference import reference_table
 from howfar.evaluation.runs import lead_snp_row
 from howfar.evaluation.within import within_table
-from howfar.results import tables
+from howfar.results import policy, tables
 from howfar.results.predictions import Predictions
 from howfar.study.schema import Study
 
@@ -34,38 +34,46 @@ def write_tables(study: Study, results: str | Path) -> Counter:
     frames, warnings = _frames(inputs)
     mapped = None if inputs.eqtl_map is None else inputs.eqtl_map.key
     block = provenance.block(
-        {"study": study.model_dump(mode="json"), "eqtl_map": mapped},
+        {"study": study.model_dump(), "eqtl_map": mapped},
         input_files(study),
         seed=study.evaluation.seed,
         warnings=warnings,
+        policy=policy.record(study),
     )
     tables.write_all(results, study.name, frames, block)
     write_numbers(study, results)
+    policy.remove_points(study, Path(results) / study.name / "figures")
     return warnings
 
 
 def write_numbers(study: Study, results: str | Path, own: pd.DataFrame | None = None) -> None:
     """Write table `numbers`: of the tables as they are on disk, and the study's `own`."""
     options = study.evaluation
-    made = tables.load_but(("individuals", "numbers"), study.name, results)
+    left_out = (*tables.PERSON_LEVEL, "numbers")
+    made = tables.load_but(left_out, study.name, results)
     frame = numbers_table(made, options.bootstrap, options.seed)
     frame = frame if own is None else pd.concat([frame, own])
     # by name only: a table's digest holds its time, and the table says itself what it comes from
-    used = [n for n in tables.names_of(results, study.name) if n not in ("individuals", "numbers")]
+    used = [n for n in tables.names_of(results, study.name) if n not in left_out]
     parameters = {"study": study.name, "bootstrap": options.bootstrap, "tables": used}
     block = provenance.block(parameters, seed=options.seed)
     tables.write(tables.path_of(results, study.name, "numbers"), "numbers", frame, block)
 
 
 def frames_of(study: Study, results: str | Path) -> tuple[dict[str, pd.DataFrame], Counter[str]]:
-    """A computed study's tables (all but `numbers`), and the counts of what was left out."""
+    """A computed study's tables (all but `numbers`), and the counts of what was left out.
+
+    Rows that `howfar.results.policy` lets not leave are left out of all but `individuals`.
+    """
     return _frames(read_inputs(study, results))
 
 
 def _frames(inputs: Inputs) -> tuple[dict[str, pd.DataFrame], Counter[str]]:
     made = [inputs.table(name) for name in TABLES]
     counts = sum((table.counts for table in made), Counter())
-    return {table.name: table.frame for table in made}, inputs.cohort.warnings + counts
+    every = {table.name: table.frame for table in made}
+    frames, few = policy.shareable(inputs.study, every, inputs.panel)
+    return frames, inputs.cohort.warnings + counts + few
 
 
 def evaluate(
@@ -105,7 +113,8 @@ def evaluate_cohort(
     -------
     Tables
         A mapping from table name ("runs", "genes", "reference", "across", "within", "numbers",
-        ...) to a checked DataFrame.
+        ...) to a checked DataFrame. Of private people, values of fewer than the study's
+        `min_people` are left out, as from files.
 
     Examples
     --------
@@ -137,6 +146,8 @@ def evaluate_cohort(
     zero = row_zero.rows(panel, options)
     frames["summary"] = tables.stack("summary", [zero], cohort.study.name)
     frames["individuals"] = individuals_table(panel, runs, held | {LEAD_SNP: folds})
+    frames, few = policy.shareable(cohort.study, frames, panel)
+    cohort.warnings += few
     made = tables.Tables(cohort.study.name, frames)
     frames["numbers"] = numbers_table(made, options.bootstrap, options.seed)
     return made

@@ -277,6 +277,7 @@ def controls(view: View) -> Drawn:
     for axis, run in zip(axes, runs, strict=True):
         _controls_panel(axis, summary[summary["run_id"] == run], order, view.colours[run])
         axis.set(title=view.labels[run], xlim=limits)
+        style.no_ticks_beyond(axis.xaxis, 1)
     axes[-1].set_xlabel("mean r over genes, with 95 % interval")
     caption = (
         "Mean r over genes among all people, within each population, with population means "

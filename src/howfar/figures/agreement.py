@@ -255,8 +255,7 @@ def agreement_reference(view: View) -> Drawn:
 def _effects(view: View, gene: str) -> tuple[pd.DataFrame, pd.Series] | str:
     """The effects in one gene's window and the gene's row; a text where there are none.
 
-    gene: id or name; empty for the first that the study's file names. In a study with private
-    people, variants below its lowest frequency are left out: a rare one can be one person's.
+    gene: id or name; empty for the first that the study's file names.
     """
     table = agreement.variants_of(view["effects"])
     if table.empty:
@@ -270,8 +269,6 @@ def _effects(view: View, gene: str) -> tuple[pd.DataFrame, pd.Series] | str:
     else:
         return f"{gene} is not among the genes with effects: {', '.join(sorted(there['name']))}."
     table = table[table["gene_id"] == wanted.index[0]]
-    if view.study.individuals != "public":
-        table = table[table["maf"] >= view.study.evaluation.min_maf]
     return table.drop(columns=["slope", "slope_se", "p", "pip"]), wanted.iloc[0]
 
 

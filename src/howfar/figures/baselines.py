@@ -203,7 +203,7 @@ def calibration(view: View) -> Drawn:
         axis.vlines(x, part["ci_low"], part["ci_high"], color=colour, lw=1.6)
         axis.plot(x, part["value"], "o-", color=colour, ms=4.5, lw=1, label=method)
     axis.axhline(1, color=style.INK, lw=0.9, ls="--")
-    axis.set_ylim(0, max(1.3, 1.05 * table["ci_high"].max()))
+    axis.set_ylim(style.from_zero(table[["value", "ci_low", "ci_high"]], [1.3 / 1.05]))
     axis.set_ylabel("slope of expression on prediction")
     _people_axis(axis, sorted(table["x"].unique()))
     row = table[table["x"] == table["x"].max()]
@@ -242,10 +242,8 @@ def population_transfer(view: View) -> Drawn:
     style.rows(axis, [_moved(group) for group in groups], 9)
     for place in range(len(groups) - 1):
         axis.axhline(place + 0.5, color="#dddddd", lw=0.6)
-    # Of one gene there is no interval; what is drawn decides.
-    drawn_to = table[["value", "ci_low", "ci_high"]]
-    least, most = min(0.0, drawn_to.min(axis=None)), max(0.0, drawn_to.max(axis=None))
-    axis.set_xlim(1.05 * least, 1.05 * most or 1)
+    axis.set_xlim(style.from_zero(table[["value", "ci_low", "ci_high"]]))
+    axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set_xlabel(f"mean r over n = {table['n'].max()} genes")
     axis.set_title(_loss_title(view), fontsize=10)
     style.legend(drawn, axis)

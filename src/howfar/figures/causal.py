@@ -179,6 +179,7 @@ def auroc(view: View) -> Drawn:
     _rows(axis, list(runs), view)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
     axis.set(xlim=(0.45, 1.15), xlabel="expected area under the ROC curve")
+    style.no_ticks_beyond(axis.xaxis, 1)
     pairs = int(numbers[next(iter(runs.values()))].n)
     axis.set_title(f"n = {pairs} fine-mapped pairs, PIP above 0.9", fontsize=9.5)
     caption = (

@@ -7,6 +7,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from howfar.attribution.variant_effects import SOURCE
+from howfar.core.text import as_code, as_markdown
 from howfar.evaluation.locus import RANKINGS, TOP, most_measured, top_size, top_variants
 from howfar.figures import style
 from howfar.figures.eqtl import mapped_with
@@ -285,7 +286,7 @@ def locus_facts(view: View) -> Markdown | Box | None:
     lines = []
     for row in rows:
         ends = "" if pd.isna(row.ci_low) else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
-        words = row.definition.replace("|", "\\|")
+        name, words = as_code(row.id).replace("|", "\\|"), as_markdown(row.definition)
         value = f"{row.value:,.7g}".replace("-", "\N{MINUS SIGN}")
-        lines.append(f"| `{row.id}` | {value} | {ends} | {row.n:,} | {words} |")
+        lines.append(f"| {name} | {value} | {ends} | {row.n:,} | {words} |")
     return Markdown("\n".join([*head, *lines]))

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from howfar import stats
 from howfar.cohort.opened import OpenCohort
 from howfar.figures import style
+from howfar.results import policy
 
 
 def scatter_people(predicted: pd.Series, observed: pd.Series, cohort: OpenCohort) -> Figure | str:
@@ -16,14 +17,15 @@ def scatter_people(predicted: pd.Series, observed: pd.Series, cohort: OpenCohort
     Points have neither name nor order; a sentence stands in their place unless the study of
     `cohort` says ``individuals: public``.
     """
-    if cohort.study.individuals != "public":
-        return "Points of single people are not shown: the study's file says individuals: private."
+    if not policy.shows_people(cohort.study):
+        return policy.NO_POINTS
     pairs = pd.DataFrame({"x": predicted, "y": observed}).dropna().sort_values(["x", "y"])
     r, n = stats.pearson_rows(pairs["x"].to_numpy(), pairs["y"].to_numpy())
     low, high = stats.fisher_interval(r, n)
-    drawn, (axis,) = style.panels([3.0])
-    axis.plot(pairs["x"], pairs["y"], "o", markersize=3, alpha=0.6, markeredgewidth=0)
-    axis.set_xlabel(str(predicted.name))
-    axis.set_ylabel(f"observed ({cohort.settings.expression_units})")
-    axis.set_title(f"r {r[0]:.2f} ({low[0]:.2f} to {high[0]:.2f}), n {int(n[0])}")
+    with style.look():
+        drawn, (axis,) = style.panels([3.0])
+        axis.plot(pairs["x"], pairs["y"], "o", markersize=3, alpha=0.6, markeredgewidth=0)
+        axis.set_xlabel(str(predicted.name))
+        axis.set_ylabel(f"observed ({cohort.settings.expression_units})")
+        axis.set_title(f"r {r[0]:.2f} ({low[0]:.2f} to {high[0]:.2f}), n {int(n[0])}")
     return drawn

@@ -1,35 +1,22 @@
-"""Points of single people, for studies that allow it; never with an identifier."""
+"""Points of single people, for studies that allow it (`howfar.results.policy`)."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from howfar.core.errors import HowfarError
 from howfar.figures import style
 from howfar.figures.across import main_rows
 from howfar.figures.view import Drawn, View, figure
-from howfar.results import tables
+from howfar.results import policy
 
 
 def individuals(view: View) -> pd.DataFrame:
-    """Person-level predictions and expression without the sample column, rows in random order.
+    """Predictions and expression of people, table `points`: each gene's in the order of values.
 
     Raises HowfarError unless the study's file says ``individuals: public``.
     """
-    if view.study.individuals != "public":
-        raise HowfarError(
-            f"study {view.study.name}",
-            found="individuals: private",
-            expected="individuals: public, as points of single people are asked for",
-            do="Leave the figure out, or change the study's file if all people agreed.",
-        )
-    if "individuals" not in tables.names_of(view.results, view.study.name):
-        return tables.empty("individuals").drop(columns="sample")
-    path = tables.path_of(view.results, view.study.name, "individuals")
-    frame = tables.read(path, "individuals")
-    frame = frame[frame["run_id"].isin(view.runs["run_id"])].drop(columns="sample")
-    # The table is ordered by sample; the order alone would identify people.
-    return frame.sample(frac=1, random_state=0).reset_index(drop=True)
+    frame = policy.read_points(view.study, view.results)
+    return frame[frame["run_id"].isin(view.runs["run_id"])].reset_index(drop=True)
 
 
 def examples(view: View, run: str, count: int = 4) -> list[str]:
@@ -48,8 +35,8 @@ def scatters(view: View) -> Drawn:
     table = main_rows(view)
     if table.empty:
         return "No correlations across people are public for this study."
-    if view.study.individuals != "public":
-        return "Points of single people are not shown: the study's file says individuals: private."
+    if not policy.shows_people(view.study):
+        return policy.NO_POINTS
     people = individuals(view)
     runs = view.runs_in(people["run_id"])
     if not runs:
@@ -70,8 +57,7 @@ def scatters(view: View) -> Drawn:
         f"{view.labels[run]}: four genes over the whole range of r, best to worst; one point is "
         "one person. The genes are chosen by their r, so the extremes flatter or damn the model."
     )
-    data = pd.concat(shown).drop(columns="fold")
-    return drawn, data, caption
+    return drawn, pd.concat(shown), caption
 
 
 def _panel(axis, part: pd.DataFrame, row: pd.Series, colour: str, units: str) -> None:

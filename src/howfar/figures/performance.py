@@ -180,7 +180,7 @@ def performance_versions(view: View) -> Drawn:
     for place, group in enumerate(groups):
         _both_versions(axis, place, differ[differ["group"] == group], versions)
     style.rows(axis, [style.wrapped(HEADINGS[g], 22) for g in groups], 8)
-    axis.set(xlim=(0, 1.3 * differ["value"].max()), xlabel="mean r over genes")
+    axis.set(xlim=style.from_zero(differ["value"], room=1.3), xlabel="mean r over genes")
     names = sorted(set(differ["method"]))
     same = both["method"].nunique() - len(names)
     replicates = differ["replicate"].nunique()
@@ -236,7 +236,8 @@ def training_size(view: View) -> Drawn:
         for row in released[released["group"] == group].itertuples():
             line = {"color": row.colour, "label": f"{row.method}, as released"}
             axis.axhline(row.value, ls="--", lw=1.2, **line)
-        axis.set(ylim=(0, 1.2 * part["value"].max()), xlim=(12, 118), ylabel="mean r over genes")
+        axis.set(xlim=(12, 118), ylabel="mean r over genes")
+        axis.set_ylim(style.from_zero(part["value"], room=1.2))
         axis.set_xticks([20, 40, 60, 80, 100])
         _heading(axis, part, group)
     axes[-1].set_xlabel("people trained on (% of those available)")
@@ -290,7 +291,7 @@ def rare_variants(view: View) -> Drawn:
         axis.axvline(0.05, color=style.FAINT, lw=0.8, ls=":")
         every, common = (style.signed(line.set_index("x")["value"][x]) for x in (0.0, 0.05))
         style.note(axis, f"all variants: {every}\nfrom 0.05 on: {common}", x=0.6)
-        axis.set(ylim=(0, 1.15 * part["value"].max()), ylabel="mean r over genes")
+        axis.set(ylim=style.from_zero(part["value"], room=1.15), ylabel="mean r over genes")
         _heading(axis, part, group)
     axes[-1].set_xlabel("smallest allele frequency kept (training people)")
     caption = (

@@ -124,6 +124,7 @@ def flips(view: View) -> Drawn:
     axis.set_yticks(range(len(shares)), [style.wrapped(name, 24) for name in names], fontsize=8)
     top = max(0.05, shares[["ci_high", "value"]].max(axis=None))
     axis.set(xlim=(0, 160 * top + 3), ylim=(len(shares) - 0.4, -0.6))
+    style.no_ticks_beyond(axis.xaxis, 100)
     axis.set_xlabel("genes whose r changes sign (%)")
     caption = (
         "Share of genes whose r changes sign when population means are removed; paler: of the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from howfar.evaluation.numbers.significance import (
     TAILS,
@@ -113,8 +114,8 @@ def rule_counts(view: View) -> Drawn:
     axis.axvline(0, color=style.INK, lw=0.8)
     widest = max(table["negative"].max(), table["positive"].max(), 1)
     axis.set_xlim(-widest * 1.12, widest * 1.12)
-    ticks = [t for t in axis.get_xticks() if abs(t) <= widest * 1.12]
-    axis.set_xticks(ticks, [f"{abs(t):.0f}" for t in ticks])
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))  # genes are whole
+    axis.xaxis.set_major_formatter(lambda count, _: f"{abs(count):.0f}")
     axis.set_xlabel("genes at q ≤ 0.05: r < 0 to the left, r > 0 to the right")
     answers = ", ".join(str(found) for found in table["found"])
     axis.set_title(f"The same {table['genes'].iloc[0]} genes, four answers: {answers}")

@@ -20,10 +20,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from howfar.core.counts import counted
+from howfar.core.text import as_markdown
 
 #: Width of every figure, inches; at 96 px an inch a telephone shows it at about 3/4 of its size.
 WIDTH = 4.9
 _DPI = 200
+#: Kinds of files of a figure.
+KINDS = ("svg", "png", "pdf", "csv")
 INK, FAINT = "#1a1a1a", "#767676"
 #: A pale ground behind text that lies over lines or points.
 PALE = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0}
@@ -79,6 +85,7 @@ _RC = {
     "lines.linewidth": 1.8,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
+    "text.parse_math": False,  # "$" in a gene's name or a label is a "$"
     "svg.fonttype": "none",  # text stays text: searchable, testable, readable aloud
     "svg.hashsalt": "howfar",  # the same data give the same bytes
     "pdf.fonttype": 3,  # cutting TrueType fonts to size takes longer than drawing the figure
@@ -90,6 +97,12 @@ def look() -> Iterator[None]:
     """matplotlib's settings for every figure of the book."""
     with mpl.rc_context(_RC):
         yield
+
+
+def one_is_singular(figure: Figure) -> None:
+    """Write "1 gene" for "1 genes" in every text of a figure."""
+    for text in figure.findobj(Text):
+        text.set_text(counted(text.get_text()))
 
 
 def colours(runs: pd.DataFrame) -> dict[str, str]:
@@ -223,6 +236,21 @@ def end_of(row, scale: float = 1) -> float:
     return float(scale * np.nanmax([row.ci_high, row.value]))
 
 
+def from_zero(*values, room: float = 1.05) -> tuple[float, float]:
+    """Limits of an axis that begins at 0, or below the lowest value where that is negative."""
+    every = np.concatenate([np.asarray(each, float).ravel() for each in values])
+    low, high = np.nanmin([*every, 0.0]), np.nanmax([*every, 0.0])
+    return 1.1 * low, room * high if high > 0 else 0.05
+
+
+def no_ticks_beyond(axis, most: float) -> None:
+    """Take away the ticks of an axis (its `xaxis` or `yaxis`) where no value can be.
+
+    Room for text may reach further: a share ends at 1, r lies between -1 and 1.
+    """
+    axis.set_ticks([t for t in axis.get_majorticklocs() if abs(t) <= most * (1 + 1e-9)])
+
+
 def legend(drawn: Figure, axis, where: str = "outside lower center", ncols: int = 2) -> None:
     """One legend of the figure, of what a panel names."""
     drawn.legend(*axis.get_legend_handles_labels(), loc=where, ncols=ncols, fontsize=8.5)
@@ -254,7 +282,14 @@ class Shown:
         from IPython.display import display
 
         display({"image/svg+xml": self.svg.read_text()}, raw=True)
-        display({"text/markdown": f"*{self.caption}*", "text/plain": self.caption}, raw=True)
+        shown = f"*{as_markdown(self.caption)}*"
+        display({"text/markdown": shown, "text/plain": self.caption}, raw=True)
+
+
+def remove(name: str, output: Path) -> None:
+    """Delete a figure's files in `output`: left from when the study had it."""
+    for kind in KINDS:
+        (output / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: str) -> Shown:
@@ -264,6 +299,7 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     not at all.
     """
     output.mkdir(parents=True, exist_ok=True)
+    one_is_singular(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, not again for each file
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
@@ -274,4 +310,4 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     part = output / f".{name}.{os.getpid()}.csv"
     data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     os.replace(part, output / f"{name}.csv")
-    return Shown(name, output / f"{name}.svg", caption)
+    return Shown(name, output / f"{name}.svg", counted(caption))

@@ -17,7 +17,7 @@ from howfar.core.errors import HowfarError
 from howfar.core.project import figures_folder, results_folder
 from howfar.evaluation.run_comparison import comparable, with_judged
 from howfar.figures import row_zero, style
-from howfar.results import tables
+from howfar.results import policy, tables
 from howfar.study.reading import load_study, parse_study
 from howfar.study.schema import Study
 
@@ -184,6 +184,7 @@ def view(
     found = load_study(study)
     results = results_folder(results)
     _check_runs(runs)
+    policy.require_current(found, results)
     loaded = tables.load(found.name, results)
     loaded = None if loaded is None else with_judged(loaded)
     table = tables.empty("runs") if loaded is None else loaded["runs"]
@@ -305,9 +306,10 @@ _NO_FIGURE = "No such figure for this study"
 
 def _shown(name: str, view: View, drawn: Drawn, zero: str) -> style.Shown | Box:
     """What a drawing function made, on disk; or the box that says why there is none."""
+    file = f"{name}.{view.study.name}"
     if isinstance(drawn, str):
+        style.remove(file, view.output)
         return Box(_NO_FIGURE, (drawn,))
     drawing, data, caption = drawn
     caption += "".join(row_zero.words(view, what) for what in zero.split())
-    file = f"{name}.{view.study.name}"
     return style.save(drawing, data, file, view.output, f"{caption} {view.reality()}")

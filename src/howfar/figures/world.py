@@ -171,7 +171,8 @@ def recovered(view: View) -> Drawn:
         values = f"known {row.known:.3f}, estimate {row.estimate:.3f} {style.ends(row)}"
         text = f"{row.quantity}, n = {row.n} genes\n{values}"
         style.words(axis, 0.01, place - 0.2, text, 8.5, va="bottom")
-    axis.set(yticks=[], xlim=(0, 1.02), ylim=(len(table) - 0.5, -0.95), xlabel="value")
+    low, _ = style.from_zero(table[["estimate", "known", "ci_low"]])
+    axis.set(yticks=[], xlim=(low, 1.02), ylim=(len(table) - 0.5, -0.95), xlabel="value")
     handles, labels = axis.get_legend_handles_labels()
     drawn.legend(handles[:2], labels[:2], loc="outside upper left", ncols=2)
     caption = (

@@ -481,7 +481,7 @@ def apply_to_cohort(
     met = cohort.warnings + counts
     options = {"weights": path.name, "window": window, "min_share": min_share}
     block = provenance.block(
-        {"study": study.name, "cohort": study.cohort.model_dump(mode="json"), **options},
+        {"study": study.name, "cohort": study.cohort.model_dump(), **options},
         input_files(study) | files_of(path),
         warnings=met,
         genes_left_missing=list(values.index[values.isna().all(axis=1)]),

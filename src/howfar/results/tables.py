@@ -2,7 +2,8 @@
 
 Every table is a Parquet file checked when written and when read, with a provenance block in the
 file's metadata. A study's tables lie in ``results/<study>/tables/<name>.parquet``; person-level
-rows (`individuals`) in ``results/<study>/individuals/``, apart, as they may be private.
+rows (`individuals`) in ``results/<study>/individuals/``, apart, as they may be private. What of
+all this may leave the folder, `howfar.results.policy` decides.
 """
 
 from __future__ import annotations
@@ -205,7 +206,17 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         observed=_number(),
         fold=_count(),
     ),
+    # of a study whose people are public, what leaves of `individuals`: ordered by value.
+    "points": _table(
+        [],
+        run_id=_run(),
+        gene_id=_run(),
+        predicted=_number(),
+        observed=_number(),
+    ),
 }
+#: Tables with rows of single people, in a folder of their own.
+PERSON_LEVEL = ("individuals", "points")
 
 #: Feature names of the `features` table and their units.
 FEATURES = {
@@ -267,7 +278,8 @@ def validate(name: str, frame: pd.DataFrame, where: str) -> pd.DataFrame:
         checked = schema.validate(full, lazy=False)
     except (pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
         raise _broken(name, where, str(error).splitlines()[0]) from error
-    return checked.sort_values(schema.unique, kind="stable").reset_index(drop=True)
+    order = schema.unique or list(schema.columns)
+    return checked.sort_values(order, kind="stable").reset_index(drop=True)
 
 
 def stack(name: str, parts: Iterable[pd.DataFrame], where: str) -> pd.DataFrame:
@@ -287,7 +299,7 @@ def _broken(name: str, where: str, found: str) -> HowfarError:
 
 def path_of(results: str | Path, study: str, name: str) -> Path:
     """Where table `name` of `study` lies."""
-    folder = "individuals" if name == "individuals" else "tables"
+    folder = "individuals" if name in PERSON_LEVEL else "tables"
     return Path(results) / study / folder / f"{name}.parquet"
 
 
@@ -354,7 +366,7 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
 
 
 def load(study: str, results: str | Path = "results") -> Tables | None:
-    """Read the shareable result tables of a study (never `individuals`).
+    """Read the shareable result tables of a study (never those of `PERSON_LEVEL`).
 
     study: its name. results: the results folder. Returns None where there are no tables yet;
     raises HowfarError for a damaged one, and one that the evaluation wrote and that is gone.
@@ -365,7 +377,7 @@ def load(study: str, results: str | Path = "results") -> Tables | None:
     >>> hf.load_tables("demo", "no_such_folder") is None
     True
     """
-    return load_but(("individuals",), study, results)
+    return load_but(PERSON_LEVEL, study, results)
 
 
 def load_but(leave: Iterable[str], study: str, results: str | Path) -> Tables | None:
@@ -376,6 +388,6 @@ def load_but(leave: Iterable[str], study: str, results: str | Path) -> Tables | 
     names = [name for name in names_of(folder, study) if name not in set(leave)]
     return Tables(
         study,
-        {name: empty(name) for name in SCHEMAS if name != "individuals"}
+        {name: empty(name) for name in SCHEMAS if name not in PERSON_LEVEL}
         | {name: read(path_of(folder, study, name), name) for name in names},
     )

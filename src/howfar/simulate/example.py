@@ -45,6 +45,7 @@ def example_cohort() -> OpenCohort:
         expression=FOLDER / "expression.csv",
         samples=FOLDER / "samples.csv",
         name="example",
+        individuals="public",
         alleles="all",
     )
 

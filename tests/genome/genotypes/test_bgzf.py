@@ -143,7 +143,7 @@ BAD_LINES = {
         lambda t: t.replace("7\t9\t", "7\tnine\t"),
         "line 7: found POS 'nine'",
     ),
-    "one column": (lambda t: t + "7\n", "line 8: found 1 columns"),
+    "one column": (lambda t: t + "7\n", "line 8: found 1 column"),
 }
 
 

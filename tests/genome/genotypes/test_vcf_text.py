@@ -58,7 +58,7 @@ def test_only_calls_are_looked_at_as_calls():
         (b"0|1", b"/1", "line 4: found the call '/1' in .* which VCF 4.4 allows"),
         (b"0|1", b"||1", r"line 4: found the call '\|\|1' in column 10; expected allele numbers"),
         (b"GT\t0|1", b"GT:DP\t-1|0:3", "line 4: found the call '-1|0:3' in column 10"),
-        (b"\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1", b"", "line 4: found 1 columns"),
+        (b"\t5\t.\tA\tC\t.\t.\t.\tGT\t0|1", b"", "line 4: found 1 column"),
     ],
 )
 @pytest.mark.parametrize("size", [3, 1_000])

@@ -174,7 +174,7 @@ def test_wrong_input_is_named(folder, tmp_path):
         "option species: found 'rat'; expected .*human, mouse": (folder, {"species": "rat"}),
         "option rc and unsquash: found no table": (
             folder, {"species": "mouse", "rc": True, "unsquash": True}),
-        "found 1 tracks, without clip_soft": (folder, {"targets": str(table)}),
+        "found 1 track, without clip_soft": (folder, {"targets": str(table)}),
         "absent.txt: found .*No such file": (folder, {"targets": str(tmp_path / "absent.txt")}),
         "options that this model takes": (folder, {"colour": 1}),
     }.items():  # fmt: skip

@@ -1,0 +1,191 @@
+"""The policy on people: what of a study may leave its results folder, decided here alone.
+
+Result tables, figures, notebooks and exports ask this module. Of a private study nothing leaves
+that describes one person or fewer than `min_people`: no point, no weights trained on its people,
+no mean or r of a handful, no allele that few carry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from howfar.cohort.panel import Panel
+from howfar.core.errors import HowfarError
+from howfar.results import tables
+from howfar.study.schema import Study
+
+#: Fewest people behind a value of a private study, where its file doesn't say `min_people`.
+MIN_PEOPLE = 10
+NO_POINTS = "Points of single people are not shown: the study's file says individuals: private."
+#: Figures with one point a person, which a study that is private no more has leaves behind.
+_POINT_FIGURES = ("across_examples",)
+#: Sets of table `summary` whose `n`, or `x`, counts people.
+_PEOPLE_BEHIND = {
+    "linear_approximation": "n",
+    **dict.fromkeys(("training_people", "calibration", "transfer", "transfer_loss"), "x"),
+}
+
+
+def shows_people(study: Study) -> bool:
+    """Whether points of single people may be shown, never with an identifier."""
+    return study.individuals == "public"
+
+
+def shares_weights(study: Study) -> bool:
+    """Whether weights trained on the study's people may leave: they tell of these people."""
+    return shows_people(study) or study.weights == "shareable"
+
+
+def min_people(study: Study) -> int:
+    """Fewest people behind a shared value; 1 where people, or the published tables, are public."""
+    if study.min_people is not None:
+        return study.min_people
+    return 1 if shows_people(study) or study.cohort is None else MIN_PEOPLE
+
+
+def record(study: Study) -> dict[str, str | int]:
+    """What tables note of the policy that they were made under."""
+    return {"individuals": study.individuals, "min_people": min_people(study)}
+
+
+def require_current(study: Study, results: str | Path) -> None:
+    """Raise HowfarError where a cohort's tables were made under a laxer policy than its file's."""
+    path = tables.path_of(results, study.name, "runs")
+    if study.cohort is None or not path.is_file():
+        return
+    kept = tables.read_provenance(path).get("policy", {})
+    if kept.get("min_people", 1) < min_people(study):
+        raise HowfarError(
+            str(path),
+            found=f"tables with values of {kept.get('min_people', 1)} or more people",
+            expected=f"of {min_people(study)} or more, as the study's file says (min_people)",
+            do=f"Run `howfar evaluate --study {study.handle}`.",
+        )
+
+
+# --- small numbers ---------------------------------------------------------------------------
+
+
+def shareable(
+    study: Study, frames: Mapping[str, pd.DataFrame], panel: Panel
+) -> tuple[dict[str, pd.DataFrame], Counter[str]]:
+    """Leave out of result tables what fewer than `min_people` stand behind; count it.
+
+    An allele counts by its copies among the panel's people. Table `individuals` stays whole: it
+    never leaves, but as `points`.
+    """
+    fewest = min_people(study)
+    if fewest <= 1:
+        return dict(frames), Counter()
+    measured = panel.expression.notna().sum(axis=1)
+    kept, counts = {}, Counter()
+    for name, frame in frames.items():
+        few = _few(name, frame, measured, panel.expression.shape[1], fewest)
+        if name == "reference":  # the prediction is nobody's: only the mean goes
+            kept[name] = frame.assign(observed_mean=frame["observed_mean"].mask(few))
+            few &= frame["observed_mean"].notna()
+        else:
+            kept[name] = frame[~few].reset_index(drop=True)
+        what = f"values of fewer than {fewest} people, left out of table `{name}`"
+        counts[what] += int(few.sum())
+    return kept, +counts
+
+
+def _few(
+    name: str, frame: pd.DataFrame, measured: pd.Series, people: int, fewest: int
+) -> pd.Series:
+    """Which rows of a table fewer than `fewest` people, or copies of an allele, stand behind."""
+    none = pd.Series(False, index=frame.index)
+    if frame.empty:
+        return none
+    if name in ("across", "agreement"):
+        return _below(frame["n"], fewest)
+    if name == "within":
+        return frame.groupby(["run_id", "population"])["rank"].transform("size") < fewest
+    if name == "drivers":
+        return _below(frame["carriers"], fewest)
+    if name == "effects":
+        return _below(_copies(frame["maf"], people), fewest)
+    if name == "summary":
+        behind = {s: frame[c] for s, c in _PEOPLE_BEHIND.items()}
+        parts = [(frame["set"] == s) & _below(count, fewest) for s, count in behind.items()]
+        return pd.concat(parts, axis=1).any(axis=1)
+    if name not in ("reference", "features"):
+        return none
+    there = frame["gene_id"].map(measured).fillna(0)
+    few = _below(there, fewest)
+    if name == "reference":
+        return few
+    # A simulation's known heritability is of no people.
+    few &= ~frame["source"].str.startswith("Known ")
+    rare = (frame["feature"] == "lead_eqtl_maf") & _below(_copies(frame["value"], there), fewest)
+    lead = frame["feature"].str.startswith("lead_eqtl_")
+    return few | (lead & frame["gene_id"].isin(frame.loc[rare, "gene_id"]))
+
+
+def _copies(maf: pd.Series, people: pd.Series | int) -> pd.Series:
+    """Copies of the rarer allele among so many people."""
+    return (2 * maf.astype(float) * people).round()
+
+
+def _below(count: pd.Series, fewest: int) -> pd.Series:
+    """Which counts are smaller; an unknown one is."""
+    return ~(count.astype(float) >= fewest)
+
+
+# --- points ----------------------------------------------------------------------------------
+
+
+def points(individuals: pd.DataFrame) -> pd.DataFrame:
+    """Table `points` of table `individuals`: values without anything that links them over genes.
+
+    Sample and fold go; what is left is in the order of the values, equal ones being the same row.
+    """
+    return tables.validate("points", individuals.drop(columns=["sample", "fold"]), "points")
+
+
+def read_points(study: Study, results: str | Path) -> pd.DataFrame:
+    """Table `points` of a study; HowfarError unless it says ``individuals: public``."""
+    if not shows_people(study):
+        raise HowfarError(
+            f"study {study.name}",
+            found="individuals: private",
+            expected="individuals: public, as points of single people are asked for",
+            do="Leave the figure out, or change the study's file if all people agreed.",
+        )
+    exported = tables.path_of(results, study.name, "points")
+    if exported.exists():
+        return tables.read(exported, "points")
+    if "individuals" not in tables.names_of(results, study.name):
+        return tables.empty("points")
+    return points(tables.read(tables.path_of(results, study.name, "individuals"), "individuals"))
+
+
+def remove_points(study: Study, figures: str | Path) -> list[Path]:
+    """Delete a private study's figures of single people, left from when it was public."""
+    if shows_people(study):
+        return []
+    left = [p for name in _POINT_FIGURES for p in Path(figures).glob(f"{name}.{study.name}.*")]
+    for path in left:
+        path.unlink()
+    return left
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def files_that_leave(study: Study, folder: Path) -> Iterator[Path]:
+    """The files of a study's results folder that may be copied elsewhere as they are.
+
+    Tables and descriptions of predictions; linear weights where the file says
+    ``weights: shareable``. Points leave by `points` alone.
+    """
+    yield from sorted((folder / "tables").glob("*.parquet"))
+    yield from sorted(folder.glob("predictions/*/run.json"))
+    yield from sorted(folder.glob("predictions/*/key.json"))
+    if study.weights == "shareable":
+        yield from sorted(folder.glob("baseline/*.weights.parquet"))

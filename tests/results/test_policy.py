@@ -1,0 +1,160 @@
+"""What may leave a results folder: no person, no handful of people, nothing that links points."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers import tiny
+from howfar.cohort.panel import Panel
+from howfar.results import policy, tables
+
+PEOPLE = [f"P{i:02d}" for i in range(30)]
+
+
+def individuals(names: list[str], runs=("a", "b"), genes=("g1", "g2", "g3")) -> pd.DataFrame:
+    """Rows of people whose values belong to them: other names sort them in another way."""
+    values = np.random.default_rng(3)
+    rows = []
+    for run, gene in itertools.product(runs, genes):
+        predicted, observed = values.normal(size=(2, len(names)))
+        frame = pd.DataFrame({"sample": names, "predicted": predicted, "observed": observed})
+        rows.append(frame.assign(run_id=run, gene_id=gene, fold=np.arange(len(names)) % 5))
+    return tables.stack("individuals", rows, "test")
+
+
+def test_points_are_the_same_whoever_the_people_are():
+    one = policy.points(individuals(PEOPLE))
+    two = policy.points(individuals(PEOPLE[::-1]))
+    assert list(one.columns) == ["run_id", "gene_id", "predicted", "observed"]
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_nobody_is_found_from_the_order_of_points_over_genes_and_runs():
+    """The attack: people in the order of a public list, or of one gene, looked for in another."""
+    truth = individuals(PEOPLE)
+    shown = policy.points(truth)
+    key = truth.set_index(["run_id", "gene_id", "predicted"])["sample"]
+    orders = {
+        place: [key[(*place, value)] for value in part["predicted"]]
+        for place, part in shown.groupby(["run_id", "gene_id"])
+    }
+    for one, two in itertools.pairwise(orders.values()):
+        assert sum(a == b for a, b in zip(one, two, strict=True)) < 6  # 1 is expected by chance
+    assert all(
+        (part["predicted"].diff().dropna() >= 0).all()
+        for _, part in shown.groupby(["run_id", "gene_id"])
+    )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return tiny.make_study(tmp_path_factory.mktemp("tiny")).model_copy(update={"min_people": None})
+
+
+@pytest.fixture
+def panel():
+    """30 people, of whom one has a value of g2."""
+    expression = pd.DataFrame(1.0, index=["g1", "g2"], columns=PEOPLE)
+    expression.loc["g2", PEOPLE[1:]] = np.nan
+    genes = pd.DataFrame({"gene_id": ["g1", "g2"], "chrom": "1", "tss": 1, "strand": "+"})
+    return Panel(expression, genes)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "left"),
+    [
+        (
+            "across",
+            {"run_id": "r", "gene_id": "g1", "population": list("ABCD"), "n": [1, 9, 10, 30]},
+            {"population": ["C", "D"]},
+        ),
+        (
+            "agreement",
+            {"run_id": "r", "other_id": "s", "gene_id": ["g1", "g2"], "n": [30, 1]},
+            {"gene_id": ["g1"]},
+        ),
+        (
+            "within",
+            {
+                "run_id": "r",
+                "population": ["A"] * 10 + ["B"] * 3,
+                "rank": [*range(1, 11), 1, 2, 3],
+                "pearson": 0.5,
+            },
+            {"population": ["A"] * 10},
+        ),
+        (
+            "effects",
+            {
+                "run_id": "r",
+                "gene_id": "g1",
+                "variant": ["once", "rare", "common", "unknown"],
+                "source": "model",
+                "maf": [1 / 60, 9 / 60, 10 / 60, np.nan],
+            },
+            {"variant": ["common"]},
+        ),
+        (
+            "features",
+            {
+                "gene_id": ["g1", "g1", "g2", "g2"],
+                "feature": ["median_expression", "lead_eqtl_maf", "median_expression", "h2"],
+                "source": ["tiny", "tiny", "tiny", "Known h2"],
+                "value": [1.0, 0.1, 2.0, 0.3],
+            },
+            {"feature": ["median_expression", "h2"]},
+        ),
+        (
+            "summary",
+            {
+                "set": ["linear_approximation", "training_people", "other"],
+                "method": "m",
+                "group": "g",
+                "x": [np.nan, 4, 4],
+                "n": [3, 60, 3],
+                "value": 0.5,
+            },
+            {"set": ["other"]},
+        ),
+    ],
+)
+def test_rows_of_few_people_are_left_out_of_a_private_study_and_counted(
+    study, panel, name, columns, left
+):
+    frame = tables.validate(name, pd.DataFrame(columns), "test")
+    frames, counts = policy.shareable(study, {name: frame}, panel)
+    ((column, values),) = left.items()
+    assert sorted(frames[name][column]) == sorted(values)
+    assert sum(counts.values()) == len(frame) - len(values) and "fewer than 10" in "".join(counts)
+    public = study.model_copy(update={"individuals": "public"})
+    assert policy.shareable(public, {name: frame}, panel)[0][name].equals(frame)
+
+
+def test_the_mean_of_few_people_goes_and_the_prediction_stays(study, panel):
+    frame = tables.validate(
+        "reference",
+        pd.DataFrame(
+            {"run_id": "r", "gene_id": ["g1", "g2"], "prediction": 3.0, "observed_mean": 1.0}
+        ),
+        "test",
+    )
+    frames, counts = policy.shareable(study, {"reference": frame}, panel)
+    assert frames["reference"]["observed_mean"].isna().tolist() == [False, True]
+    assert frames["reference"]["prediction"].notna().all() and sum(counts.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "fewest"),
+    [({}, 10), ({"individuals": "public"}, 1), ({"min_people": 5}, 5), ({"cohort": None}, 1)],
+)
+def test_min_people_is_ten_for_private_cohorts(study, changes, fewest):
+    assert policy.min_people(study.model_copy(update=changes)) == fewest
+
+
+def test_points_left_from_a_public_study_are_removed(study, tmp_path):
+    for name in ("across_examples.tiny.csv", "across_examples.other.csv", "central.tiny.csv"):
+        (tmp_path / name).touch()
+    assert [p.name for p in policy.remove_points(study, tmp_path)] == ["across_examples.tiny.csv"]
+    assert policy.remove_points(study.model_copy(update={"individuals": "public"}), tmp_path) == []
