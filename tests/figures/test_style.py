@@ -11,7 +11,7 @@ from helpers import synthetic
 from helpers.figure_views import open_view, text_of
 from howfar import figures
 from howfar.evaluation import transfer
-from howfar.figures import style
+from howfar.figures import populations, style
 
 HOSTILE = "<b onclick='x()'>g</b> $\\frac$ *a* `b` [c](d) {e}`f` | & _h_"
 
@@ -36,7 +36,7 @@ def drawn(name: str, view: figures.View):
 
 def test_an_axis_from_zero_holds_negative_values():
     assert style.from_zero([0.1, 0.2]) == (0, pytest.approx(0.21))
-    assert style.from_zero(pd.Series([-0.1, np.nan]), [0.2]) == (pytest.approx(-0.11), 0.21)
+    assert style.from_zero(pd.Series([-0.1, np.nan]), [0.2]) == pytest.approx((-0.11, 0.21))
     low, high = style.from_zero([-0.2, -0.1])
     assert low < -0.2 and high > 0
 
@@ -56,13 +56,11 @@ def test_negative_means_are_not_cut(tmp_path, frames, name, what, side):
     assert getattr(axis, f"get_{side}lim")()[0] < -0.4
 
 
-def test_a_share_of_genes_ends_at_a_hundred_per_cent(tmp_path, frames):
-    across = frames["across"].copy()
-    centred = across["population"] == "centred"
-    pooled = across[across["population"] == "pooled"].set_index(["run_id", "gene_id"])["pearson"]
-    keys = pd.MultiIndex.from_frame(across.loc[centred, ["run_id", "gene_id"]])
-    across.loc[centred, "pearson"] = -pooled.reindex(keys).to_numpy()  # every gene flips
-    (axis,) = drawn("flips", open_view(tmp_path, frames | {"across": across})).axes
+def test_a_share_of_genes_ends_at_a_hundred_per_cent(folder, monkeypatch):
+    row = {"run_id": "net", "label": "Net", "genes": "all", "n": 20, "value": 1.0}
+    shares = pd.DataFrame([row | {"ci_low": 0.9, "ci_high": 1.0}])
+    monkeypatch.setattr(populations, "flip_shares", lambda view: shares)
+    (axis,) = drawn("flips", open_view(folder)).axes
     assert axis.get_xlim()[1] > 100 >= max(axis.get_xticks())
 
 
@@ -85,9 +83,10 @@ def test_counts_of_genes_have_whole_ticks_each_once(tmp_path, frames):
 
 
 def test_one_of_a_thing_is_singular(tmp_path):
-    figure, (axis,) = style.panels([1.0])
-    axis.set_title("n = 1 genes, 21 genes, 1 people")
-    shown = style.save(figure, pd.DataFrame(), "one", tmp_path, "n = 1 variants.")
+    with style.look():
+        figure, (axis,) = style.panels([1.0])
+        axis.set_title("n = 1 genes, 21 genes, 1 people")
+        shown = style.save(figure, pd.DataFrame(), "one", tmp_path, "n = 1 variants.")
     assert "n = 1 gene, 21 genes, 1 person" in text_of(shown)
     assert shown.caption == "n = 1 variant."
 
