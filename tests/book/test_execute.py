@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from helpers import synthetic
+from helpers.figure_views import study_file
 from howfar import figures
 from howfar.book.execute import execute_notebook, find_notebook
 from howfar.core.errors import HowfarError
@@ -37,10 +38,11 @@ def test_a_notebook_works_in_the_current_folder_and_shows_no_place_of_the_machin
     monkeypatch.chdir(tmp_path)
     source = write_notebook(tmp_path / "x.ipynb", SOURCE)
     out = Path("elsewhere") / "x.ipynb"
-    execute_notebook(source, out, study=str(tmp_path / "mine.yaml"), results=tmp_path / "found")
+    study = study_file(tmp_path, "mine")
+    execute_notebook(source, out, study=str(study), results=tmp_path / "found")
     assert (tmp_path / "left.txt").read_text() == str(tmp_path)
     cells = nbformat.read(tmp_path / out, 4).cells
-    assert cells[-1].outputs[0].text == f"{tmp_path / 'found'}\n"
+    assert cells[-1].outputs[0].text == "results\n"  # folders name users
     assert str(tmp_path) not in "".join(cell.source for cell in cells)
     assert 'study = "mine.yaml"' in "".join(cell.source for cell in cells)
     assert not (project_root() / "left.txt").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.project import project_root
+from howfar.results import policy
+from howfar.study.reading import load_study
+from howfar.study.schema import Study
 
 
 def find_notebook(name: str) -> Path:
@@ -55,9 +59,18 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
                     cwd=Path.cwd(),
                     config=config,
                 )
+        _write_page(part, load_study(study) if study else None, results)
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _write_page(path: Path, study: Study | None, results: Path) -> None:
+    """Take places out of an executed notebook, and note whether its study shows people."""
+    notebook = policy.without_places(json.loads(path.read_text("utf-8")), results, study)
+    if study is not None:
+        notebook["metadata"]["howfar"] = policy.record(study)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 @contextmanager

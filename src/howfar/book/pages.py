@@ -25,6 +25,7 @@ from howfar.core.errors import no_such_file
 from howfar.core.project import executed_notebook, results_folder
 from howfar.core.text import as_markdown
 from howfar.figures.view import Box, view
+from howfar.results import policy
 from howfar.study.reading import load_study
 
 #: Studies in the order of the start page.
@@ -98,6 +99,8 @@ def page(path: Path, study: str | None = None) -> str:
     """
     notebook = json.loads(_read_executed(path))
     notebook["metadata"].pop("papermill", None)
+    if study:
+        policy.require_shown(path, notebook["metadata"].pop("howfar", {}), load_study(study))
     cells = [c for c in notebook["cells"] if not _PARAMETERS & set(c["metadata"].get("tags", []))]
     for cell in cells:
         if "outputs" in cell:  # warnings name files of this machine

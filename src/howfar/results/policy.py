@@ -7,14 +7,19 @@ no mean or r of a handful, no allele that few carry.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from howfar.cohort.files import input_files
 from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
+from howfar.core.project import project_root, resolve
 from howfar.results import tables
 from howfar.study.schema import Study
 
@@ -64,6 +69,20 @@ def require_current(study: Study, results: str | Path) -> None:
             found=f"tables with values of {kept.get('min_people', 1)} or more people",
             expected=f"of {min_people(study)} or more, as the study's file says (min_people)",
             do=f"Run `howfar evaluate --study {study.handle}`.",
+        )
+
+
+def require_shown(page: Path, kept: Mapping[str, Any], study: Study) -> None:
+    """Raise HowfarError where a page was made when its study showed people, which it doesn't now.
+
+    kept: the `record` that the page carries.
+    """
+    if kept.get("individuals") == "public" and not shows_people(study):
+        raise HowfarError(
+            str(page),
+            found="a page from when the study was public",
+            expected="one without people, as the study's file says individuals: private",
+            do=f"Run `howfar run --study {study.handle} --to notebooks`.",
         )
 
 
@@ -189,3 +208,38 @@ def files_that_leave(study: Study, folder: Path) -> Iterator[Path]:
     yield from sorted(folder.glob("predictions/*/key.json"))
     if study.weights == "shareable":
         yield from sorted(folder.glob("baseline/*.weights.parquet"))
+
+
+# --- places ----------------------------------------------------------------------------------
+
+
+def without_places(value: Any, results: Path, study: Study | None = None) -> Any:
+    """Return a notebook (JSON) whose texts hold no folder of this machine, as folders name users.
+
+    Folders of the results, the project, Python, the user, the study's file and its input files.
+    """
+    files = [] if study is None else [study._file, *_files_of(study)]
+    folders = {Path(file).absolute().parent: "." for file in files if file is not None}
+    folders |= dict.fromkeys((project_root(), Path.cwd(), Path(sys.prefix)), ".")
+    folders |= {Path.home(): "~", results.resolve(): "results"}
+    known = {str(folder): short for folder, short in folders.items() if folder.name}
+    longest_first = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
+    pattern = re.compile(rf"({longest_first})(?![\w-])")
+    return _replaced(value, lambda text: pattern.sub(lambda found: known[found[1]], text))
+
+
+def _files_of(study: Study) -> list[Path]:
+    weights = [resolve(run.weights) for run in study.runs if run.weights]
+    return [*input_files(study).values(), *weights]
+
+
+def _replaced(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        # An image's bytes as text are no words.
+        return {
+            key: each if str(key).startswith("image/") else _replaced(each, change)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_replaced(each, change) for each in value]
+    return change(value) if isinstance(value, str) else value
