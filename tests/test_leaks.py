@@ -84,10 +84,11 @@ def left(tmp_path_factory):
         if list(inspect.signature(draw).parameters)[:1] == ["view"]:
             draw(view)
     for page in sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb")) if LONG else PAGES:
-        out = shared / "pages" / "_executed" / f"{page}.ipynb"
+        out = shared / "pages" / f"{page}.ipynb"
         source = ROOT / "notebooks" / f"{page}.ipynb"
         execute_notebook(source, out, study=file, results=results)
-    return [shared, results / study.name / "tables"], kept_back, tables.load(study.name, results)
+    shareable = [results / study.name / name for name in ("tables", "figures")]
+    return [shared, *shareable], kept_back, tables.load(study.name, results)
 
 
 def readable(path: Path) -> bytes:

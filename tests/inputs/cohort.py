@@ -230,6 +230,7 @@ def _study(folder: Path) -> dict:
     return {
         "name": "tiny",
         "title": "A small made-up cohort",
+        "min_people": 1,
         "reality": dict.fromkeys(("genotypes", "expression", "weights"), "made up"),
         "cohort": {role: str(folder / name) for role, name in names.items()} | {"log_base": None},
         "runs": [run | {"tracks": [{"index": 0, "description": "letters G"}]}],

@@ -111,6 +111,19 @@ def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
     assert workflow.run(["demo"], tmp_path) == 0
 
 
+def test_logs_do_not_name_the_machine(tmp_path, monkeypatch):
+    log = tmp_path / ".snakemake" / "log" / "2026.snakemake.log"
+
+    def logged(*_, **__):
+        log.parent.mkdir(parents=True)
+        log.write_text("host: jane-laptop\nBuilding DAG of jobs...\n")
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(workflow.subprocess, "run", logged)
+    assert workflow.run(["demo"], tmp_path) == 0
+    assert log.read_text() == "Building DAG of jobs...\n"
+
+
 @pytest.mark.parametrize("name", study_names())
 def test_plans_without_files_ask_for_nothing_impossible(name, tmp_path):
     plan = workflow.plan(name, tmp_path)

@@ -70,10 +70,11 @@ def export(
     study: StudyOption,
     to: Annotated[Path, typer.Option("--to", help="Folder to write; may be another machine's.")],
 ) -> None:
-    """Copy what figures need: result tables and descriptions of predictions, no weights.
+    """Copy what figures need: result tables and descriptions of predictions.
 
-    Person-level data go along only where the study's file says `individuals: public`. Notebooks
-    and `howfar numbers` run from the folder as from a results folder (--results FOLDER).
+    Points of people go along, without identifiers, only where the study's file says
+    `individuals: public`; linear weights only where it says `weights: shareable`. Notebooks and
+    `howfar numbers` run from the folder as from a results folder (--results FOLDER).
     """
     from howfar.results.export import export_study
 

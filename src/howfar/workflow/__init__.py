@@ -218,6 +218,7 @@ def run(
         )
         env |= {ERRORS: str(results / f".errors.{os.getpid()}")}
         done = subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False)
+        _forget_host(results)
         _raise_errors(Path(env[ERRORS]))
         if done.returncode not in (0, *_INTERRUPTED):
             _show_log(results)
@@ -249,3 +250,13 @@ def _show_log(results: Path) -> None:
     logs = sorted((results / ".snakemake" / "log").glob("*.log"))
     for line in logs[-1].read_text("utf-8", "replace").splitlines()[-30:] if logs else ():
         print(line, file=sys.stderr)
+
+
+def _forget_host(results: Path) -> None:
+    """Take the machine's name out of Snakemake's logs, which people send along with questions."""
+    for log in (results / ".snakemake" / "log").glob("*.log"):
+        lines = log.read_text("utf-8", errors="replace").splitlines(keepends=True)
+        if any(line.startswith("host: ") for line in lines):
+            log.write_text(
+                "".join(line for line in lines if not line.startswith("host: ")), "utf-8"
+            )
