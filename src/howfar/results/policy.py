@@ -101,7 +101,8 @@ def shareable(
     if fewest <= 1:
         return dict(frames), Counter()
     measured = panel.expression.notna().sum(axis=1)
-    kept, counts = {}, Counter()
+    kept: dict[str, pd.DataFrame] = {}
+    counts: Counter[str] = Counter()
     for name, frame in frames.items():
         few = _few(name, frame, measured, panel.expression.shape[1], fewest)
         if name == "reference":  # the prediction is nobody's: only the mean goes
