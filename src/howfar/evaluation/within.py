@@ -35,7 +35,9 @@ def within_table(panel: Panel, runs: Iterable[Predictions]) -> pd.DataFrame:
         (r, n), (rho, _) = stats.pearson_rows(x, y), stats.spearman_rows(x, y)
         part = pd.DataFrame({"n_genes": n, "pearson": r, "spearman": rho})
         part["population"] = "pooled" if panel.populations is None else groups
-        part = part.sort_values("pearson", ascending=False, na_position="last")
+        # Ties by value too: the order of the samples is not to show in anybody's rank.
+        order = ["pearson", "spearman", "n_genes"]
+        part = part.sort_values(order, ascending=False, na_position="last")
         part["rank"] = part.groupby("population").cumcount() + 1
         parts.append(part.assign(run_id=run.run_id))
     return tables.stack("within", parts, "evaluation")
