@@ -56,7 +56,7 @@ def table_reference() -> str:
     """List the columns of every result table, from the schemas."""
     lines = []
     for name, schema in tables.SCHEMAS.items():
-        key = ", ".join(f"`{c}`" for c in schema.unique or [])
+        key = ", ".join(f"`{c}`" for c in schema.unique or []) or "person, in the order of values"
         columns = [
             {"column": f"`{column}`", "type": _type(spec)}
             for column, spec in schema.columns.items()
