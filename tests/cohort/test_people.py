@@ -62,9 +62,9 @@ def test_the_lookup_table_of_gtex_is_a_sample_map(tmp_path):
     given = read_expression(put(tmp_path, "e.csv", "gene,GTEX-2-0226,GTEX-1-0226\nG,2,3\n"))
     assert rename_samples(given, pairs, "lookup.txt")[0].values.columns.tolist() == people[::-1]
     both = put(tmp_path, "b.csv", "gene,GTEX-1-0005,GTEX-1-0226\nG,2,3\n")
-    with pytest.raises(HowfarError, match="1 samples more than people"):
+    with pytest.raises(HowfarError, match="1 sample more than people"):
         rename_samples(read_expression(both), pairs, "lookup.txt")
-    with pytest.raises(HowfarError, match="1 samples more than people"):
+    with pytest.raises(HowfarError, match="1 sample more than people"):
         read_covariates(both, people[:1], pairs)
 
 

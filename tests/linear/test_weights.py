@@ -88,7 +88,7 @@ def test_a_gene_is_missing_by_itself_and_named():
 def test_versions_of_genes_are_stripped_as_the_study_says(tmp_path):
     (tmp_path / "ENSG00000000001.5.enet.weights.txt").write_text(TEXT)
     kept = read_weights(tmp_path)
-    with pytest.raises(HowfarError, match="the ids of 1 genes differ by their version") as error:
+    with pytest.raises(HowfarError, match="the ids of 1 gene differ by their version") as error:
         apply(kept, ["ENSG00000000001"], lambda gene: (X, WRITTEN))
     assert "gene_versions to strip" in error.value.do
     stripped = read_weights(tmp_path, "strip")
