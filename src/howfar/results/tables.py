@@ -103,8 +103,8 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         observed_mean=_number(),
         region=_text(checks=pa.Check.isin(["train", "valid", "test"])),
     ),
-    # population: 'pooled', a population's name, 'centred' (population means removed) or
-    # 'permuted' (the same, people permuted within population: a control). p, q, ci_* are of `pearson`.
+    # population: 'pooled', a population's name, 'centred' (population means removed) or 'permuted'
+    # (the same, people permuted within population: a control). p, q, ci_* are of `pearson`.
     "across": _table(
         ["run_id", "gene_id", "population"],
         run_id=_run(),
