@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 
 import pytest
 
-from howfar.core.atomic import file_name, whole
+from howfar.core.atomic import file_name, keep_inputs, only_one, part_of, sweep, whole
+from howfar.core.errors import HowfarError
 
 
 def names(folder) -> list[str]:
@@ -62,3 +65,47 @@ def test_an_identifier_names_one_file_of_its_folder(tmp_path):
     assert {path.parent for path in paths} == {tmp_path}
     assert len({path.resolve() for path in paths}) == len(ids)
     assert [file_name(each) for each in ids[:2]] == ids[:2]
+
+
+def test_nothing_is_written_over_an_input(tmp_path):
+    own = tmp_path / "own.csv"
+    own.write_text("mine")
+    (tmp_path / "linked").symlink_to(own)
+    (tmp_path / "hard").hardlink_to(own)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    with keep_inputs([own]):
+        for name in ("own.csv", "linked", "hard", "folder/own.csv"):
+            with (
+                pytest.raises(HowfarError, match="that is an input"),
+                whole(tmp_path / name) as part,
+            ):
+                part.write_text("lost")
+        assert own.read_text() == "mine"
+    with whole(own) as part:
+        part.write_text("new")
+    assert own.read_text() == "new"
+
+
+def test_what_killed_processes_left_is_swept(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    part = part_of(tmp_path / "deep" / "a.svg")
+    left = part.with_name(part.name.replace(f"-{os.getpid()}.", f"-{ended.pid}."))
+    left.mkdir(parents=True)
+    others = [part, tmp_path / ".a.svg.0123abcd-1.part", tmp_path / ".x.part"]
+    for path in others:
+        path.touch()
+    sweep(tmp_path)
+    assert not left.exists() and all(path.exists() for path in others)
+
+
+def test_one_command_at_a_time(tmp_path):
+    lock = tmp_path / "new" / ".lock"
+    with (
+        only_one(lock, "map"),
+        pytest.raises(HowfarError, match="found another map at work here"),
+        only_one(lock, "map"),
+    ):
+        pass
+    with only_one(lock, "map"):
+        pass

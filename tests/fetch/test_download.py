@@ -1,5 +1,8 @@
 """One download: what is continued, what begins again (`test_fetching`: with the whole fetch)."""
 
+import contextlib
+import gzip
+
 import pytest
 import requests
 
@@ -83,3 +86,38 @@ def test_a_member_that_is_not_there_is_named(tmp_path, kind):
     (tmp_path / "a").write_bytes(archive_of(kind, other=b"x"))
     with pytest.raises(HowfarError, match=r"the archive: found .*expected the file wanted"):
         download.extract(tmp_path / "a", "wanted", tmp_path / "out", called="the archive")
+
+
+def test_no_more_is_written_than_the_file_may_have(tmp_path, server):
+    def endless(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):  # the client has gone
+            while True:
+                handler.wfile.write(b"0" * 70_000)
+
+    for answer in (endless, send(CONTENT, promised=10**12)):
+        with pytest.raises(HowfarError, match="expected at most 200,000 bytes"):
+            download.download(server.url("w", answer), tmp_path / "w.part", most=200_000)
+        assert not list(tmp_path.iterdir())
+
+
+def test_what_a_server_packs_on_the_way_is_not_unpacked(tmp_path, server):
+    packed = gzip.compress(b"0" * 10_000_000)
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(packed)))
+        handler.end_headers()
+        handler.wfile.write(packed)
+
+    download.download(server.url("w", answer), tmp_path / "w.part")
+    assert (tmp_path / "w.part").read_bytes() == packed
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_a_member_larger_than_it_may_be_is_refused(tmp_path, kind):
+    (tmp_path / "a").write_bytes(archive_of(kind, wanted=b"0" * 1_000_000))
+    with pytest.raises(HowfarError, match="more than 1,000 bytes"):
+        download.extract(tmp_path / "a", "wanted", tmp_path / "out", most=1_000)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Callable
 
 import pandas as pd
+import pyarrow as arrow
+from pyarrow.parquet import write_table
 
 from inputs.case import Commands, Prepare, makers
 from inputs.cohort import Files, bed_text
@@ -21,6 +24,14 @@ def expression_in(name: str, content: str | bytes | Callable[[pd.DataFrame], str
         return files.predict_with_expression(name)
 
     return prepare
+
+
+def odd_pandas_metadata(values: pd.DataFrame) -> bytes:
+    """Parquet that pandas wrote and another program's metadata spoilt."""
+    table = arrow.Table.from_pandas(values.reset_index())
+    table = table.replace_schema_metadata({b"pandas": b'{"index_columns": [7], "columns": 1}'})
+    write_table(table, out := io.BytesIO())
+    return out.getvalue()
 
 
 def gct_text(values: pd.DataFrame) -> str:
@@ -268,6 +279,11 @@ CASES = [
         "unreadable",
     ),
     bad("Parquet, cut short", expression_in("e.parquet", b"PAR1 and no more"), "a damaged file"),
+    bad(
+        "Parquet whose pandas metadata are odd",
+        expression_in("e.parquet", odd_pandas_metadata),
+        "a damaged file",
+    ),
     bad("no such file", no_such_file, "no such file"),
     bad(
         "one person in common with the genotypes",

@@ -251,3 +251,13 @@ def test_the_files_behind_weights(tmp_path):
     for gene in ("a", "b"):
         (tmp_path / f"{gene}.enet.weights.txt").write_text("")
     assert len(weights.files_of(tmp_path)) == 2
+
+
+def test_a_predictdb_file_with_a_view_is_refused_before_it_is_asked(tmp_path):
+    path = predictdb(tmp_path / "m.db", DB_ROWS, 2)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    with sqlite3.connect(path) as base:
+        base.execute("DROP TABLE weights")
+        base.execute(f"CREATE VIEW Weights AS {endless}")
+    with pytest.raises(HowfarError, match="views in the place of tables"):
+        read_weights(path)

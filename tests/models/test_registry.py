@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -227,3 +228,12 @@ def test_options_that_a_network_does_not_take_are_refused_before_anything_is_rea
             load_model(name, "nowhere", "cpu", **{option: 1})
     with pytest.raises(dataclasses.FrozenInstanceError):
         options().batch_size = 2
+
+
+def test_too_little_address_space_is_said_before_libraries_try_for_ever(monkeypatch):
+    limit = (900_000 * 1024, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: limit)
+    for name, device in (("xpresso", "cpu"), ("helpers.tiny:count_letters", "auto")):
+        with pytest.raises(HowfarError, match=r"found 0\.9 GB; expected at least 2\.5 GB"):
+            load_model(name, None, device)
+    assert load_model("helpers.tiny:count_letters", None, "cpu")  # no library of networks

@@ -180,3 +180,15 @@ def test_a_simulation_and_its_runs_add_up_to_what_is_needed():
     assert {"region/z.fa", "region/z.vcf.gz"} < set(needs)
     assert sum(need.startswith("models/") for need in needs) == 2
     assert set(needs) == {s.id for s in catalogue.select(["region"], source_groups(["region"]))}
+
+
+@pytest.mark.parametrize("kind", ["long", "aliases"])
+def test_a_study_file_that_would_take_minutes_is_refused_at_once(tmp_path, kind):
+    path = tmp_path / "mine.yaml"
+    if kind == "long":
+        path.write_bytes(b"# " + b"x" * 60_000_000)
+    else:  # ten to the ninth values, in 200 bytes
+        lists = [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+        path.write_text("\n".join(["a0: &a0 x", *lists, "effects: *a9"]))
+    with pytest.raises(HowfarError, match=r"60\.0 MB" if kind == "long" else "aliases"):
+        load_study(str(path))

@@ -1,10 +1,13 @@
 """The whole path on a world small enough for a test: made, killed, gone on with, made again."""
 
+import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -105,9 +108,9 @@ def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
     def nested(*_, **__):
         with pytest.raises(HowfarError, match="another run of the workflow"):
             workflow.run(["demo"], tmp_path)
-        return subprocess.CompletedProcess([], 0)
+        return 0
 
-    monkeypatch.setattr(workflow.subprocess, "run", nested)
+    monkeypatch.setattr(workflow, "_run_stoppable", nested)
     assert workflow.run(["demo"], tmp_path) == 0
 
 
@@ -122,6 +125,47 @@ def test_logs_do_not_name_the_machine(tmp_path, monkeypatch):
     monkeypatch.setattr(workflow.subprocess, "run", logged)
     assert workflow.run(["demo"], tmp_path) == 0
     assert log.read_text() == "Building DAG of jobs...\n"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_that_a_run_has_started(tmp_path, kind):
+    family = f"sleep 60 & echo $! > {tmp_path}/child; wait"
+    threading.Timer(0.3, os.kill, (os.getpid(), kind)).start()
+    assert workflow._run_stoppable(["bash", "-c", family]) == 128 + kind
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "child").read_text()), 0)
+
+
+def test_a_step_whose_file_was_deleted_is_done_again(tmp_path, capsys):
+    plan = workflow.plan("demo", tmp_path)
+    made = [tmp_path / "demo" / name for name in ("tables/runs.parquet", "steps/tables.done")]
+    made += [tmp_path / "demo" / "steps" / "predict.demo-cage-a.done"]
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    plan.note_made()
+    plan.forget_lost()
+    assert all(path.exists() for path in made)
+    made[0].unlink()
+    plan.forget_lost()
+    assert not made[1].exists() and made[2].exists()
+    assert "demo/tables/runs.parquet is gone; step tables is done again" in capsys.readouterr().err
+
+
+def test_inputs_dated_in_the_future_are_inputs_like_others(study, results_folder):
+    path = results_folder.parent / "tiny.yaml"
+    path.write_text(yaml.safe_dump(study.model_dump(mode="json")))
+    plan = workflow.plan(str(path), results_folder)
+    later = time.time() + 1e6
+    os.utime(study.cohort.genes, (later, later))
+    plan.note_inputs()
+    first = plan.inputs_note.stat()
+    assert first.st_mtime < time.time() + 1
+    plan.note_inputs()
+    assert plan.inputs_note.stat().st_ino == first.st_ino  # nothing has changed
+    os.utime(study.cohort.genes)
+    plan.note_inputs()
+    assert plan.inputs_note.stat().st_ino != first.st_ino
 
 
 @pytest.mark.parametrize("name", study_names())

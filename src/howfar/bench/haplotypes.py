@@ -21,6 +21,7 @@ import pandas as pd
 import pyfaidx
 from cyvcf2 import VCF
 
+from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
 from howfar.genome.edits import edit_of, is_anchored_indel
 from howfar.genome.genes import read_genes
@@ -75,7 +76,8 @@ def run(
     if json_path is not None:
         record = {"context": context, "alleles": alleles, "seed": seed, "genes": len(gene_list)}
         record |= {"people": len(people), "methods": table.to_dict("records")}
-        Path(json_path).write_text(json.dumps(record, indent=1) + "\n")
+        with whole(json_path) as part:
+            part.write_text(json.dumps(record, indent=1) + "\n")
     return table
 
 

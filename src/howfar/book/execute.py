@@ -8,12 +8,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.project import project_root
 from howfar.results import policy
 from howfar.study.reading import load_study
 from howfar.study.schema import Study
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 def find_notebook(name: str) -> Path:
@@ -43,34 +48,30 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
     # results folder from its environment, and of a study's file from the current folder.
     os.environ["HOWFAR_RESULTS"] = str(results.resolve())
     parameters = {"study": _from_here(study)} if study else {}
-    part = out.with_name(f".{out.stem}.{os.getpid()}.ipynb")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix="howfar-") as sockets:
-            # A kernel on sockets of its own: no port open to others, none shared with a neighbour.
-            config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
-            with _as_one_message(source):
-                papermill.execute_notebook(
-                    source,
-                    part,
-                    parameters=parameters,
-                    progress_bar=False,
-                    kernel_name="python3",
-                    cwd=Path.cwd(),
-                    config=config,
-                )
-        _write_page(part, load_study(study) if study else None, results)
-        os.replace(part, out)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(out) as part, tempfile.TemporaryDirectory(prefix="howfar-") as sockets:
+        # A kernel on sockets of its own: no port open to others, none shared with a neighbour.
+        config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
+        with _as_one_message(source):
+            executed = papermill.execute_notebook(
+                source,
+                None,
+                parameters=parameters,
+                progress_bar=False,
+                kernel_name="python3",
+                cwd=Path.cwd(),
+                config=config,
+            )
+        part.write_text(_page(executed, load_study(study) if study else None, results), "utf-8")
 
 
-def _write_page(path: Path, study: Study | None, results: Path) -> None:
-    """Take places out of an executed notebook, and note whether its study shows people."""
-    notebook = policy.without_places(json.loads(path.read_text("utf-8")), results, study)
+def _page(executed: NotebookNode, study: Study | None, results: Path) -> str:
+    """Return an executed notebook without places, noting whether its study shows people."""
+    import nbformat
+
+    notebook = policy.without_places(json.loads(nbformat.writes(executed)), results, study)
     if study is not None:
         notebook["metadata"]["howfar"] = policy.record(study)
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
 @contextmanager

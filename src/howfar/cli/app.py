@@ -9,16 +9,47 @@ import shutil
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
 from howfar.cli.common import set_results
+from howfar.core.atomic import keep_inputs
 from howfar.core.errors import HowfarError, of_file_system, of_memory
 from howfar.core.extras import missing_extra
 
-app = typer.Typer(
+
+class _Command(TyperCommand):
+    """A command that writes over none of the files that it is given to read."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run the command, its inputs kept."""
+        given = [v for name, v in ctx.params.items() if name not in OUTPUTS and v is not None]
+        words = [w for v in given for w in (v if isinstance(v, list | tuple) else [v])]
+        with keep_inputs(path for w in words if isinstance(w, str | Path) for path in _files(w)):
+            return super().invoke(ctx)
+
+
+def _files(word: str | Path) -> list[Path]:
+    """The files that an argument names, with those of all contigs for {chrom}; none for a word."""
+    path = Path(word)
+    try:
+        return [p for p in path.parent.glob(path.name.replace("{chrom}", "*")) if p.is_file()]
+    except (OSError, ValueError):
+        return []
+
+
+class Commands(typer.Typer):
+    """Commands whose inputs stay as they are."""
+
+    def command(self, *words: Any, **options: Any) -> Any:
+        """Register a command."""
+        return super().command(*words, cls=_Command, **options)
+
+
+app = Commands(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,6 +67,8 @@ the models to run on it, or tables that others published. Typical use:
 
 To bring your own cohort, begin with `howfar template`.""",
 )
+#: Parameters of commands that name what is written.
+OUTPUTS = {"out", "checksums", "to"}
 #: Panels of the help, as users think.
 START, COHORT, NETWORKS = "Start", "Cohort", "Networks"
 LINEAR, EVALUATION, BOOK, CHECKS = "Linear models and eQTLs", "Evaluation", "Book", "Checks"
@@ -80,7 +113,11 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # letters that a terminal can't show
     try:
         app()
-    except (HowfarError, OSError, MemoryError, ModuleNotFoundError) as error:
+    except (HowfarError, OSError, MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and "failed to map" in str(error):
+            error = MemoryError(str(error))  # no room for a library's own code
+        if isinstance(error, ImportError) and not isinstance(error, ModuleNotFoundError):
+            raise
         if isinstance(error, ModuleNotFoundError):
             known = missing_extra(error.name or "")
             if known is None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from howfar.cli.app import CHECKS, app
+from howfar.cli.app import CHECKS, Commands, app
 from howfar.cli.common import (
     REGION,
     SEVERAL,
@@ -22,7 +22,7 @@ from howfar.cli.common import (
 from howfar.core.errors import HowfarError
 from howfar.core.project import results_folder
 
-bench = typer.Typer(no_args_is_help=True, help="Measure speed against what you would use instead.")
+bench = Commands(no_args_is_help=True, help="Measure speed against what you would use instead.")
 app.add_typer(bench, name="bench", rich_help_panel=CHECKS)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from howfar.core.atomic import whole
+from howfar.core.atomic import keep_inputs, whole
 from howfar.core.counts import counted, describe_warnings
 from howfar.core.errors import HowfarError, about
 from howfar.core.project import results_root
@@ -69,10 +69,12 @@ def place(path: str | Path) -> str:
 @contextmanager
 def open_study(name: str) -> Iterator[Study]:
     """The study of that name; errors that name no file are about the study's."""
+    from howfar.cohort.files import own_files
     from howfar.study.reading import load_study
+    from howfar.study.schema import study_file
 
     study = load_study(name)
-    with about(study.place):
+    with about(study.place), keep_inputs([study_file(name), *own_files(study)]):
         yield study
 
 

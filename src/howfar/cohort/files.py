@@ -22,6 +22,15 @@ def input_files(study: Study) -> dict[str, Path]:
     return files | (variant_files(files["variants"]) if files else {})
 
 
+def own_files(study: Study) -> list[Path]:
+    """Return the files that the user brings to a study: what it doesn't simulate or train."""
+    more = [study.eqtl.covariates] if study.eqtl and study.eqtl.covariates else []
+    if study.simulate:
+        return [resolve(path) for path in more]
+    weights = [run.weights for run in study.runs if run.weights]
+    return [*input_files(study).values(), *(resolve(path) for path in [*weights, *more])]
+
+
 def cohort_of(study: Study) -> Cohort:
     """The `cohort` block of a study file; HowfarError for a study of published tables."""
     if study.cohort is None:

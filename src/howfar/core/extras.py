@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from importlib.util import find_spec
 
 from howfar.core.errors import HowfarError
@@ -36,6 +37,23 @@ def missing_extra(module: str) -> HowfarError | None:
         expected=f"what the extra {extra!r} of howfar installs",
         do=f"Run `pip install 'howfar[{extra}]'`.",
     )
+
+
+#: Bytes of address space that a network takes before its first window (1.6e9 measured with
+#: PyTorch 2.13 on a CPU). With less, libraries fail when imported, or try for ever.
+_LEAST_ADDRESSES = 2_500_000_000
+
+
+def require_addresses() -> None:
+    """Raise HowfarError where ``ulimit -v`` leaves too little address space for a network."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
+        raise HowfarError(
+            "the limit of this shell or job on address space (ulimit -v)",
+            found=f"{limit / 1e9:.1f} GB",
+            expected=f"at least {_LEAST_ADDRESSES / 1e9:.1f} GB, beside the model and its windows",
+            do="Raise it (`ulimit -v unlimited`), or ask the cluster for more memory.",
+        )
 
 
 def is_installed(module: str) -> bool:

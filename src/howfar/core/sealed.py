@@ -51,6 +51,11 @@ def seal_archive(path: Path) -> None:
     seal(path)
 
 
+def is_sealed(path: Path) -> bool:
+    """Whether a file has a seal, and so was written by us."""
+    return _digest(path)[1] >= 0
+
+
 def check(path: str | Path) -> None:
     """HowfarError where a sealed file holds other bytes than were written.
 

@@ -65,7 +65,15 @@ def list_kept(study: Study, results: str | Path) -> list[Kept]:
 
 
 def remove(item: Kept) -> int:
-    """Delete a kept result; return how many bytes it took."""
+    """Delete a kept result; return how many bytes it took. HowfarError where a link leads to it."""
+    linked = [path for path in (item.path, *item.path.parents[:2]) if path.is_symlink()]
+    if linked:
+        raise HowfarError(
+            str(linked[0]),
+            found=f"a link to {linked[0].resolve()}",
+            expected="a folder or file that howfar made",
+            do="Remove the link; what it leads to is left as it is.",
+        )
     size = item.size
     if item.path.is_dir():
         shutil.rmtree(item.path)

@@ -32,6 +32,7 @@ from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core import provenance, sealed
+from howfar.core.atomic import only_one
 from howfar.core.errors import no_such_file
 from howfar.core.progress import track
 from howfar.core.project import resolve
@@ -214,6 +215,14 @@ def compute(
     current = load(study, results, options)
     if current is not None:
         return current
+    lock = path_of(results, study.name, "lead").with_name(".lock")
+    with only_one(lock, "map of cis-eQTLs"):  # whose end removes the finished genes
+        return _compute(study, cohort, panel, results, options)
+
+
+def _compute(
+    study: Study, cohort: OpenCohort, panel: Panel, results: str | Path, options: Eqtl
+) -> Map:
     key, folder = key_of(study, options), path_of(results, study.name, "lead").parent
     covariates = covariate_table(panel, options, study.cohort.sample_map)
     min_maf, window = study.evaluation.min_maf, study.evaluation.cis_window

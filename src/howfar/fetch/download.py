@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from howfar.core.errors import HowfarError
 
 _CHUNK = 1 << 16  # what a broken connection may lose
+#: Bytes of a file whose size the catalogue does not know.
+MOST = 20_000_000_000
 
 
 def download(
@@ -22,14 +24,17 @@ def download(
     part: str | Path,
     timeout: tuple[float, float] = (10, 60),
     at: Callable[[int], None] = lambda position: None,
+    most: int = MOST,
 ) -> None:
     """Download `url` into the file `part`, continuing it where the server allows.
 
     Beside `part` a note (``<part>.from``) keeps the address and the server's validator (ETag or
     date), so that bytes of two versions are never joined: without a validator, or when the file
     changed, the download begins again. timeout: seconds to connect, and without a byte. at: called
-    with the number of bytes that are there, again and again. Raises requests.RequestException,
-    an OSError, for anything that another attempt may mend.
+    with the number of bytes that are there, again and again. most: bytes; HowfarError where more
+    come, or are announced. Bytes are written as they are sent: what a server packs on the way,
+    against our wish, is not unpacked. Raises requests.RequestException, an OSError, for anything
+    that another attempt may mend.
     """
     part = Path(part)
     start, validator = _begun(url, part)
@@ -43,7 +48,7 @@ def download(
             forget(part)
             raise requests.ConnectionError(f"{url}: another range than the one asked for")
         answer.raise_for_status()
-        _write(answer, part, url, start if answer.status_code == 206 else 0, at)
+        _write(answer, part, url, start if answer.status_code == 206 else 0, at, most)
 
 
 def forget(part: Path) -> None:
@@ -81,38 +86,66 @@ def _total(answer: requests.Response) -> int | None:
 
 
 def _write(
-    answer: requests.Response, part: Path, url: str, start: int, at: Callable[[int], None]
+    answer: requests.Response,
+    part: Path,
+    url: str,
+    start: int,
+    at: Callable[[int], None],
+    most: int,
 ) -> None:
     if not start:
         forget(part)
         _note(part).write_text(f"{url}\n{_validator(answer)}")
+    promised = answer.headers.get("Content-Length", "")
+    if promised.isdigit() and start + int(promised) > most:
+        raise _too_large(part, url, start + int(promised), most)
     with part.open("ab") as out:
-        for chunk in answer.iter_content(_CHUNK):
+        for chunk in _sent(answer, url):
             out.write(chunk)
             at(out.tell())
-    promised = answer.headers.get("Content-Length", "")
-    if answer.headers.get("Content-Encoding"):
-        return  # unpacked on the way, against our wish: the length is that of the packed bytes
+            if out.tell() > most:
+                raise _too_large(part, url, out.tell(), most)
     if promised.isdigit() and part.stat().st_size != start + int(promised):
         raise requests.ConnectionError(f"{url}: cut off after {part.stat().st_size} bytes")
 
 
-def extract(archive: str | Path, member: str, target: str | Path, called: str = "") -> None:
+def _sent(answer: requests.Response, url: str) -> Iterator[bytes]:
+    """Yield the bytes of an answer as they are sent; requests would unpack them."""
+    try:
+        yield from answer.raw.stream(_CHUNK, decode_content=False)
+    except (HTTPError, OSError) as error:
+        raise requests.ConnectionError(f"{url}: {error}") from error
+
+
+def _too_large(part: Path, url: str, size: int, most: int) -> HowfarError:
+    forget(part)
+    return HowfarError(
+        url,
+        found=f"{size:,} bytes or more",
+        expected=f"at most {most:,} bytes",
+        do="The file has changed at its source, or the server sends something else; nothing of it "
+        "is kept.",
+    )
+
+
+def extract(
+    archive: str | Path, member: str, target: str | Path, called: str = "", most: int = MOST
+) -> None:
     """Write the one file `member` of a tar (any compression) or zip archive to `target`.
 
     called: the name by which errors speak of the archive. Raises HowfarError where the archive
-    can't be read or holds no such file.
+    can't be read, holds no such file, or one of more than `most` bytes.
     """
     archive, target = Path(archive), Path(target)
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as box, box.open(member) as source:
-                _copy(source, target)
+                _copy(source, target, most)
             return
         with tarfile.open(archive, "r|*") as box:  # as a stream: members before it are skipped
             for entry in box:
                 if entry.isfile() and os.path.normpath(entry.name) == os.path.normpath(member):
-                    _copy(box.extractfile(entry), target)
+                    _copy(box.extractfile(entry), target, most)
                     return
         found = "no such file in the archive"
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, KeyError, EOFError, OSError) as error:
@@ -125,6 +158,9 @@ def extract(archive: str | Path, member: str, target: str | Path, called: str = 
     )
 
 
-def _copy(source, target: Path) -> None:
+def _copy(source, target: Path, most: int) -> None:
     with target.open("wb") as out:
-        shutil.copyfileobj(source, out, _CHUNK)
+        while chunk := source.read(_CHUNK):
+            out.write(chunk)
+            if out.tell() > most:
+                raise OSError(f"its file has more than {most:,} bytes")

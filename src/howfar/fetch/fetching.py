@@ -31,7 +31,7 @@ from howfar.fetch.catalogue import (
     record_checksum,
     select,
 )
-from howfar.fetch.download import download, extract, forget
+from howfar.fetch.download import MOST, download, extract, forget
 from howfar.fetch.licences import CONSENT, licence_table, licences_to_accept
 
 CONNECT_S, READ_S, RETRIES = 10, 60, 3
@@ -156,7 +156,8 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> Non
             if mirror:
                 _copy_mirrored(source, Path(mirror), file)
             else:
-                _download(source, folder / f"{source.id}.part", file, at)
+                most = known_content(source, folder)[0] or MOST
+                _download(source, folder / f"{source.id}.part", file, at, most)
             _check(source, file, folder)
     except requests.RequestException as error:
         raise HowfarError(
@@ -199,14 +200,15 @@ def _copy_mirrored(source: Source, mirror: Path, file: Path) -> None:
         shutil.copyfile(mirrored, file)
 
 
-def _download(source: Source, part: Path, file: Path, at: _At) -> None:
+def _download(source: Source, part: Path, file: Path, at: _At, most: int) -> None:
     """Download to `part`, from where an earlier call ended, and bring its content to `file`.
 
-    A failure that may pass is tried again.
+    A failure that may pass is tried again. most: bytes that the file may have.
     """
+    archive = MOST if source.member else most  # of an archive the catalogue knows the member alone
     for attempt in range(RETRIES + 1):
         try:
-            _persevere(source.address, part, lambda position: at(source, position))
+            _persevere(source.address, part, lambda position: at(source, position), archive)
             break
         except requests.RequestException as error:
             status = error.response.status_code if error.response is not None else 500
@@ -216,18 +218,18 @@ def _download(source: Source, part: Path, file: Path, at: _At) -> None:
                 raise
             time.sleep(attempt + 1)
     if source.member:
-        extract(part, source.member, file, called=source.address)
+        extract(part, source.member, file, source.address, most)
     else:
         os.replace(part, file)
     forget(part)
 
 
-def _persevere(url: str, part: Path, at: Callable[[int], None]) -> None:
+def _persevere(url: str, part: Path, at: Callable[[int], None], most: int) -> None:
     """Download, beginning again at once as long as each attempt gets further."""
     reached = _size(part)
     while True:
         try:
-            return download(url, part, (CONNECT_S, READ_S), at)
+            return download(url, part, (CONNECT_S, READ_S), at, most)
         except requests.RequestException:
             if _size(part) <= reached:
                 raise

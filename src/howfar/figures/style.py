@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from howfar.core.atomic import whole
 from howfar.core.counts import counted
 from howfar.core.text import as_markdown
 
@@ -304,10 +304,8 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     figure.set_layout_engine("none")  # laid out once, not again for each file
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for kind, metadata in dateless.items():
-        part = output / f".{name}.{os.getpid()}.{kind}"
-        figure.savefig(part, format=kind, dpi=_DPI, metadata=metadata)
-        os.replace(part, output / f"{name}.{kind}")
-    part = output / f".{name}.{os.getpid()}.csv"
-    data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
-    os.replace(part, output / f"{name}.csv")
+        with whole(output / f"{name}.{kind}") as part:
+            figure.savefig(part, format=kind, dpi=_DPI, metadata=metadata)
+    with whole(output / f"{name}.csv") as part:
+        data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     return Shown(name, output / f"{name}.svg", counted(caption))

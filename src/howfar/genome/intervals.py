@@ -91,6 +91,13 @@ class Gene:
     strand: str
 
     def __post_init__(self) -> None:
+        if any(ord(letter) < 32 for letter in self.gene_id + self.name + self.chrom):
+            raise HowfarError(
+                f"gene {self.gene_id!r}",
+                found="a control character in its id, name or contig",
+                expected="letters that can be seen",
+                do="Correct the gene table; in GFF3 a %00 to %1F stands for one.",
+            )
         if self.strand not in ("+", "-"):
             raise HowfarError(
                 f"gene {self.gene_id}",

@@ -189,6 +189,10 @@ def read_predictdb(path: str | Path) -> Weights:
     """
     try:
         with sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True) as base:
+            views = base.execute("SELECT name FROM sqlite_master WHERE type = 'view'").fetchall()
+            if {"weights", "extra"} & {name.lower() for (name,) in views}:
+                # a view is a program, which may never end
+                raise _bad(path, "views in the place of tables", "tables weights and extra")
             weights = pd.read_sql_query("SELECT * FROM weights", base)
             extra = pd.read_sql_query("SELECT * FROM extra", base)
     except (sqlite3.Error, pd.errors.DatabaseError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from howfar.core import registry
 from howfar.core.errors import HowfarError, refused_option
+from howfar.core.extras import require_addresses
 from howfar.models.base import Card, Layout, SequenceModel
 from howfar.models.engine.options import refused
 
@@ -85,6 +86,7 @@ def load_model(
         from howfar.models.zoo.user_model import load_own
 
         return load_own(name, path, _device(device), options)
+    require_addresses()
     try:
         return MODELS[name].network(path, device, **options)
     except TypeError as error:  # an option of another kind than the network computes with
@@ -110,6 +112,7 @@ def _device(wanted: str) -> str:
     """Resolve 'auto', which a model of the user's own need not know; without torch, the CPU."""
     if wanted == "auto" and find_spec("torch") is None:
         return "cpu"
+    require_addresses()
     from howfar.models.engine.network import pick_device
 
     return pick_device(wanted) if wanted == "auto" else wanted

@@ -1,14 +1,27 @@
-"""The worlds that a study file can ask for, simulated and trained on."""
+"""The worlds that a study file can ask for, simulated and trained on.
+
+Both write into the study's results folder alone, and over nothing but what they made: a study
+copied from another, its `simulate` block left in, names files of the user's own.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
+from howfar.core import sealed
+from howfar.core.atomic import part_of, sweep
 from howfar.core.errors import HowfarError, about, refused_option, wrong_option
-from howfar.core.project import resolve
+from howfar.core.project import resolve, results_root
+from howfar.core.provenance import sha256_of
 from howfar.study.schema import Study
 
+#: In the folder of a simulated world: the SHA-256 of each file that a simulation put there.
+_MADE = "simulated.json"
+#: What a training writes into a folder of weights.
+FILES = ("weights.safetensors", "config.json", "checkpoint.pt")
 #: Settings of the demo world, `simulate.setting`: in the hard one a network fails across people
 #: for known reasons (`simulate.hard`); the kind one lets it tell them apart in part.
 SETTINGS = ("kind", "hard")
@@ -35,12 +48,58 @@ def _world(study: Study) -> tuple[str, Path, dict[str, Any]]:
             place = f"{study.place}, key simulate.setting"
             raise wrong_option(place, setting, " or ".join(SETTINGS))
         world = "hard" if setting == "hard" else world
-    return world, resolve(study.cohort.reference).parent, options
+    folder = resolve(study.cohort.reference).parent
+    _check_place(study, "cohort.reference", folder)
+    return world, folder, options
+
+
+def _check_place(study: Study, key: str, folder: Path) -> None:
+    """HowfarError where a folder to write to lies outside the study's own, links followed."""
+    own = results_root() / study.name
+    if Path(os.path.realpath(own)) in Path(os.path.realpath(folder)).parents:
+        return
+    raise HowfarError(
+        f"{study.place}, key {key}",
+        found=f"a file in {folder}, and a `simulate` block",
+        expected=f"a path below results/{study.name}/, where simulation and training write",
+        do="Remove the `simulate` block where the files are your own; else correct the path.",
+    )
+
+
+def _not_ours(path: Path, found: str) -> HowfarError:
+    return HowfarError(
+        str(path),
+        found=found,
+        expected="a file as the simulation or training of this study wrote it",
+        do="Move it elsewhere, or delete it where an older version of howfar made it.",
+    )
 
 
 def simulate_study(study: Study) -> Path:
-    """Simulate the study's cohort into the folder its file names; return that folder."""
+    """Simulate the study's cohort into the folder its file names; return that folder.
+
+    HowfarError where the folder holds anything that a simulation did not put there.
+    """
     world, folder, options = _world(study)
+    before = _made_before(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = part_of(folder / "world")
+    part.mkdir()
+    try:
+        _simulate(study, world, part, options)
+        made = {path.name: [sha256_of(path)] for path in sorted(part.iterdir())}
+        # Noted before the first file moves, so that a simulation that is killed can be done again.
+        both = {name: before.get(name, []) + made.get(name, []) for name in before | made}
+        sealed.write_json(folder / _MADE, both)
+        for name in made:
+            os.replace(part / name, folder / name)
+        sealed.write_json(folder / _MADE, before | made)
+    finally:
+        shutil.rmtree(part)
+    return folder
+
+
+def _simulate(study: Study, world: str, folder: Path, options: dict[str, Any]) -> None:
     if world == "region":
         from howfar.simulate import region
 
@@ -56,11 +115,26 @@ def simulate_study(study: Study) -> Path:
         from howfar.simulate.demo.world import simulate as simulate_kind
 
         simulate_kind(folder, **options)
-    return folder
+
+
+def _made_before(folder: Path) -> dict[str, list[str]]:
+    """The noted digests of what a simulation put into the folder; HowfarError for all else."""
+    note = folder / _MADE
+    made = sealed.read_json(note) if note.is_file() else {}
+    sweep(folder)
+    for path in sorted(folder.glob("[!.]*")):
+        if path.is_symlink():
+            raise _not_ours(path, f"a link to {path.resolve()}")
+        if path != note and not (path.is_file() and sha256_of(path) in made.get(path.name, [])):
+            raise _not_ours(path, "a file that the simulation did not make, or not as it now is")
+    return made
 
 
 def train_study(study: Study) -> list[Path]:
-    """Train every model whose weights the study keeps in the results folder; return them."""
+    """Train every model whose weights the study keeps in the results folder; return them.
+
+    HowfarError where files of other origin lie where a model's files go.
+    """
     world, folder, options = _world(study)
     if world == "hard":
         from howfar.simulate.hard import train
@@ -68,6 +142,12 @@ def train_study(study: Study) -> list[Path]:
         from howfar.simulate.demo import train
     recipe = _made(study, "train", train.Recipe, study.train)
     for weights in study.trained_weights:
+        _check_place(study, "runs.weights", weights)
+        for path in (weights / name for name in FILES):
+            if path.is_symlink():
+                raise _not_ours(path, f"a link to {path.resolve()}")
+            if path.exists() and not sealed.is_sealed(path):
+                raise _not_ours(path, "a file that the training did not make")
         train.train(folder, weights, seed=options.get("seed", 1), recipe=recipe)
     return study.trained_weights
 

@@ -12,6 +12,8 @@ from pydantic_core import ErrorDetails
 from howfar.core.errors import HowfarError
 from howfar.study.schema import Eqtl, Study, study_file, study_names
 
+#: Bytes of a study file, and values with aliases written out; a list of all genes has fewer.
+_MOST = 1_000_000
 _MERGE = "tag:yaml.org,2002:merge"  # <<: *other
 
 
@@ -64,10 +66,38 @@ def parse_study(values: Any, where: str, file: Path | None = None) -> Study:
         raise _wrong_key(where, error) from error
 
 
+def _nodes(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """Count the values of a YAML node as if each alias were written out."""
+    if id(node) not in known:
+        children = getattr(node, "value", ())
+        nested = isinstance(node, yaml.CollectionNode)
+        pairs = isinstance(node, yaml.MappingNode)
+        known[id(node)] = 0  # an alias of a node within itself
+        parts = [c for pair in children for c in pair] if pairs else children if nested else []
+        known[id(node)] = 1 + sum(_nodes(part, known) for part in parts)
+    return known[id(node)]
+
+
+def _too_large(path: Path, found: str) -> HowfarError:
+    return HowfarError(
+        str(path),
+        found=found,
+        expected=f"a study file of at most {_MOST / 1e6:.0f} MB",
+        do="Correct the path, or keep long lists in files of their own.",
+    )
+
+
 def _parsed(path: Path) -> Any:
     """What a YAML file holds; HowfarError for text that is not YAML, with the line if known."""
+    size = path.stat().st_size
+    if size > _MOST:
+        raise _too_large(path, f"{size / 1e6:,.1f} MB")
     try:
-        return yaml.load(path.read_text("utf-8"), _NoRepeats)
+        loader = _NoRepeats(path.read_text("utf-8"))
+        node = loader.get_single_node()
+        if _nodes(node, {}) > _MOST:
+            raise _too_large(path, "aliases (&, *) that stand for more than a file may hold")
+        return None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or str(error).splitlines()[0]

@@ -6,17 +6,21 @@ the operating system when the last process that holds it ends, however that happ
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from howfar.cohort.files import input_files
+from howfar.core import sealed
+from howfar.core.atomic import only_one, sweep, whole
 from howfar.core.errors import HowfarError
 from howfar.core.extras import require_module
 from howfar.core.project import book_folder, project_root
@@ -43,6 +47,13 @@ PAGES = {
     "inputs": ("cli", "cohort", "genome", "study"),
     "verify": ("doctor", "models"),
     "book": ("book", "published"),
+}
+#: Folders of the study's results that each step fills.
+_FOLDERS = {
+    "baseline": ("baseline",),
+    "transfer": ("transfer",),
+    "stack": ("stacking",),
+    "tables": ("tables", "individuals", "eqtl"),
 }
 TARGETS = ("tables", "notebooks", "book")
 #: Environment variable: a file to which a command writes its error instead of showing it.
@@ -98,6 +109,59 @@ class Plan:
         """The cohort's files that the workflow doesn't make itself, and the study file."""
         made = [] if self.study.simulate else [str(p) for p in input_files(self.study).values()]
         return [str(self.file), *made, *self.source_files]
+
+    @property
+    def inputs_note(self) -> Path:
+        """The file that stands for the inputs: written anew where one of them has changed.
+
+        Snakemake compares times; those of the inputs themselves may lie in the future.
+        """
+        return self.folder / "steps" / "inputs.sha256"
+
+    def note_inputs(self) -> None:
+        """Write the note where the inputs are other ones than at the last run, by size and time."""
+        states = [(p, p.stat()) for p in map(Path, self.inputs) if p.is_file()]
+        lines = [f"{p} {state.st_size} {state.st_mtime_ns}" for p, state in states]
+        text = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        if not self.inputs_note.is_file() or self.inputs_note.read_text() != text:
+            with whole(self.inputs_note) as part:
+                part.write_text(text)
+
+    def files_of(self, step: str) -> list[Path]:
+        """Return what a finished step has left on disk."""
+        if step == "simulate":
+            return [path for path in input_files(self.study).values() if path.is_file()]
+        name, _, run = step.partition(".")
+        if name == "train":
+            folders = self.trained
+        elif name == "predict":
+            folders = [*self.folder.glob(f"predictions/{run}-*"), self.folder / "effects"]
+        else:
+            folders = [self.folder / each for each in _FOLDERS.get(name, ())]
+        kept = (".parquet", ".npz", ".json", ".safetensors")
+        return [p for each in folders for p in sorted(each.rglob("[!.]*")) if p.suffix in kept]
+
+    @property
+    def _made(self) -> Path:
+        return self.folder / "steps" / "made.json"
+
+    def note_made(self) -> None:
+        """Note the files of each finished step, so that a deleted one is missed."""
+        steps = [path.stem for path in sorted(self._made.parent.glob("*.done"))]
+        if steps:
+            listed = {
+                s: [os.path.relpath(p, self.results) for p in self.files_of(s)] for s in steps
+            }
+            sealed.write_json(self._made, listed)
+
+    def forget_lost(self) -> None:
+        """Take steps as not done whose files are gone."""
+        made = sealed.read_json(self._made) if self._made.is_file() else {}
+        for step, names in made.items():
+            lost = [name for name in names if not (self.results / name).exists()]
+            if lost and Path(self.stamp(step)).is_file():
+                Path(self.stamp(step)).unlink()
+                print(f"howfar: {lost[0]} is gone; step {step} is done again", file=sys.stderr)
 
     @property
     def possible(self) -> bool:
@@ -200,16 +264,12 @@ def run(
         *("--quiet", *(("rules", "host") if extra else ("all",))),
         *(*extra, "--", target),
     ]
-    with open(results / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise HowfarError(
-                str(results),
-                found="another run of the workflow at work here",
-                expected="one run a results folder",
-                do="Wait for it to end, or give this one another --results folder.",
-            ) from error
+    do = "Wait for it to end, or give this one another --results folder."
+    with only_one(results / ".lock", "run of the workflow", do) as lock:
+        sweep(results)
+        for each in plans:
+            each.note_inputs()
+            each.forget_lost()
         # Steps work in the results folder, from which another project might be found.
         env = (
             ENVIRONMENT
@@ -217,12 +277,14 @@ def run(
             | os.environ
         )
         env |= {ERRORS: str(results / f".errors.{os.getpid()}")}
-        done = subprocess.run(command, pass_fds=[lock.fileno()], env=env, check=False)
+        status = _run_stoppable(command, pass_fds=[lock.fileno()], env=env)
         _forget_host(results)
+        for each in plans:
+            each.note_made()
         _raise_errors(Path(env[ERRORS]))
-        if done.returncode not in (0, *_INTERRUPTED):
+        if status not in (0, *_INTERRUPTED):
             _show_log(results)
-        return done.returncode
+        return status
 
 
 #: Exit statuses of a run that was asked to end.
@@ -260,3 +322,52 @@ def _forget_host(results: Path) -> None:
             log.write_text(
                 "".join(line for line in lines if not line.startswith("host: ")), "utf-8"
             )
+
+
+class _Stopped(Exception):
+    """A signal that asks for the end."""
+
+
+def _run_stoppable(command: Sequence[str], **options: Any) -> int:
+    """Run a command; return its exit status. SIGTERM and SIGHUP end it and all its children."""
+
+    def stop(number: int, _: object) -> None:
+        raise _Stopped(number)
+
+    kinds = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+    process = None
+    try:
+        for kind in kinds:
+            signal.signal(kind, stop)
+        process = subprocess.Popen(command, **options)
+        return process.wait()
+    except KeyboardInterrupt:  # which the terminal sends to all
+        return 130 if process is None else process.wait()
+    except _Stopped as error:
+        if process is not None:
+            _end_with_children(process.pid)
+        return 128 + int(error.args[0])
+    finally:
+        for kind in kinds:
+            signal.signal(kind, signal.SIG_DFL)
+
+
+def _end_with_children(pid: int, patience: float = 5) -> None:
+    """Ask a process and all below it to end; kill what then still runs.
+
+    Children go first, for a step that ends while its parent lives may be followed by another.
+    """
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        parent.suspend()  # starts nothing more
+        family = [*parent.children(recursive=True), parent]
+        for each in family:
+            with suppress(psutil.NoSuchProcess):
+                each.terminate()
+        parent.resume()
+        _, alive = psutil.wait_procs(family, timeout=patience)
+        for each in alive:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()

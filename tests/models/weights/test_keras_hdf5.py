@@ -106,3 +106,28 @@ def test_weights_are_a_file_a_folder_or_what_was_fetched(tmp_path, results_folde
     fetched.parent.mkdir(parents=True)
     fetched.write_bytes(b"")
     assert locate("some", None, "models/w.h5") == fetched
+
+
+@pytest.mark.parametrize("kind", ["link", "storage", "virtual"])
+def test_values_outside_the_file_are_refused(tmp_path, layers, kind):
+    path = write_keras(tmp_path / "w.h5", layers, under="")
+    write_keras(tmp_path / "other.h5", layers, under="")
+    with h5py.File(path, "a") as file:
+        name = next(n for n in file if "conv1d" in n)
+        group = file[name]
+        while not isinstance(group[next(iter(group))], h5py.Dataset):
+            group = group[next(iter(group))]
+        each = next(iter(group))
+        place, shape = group[each].name, group[each].shape
+        del group[each]
+        if kind == "link":
+            group[each] = h5py.ExternalLink("other.h5", place)
+        elif kind == "storage":
+            (tmp_path / "raw").write_bytes(bytes(4 * int(np.prod(shape))))
+            group.create_dataset(each, shape, "f4", external=[(str(tmp_path / "raw"), 0, 10**6)])
+        else:
+            layout = h5py.VirtualLayout(shape, "f4")
+            layout[...] = h5py.VirtualSource("other.h5", place, shape)
+            group.create_virtual_dataset(each, layout)
+    says = _refused(path)
+    assert "another file" in says if kind == "link" else "lie in other files" in says

@@ -56,12 +56,36 @@ def _opened(path: Path) -> Iterator[Any]:
 
     try:
         with h5py.File(path, "r") as file:
+            _check_inside(path, file)
             yield file
+    except HowfarError:
+        raise
     except FileNotFoundError as error:
         raise _misfit(path, "no such file", "a Keras HDF5 file of weights") from error
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         words = " ".join(str(error).split())[:160]
         raise _misfit(path, f"a file that can't be read ({words})", "a whole HDF5 file") from error
+
+
+def _check_inside(path: Path, group: Any, seen: frozenset[int] = frozenset()) -> None:
+    """HowfarError where a group leads to values outside the file, which no checksum covers."""
+    import h5py
+
+    here = h5py.h5o.get_info(group.id).addr
+    if here in seen:
+        return  # a group linked into itself
+    for name in group:
+        link = group.get(name, getlink=True)
+        where = f"{path}, {group.name.rstrip('/')}/{name}"
+        if isinstance(link, h5py.ExternalLink):
+            raise _misfit(where, f"a link to another file, {link.filename}", "values in the file")
+        if isinstance(link, h5py.SoftLink):
+            continue  # to a name in this file, which is met by itself
+        each = group[name]
+        if isinstance(each, h5py.Group):
+            _check_inside(path, each, seen | {here})
+        elif isinstance(each, h5py.Dataset) and (each.external or each.is_virtual):
+            raise _misfit(where, "values that lie in other files", "values in the file")
 
 
 def _layer_names(path: Path, group: Any) -> list[str]:

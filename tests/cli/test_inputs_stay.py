@@ -1,0 +1,142 @@
+"""No command changes, touches or writes over what it is given to read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from helpers.commands import invoke
+from howfar.cli import app
+from howfar.core.errors import HowfarError
+from howfar.doctor.kept import Kept, remove
+
+FILES = ("ref.fa", "v.vcf.gz", "v.vcf.gz.tbi", "genes.csv", "expression.csv", "samples.csv")
+#: Commands on a study, in the order in which each finds what it needs.
+STUDY = {
+    "doctor": (),
+    "predict": ("--out", "{out}/p.csv"),
+    "effects": ("--gene", "g1", "--out", "{out}/e.csv", "--tracks", "all"),
+    "baseline": ("--models", "top1", "--min-maf", "0"),
+    "apply-weights": ("{results}/tiny/baseline/top1.weights.parquet", "--out", "{out}/w.csv"),
+    "eqtl": ("--permutations", "100"),
+    "transfer": (),
+    "stack": ("--models", "ridge"),
+    "evaluate": (),
+    "export": ("--to", "{out}/export"),
+    "run": ("--dry-run",),
+    "clean": ("--yes",),
+    "simulate": (),  # both refuse a study without a `simulate` block; tests/simulate has the rest
+    "train": (),
+}
+COHORT = ("--reference", "{in}/ref.fa", "--variants", "{in}/v.vcf.gz", "--genes", "{in}/genes.csv")
+#: Commands on files.
+OTHERS = {
+    "sequences": (*COHORT, "--context", "64", "--out", "{out}/s.fa.gz"),
+    "preprocess": ("rastogi2024", "{in}/expression.csv", "{out}/x.csv"),
+    "predict-sequences": (
+        *("--model", "helpers.tiny:count_letters", "--fasta", "{in}/w.fa"),
+        *("--out", "{out}/q.csv"),
+    ),
+    "numbers": ("tiny", "--out", "{out}/n.csv"),
+    "models": (),
+}
+#: Without an input of the user's (`book` and `inputs` make pages, `fetch` brings files), or
+#: measured elsewhere by commands that read as `sequences` does.
+WITHOUT = {"fetch", "book", "inputs", "template", "notebook", "haplotypes", "inference"}
+WITHOUT |= {"baselines", "oracles"}
+
+
+def states(folder: Path) -> dict[str, tuple[str, int, int]]:
+    """Digest, time and inode of each file of a folder, and its names."""
+    return {
+        path.name: (
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            path.stat().st_mtime_ns,
+            path.stat().st_ino,
+        )
+        for path in sorted(folder.iterdir())
+    }
+
+
+def run(command, words, **places):
+    filled = [word.format(**places) for word in words]
+    return CliRunner().invoke(app.app, ["--results", str(places["results"]), command, *filled])
+
+
+@pytest.fixture
+def own(tmp_path):
+    """The user's folder, apart from results and from what commands are told to write."""
+    from helpers.tiny import make_study
+
+    folder = tmp_path / "own"
+    folder.mkdir()
+    study = make_study(folder)
+    (folder / "w.fa").write_text(">w\n" + "A" * 64 + "\n")
+    return folder, study
+
+
+def test_every_command_leaves_its_inputs_as_they_are(own, results_folder, tmp_path):
+    folder, study = own
+    places = {"in": folder, "results": results_folder, "out": tmp_path / "out"}
+    before = states(folder)
+    for command, words in STUDY.items():
+        try:
+            invoke(study, results_folder, command, *(w.format(**places) for w in words))
+        except HowfarError:
+            assert command in ("simulate", "train", "transfer", "stack")  # too few people
+        assert states(folder) == before, command
+    for command, words in OTHERS.items():
+        run(command, words, **places)
+        assert states(folder) == before, command
+
+
+def test_every_command_is_among_them():
+    commands = typer.main.get_command(app.app).commands
+    groups = [*commands.values(), *commands["bench"].commands.values()]
+    names = {command.name for command in groups} - {"bench"}
+    assert names == STUDY.keys() | OTHERS.keys() | WITHOUT
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sequences", (*COHORT, "--context", "64", "--out", "{in}/{name}")),
+        ("preprocess", ("sasse2023", "{in}/counts.csv", "{in}/{name}")),
+        ("predict-sequences", (*OTHERS["predict-sequences"][:-1], "{in}/{name}")),
+    ],
+)
+@pytest.mark.parametrize("by", ["name", "link"])
+def test_an_output_over_an_input_is_refused(own, results_folder, command, words, by):
+    folder, _ = own
+    counts = np.random.default_rng(1).integers(20, 900, (30, 12))
+    rows = [f"g{i}," + ",".join(map(str, row)) for i, row in enumerate(counts)]
+    (folder / "counts.csv").write_text(
+        "\n".join(["gene_id," + ",".join(f"P{i}" for i in range(12)), *rows])
+    )
+    name = {"sequences": "v.vcf.gz", "preprocess": "counts.csv"}.get(command, "w.fa")
+    if by == "link":
+        (folder / f"linked-{name}").symlink_to(folder / name)
+        name = f"linked-{name}"
+    before = states(folder)
+    done = run(
+        command,
+        [w.replace("{name}", name) for w in words],
+        **{"in": folder, "results": results_folder},
+    )
+    assert isinstance(done.exception, HowfarError), done.output
+    assert "an input" in done.exception.found
+    assert states(folder) == before
+
+
+def test_clean_follows_no_link(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "run-1").mkdir()
+    (tmp_path / "predictions").symlink_to(tmp_path / "own")
+    with pytest.raises(HowfarError, match="a link"):
+        remove(Kept("predictions", "run", tmp_path / "predictions" / "run-1"))
+    assert (tmp_path / "own" / "run-1").is_dir()
