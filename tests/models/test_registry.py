@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from howfar.core.errors import HowfarError
@@ -237,3 +238,11 @@ def test_too_little_address_space_is_said_before_libraries_try_for_ever(monkeypa
         with pytest.raises(HowfarError, match=r"found 0\.9 GB; expected at least 2\.5 GB"):
             load_model(name, None, device)
     assert load_model("helpers.tiny:count_letters", None, "cpu")  # no library of networks
+
+
+def test_tracks_left_out_mean_the_only_one():
+    model = load_model("gc-content", context=1_024)
+    assert model.track_indices(None) == [0]
+    model.tracks = pd.DataFrame({"description": ["CAGE:liver", "CAGE:brain"]})
+    with pytest.raises(HowfarError, match="found no choice among 2 tracks"):
+        model.track_indices(None)

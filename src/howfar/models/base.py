@@ -137,12 +137,19 @@ class SequenceModel(ABC):
         """Return 'train', 'valid' or 'test', the gene's part in training; None if not known."""
         return None
 
-    def track_indices(self, wanted: Sequence[TrackName]) -> list[int]:
+    def track_indices(self, wanted: Sequence[TrackName] | None) -> list[int]:
         """Return track numbers for names, numbers or ``{index, description}`` pairs.
 
-        A bare string must equal exactly one description; a pair's index must carry the
-        description given. Raises HowfarError for any other, and for a track twice or none.
+        None: the only track of a model with one. A bare string must equal exactly one description;
+        a pair's index must carry the description given. Raises HowfarError for any other, and for
+        a track twice or none.
         """
+        if wanted is None:
+            if len(self.tracks) > 1:
+                found = f"no choice among {len(self.tracks):,} tracks"
+                do = "Name the tracks that stand for the gene's expression in your tissue."
+                raise self._bad_track("s", found, "`tracks`: numbers or descriptions", do)
+            wanted = [int(self.tracks.index[0])]
         numbers = [self._track_index(item) for item in wanted]
         if not numbers or len(set(numbers)) < len(numbers):
             found = f"tracks {', '.join(map(str, numbers))}" if numbers else "no track"

@@ -140,7 +140,7 @@ class Prediction:
 
 def run_in_memory(
     model: SequenceModel,
-    tracks: Sequence[int | str | dict[str, Any]],
+    tracks: Sequence[int | str | dict[str, Any]] | None,
     bins: str | Sequence[int] | None,
     transform: Sequence[str],
     alleles: str | None = None,
@@ -148,7 +148,7 @@ def run_in_memory(
 ) -> Run:
     """Return the run that a study file would describe by these keys, for a loaded model."""
     given = {"id": name or model.name, "label": name or model.name, "model": model.name}
-    given |= {"tracks": list(tracks), "transform": list(transform), "alleles": alleles}
+    given |= {"tracks": tracks and list(tracks), "transform": list(transform), "alleles": alleles}
     rule = bins if bins is None or isinstance(bins, str) else list(bins)
     return Run.model_validate(given | {"bins": rule})
 
@@ -158,7 +158,7 @@ def predict_cohort(
     model: SequenceModel,
     genes: Sequence[str] | None = None,
     *,
-    tracks: Sequence[int | str | dict[str, Any]] = (0,),
+    tracks: Sequence[int | str | dict[str, Any]] | None = None,
     bins: str | Sequence[int] | None = None,
     transform: Sequence[str] = ("sum_bins", "mean_tracks", "mean_haplotypes"),
     alleles: str | None = None,
@@ -175,8 +175,8 @@ def predict_cohort(
         Gene ids or names; all of the gene table where left out.
     tracks, bins, transform, alleles
         As the keys of a study file's run: which outputs of the network are kept (bins None: three
-        around the TSS, or the one there is), how they become one number per person, and 'snv' or
-        'all' alleles (None: as the cohort says).
+        around the TSS, or the one there is; tracks None: the only one there is), how they become
+        one number per person, and 'snv' or 'all' alleles (None: as the cohort says).
     name
         Id of the run, the model's name where left out.
     store

@@ -173,7 +173,7 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
         "run": run.id,
         "model": run.model,
         "options": run.options,
-        "tracks": run.tracks,
+        "tracks": [0] if run.tracks is None else run.tracks,
         "bins": run.bins or default_bins(3),  # of the network's own number, `network` tells
         "alleles": run.alleles or cohort.settings.alleles,
         "unphased": cohort.unphased,

@@ -117,7 +117,7 @@ class Run(_Strict):
     model: str
     weights: StudyPath | None = None
     options: dict[str, Any] = {}
-    tracks: list[int | str | dict[str, Any]] = [0]
+    tracks: list[int | str | dict[str, Any]] | None = None  # None: the only one of the model
     bins: str | list[int] | None = None  # None: three around the TSS, or the one there is
     transform: list[str] = ["sum_bins", "mean_tracks", "mean_haplotypes"]
     alleles: Literal["snv", "all"] | None = None  # None: as the cohort says

@@ -237,6 +237,22 @@ def test_an_edited_model_has_another_version(modules, monkeypatch):
     assert {name for name in version if edited[name] != version[name]} == {"own_network"}
 
 
+def test_what_a_model_imports_beside_it_decides_its_version(modules, monkeypatch):
+    package = modules / "own_parts"
+    package.mkdir()
+    (package / "__init__.py").write_text("from own_parts.deep import SCALE\n")
+    (package / "deep.py").write_text("SCALE = 2\n")
+    text = OWN + "\n\ndef late():\n    import numpy, own_late\n\nimport own_parts\n"
+    (modules / "own_whole.py").write_text(text)
+    (modules / "own_late.py").write_text("")
+    before = version_of("own_whole:load")
+    parts = {"own_whole", "own_parts", "own_parts.deep", "own_late"}
+    assert before.keys() == parts | {"helpers.tiny"}  # a class that it imports
+    (package / "deep.py").write_text("SCALE = 3\n")
+    after = version_of("own_whole:load")
+    assert {name for name in before if before[name] != after[name]} == {"own_parts.deep"}
+
+
 def test_a_model_on_our_engine_has_its_version_too(modules):
     (modules / "own_xpresso.py").write_text(
         "from howfar.models.zoo.xpresso import XpressoModel\n"

@@ -7,12 +7,15 @@ a model says of itself is checked when it is loaded, and its values each time it
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +62,9 @@ def loader_version(path: str, *classes: type) -> dict[str, int | str]:
     """Return the SHA-256 of the source of each module that decides the model's values.
 
     These are the loader's modules, and those of the `SequenceModel` classes that it has imported
-    or that are given, with the classes that they are made from; of a class of this package its
-    own version. 'unknown' where a module has no source file.
+    or that are given, with the classes that they are made from, and what these modules import of
+    what lies beside them; of a class of this package its own version. 'unknown' where a module
+    has no source file.
     """
     loader = _loader(path)
     named = import_module(path.partition(":")[0])
@@ -73,12 +77,66 @@ def loader_version(path: str, *classes: type) -> dict[str, int | str]:
             version |= getattr(each, "version", {})
         elif issubclass(each, SequenceModel):
             modules.add(each.__module__)
+    root = _own_folder(named.__name__)
+    for name in sorted(modules):
+        _add_imported(name, root, modules)
     return version | {name: _source_digest(name) for name in sorted(modules)}
 
 
-def _source_digest(module: str) -> str:
+def _own_folder(module: str) -> Path | None:
+    """The folder from which Python imports a module; of an installed package its own."""
+    file = _source_file(module)
+    if file is None:
+        return None
+    root = file.parents[module.count(".") + (file.name == "__init__.py")]
+    return root / module.partition(".")[0] if root.name.endswith("-packages") else root
+
+
+def _add_imported(module: str, root: Path | None, known: set[str]) -> None:
+    """Add the modules below `root` that a module imports, and so on with them."""
+    file = _source_file(module)
+    if file is None or root is None:
+        return
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # compiled code
+        return
+    package = getattr(sys.modules.get(module), "__package__", None) or ""
+    for name in _imported_names(tree, package):
+        other = _source_file(name)
+        if other is None or name in known or not other.is_relative_to(root):
+            continue
+        if "site-packages" not in other.relative_to(root).parts:  # an environment in the folder
+            known.add(name)
+            _add_imported(name, root, known)
+
+
+def _imported_names(tree: ast.AST, package: str) -> Iterator[str]:
+    """Names after `import` and `from`, of things in modules too; those within functions as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            with suppress(ImportError):
+                base = resolve_name(base, package)
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _source_file(module: str) -> Path | None:
+    """The source file of a module, imported or not; None where there is none to be found."""
     file = getattr(sys.modules.get(module), "__file__", None)
-    return digest(file) if file and Path(file).is_file() else "unknown"
+    if file is None:
+        with suppress(ImportError, ValueError, AttributeError):
+            spec = find_spec(module)
+            file = spec and spec.origin
+    return Path(file).resolve() if file and Path(file).is_file() else None
+
+
+def _source_digest(module: str) -> str:
+    file = _source_file(module)
+    return "unknown" if file is None else digest(file)
 
 
 def _loader(path: str) -> Any:
