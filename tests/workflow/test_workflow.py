@@ -262,9 +262,9 @@ def test_what_steps_say_is_what_a_run_says(tmp_path, monkeypatch, count):
         monkeypatch.setenv(workflow.ERRORS, env[workflow.ERRORS])
         for _ in range(count):
             assert cli._noted(said)
-        return subprocess.CompletedProcess([], 1)
+        return 1
 
-    monkeypatch.setattr(workflow.subprocess, "run", steps)
+    monkeypatch.setattr(workflow, "_run_stoppable", steps)
     with pytest.raises(HowfarError) as error:
         workflow.run(["demo"], tmp_path)
     assert str(error.value).count(str(said)) == (1 if count == 1 else 3)
@@ -276,7 +276,6 @@ def test_a_failure_that_is_not_ours_shows_the_log(tmp_path, monkeypatch, capsys)
     log = tmp_path / ".snakemake" / "log" / "1.log"
     log.parent.mkdir(parents=True)
     log.write_text("the reason\n")
-    done = subprocess.CompletedProcess([], 1)
-    monkeypatch.setattr(workflow.subprocess, "run", lambda *_, **__: done)
+    monkeypatch.setattr(workflow, "_run_stoppable", lambda *_, **__: 1)
     assert workflow.run(["demo"], tmp_path) == 1
     assert "the reason" in capsys.readouterr().err
