@@ -17,7 +17,7 @@ from howfar.study.schema import study_file
 def world(monkeypatch):
     """What a simulation writes, in no time."""
 
-    def write(_, folder, options):
+    def write(_, world, folder, options):
         (folder / "reference.fa").write_text(f">1\nACGT{options['people']}\n")
         (folder / "genes.csv").write_text("gene_id\n")
 

@@ -120,9 +120,9 @@ def test_logs_do_not_name_the_machine(tmp_path, monkeypatch):
     def logged(*_, **__):
         log.parent.mkdir(parents=True)
         log.write_text("host: jane-laptop\nBuilding DAG of jobs...\n")
-        return subprocess.CompletedProcess([], 0)
+        return 0
 
-    monkeypatch.setattr(workflow.subprocess, "run", logged)
+    monkeypatch.setattr(workflow, "_run_stoppable", logged)
     assert workflow.run(["demo"], tmp_path) == 0
     assert log.read_text() == "Building DAG of jobs...\n"
 
