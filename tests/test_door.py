@@ -10,6 +10,7 @@ import pytest
 
 import howfar as hf
 from helpers.places import ROOT
+from howfar.cohort.opened import OpenCohort
 
 OBJECTS = [name for name in hf.__all__ if name != "figures"]
 
@@ -68,8 +69,10 @@ def test_a_figure_of_tables_in_memory_shows_itself_in_a_notebook():
     network = hf.predict(cohort, hf.load_model("gc-content", context=8_192), bins="centre63")
     tables = hf.evaluate(cohort, [network, hf.fit_linear(cohort, "top1")], draws=100)
     assert "<svg" in hf.figures.central(tables)._repr_svg_()
-    private = hf.figures.scatter_people(cohort.panel().expression.iloc[0], None, cohort)
-    assert "not shown" in private
+    private = OpenCohort(cohort.study.model_copy(update={"individuals": "private"}))
+    assert "not shown" in hf.figures.scatter_people(
+        private.panel().expression.iloc[0], None, private
+    )
 
 
 @pytest.mark.parametrize("code", ["import howfar", "import howfar; howfar.load_study"])

@@ -220,11 +220,6 @@ DAMAGES = {
         "found nothing at the file's start",
     ),
     "positions of the whole chromosome": (_genes(",93906,", ",1093906,"), "gene", "1,093,906"),
-    "a gene on a contig of which nothing is here": (
-        _genes(",20,93906", ",22,93906"),
-        "22",
-        "found no such contig",
-    ),
     "a strand that is a number": (_genes(r",\+,", ",1,"), f"{GENES}, line 2", "strand"),
     "a TSS that is no whole number": (
         _genes(",93906,", ",93906.5,"),
@@ -232,11 +227,6 @@ DAMAGES = {
         "TSS '93906.5'",
     ),
     "a gene twice": (_genes(r"(^ENSG.*\n)", r"\1\1"), f"{GENES}, line 3", "which line 2 has too"),
-    "one gene in two versions": (
-        _genes(r"(^ENSG00000125818)(.*\n)", r"\1.1\2\1.2\2"),
-        GENES,
-        "PSMF1 more than once",
-    ),
     "no column of the TSS": (_genes("^(gene_id,name,chrom,)tss", r"\1place"), GENES, "tss"),
     "a quote that never ends": (_genes("PSMF1", '"PSMF1'), GENES, "."),
     "a person who is not in the file": (_option("--samples", "EUR000,XX1"), VCF, "1 are not in"),
@@ -275,6 +265,23 @@ def test_damage_ends_in_one_message_and_nothing_else(region, title):
     assert where in done.parts["where"], done.parts["where"]
     assert re.search(says, done.error), done.error
     assert not re.search(r"EUR\d|XX1", done.error)
+
+
+@pytest.mark.parametrize(
+    ("damage", "windows", "says"),
+    [
+        (_genes(",20,93906", ",22,93906"), 10, "genes left out: chr20_1Mb.* lacks contig 22: 1"),
+        (_genes(r"(^ENSG00000125818)(.*\n)", r"\1.1\2\1.2\2"), 12, "haplotype windows"),
+    ],
+    ids=["a contig of which nothing is here", "one gene in two versions, named by ids"],
+)
+def test_genes_that_are_left_out_or_named_by_ids(region, damage, windows, says):
+    damage(region)
+    done = region.run()
+    assert done.status == 0, done.message
+    assert re.search(says, done.printed), done.printed
+    rows = (region.folder / "windows.csv").read_text().splitlines()
+    assert len(rows) == 1 + windows * 2 * PEOPLE
 
 
 def test_the_files_work_as_they_are(region):

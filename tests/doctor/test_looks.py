@@ -80,6 +80,16 @@ def test_what_the_workflow_makes_is_not_lacking(results_folder):
     assert examine("huang2023", results_folder)[1] is True
 
 
+def test_weights_that_a_killed_training_left_are_no_lack(study, tmp_path, results_folder):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "checkpoint.pt").touch()
+    run = {"model": "demo-enformer", "weights": tmp_path / "weights", "tracks": ["CAGE"]}
+    trained = study.runs[0].model_copy(update=run)
+    half = study.model_copy(update={"runs": [trained], "simulate": {"world": "demo"}})
+    assert looks(half)["run g"].startswith("LACKING: ")
+    require_looks(half, results_folder)
+
+
 def test_nothing_is_looked_at_of_published_tables_or_absent_files(study, tmp_path):
     absent = study.cohort.model_dump() | {"genes": tmp_path / "absent.csv"}
     assert not looks(study.model_copy(update={"cohort": Cohort.model_validate(absent)}))

@@ -97,7 +97,7 @@ def test_shapes_are_checked():
     dosages, sites, y, _ = cohort()
     with pytest.raises(HowfarError, match="120 people, 24 variants"):
         lead_eqtl(dosages, sites[:24], 1000, y)
-    with pytest.raises(HowfarError, match="1 folds"):
+    with pytest.raises(HowfarError, match="1 fold for"):
         lead_snp_prediction(dosages, y, folds=1)
 
 

@@ -8,6 +8,7 @@ import pytest
 from helpers import synthetic
 from helpers.figure_views import open_view, text_of
 from howfar import figures
+from howfar.core.counts import counted
 from howfar.figures import paired, style
 
 
@@ -25,7 +26,8 @@ def test_difference_and_wins_are_in_the_figure(view, shown):
     text = text_of(shown("paired_scatter"))
     assert f"Mean difference {style.signed(gap.mean())} [" in text
     assert f"n = {synthetic.GENES} genes" in text
-    assert f"below the line {(gap > 0).sum()} genes, above {(gap < 0).sum()}, on it 0" in text
+    sides = f"below the line {(gap > 0).sum()} genes, above {(gap < 0).sum()}, on it 0"
+    assert counted(sides) in text
     density = text_of(shown("paired_density"))
     assert f"mean {style.signed(wide['blup'].mean())}" in density
 

@@ -201,8 +201,8 @@ def test_exons_alone_are_no_genes(tmp_path):
         ("g.gtf", "gene_id", "geneid", "line 2: found a gene without an id"),
         ("g.gff3", "ID=gene:ENSG1;", "", "line 2: found a gene without an id"),
         ("g.gff3", "\tgene\t", "\tgene ", "line 2: found 8 columns"),
-        ("g.gff3", "ID=gene:ENSG1;", "ID=gene:ENSG1%00;", "line 2: found a control character"),
-        ("g.gff3", "ID=gene:ENSG1;", "ID=gene:ENSG1\0;", "line 2: found a control character"),
+        ("g.gff3", "gene_id=ENSG1", "gene_id=ENSG1%00", "line 2: found a control character"),
+        ("g.gff3", "ID=gene:ENSG1;", "ID=gene:ENSG1\0;", "line 2: found a byte of value 0"),
     ],
 )
 def test_a_wrong_line_of_an_annotation_is_named(tmp_path, name, old, new, message):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 from howfar.doctor import verdicts
 from howfar.doctor.reproduce import RECIPES
@@ -92,9 +93,9 @@ def test_the_values_move_with_the_sequence(model, windows):
 
 def _broken(weights, folder, change):
     shutil.copytree(weights, folder)
-    config = json.loads((folder / "config.json").read_text())
+    config = sealed.read_json(folder / "config.json")
     change(config)
-    (folder / "config.json").write_text(json.dumps(config))
+    sealed.write_json(folder / "config.json", config)
     return folder
 
 

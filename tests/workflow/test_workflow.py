@@ -129,9 +129,13 @@ def test_logs_do_not_name_the_machine(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all_that_a_run_has_started(tmp_path, kind):
+    before = signal.signal(kind, signal.SIG_DFL)  # under nohup, SIGHUP is ignored
     family = f"sleep 60 & echo $! > {tmp_path}/child; wait"
     threading.Timer(0.3, os.kill, (os.getpid(), kind)).start()
-    assert workflow._run_stoppable(["bash", "-c", family]) == 128 + kind
+    try:
+        assert workflow._run_stoppable(["bash", "-c", family]) == 128 + kind
+    finally:
+        signal.signal(kind, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "child").read_text()), 0)
 

@@ -49,11 +49,14 @@ def require_looks(study: Study, results: Path, runs: Sequence[Run] | None = None
     """Raise HowfarError for the first thing that a study lacks, before its first prediction.
 
     runs: those that are to be predicted; None: all. Nothing is looked at where one of them has
-    been begun (it was then), and where files are yet to be simulated.
+    been begun (it was then), where files are yet to be simulated, and at networks that the study
+    trains.
     """
     runs = study.runs if runs is None else runs
     if any(stores_of(study.name, run, results) for run in runs):
         return
+    trained = study.trained_weights
+    runs = [run for run in runs if run.weights is None or resolve(run.weights) not in trained]
     for look in look_at(study.model_copy(update={"runs": list(runs)})):
         if look.error is not None:
             raise look.error

@@ -36,6 +36,9 @@ from howfar.fetch.licences import CONSENT, licence_table, licences_to_accept
 
 CONNECT_S, READ_S, RETRIES = 10, 60, 3
 _SHOWN = 5  # failures that a summary spells out
+#: Bytes beyond the known size that are taken, so that an error page or a newer file is kept aside
+#: and named by its checksum.
+_BEYOND = 1_000_000
 
 
 @dataclass
@@ -156,7 +159,8 @@ def _fetch_one(source: Source, folder: Path, mirror: str | None, at: _At) -> Non
             if mirror:
                 _copy_mirrored(source, Path(mirror), file)
             else:
-                most = known_content(source, folder)[0] or MOST
+                known = known_content(source, folder)[0]
+                most = known + _BEYOND if known else MOST
                 _download(source, folder / f"{source.id}.part", file, at, most)
             _check(source, file, folder)
     except requests.RequestException as error:

@@ -110,12 +110,12 @@ def version_of(name: str) -> dict[str, int | str]:
 
 def _device(wanted: str) -> str:
     """Resolve 'auto', which a model of the user's own need not know; without torch, the CPU."""
-    if wanted == "auto" and find_spec("torch") is None:
-        return "cpu"
+    if wanted != "auto" or find_spec("torch") is None:
+        return "cpu" if wanted == "auto" else wanted
     require_addresses()
     from howfar.models.engine.network import pick_device
 
-    return pick_device(wanted) if wanted == "auto" else wanted
+    return pick_device(wanted)
 
 
 def _is_own(name: str) -> bool:

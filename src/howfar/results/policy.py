@@ -7,6 +7,7 @@ no mean or r of a handful, no allele that few carry.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter
@@ -220,10 +221,12 @@ def without_places(value: Any, results: Path, study: Study | None = None) -> Any
     Folders of the results, the project, Python, the user, the study's file and its input files.
     """
     files = [] if study is None else [study._file, *_files_of(study)]
-    folders = {Path(file).absolute().parent: "." for file in files if file is not None}
+    parents = {Path(file).absolute().parent for file in files if file is not None}
+    relative = {Path(os.path.relpath(folder)) for folder in parents}  # as a notebook's parameter
+    folders = dict.fromkeys(parents | relative, ".")
     folders |= dict.fromkeys((project_root(), Path.cwd(), Path(sys.prefix)), ".")
     folders |= {Path.home(): "~", results.resolve(): "results"}
-    known = {str(folder): short for folder, short in folders.items() if folder.name}
+    known = {str(folder): short for folder, short in folders.items() if folder.name.strip(".")}
     longest_first = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
     pattern = re.compile(rf"({longest_first})(?![\w-])")
     return _replaced(value, lambda text: pattern.sub(lambda found: known[found[1]], text))

@@ -164,7 +164,9 @@ def test_knobs_that_make_no_world(knob):
 
 def study_of(tmp_path, monkeypatch, **simulate):
     study = load_study("demo_hard")
-    cohort = study.cohort.model_copy(update={"reference": tmp_path / "reference.fa"})
+    cohort = study.cohort.model_copy(
+        update={"reference": tmp_path / "results/demo_hard/world/reference.fa"}
+    )
     block = {"world": "demo"} | simulate
     return study.model_copy(update={"simulate": block, "cohort": cohort})
 
