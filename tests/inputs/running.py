@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 from howfar.cli import main
 from howfar.core.project import project_root
@@ -125,18 +126,12 @@ def _full_disk(room: int | None) -> Iterator[None]:
 
 @contextmanager
 def _arguments(words: list[str]) -> Iterator[None]:
-    """The words as the program's own; a results folder it sets is forgotten afterwards."""
-    before, results = sys.argv, os.environ.get("HOWFAR_RESULTS")
-    sys.argv = words
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.argv = before
-        os.environ.pop("HOWFAR_RESULTS", None)
-        if results is not None:
-            os.environ["HOWFAR_RESULTS"] = results
+    """The words as the program's own; what it sets is forgotten, and no workflow listens."""
+    with patch.dict(os.environ), patch.object(sys, "argv", words), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in ("HOWFAR_ERRORS", "HOWFAR_FROM"):
+            os.environ.pop(name, None)
+        yield
 
 
 def _left(folder: Path, words: list[str], status: int) -> tuple[str, ...]:
