@@ -119,3 +119,13 @@ def test_a_caption_means_what_it_says_in_markdown():
         (_, inline, _) = parser.parse(f"x {style.as_markdown(text)}")
         assert "".join(child.content for child in inline.children) == f"x {text}"
         assert {child.type for child in inline.children} <= {"text", "text_special"}
+
+
+@pytest.mark.parametrize("scale", [{"value": "log"}, {"value": "symlog", "linthresh": 0.01}])
+def test_powers_on_a_logarithmic_axis_are_text(tmp_path, scale):
+    drawn, (axis,) = style.panels([1.5])
+    axis.set_xscale(**scale)
+    axis.plot([0.001, 1000], [0, 1])
+    style.save(drawn, pd.DataFrame(), "powers", tmp_path, "")
+    text = (tmp_path / "powers.svg").read_text()
+    assert "mathdefault" not in text and "10²" in text and "10⁻²" in text

@@ -135,6 +135,14 @@ def _linear_model(view: View, run: str) -> str:
     mean = view.number(f"{run}.{_ACROSS_PEOPLE}")
     text = f"**A linear model does better:** {_label(view, run)}, trained on people's genotypes, "
     text += f"has a mean r of {_value(mean)} over {mean.n:,} genes"
+    groups = [
+        f"{part.value:.3f} over {part.n:,} in {group}"
+        for group in view.tables["across"].query("run_id == @run")["population"].unique()
+        if group not in ("pooled", "centred", "permuted")
+        and (part := view.number(f"{run}.across.{group}.mean_r")) is not None
+    ]
+    if len(groups) > 1:
+        text += f" ({', '.join(groups)})"
     network = _same_people(view, run)
     if network is not None:
         first, second = sorted((run, network))

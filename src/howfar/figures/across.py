@@ -75,10 +75,15 @@ def distribution(view: View) -> Drawn:
     for axis, row in zip(axes, summary.itertuples(), strict=False):
         histogram(axis, view, table[table["run_id"] == row.run_id], row)
     _ecdf(axes[-1], table, view)
+    sampled = (
+        " Dashed: what sampling alone would give at these numbers of people if no gene had any "
+        "true correlation."
+        if summary["people_low"].notna().any()
+        else ""
+    )
     caption = (
-        "Correlation of prediction and expression across people, one value per gene. Dashed: "
-        "what sampling alone would give at these numbers of people if no gene had any true "
-        f"correlation. {own_null_words(view)} Intervals of the mean: block bootstrap."
+        f"Correlation of prediction and expression across people, one value per gene.{sampled} "
+        f"{own_null_words(view)} Intervals of the mean: block bootstrap."
         f"{view.left_out}"
     )
     return drawn, table, caption
@@ -161,11 +166,12 @@ def central(view: View) -> Drawn:
     drawn, (top, bottom) = style.panels([1.1 + heights[0], 1.3 + heights[1]])
     _central_top(top, reference, lookups, view)
     _central_bottom(bottom, table, summary, rest, view)
+    marks = " Grey: without a model." if len(lookups) + len(rest) else ""
+    marks += "" if row_zero.ceiling(view) is None else " Dashed: the ceiling."
     caption = (
         "Top: correlation across genes (Pearson's r, with 95 % interval). Bottom: correlation "
         "across people, its distribution over genes, with the mean (white) and its 95 % interval. "
-        f"The same models, the same scale. Grey: without a model; dashed: the ceiling."
-        f"{view.left_out}"
+        f"The same models in both.{marks}{view.left_out}"
     )
     zero = [lookups.assign(panel="across genes"), rest.assign(panel="across people")]
     data = pd.concat(
@@ -231,9 +237,10 @@ def ranked(view: View) -> Drawn:
         _ranked_panel(axis, table[table["run_id"] == run], view, run)
         axis.set_title(view.labels[run])
     axes[-1].set_xlabel("genes, ordered by r")
+    known = table["ci_low"].notna().any()
+    band = ", each with its 95 % Fisher interval (band), of that gene by itself" if known else ""
     caption = (
-        "Genes in the order of r across people, each with its 95 % Fisher interval (band). The "
-        "interval is of one gene by itself; the extremes of many genes are partly luck."
+        f"Genes in the order of r across people{band}; the extremes of many genes are partly luck."
     )
     return drawn, table, caption
 
@@ -279,11 +286,17 @@ def controls(view: View) -> Drawn:
         axis.set(title=view.labels[run], xlim=limits)
         style.no_ticks_beyond(axis.xaxis, 1)
     axes[-1].set_xlabel("mean r over genes, with 95 % interval")
+    said = {
+        "pooled": "all people",
+        "centred": "all with population means removed (centred)",
+        "permuted": "all permuted within their population (permuted), where only chance is left",
+    }
+    rows = dict.fromkeys(said.get(kind, "those of each population or set") for kind in order)
+    tossed = summary["coin"].notna().any()
     caption = (
-        "Mean r over genes among all people, within each population, with population means "
-        "removed (centred), and the same with people permuted within their population (permuted), "
-        "where only chance is left. Grey band: 95 % range of the mean if each gene's sign were "
-        "tossed."
+        f"Mean r over genes among {'; '.join(rows)}."
+        + (" Rows are not all of the same genes (see n)." if summary["genes"].nunique() > 1 else "")
+        + (" Grey band: 95 % range of the mean if each gene's sign were tossed." if tossed else "")
     )
     return drawn, summary, caption
 

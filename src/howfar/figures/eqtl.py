@@ -269,6 +269,6 @@ def carried(view: View) -> Drawn:
     )
     caption = (
         f"People by how many variants of the window of {gene} they carry, of those that more than "
-        "a tenth of the people carry. Few people carry none: a prediction sums over many variants."
+        "a tenth of the people carry."
     )
     return drawn, table, caption

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML
 
 from howfar.attribution.variant_effects import SOURCE
-from howfar.core.text import as_code, as_markdown
 from howfar.evaluation.locus import RANKINGS, TOP, most_measured, top_size, top_variants
 from howfar.figures import style
 from howfar.figures.eqtl import mapped_with
@@ -269,8 +268,8 @@ def _curve(axis, part: pd.DataFrame, group: str, colour: str, label: str) -> Non
     axis.plot(seen["x"], seen["value"], color=colour, label=f"{label}: observed")
 
 
-def locus_facts(view: View) -> Markdown | Box | None:
-    """The study's own counts as a table in Markdown; None without tables, a box without counts."""
+def locus_facts(view: View) -> HTML | Box | None:
+    """The study's own counts as a table; None without tables, a box without counts."""
     if view.tables is None:
         return None
     # rows of single runs belong to the figures above
@@ -282,11 +281,17 @@ def locus_facts(view: View) -> Markdown | Box | None:
     ]
     if not rows:
         return Box("No such table for this study", ("It has no numbers of its own.",))
-    head = ["| id | value | interval or range | n | what |", "|---|---|---|---|---|"]
-    lines = []
-    for row in rows:
-        ends = "" if pd.isna(row.ci_low) else f"{row.ci_low:.4g} to {row.ci_high:.4g}"
-        name, words = as_code(row.id).replace("|", "\\|"), as_markdown(row.definition)
-        value = f"{row.value:,.7g}".replace("-", "\N{MINUS SIGN}")
-        lines.append(f"| {name} | {value} | {ends} | {row.n:,} | {words} |")
-    return Markdown("\n".join([*head, *lines]))
+    table = pd.DataFrame(
+        {
+            "id": row.id,
+            "value": f"{row.value:,.7g}".replace("-", "\N{MINUS SIGN}"),
+            "interval or range": ""
+            if pd.isna(row.ci_low)
+            else f"{row.ci_low:.4g} to {row.ci_high:.4g}",
+            "n": f"{row.n:,}",
+            "what": row.definition,
+        }
+        for row in rows
+    )
+    with pd.option_context("display.max_colwidth", None):
+        return HTML(table.to_html(index=False))

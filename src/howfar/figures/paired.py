@@ -127,8 +127,8 @@ def drawn_pairs(view: View, couples: list[Couple], other: str) -> Drawn:
     for axis, couple in zip(axes, couples, strict=True):
         _scatter(axis, view, couple)
     caption = (
-        f"One point is one gene: r across people of the first run, and of {other} for the "
-        "same gene. On the line both do equally well. The interval of the mean difference "
+        f"One point is one gene: r across people of the run on the horizontal axis, and of {other} "
+        "for the same gene. On the line both do equally well. The interval of the mean difference "
         f"resamples {couples[0].pair.unit}."
     )
     return drawn, _stacked(couples), caption

@@ -90,7 +90,7 @@ def _test_genes(axis, part: pd.DataFrame, row: pd.Series) -> None:
     dots = {"s": 7, "alpha": 0.6, "linewidths": 0, "rasterized": True}
     axis.scatter(part["prediction"], part["observed_mean"], color=_TEST, **dots)
     text = (
-        f"in orange: n = {int(row['n'])} genes\noutside the model's training\n"
+        f"in orange: n = {int(row['n'])} genes\nof the model's test regions\n"
         f"r = {style.signed(row['pearson'])} "
         f"{style.interval(row['pearson_low'], row['pearson_high'], 2)}"
     )
@@ -118,7 +118,8 @@ def bars(view: View) -> Drawn:
         place += 0.5
     for row in row_zero.genes(view).itertuples():
         style.bar(axis, place, row, row_zero.GREY, height=0.8)
-        text = f"r {style.signed(row.value)}, n = {row.n}"
+        kind = "" if "ρ" in row.label else "r "  # as the axis says, or Pearson's
+        text = f"{kind}{style.signed(row.value)}, n = {row.n}"
         style.words(axis, max(style.end_of(row), 0) + 0.02, place, text)
         ticks.append(place)
         labels.append(style.wrapped(row.label))

@@ -15,7 +15,7 @@ _COLUMNS = ["label", "value", "ci_low", "ci_high", "n"]
 
 def genes(view) -> pd.DataFrame:
     """Look-ups across genes, one row each: label, value (Pearson r), ci_low, ci_high, n."""
-    names = {LOOKUP: "look-up", PAIRS: "look-up x people", TISSUE: "look-up (ρ)"}
+    names = {LOOKUP: "look-up", PAIRS: "look-up of pairs", TISSUE: "look-up (ρ)"}
     return _of_summary(view, names)
 
 
@@ -30,7 +30,7 @@ def people(view, run: str | None = None) -> pd.DataFrame:
             number = view.number(f"{run}.across.{what}")
             if number is not None:
                 rows.append((label, number.value, number.ci_low, number.ci_high, number.n))
-    near = _of_summary(view, {NEAREST: "variant nearest the TSS"})
+    near = _of_summary(view, {NEAREST: "nearest variant"})
     parts = [part for part in (pd.DataFrame(rows, columns=_COLUMNS), near) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else near
 
@@ -62,7 +62,8 @@ def _genes_words(view) -> str:
     parts = [f"{row.label}: {row.value:.3f}" for row in genes(view).itertuples()]
     if not parts:
         return "other people's mean expression (look-up) would need expression of people."
-    return "; ".join(parts) + " (other people's mean expression)."
+    pairs = "; of pairs: over genes and people" if "of pairs" in " ".join(parts) else ""
+    return "; ".join(parts) + f" (other people's mean expression{pairs})."
 
 
 def _people_words(view) -> str:

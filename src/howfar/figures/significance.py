@@ -85,8 +85,9 @@ def volcano(view: View) -> Drawn:
 
 def _volcano_panel(axis, part: pd.DataFrame, row, colour: str) -> None:
     height = -np.log10(part["p"].clip(lower=1e-300))
-    top = max(float(height.quantile(0.995)) * 1.05, 3.0) if height.notna().any() else 3.0
     found = part["q"] <= 0.05
+    highest = [height.quantile(0.995), height[found].quantile(0.9)]
+    top = max(3.0, 1.05 * float(np.nanmax([*highest, 0])))
     inside = height <= top
     for chosen, look in ((~found, {"c": "#b3b3b3", "alpha": 0.5}), (found, {"c": colour})):
         look |= {"linewidths": 0, "rasterized": True}

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib import ticker
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -292,6 +294,34 @@ def remove(name: str, output: Path) -> None:
         (output / f"{name}.{kind}").unlink(missing_ok=True)
 
 
+#: What stands above the line in a power.
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class _PlainPowers(ticker.Formatter):
+    """Ticks of a logarithmic axis as text, 10⁻³: mathematics is not parsed (see "parse_math")."""
+
+    def __init__(self, formatter: ticker.LogFormatter) -> None:
+        self._formatter = formatter
+
+    def set_locs(self, locs: Sequence[float]) -> None:
+        self._formatter.set_locs(locs)
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        text = re.sub(r"\$\\mathdefault\{(.*)\}\$", r"\1", self._formatter(x, pos))
+        text = text.replace(r"\times", "×").replace("\N{MINUS SIGN}", "-")
+        text = re.sub(r"\^\{(.*?)\}", lambda found: found[1].translate(_RAISED), text)
+        return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _write_powers_plainly(figure: Figure) -> None:
+    for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_formatter(), ticker.LogFormatter):
+            axis.set_major_formatter(_PlainPowers(axis.get_major_formatter()))
+        if isinstance(axis.get_minor_formatter(), ticker.LogFormatter):
+            axis.set_minor_formatter(_PlainPowers(axis.get_minor_formatter()))
+
+
 def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: str) -> Shown:
     """Write `<name>.svg`, `.png`, `.pdf` and the plotted numbers as `.csv` into `output`.
 
@@ -300,6 +330,7 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     """
     output.mkdir(parents=True, exist_ok=True)
     one_is_singular(figure)
+    _write_powers_plainly(figure)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, not again for each file
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}

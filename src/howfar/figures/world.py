@@ -48,7 +48,8 @@ def ceiling(view: View) -> Drawn:
     axis.axvline(0, color=style.INK, lw=0.8)
     bottom = len(summary) + len(rest) - 0.6
     axis.set(yticks=[], ylim=(bottom, -0.85), xlabel="mean r across people")
-    axis.set_xlim(min(0, float(summary["ci_low"].min())) - 0.01, 0.75)
+    least = pd.concat([summary["ci_low"], rest["ci_low"]]).astype(float).min()
+    axis.set_xlim(min(0, least) - 0.01, 0.75)
     caption = (
         "Mean correlation with expression across people. The true genetic value is the ceiling: "
         "the remaining variance is environmental. Grey: without a model."

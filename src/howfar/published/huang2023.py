@@ -37,7 +37,7 @@ OBSERVED = "Geuvadis test people, ln TPM"
 _TRACK = "5110 CAGE:B lymphoblastoid cell line: GM12878 ENCODE"
 _MODELS = {
     "Enformer": {"tracks": _TRACK, "context": 196_608, "units": "CAGE, linear"},
-    "Basenji2": {"tracks": _TRACK, "context": 131_072, "units": "CAGE, linear"},
+    "Basenji2": {"tracks": _TRACK, "context": 131_072, "units": "as published; scale not stated"},
     "ExPecto": {"units": "as published; log or linear is not stated"},
     "Xpresso": {"tracks": "GM12878", "context": 10_500, "units": "z of log10(RPKM + 0.1)"},
 }
