@@ -85,6 +85,13 @@ def test_signs_of_the_truth_and_of_its_negative(small):
     assert right[known_truth.BY_VARIANCE, "wrong"] < right["all", "wrong"]
 
 
+def test_a_study_without_models_has_no_signs(small):
+    study, panel, runs, people = small
+    across = across_table(panel, runs[-1:], draws=100)  # of the truth, which is always there
+    rows = known_truth.summary_rows(study, panel, people.iloc[:0], across, [], {})
+    assert not rows["set"].astype(str).str.startswith(known_truth.SIGNS).any()
+
+
 def test_who_ranks_people_knows_most_signs(small):
     """A linear model with a clear mean r cannot have half of the signs wrong."""
     study, panel, runs, people = small

@@ -1,5 +1,6 @@
 """What may leave a results folder: no person, no handful of people, nothing that links points."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -158,3 +159,27 @@ def test_points_left_from_a_public_study_are_removed(study, tmp_path):
         (tmp_path / name).touch()
     assert [p.name for p in policy.remove_points(study, tmp_path)] == ["across_examples.tiny.csv"]
     assert policy.remove_points(study.model_copy(update={"individuals": "public"}), tmp_path) == []
+
+
+@pytest.mark.parametrize("inside", ["data", "code", "../elsewhere/jane"])
+def test_texts_lose_folders_and_nothing_else(study, tmp_path, monkeypatch, inside):
+    here = tmp_path / "home" / "work"
+    folder = here / inside
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    study._file = folder / "s.yaml"
+    cell = {"cell_type": "code", "output_type": "display_data", "source": "data = code(1.5)"}
+    said = {"text": f"{folder.resolve()}/s.yaml, file://{here.resolve()}/x, {inside}/s.yaml"}
+    kept, text = policy.without_places([cell, said], tmp_path / "results", study)
+    assert kept == cell
+    assert "jane" not in text["text"] and str(tmp_path) not in text["text"]
+    assert text["text"].endswith("s.yaml")
+
+
+def test_summary_rows_that_name_a_small_population_are_left_out(study, panel):
+    groups = pd.Series(["EUR"] * 28 + ["YRI"] * 2, index=PEOPLE)
+    rows = ["EUR to YRI", "YRI, trained on EUR", "EUR", "YRIx"]
+    frame = pd.DataFrame({"set": "row_zero", "method": "m", "group": rows, "value": 0.5, "n": 60})
+    few = dataclasses.replace(panel, populations=groups)
+    kept, counts = policy.shareable(study, {"summary": frame}, few)
+    assert list(kept["summary"]["group"]) == ["EUR", "YRIx"] and sum(counts.values()) == 2

@@ -140,6 +140,19 @@ def test_a_signal_ends_all_that_a_run_has_started(tmp_path, kind):
         os.kill(int((tmp_path / "child").read_text()), 0)
 
 
+def test_a_second_signal_does_not_stop_the_ending(monkeypatch):
+    ended = []
+
+    def end(pid):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(pid, signal.SIGKILL)
+        ended.append(pid)
+
+    monkeypatch.setattr(workflow, "_end_with_children", end)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert workflow._run_stoppable(["sleep", "60"]) == 128 + signal.SIGTERM and ended
+
+
 def test_a_step_whose_file_was_deleted_is_done_again(tmp_path, capsys):
     plan = workflow.plan("demo", tmp_path)
     made = [tmp_path / "demo" / name for name in ("tables/runs.parquet", "steps/tables.done")]

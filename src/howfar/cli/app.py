@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import warnings
+from glob import escape
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,9 @@ def _files(word: str | Path) -> list[Path]:
     """The files that an argument names, with those of all contigs for {chrom}; none for a word."""
     path = Path(word)
     try:
-        return [p for p in path.parent.glob(path.name.replace("{chrom}", "*")) if p.is_file()]
+        return [
+            p for p in path.parent.glob(escape(path.name).replace("{chrom}", "*")) if p.is_file()
+        ]
     except (OSError, ValueError):
         return []
 

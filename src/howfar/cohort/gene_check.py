@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from howfar.cohort.expression import Expression
 from howfar.core.errors import HowfarError
 from howfar.genome.genes import strip_version
 from howfar.genome.intervals import Gene
+from howfar.genome.reference import NoSuchContig, match_contig
 
 #: bp between two places of a TSS up to which they are two annotations' view of one gene.
 _FAR = 1_000
@@ -75,9 +77,18 @@ def _compare_places(
     return Counter({what: len(elsewhere)})
 
 
+@cache
+def _are_one(chrom: str, other: str) -> bool:
+    """Whether two names are of one contig, as files of a cohort may name it."""
+    try:
+        return match_contig(chrom, [other], "") == other
+    except NoSuchContig:
+        return False
+
+
 def _distance(gene: Gene, place: tuple[str, int, int]) -> int | None:
     """bp from the TSS to the interval (chrom, start0, end), 0 inside; None on another contig."""
     chrom, start0, end = place
-    if chrom.removeprefix("chr") != gene.chrom.removeprefix("chr"):
+    if not _are_one(chrom, gene.chrom):
         return None
     return int(max(start0 - gene.start0, gene.start0 - (end - 1), 0))

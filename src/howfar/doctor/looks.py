@@ -57,7 +57,9 @@ def require_looks(study: Study, results: Path, runs: Sequence[Run] | None = None
         return
     trained = study.trained_weights
     runs = [run for run in runs if run.weights is None or resolve(run.weights) not in trained]
-    for look in look_at(study.model_copy(update={"runs": list(runs)})):
+    # On the CPU: a network that is only looked at is not to hold a GPU while others run.
+    runs = [run.model_copy(update={"device": "cpu"}) for run in runs]
+    for look in look_at(study.model_copy(update={"runs": runs})):
         if look.error is not None:
             raise look.error
 

@@ -97,11 +97,13 @@ def signs(
         else:
             found = truth.merge(_read_off(rows, panel))
         parts[run] = found.assign(run_id=run)
+    columns = ["run_id", "gene_id", "variant", "class", "alt_frequency", "true", "given"]
+    if not parts:
+        return pd.DataFrame(columns=columns)
     most = max(part["gene_id"].nunique() for part in parts.values())
     parts = {run: part for run, part in parts.items() if 2 * part["gene_id"].nunique() >= most}
     found = pd.concat(parts.values(), ignore_index=True)
     runs = found.groupby(["gene_id", "variant"])["run_id"].transform("size")
-    columns = ["run_id", "gene_id", "variant", "class", "alt_frequency", "true", "given"]
     return found.loc[runs == len(parts), columns].reset_index(drop=True)
 
 

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,6 @@ _PEOPLE_BEHIND = {
 def shows_people(study: Study) -> bool:
     """Whether points of single people may be shown, never with an identifier."""
     return study.individuals == "public"
-
-
-def shares_weights(study: Study) -> bool:
-    """Whether weights trained on the study's people may leave: they tell of these people."""
-    return shows_people(study) or study.weights == "shareable"
 
 
 def min_people(study: Study) -> int:
@@ -102,10 +97,14 @@ def shareable(
     if fewest <= 1:
         return dict(frames), Counter()
     measured = panel.expression.notna().sum(axis=1)
+    sizes = Counter(panel.groups)
+    small = [group for group, people in sizes.items() if people < fewest]
     kept: dict[str, pd.DataFrame] = {}
     counts: Counter[str] = Counter()
     for name, frame in frames.items():
         few = _few(name, frame, measured, panel.expression.shape[1], fewest)
+        if name == "summary":
+            few |= _names_one_of(frame["group"], small)
         if name == "reference":  # the prediction is nobody's: only the mean goes
             kept[name] = frame.assign(observed_mean=frame["observed_mean"].mask(few))
             few &= frame["observed_mean"].notna()
@@ -146,6 +145,14 @@ def _few(
     rare = (frame["feature"] == "lead_eqtl_maf") & _below(_copies(frame["value"], there), fewest)
     lead = frame["feature"].str.startswith("lead_eqtl_")
     return few | (lead & frame["gene_id"].isin(frame.loc[rare, "gene_id"]))
+
+
+def _names_one_of(texts: pd.Series, groups: Sequence[str]) -> pd.Series:
+    """Which texts, such as 'EUR to YRI', name one of these populations."""
+    if not groups:
+        return pd.Series(False, index=texts.index)
+    names = "|".join(re.escape(str(group)) for group in groups)
+    return texts.astype(str).str.contains(rf"(?<!\w)(?:{names})(?!\w)")
 
 
 def _copies(maf: pd.Series, people: pd.Series | int) -> pd.Series:
@@ -221,15 +228,19 @@ def without_places(value: Any, results: Path, study: Study | None = None) -> Any
     Folders of the results, the project, Python, the user, the study's file and its input files.
     """
     files = [] if study is None else [study._file, *_files_of(study)]
-    parents = {Path(file).absolute().parent for file in files if file is not None}
-    relative = {Path(os.path.relpath(folder)) for folder in parents}  # as a notebook's parameter
-    folders = dict.fromkeys(parents | relative, ".")
+    named = [Path(file).absolute() for file in files if file is not None]
+    parents = {path.parent for file in named for path in (file, file.resolve())}
+    # A notebook's parameter names the study's file from the current folder.
+    relative = {Path(os.path.relpath(folder)) for folder in parents}
+    folders = dict.fromkeys(parents, ".")
     folders |= dict.fromkeys((project_root(), Path.cwd(), Path(sys.prefix)), ".")
     folders |= {Path.home(): "~", results.resolve(): "results"}
-    known = {str(folder): short for folder, short in folders.items() if folder.name.strip(".")}
-    longest_first = "|".join(map(re.escape, sorted(known, key=len, reverse=True)))
-    pattern = re.compile(rf"({longest_first})(?![\w-])")
-    return _replaced(value, lambda text: pattern.sub(lambda found: known[found[1]], text))
+    known = {str(folder): short for folder, short in folders.items() if folder.name}
+    above = {f"{folder}/": "./" for folder in relative if ".." in folder.parts and folder.name}
+    parts = [rf"{re.escape(folder)}(?![\w-])" for folder in sorted(known, key=len, reverse=True)]
+    parts += [rf"(?<![\w./-]){re.escape(f)}" for f in sorted(above, key=len, reverse=True)]
+    pattern, known = re.compile("|".join(parts)), known | above
+    return _replaced(value, lambda text: pattern.sub(lambda found: known[found[0]], text))
 
 
 def _files_of(study: Study) -> list[Path]:

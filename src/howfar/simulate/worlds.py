@@ -84,6 +84,7 @@ def simulate_study(study: Study) -> Path:
     before = _made_before(folder)
     folder.mkdir(parents=True, exist_ok=True)
     part = part_of(folder / "world")
+    shutil.rmtree(part, ignore_errors=True)  # of a killed process with the same number
     part.mkdir()
     try:
         _simulate(study, world, part, options)

@@ -30,7 +30,7 @@ def fill_template(
     by their key of `cohort`; those that are left out stay as the template has them.
     """
     text = (project_root() / "data" / "studies" / "template.yaml").read_text("utf-8")
-    text = re.sub(r"(?m)^name: \S+", f"name: {name}", text)
+    text = re.sub(r"(?m)^name: \S+", lambda _: f"name: {name}", text)
     for key in _OPTIONAL:
         text = _with_file(text, key, "null")
     for key, path in (files or {}).items():
@@ -42,8 +42,8 @@ def fill_template(
         pages = "across_individuals, linear_baselines, lead_eqtl, eqtl, tss_distance"
         text = re.sub(r"(?m)^notebooks: .*", f"notebooks: [{pages}]", text)
         text = re.sub(r"(?m)^  models: \[\]", "  models: [top1, enet, blup]", text)
-        text = text.replace("weights: real (Enformer, Avsec et al. 2021)", "weights: none")
-    return text
+    weights = f"real ({', '.join(run.label for run in runs)})" if runs else "none"
+    return text.replace("weights: real (Enformer, Avsec et al. 2021)", f"weights: {weights}")
 
 
 def _with_file(text: str, key: str, path: str) -> str:

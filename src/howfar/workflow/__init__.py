@@ -277,6 +277,7 @@ def run(
             | os.environ
         )
         env |= {ERRORS: str(results / f".errors.{os.getpid()}")}
+        Path(env[ERRORS]).unlink(missing_ok=True)  # of a killed run with the same number
         status = _run_stoppable(command, pass_fds=[lock.fileno()], env=env)
         _forget_host(results)
         for each in plans:
@@ -344,8 +345,11 @@ def _run_stoppable(command: Sequence[str], **options: Any) -> int:
     except KeyboardInterrupt:  # which the terminal sends to all
         return 130 if process is None else process.wait()
     except _Stopped as error:
+        for kind in kinds:  # a second one, as from a closing terminal, must not stop the ending
+            signal.signal(kind, signal.SIG_IGN)
         if process is not None:
             _end_with_children(process.pid)
+            process.wait()
         return 128 + int(error.args[0])
     finally:
         for kind in kinds:
@@ -362,11 +366,13 @@ def _end_with_children(pid: int, patience: float = 5) -> None:
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         parent.suspend()  # starts nothing more
-        family = [*parent.children(recursive=True), parent]
-        for each in family:
-            with suppress(psutil.NoSuchProcess):
-                each.terminate()
-        parent.resume()
+        try:
+            family = [*parent.children(recursive=True), parent]
+            for each in family:
+                with suppress(psutil.NoSuchProcess):
+                    each.terminate()
+        finally:
+            parent.resume()
         _, alive = psutil.wait_procs(family, timeout=patience)
         for each in alive:
             with suppress(psutil.NoSuchProcess):

@@ -448,7 +448,9 @@ def _matching_ref(
     around = Interval(genotypes.chrom, first, last)
     sequence = reference.fetch(around).tobytes()
     same = _equal_ref(genotypes, sequence, first)
-    if not same.all() and reference.ambiguous(around):
+    if same.all():
+        return np.arange(len(genotypes))
+    if reference.ambiguous(around):
         for spelled in reference.spellings(around):
             same |= _equal_ref(genotypes, spelled, first)
     unknown = ~same & np.array([b"N" in alleles[0] for alleles in genotypes.alleles])
@@ -476,7 +478,8 @@ def _matching_ref(
 
 def _equal_ref(genotypes: Genotypes, sequence: bytes, first: int) -> np.ndarray:
     """bool (V,): whether each REF stands in the FASTA's `sequence`, from 0-based `first` on."""
-    spans = zip(genotypes.starts - first, genotypes.ends - first, genotypes.alleles, strict=True)
+    starts, ends = (genotypes.starts - first).tolist(), (genotypes.ends - first).tolist()
+    spans = zip(starts, ends, genotypes.alleles, strict=True)
     return np.array([sequence[start:end] == alleles[0] for start, end, alleles in spans])
 
 
