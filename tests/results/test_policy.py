@@ -179,7 +179,7 @@ def test_texts_lose_folders_and_nothing_else(study, tmp_path, monkeypatch, insid
 def test_summary_rows_that_name_a_small_population_are_left_out(study, panel):
     groups = pd.Series(["EUR"] * 28 + ["YRI"] * 2, index=PEOPLE)
     rows = ["EUR to YRI", "YRI, trained on EUR", "EUR", "YRIx"]
-    frame = pd.DataFrame({"set": "row_zero", "method": "m", "group": rows, "value": 0.5, "n": 60})
+    frame = pd.DataFrame({"set": "row_zero", "method": "m", "group": rows, "x": 0, "n": 60})
     few = dataclasses.replace(panel, populations=groups)
     kept, counts = policy.shareable(study, {"summary": frame}, few)
     assert list(kept["summary"]["group"]) == ["EUR", "YRIx"] and sum(counts.values()) == 2
