@@ -71,6 +71,14 @@ def test_a_driver_foretells_r_by_construction_in_the_same_people_only(panel):
     shares = driver_halves.rows(panel, [run]).set_index("group")["value"]
     assert shares["other people"] > 0.95
 
+    def with_a_missing_call(gene):
+        dosages, variants = panel.dosages(gene)
+        return np.where(np.arange(dosages.size).reshape(dosages.shape), dosages, np.nan), variants
+
+    holes = Panel(panel.expression, panel.genes, panel.populations, with_a_missing_call)
+    again = driver_halves.rows(holes, [run]).set_index("group")
+    assert again["value"]["other people"] > 0.95 and again["n"].min() > 0
+
 
 def test_people_are_counted_by_what_they_carry(panel):
     table = carriers.rows(panel, ["g3"])

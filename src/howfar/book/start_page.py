@@ -106,7 +106,7 @@ def _directions(shown: View, cortex: View) -> str:
         clear = shown.number(f"{run}.across.pooled.right_sign.significant")
         tested = shown.number(f"{run}.across.pooled.mean_r")
         parts.append(
-            f"where r of {shown.labels[run]}{_where(shown)} is clear (q ≤ 0.05, {clear.n} of "
+            f"where r of {_label(shown, run)}{_where(shown)} is clear (q ≤ 0.05, {clear.n} of "
             f"{tested.n:,} genes), it is positive in {_percent(clear)}"
         )
     if (run := _run_of(cortex, "network", "across.pooled.null_rms")) is not None:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from howfar import stats
 from howfar.cohort.panel import Panel
+from howfar.eqtl.lead import filled
 from howfar.evaluation.alignment import align
 from howfar.evaluation.run_comparison import STRONG
 from howfar.results.predictions import Predictions
@@ -44,11 +45,13 @@ def _of_run(panel: Panel, run: Predictions, seed: int) -> pd.DataFrame:
     found = {SAME: {}, OTHERS: {}}
     for gene in predicted.index:
         x, y = predicted.loc[gene].to_numpy(float), observed.loc[gene].to_numpy(float)
-        dosages = panel.dosages(gene)[0][order].astype(float)
-        driver = _main_driver(x, dosages)
-        if driver is None or np.isnan(y).any():
+        dosages = filled(panel.dosages(gene)[0][order].astype(float))
+        there = ~(np.isnan(x) | np.isnan(y))
+        x, y, dosages = x[there], y[there], dosages[there]
+        driver = _main_driver(x, dosages) if len(x) >= 2 * stats.MIN_PAIRS else None
+        if driver is None:
             continue
-        x, y, g = stats.centre_within(np.stack([x, y, driver]), groups)
+        x, y, g = stats.centre_within(np.stack([x, y, driver]), groups[there])
         rng = np.random.default_rng(seed)
         halves = [rng.permutation(len(x)) for _ in range(_SPLITS)]
         for name, hits in found.items():
@@ -58,7 +61,7 @@ def _of_run(panel: Panel, run: Predictions, seed: int) -> pd.DataFrame:
 
 def _main_driver(x: np.ndarray, dosages: np.ndarray) -> np.ndarray | None:
     """Dosages of the variant that carries most of a prediction, counted so that it raises it."""
-    if np.isnan(x).any() or not dosages.shape[1] or np.isnan(dosages).any():
+    if not dosages.shape[1]:
         return None
     r, _ = stats.pearson_rows(dosages.T, np.broadcast_to(x, dosages.T.shape))
     if np.isnan(r).all():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 
 from howfar.evaluation.heritability import sources
@@ -99,7 +101,7 @@ def _people_words(view) -> str:
         parts.append("ceiling: the truth's r")
     else:
         lacking.append("ceiling (heritability of the genes)")
-    text = "; ".join(parts).replace("-", "−")
+    text = re.sub(r"(?<!\w)-(?=\d)", "−", "; ".join(parts))
     if lacking:
         text += ("; " if text else "") + "not known here, with what it would need: "
         text += ", ".join(lacking)
