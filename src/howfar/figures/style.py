@@ -305,6 +305,7 @@ class _PlainPowers(ticker.Formatter):
         self._formatter = formatter
 
     def set_locs(self, locs: Sequence[float]) -> None:
+        """Take the places of all ticks, which decide whether minor ones have a label."""
         self._formatter.set_locs(locs)
 
     def __call__(self, x: float, pos: int | None = None) -> str:

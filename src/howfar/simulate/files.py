@@ -12,10 +12,12 @@ from howfar.simulate.demo.people import Variants
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table; the same values give the same bytes."""
     frame.to_csv(path, index=False, float_format="%.8g", lineterminator="\n")
 
 
 def write_fasta(path: Path, contigs: dict[str, np.ndarray], width: int = 60) -> None:
+    """Write contigs, name to uint8 letters (length,), as FASTA with its index."""
     with open(path, "wb") as handle:
         for chrom, bases in contigs.items():
             text = bases.tobytes()
@@ -30,6 +32,7 @@ def write_vcf(
     samples: pd.DataFrame,
     variants: dict[str, Variants],
 ) -> None:
+    """Write phased calls of all people, one contig after the other, as bgzipped VCF with index."""
     head = ["##fileformat=VCFv4.2", "##source=howfar demo cohort (simulated)"]
     head += [f"##contig=<ID={chrom},length={len(bases)}>" for chrom, bases in contigs.items()]
     head += ['##FILTER=<ID=PASS,Description="All filters passed">']
