@@ -10,19 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from howfar.core import sealed
 from howfar.core.atomic import whole
-from howfar.core.errors import damaged_file
+from howfar.core.errors import damaged_file, no_such_file
 from howfar.models.engine.memory import keep_freed
 
+#: Files of a simulated world that a training reads; nothing about people.
+INPUTS = ("reference.fa", "promoters.csv", "genes.csv", "grammar.json")
 
-def read_contigs(path: Path) -> dict[str, np.ndarray]:
-    """Read a FASTA: uint8 ASCII by contig."""
+
+def read_reference(folder: Path) -> tuple[dict[str, np.ndarray], pd.DataFrame, pd.DataFrame]:
+    """Read a simulated reference: contigs (uint8 ASCII), promoters and genes.
+
+    HowfarError where one of `INPUTS` isn't there.
+    """
     import pysam
 
-    with pysam.FastaFile(str(path)) as fasta:
-        return {c: np.frombuffer(fasta.fetch(c).encode(), np.uint8) for c in fasta.references}
+    for name in INPUTS:
+        if not (folder / name).is_file():
+            do = "Run `howfar simulate` first."
+            raise no_such_file(folder / name, "a simulated demo cohort", do)
+    with pysam.FastaFile(str(folder / "reference.fa")) as fasta:
+        contigs = {c: np.frombuffer(fasta.fetch(c).encode(), np.uint8) for c in fasta.references}
+    promoters = pd.read_csv(folder / "promoters.csv", keep_default_na=False)
+    return contigs, promoters, pd.read_csv(folder / "genes.csv")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 from howfar.cohort.expression import read_expression
 from howfar.core.errors import HowfarError
 from howfar.core.provenance import sha256_of
+from howfar.simulate import training
 from howfar.simulate.demo import genome, seeds, train, world
 from howfar.simulate.demo import grammar as g
 
@@ -31,7 +32,7 @@ def cohort(tmp_path_factory):
 def folder(cohort, tmp_path_factory):
     """A world's reference part, without anything about people."""
     path = tmp_path_factory.mktemp("world")
-    for name in train.INPUTS:
+    for name in training.INPUTS:
         shutil.copy(cohort / name, path)
     return path
 

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from howfar.core.errors import no_such_file
 from howfar.core.provenance import sha256_of
 from howfar.models.base import encoding_table, reverse_complement
 from howfar.models.engine.enformer_network import build_network
@@ -28,7 +27,6 @@ TRACKS += ["acetylation:cell type A", "acetylation:cell type B", "promoter mark"
 TRACKS += ["CAGE:cell type A", "CAGE:cell type B"]
 ACETYLATION, MARK, CAGE = slice(12, 14), 14, slice(15, 17)
 MIDDLE = grammar.WIDTH // 2  # the base of a site that says in which bin it lies
-INPUTS = ("reference.fa", "promoters.csv", "genes.csv", "grammar.json")
 HPARAMS = {
     "dim": 48,
     "depth": 2,
@@ -78,16 +76,7 @@ class World:
 def read_world(folder: str | Path) -> World:
     """Read the reference part of a simulated world; nothing about people is read."""
     folder = Path(folder)
-    for name in INPUTS:
-        if not (folder / name).is_file():
-            do = "Run `howfar simulate` first."
-            raise no_such_file(folder / name, "a simulated demo cohort", do)
-    return World(
-        training.read_contigs(folder / "reference.fa"),
-        pd.read_csv(folder / "promoters.csv", keep_default_na=False),
-        pd.read_csv(folder / "genes.csv"),
-        grammar.load(folder / "grammar.json"),
-    )
+    return World(*training.read_reference(folder), grammar.load(folder / "grammar.json"))
 
 
 # --- tracks -------------------------------------------------------------------------------------
@@ -190,7 +179,7 @@ def train(
 
     recipe = recipe or Recipe()
     world, folder = read_world(world_folder), Path(weights_folder)
-    inputs = {name: sha256_of(Path(world_folder) / name) for name in INPUTS}
+    inputs = {name: sha256_of(Path(world_folder) / name) for name in training.INPUTS}
     folder.mkdir(parents=True, exist_ok=True)
     with training.reproducible(threads), torch.random.fork_rng(devices=[]):
         state = _State(world, recipe, seed, inputs)

@@ -18,14 +18,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from howfar.core.errors import no_such_file
 from howfar.core.provenance import sha256_of
 from howfar.models.base import encoding_table, reverse_complement
 from howfar.models.engine.enformer_network import build_network, tower
 from howfar.simulate import training
 from howfar.simulate.demo import genome as demo
 from howfar.simulate.demo import grammar as g
-from howfar.simulate.demo.train import INPUTS
 from howfar.simulate.hard import rules as r
 from howfar.simulate.hard.genome import FREE, FREE_WINDOW, SLOT
 
@@ -88,16 +86,7 @@ class World:
 def read_world(folder: str | Path) -> World:
     """Read the reference part of a simulated world; nothing about people is read."""
     folder = Path(folder)
-    for name in INPUTS:
-        if not (folder / name).is_file():
-            do = "Run `howfar simulate` first."
-            raise no_such_file(folder / name, "a simulated cohort", do)
-    return World(
-        training.read_contigs(folder / "reference.fa"),
-        pd.read_csv(folder / "promoters.csv", keep_default_na=False),
-        pd.read_csv(folder / "genes.csv"),
-        r.load(folder / "grammar.json"),
-    )
+    return World(*training.read_reference(folder), r.load(folder / "grammar.json"))
 
 
 # --- tracks -------------------------------------------------------------------------------------
@@ -178,7 +167,7 @@ def train(
 
     recipe = recipe or Recipe()
     world, folder = read_world(world_folder), Path(weights_folder)
-    inputs = {name: sha256_of(Path(world_folder) / name) for name in INPUTS}
+    inputs = {name: sha256_of(Path(world_folder) / name) for name in training.INPUTS}
     folder.mkdir(parents=True, exist_ok=True)
     with training.reproducible(threads), torch.random.fork_rng(devices=[]):
         # Frozen features shrink some weights to denormal numbers, which are 100 times slower.
