@@ -16,6 +16,7 @@ from howfar.cli.common import (
     OutOption,
     ReferenceOption,
     VariantsOption,
+    results,
     split_words,
     write_frame,
 )
@@ -102,6 +103,21 @@ def bench_baselines(
     table = measure(*files, models=split_words(models) or None, large=large)
     typer.echo(table.T.to_string(header=False))
     write_frame(out, table, float_format="%.6g")
+
+
+@bench.command("knobs")
+def bench_knobs(
+    out: Annotated[Path, typer.Option(help="Table to write: .csv.")] = Path("demo_knobs.csv"),
+    seeds: Annotated[int, typer.Option(min=1, help="Worlds; each trains four networks.")] = 3,
+) -> None:
+    """The hard demo world with its knobs turned: 12 networks, about an hour; it can be cut off.
+
+    What is done lies in the results folder, `bench/knobs`, and isn't done again.
+    """
+    from howfar.simulate.hard.knobs import Grid, measure
+
+    grid = Grid(seeds=tuple(range(1, seeds + 1)))
+    measure(results() / "bench" / "knobs", out, grid=grid, say=typer.echo)
 
 
 @bench.command("oracles")

@@ -204,16 +204,20 @@ def sign_errors(
     folder: Path, cohort: OpenCohort, data: Sequence[cures.GeneData]
 ) -> dict[str, float]:
     """Share of causal variants in the context to which the network gives the wrong sign."""
-    truth = pd.read_csv(folder / "truth_variants.csv").query("causal")
+    both = judged(pd.read_csv(folder / "truth_variants.csv"), cohort, data)
+    share = both.groupby("class")["wrong"].mean()
+    return {f"wrong_{name}": share.get(name, np.nan) for name in ("promoter", "enhancer")}
+
+
+def judged(truth: pd.DataFrame, cohort: OpenCohort, data: Sequence[cures.GeneData]) -> pd.DataFrame:
+    """Causal variants of `truth` (as truth_variants.csv) in the context: is the sign wrong?"""
     rows = []
     for each in data:
         _, variants = cohort.dosages(each.gene, SLOT)
         frame = pd.DataFrame({"variant": [str(v) for v in variants], "given": each.effects})
         rows.append(frame[each.near].assign(gene_id=each.gene))
-    both = truth.merge(pd.concat(rows), on=["gene_id", "variant"])
-    wrong = np.sign(both["given"]) != np.sign(both["effect_a"])
-    share = wrong.groupby(both["class"]).mean()
-    return {f"wrong_{name}": share.get(name, np.nan) for name in ("promoter", "enhancer")}
+    both = truth.query("causal").merge(pd.concat(rows), on=["gene_id", "variant"])
+    return both.assign(wrong=np.sign(both["given"]) != np.sign(both["effect_a"]))
 
 
 class Peaks:

@@ -51,6 +51,36 @@ class Locus:
         return self.haplotypes[:, :3].reshape(-1, 2, 3).mean(axis=1)
 
 
+@dataclass(frozen=True)
+class Population:
+    """A reference and its people, before any expression.
+
+    table: genes with people, as in genes.csv; loci: their variants, in its order.
+    """
+
+    genome: Genome
+    samples: pd.DataFrame
+    variants: dict[str, Variants]
+    table: pd.DataFrame
+    loci: list[Locus]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """The people's expression: float64 (genes, people) in log units, and the truth behind it.
+
+    genome: with the rules of the setting. truth, effects: as in truth_genes.csv and
+    truth_variants.csv. null: independent of genotype.
+    """
+
+    genome: Genome
+    truth: pd.DataFrame
+    effects: pd.DataFrame
+    values: np.ndarray
+    observed: np.ndarray
+    null: np.ndarray
+
+
 def simulate(
     folder: str | Path,
     seed: int = 1,
@@ -65,36 +95,62 @@ def simulate(
     truth_peaks.parquet.
     """
     setting, folder = setting or Setting(), Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
+    population = populate(rng, people, genes, setting)
+    write(folder, rng, population, express(rng, population, setting), setting)
+    arguments = {"seed": seed, "people": people, "genes": genes, "setting": asdict(setting)}
+    sealed.write_json(folder / "world.json", arguments)
+
+
+def populate(rng: np.random.Generator, people: int, genes: int, setting: Setting) -> Population:
+    """Draw a reference and its people; the knobs `coin`, `promoter`, `distal` change nothing."""
     genome = genome_module.build(rng, genes, setting)
     samples = demo_people.sample_table(people)
     variants = _variants(rng, genome, samples)
-    genome, parts = _with_levels(genome)
-    table = _gene_table(genome)
+    genome, _ = _with_levels(genome)
     loci = [_locus(genome, row, variants[row.chrom]) for row in listed(genome).itertuples()]
-    shares = setting.shares
-    genome = replace(genome, rules=_scaled(genome.rules, [x.people() for x in loci], shares))
+    return Population(genome, samples, variants, _gene_table(genome), loci)
+
+
+def express(rng: np.random.Generator, population: Population, setting: Setting) -> Expression:
+    """Draw the people's expression under a setting."""
+    loci, table = population.loci, population.table
+    fixed = _scaled(population.genome.rules, [x.people() for x in loci], setting.shares)
+    genome = replace(population.genome, rules=fixed)
     switch = switches(rng, table["split"].to_numpy(), setting.coin)
-    _write_genome(folder, genome, table, samples, variants)
     values = _values(genome, loci, switch)
-    truth = _truth_genes(rng, table, genome, loci, variants, switch, values, setting)
-    files.write_csv(folder / "truth_genes.csv", truth)
+    truth = _truth_genes(rng, table, genome, loci, population.variants, switch, values, setting)
     effects = [
-        _effects(genome, row, x, variants[row.chrom], s)
+        _effects(genome, row, x, population.variants[row.chrom], s)
         for row, x, s in zip(listed(genome).itertuples(), loci, switch, strict=True)
     ]
-    files.write_csv(folder / "truth_variants.csv", pd.concat(effects, ignore_index=True))
-    _write_values(folder / "truth_values.parquet", table["gene_id"], samples, value_a=values)
     noise = truth["sd_noise"].to_numpy()[:, None]
     total = np.hypot(truth["sd_genetic"].to_numpy()[:, None], noise)
     draw = rng.normal(size=(2, *values.shape))
-    files.write_bed(folder / "expression.bed.gz", table, samples, values + noise * draw[0])
+    observed = values + noise * draw[0]
     null = values.mean(axis=1, keepdims=True) + total * draw[1]
-    files.write_bed(folder / "expression_null.bed.gz", table, samples, null)
-    _write_peaks(rng, folder, genome, loci, samples, setting)
-    arguments = {"seed": seed, "people": people, "genes": genes, "setting": asdict(setting)}
-    sealed.write_json(folder / "world.json", arguments)
+    effects = pd.concat(effects, ignore_index=True)
+    return Expression(genome, truth, effects, values, observed, null)
+
+
+def write(
+    folder: Path,
+    rng: np.random.Generator,
+    population: Population,
+    expression: Expression,
+    setting: Setting,
+) -> None:
+    """Write the files of a cohort; its peaks' noise is drawn here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table, samples, genome = population.table, population.samples, expression.genome
+    _write_genome(folder, genome, table, samples, population.variants)
+    files.write_csv(folder / "truth_genes.csv", expression.truth)
+    files.write_csv(folder / "truth_variants.csv", expression.effects)
+    ids = table["gene_id"]
+    _write_values(folder / "truth_values.parquet", ids, samples, value_a=expression.values)
+    files.write_bed(folder / "expression.bed.gz", table, samples, expression.observed)
+    files.write_bed(folder / "expression_null.bed.gz", table, samples, expression.null)
+    _write_peaks(rng, folder, genome, population.loci, samples, setting)
 
 
 def listed(genome: Genome) -> pd.DataFrame:
