@@ -138,12 +138,18 @@ def test_the_t_test_keeps_its_rate_and_the_own_null_that_of_random_weights(small
 
 
 def test_false_positive_rates_count_and_bound():
-    p = pd.DataFrame({"rule": "a", "p": [0.01] * 5 + [0.5] * 95})
+    p = pd.DataFrame({"rule": "a", "gene_id": range(100), "p": [0.01] * 5 + [0.5] * 95})
     row = false_positive_rates(p, [0.05]).iloc[0]
     assert (row["n"], row["rate"]) == (100, 0.05)
-    # Clopper-Pearson of 5 in 100, from published tables.
+    # Clopper-Pearson of 5 in 100, from published tables: each gene has one draw.
     assert row["ci_low"] == pytest.approx(0.0164, abs=5e-4)
     assert row["ci_high"] == pytest.approx(0.1128, abs=5e-4)
+    twenty = p.loc[p.index.repeat(20)]  # the same, said twenty times
+    again = false_positive_rates(twenty, [0.05]).iloc[0]
+    assert again["n"] == 2000
+    assert again[["ci_low", "ci_high"]].tolist() == pytest.approx(
+        row[["ci_low", "ci_high"]].tolist(), abs=2e-3
+    )
 
 
 def test_known_values_are_recovered(small):

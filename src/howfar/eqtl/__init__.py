@@ -1,4 +1,4 @@
 """cis-eQTLs: lead variants, permutations, independent signals, agreement with networks."""
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
-VERSION = 1
+VERSION = 2

@@ -67,8 +67,8 @@ def signs(effects: pd.DataFrame, genes: pd.DataFrame, seed: int = 1) -> pd.DataF
     """Compute rows of `summary`, set 'eqtl_sign': share of effects with the slope's sign.
 
     method: the run. group: 'all', with a 95 % interval by bootstrap over blocks of genes (table
-    `genes`), or '<what>: <range>' of `GROUPS` with Wilson's, which takes variants as independent.
-    x: the range's place. value, n (variants).
+    `genes`), or '<what>: <range>' of `GROUPS` with that of `stats.clustered_share_interval`, as
+    linked variants of a gene share their fate. x: the range's place. value, n (variants).
     """
     parts = []
     for run, rows in compared(effects).groupby("run_id", sort=True):
@@ -94,15 +94,15 @@ def _all_signs(rows: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFra
 
 
 def _sign_groups(rows: pd.DataFrame, what: str) -> pd.DataFrame:
-    from statsmodels.stats.proportion import proportion_confint  # slow to import
-
     column, edges, form = GROUPS[what]
     known = rows.dropna(subset=[column])
     place = np.searchsorted(edges, known[column], side="right") - 1
     names, shares = _ranges(edges, form), []
-    for i, same in known["same"].groupby(place):
-        low, high = proportion_confint(int(same.sum()), len(same), method="wilson")
-        shares.append((f"{what}: {names[i]}", i, same.mean(), len(same), low, high))
+    for i, part in known.groupby(place):
+        counts = part.groupby("gene_id")["same"].agg(["sum", "size"])
+        low, high = stats.clustered_share_interval(counts["sum"], counts["size"])
+        share = part["same"].mean()
+        shares.append((f"{what}: {names[i]}", i, share, len(part), low, high))
     return pd.DataFrame(shares, columns=["group", "x", "value", "n", "ci_low", "ci_high"])
 
 

@@ -199,18 +199,19 @@ def _rules(x: np.ndarray, y: np.ndarray, dosages: np.ndarray, draws: int) -> dic
 
 
 def false_positive_rates(p_values: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
-    """Share of p <= each level under each rule, with its exact binomial interval.
+    """Share of p <= each level under each rule, with its 95 % interval, genes taken as drawn.
 
-    p_values: as `null_p_values` gives them. Expression is drawn independently for each of them,
-    so a binomial interval (Clopper and Pearson 1934) is right. Columns rule, level, n, rate,
-    ci_low, ci_high.
+    p_values: as `null_p_values` gives them. A gene's draws of expression share its prediction and
+    its genotypes, and so its own rate: the interval is that of `stats.clustered_share_interval`.
+    Columns rule, level, n, rate, ci_low, ci_high.
     """
     rows = []
     for rule, part in p_values.dropna(subset=["p"]).groupby("rule", sort=False):
         for level in levels:
-            hits, n = int((part["p"] <= level).sum()), len(part)
-            ends = scipy_stats.binomtest(hits, n).proportion_ci(0.95, method="exact")
-            rows.append((rule, level, n, hits / n, ends.low, ends.high))
+            called = (part["p"] <= level).groupby(part["gene_id"]).agg(["sum", "size"])
+            hits, totals = called["sum"].to_numpy(), called["size"].to_numpy()
+            ends = stats.clustered_share_interval(hits, totals)
+            rows.append((rule, level, totals.sum(), hits.sum() / totals.sum(), *ends))
     return pd.DataFrame(rows, columns=["rule", "level", "n", "rate", "ci_low", "ci_high"])
 
 

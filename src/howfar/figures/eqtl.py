@@ -118,8 +118,8 @@ def eqtl_signs(view: View) -> Drawn:
     caption = (
         "Does the network push expression the way the eQTL does? Each variant of the genes looked "
         "at, its effect alone in the reference against its slope among people. Interval above: "
-        "95 % by bootstrap over blocks of genes; in the panels Wilson's, which takes variants as "
-        "independent, so that it is too narrow where neighbours are in linkage. Dashed: chance. "
+        "95 % by bootstrap over blocks of genes; in the panels exact for genes as drawn, as linked "
+        "variants of a gene share their fate (none where only one gene has any). Dashed: chance. "
         f"{names} variants."
     ) + mapped_with(view)
     return drawn, table.drop(columns="colour"), caption

@@ -135,8 +135,8 @@ def false_positives(view: View) -> Drawn:
         f"False positives of {view.labels[run]} on expression drawn without looking at the genome, "
         "several times for every gene. Dashed: what a rule promises. The t test asks whether r is "
         "0; the own null asks whether r is more than random weights on the gene's variants give, "
-        "and keeps its level only for predictions that are like random weights. Intervals: exact "
-        "binomial."
+        "and keeps its level only for predictions that are like random weights. Intervals, 95 %: "
+        "genes as drawn, as a gene's draws share its prediction and its genotypes."
     )
     return drawn, rates.drop(columns="run_id"), caption
 

@@ -21,6 +21,7 @@ from howfar.stats.correlation import (
     smallest_detectable_r,
     spearman_rows,
 )
+from howfar.stats.shares import clustered_share_interval
 from howfar.stats.spread import Spread, spread
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "block_bootstrap",
     "centre_within",
     "centred",
+    "clustered_share_interval",
     "correlation_log10p",
     "correlation_p",
     "fisher_interval",

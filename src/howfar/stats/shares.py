@@ -1,0 +1,34 @@
+"""Intervals of a share whose hits come in clusters, such as several variants of a gene."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+
+def clustered_share_interval(
+    hits: np.ndarray, totals: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """Compute the interval of sum(hits) / sum(totals), clusters taken as drawn, not their members.
+
+    hits, totals: (clusters,). The exact binomial interval (Clopper and Pearson 1934) of as many
+    independent trials as the clusters are worth by their variance, never more than there are
+    (Korn and Graubard 1998, Survey Methodology 24:193). With clusters of one it is the exact one
+    but for that estimate. NaN for fewer than two clusters.
+    """
+    hits, totals = np.asarray(hits, float), np.asarray(totals, float)
+    hits, totals = hits[totals > 0], totals[totals > 0]
+    clusters, n, x = len(totals), totals.sum(), hits.sum()
+    if clusters < 2:
+        return float("nan"), float("nan")
+    share = x / n
+    variance = clusters / (clusters - 1) * ((hits - share * totals) ** 2).sum() / n**2
+    worth = n
+    if variance > 0:
+        tail = (1 + level) / 2
+        fewer = (stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, clusters - 1)) ** 2
+        worth = min(n, share * (1 - share) / variance * fewer)
+    found, rest = share * worth, (1 - share) * worth
+    low = stats.beta.ppf((1 - level) / 2, found, rest + 1) if x > 0 else 0.0
+    high = stats.beta.ppf((1 + level) / 2, found + 1, rest) if x < n else 1.0
+    return float(low), float(high)
