@@ -16,6 +16,7 @@ from howfar.genome.genes import read_genes
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.reference import Reference
 from howfar.genome.windows import build_windows
+from howfar.simulate import peaks
 from howfar.simulate.demo import genome, people, world
 from howfar.simulate.demo import grammar as g
 
@@ -162,6 +163,61 @@ def test_the_null_expression_is_independent_of_genotype(folder, truth):
 
 def _r(x, y):
     return np.corrcoef(x, y)[0, 1]
+
+
+def test_peaks_move_nothing_else(folder, tmp_path, monkeypatch):
+    """Without peaks, all other files of a world have the same bytes."""
+    monkeypatch.setattr(world, "_write_peaks", lambda *given: None)
+    world.simulate(tmp_path, seed=3, people=PEOPLE, genes=GENES)
+    without = {path.name: sha256_of(path) for path in tmp_path.iterdir()}
+    there = {path.name: sha256_of(path) for path in folder.iterdir()}
+    names = {"peaks.csv", "peaks.bed.gz", "peaks.bed.gz.tbi", "truth_peaks.parquet"}
+    assert set(there) - set(without) == names
+    assert without == {name: digest for name, digest in there.items() if name not in names}
+
+
+def test_peaks_have_their_truth(folder, opened):
+    """Occupancy around each centre, on haplotypes whose windows other code built, gives it."""
+    fasta, variants, _ = opened
+    grammar = g.load(folder / "grammar.json")
+    table = pd.read_csv(folder / "peaks.csv").set_index("gene_id")
+    values = pd.read_parquet(folder / "truth_peaks.parquet")
+    values = values.pivot(index="gene_id", columns="sample", values="value")
+    centres = read_genes(folder / "peaks.csv")
+    assert (table.groupby("gene").size() == 1 + peaks.ENHANCERS).all()
+    for peak in centres[::3]:
+        reach = table.loc[peak.gene_id, "reach"]
+        built = build_windows(fasta, variants, peak, 2 * (reach + 50), alleles="all")
+        found = g.sites(built.sequences, grammar)
+        inside = np.abs(found.start + g.MIDDLE - reach - 50) <= reach
+        inside &= found.motif < g.FACTORS
+        total = np.bincount(
+            found.window[inside], found.occupancy[inside] / g.UNIT, len(built.sequences)
+        )
+        value = np.log((total / (1 + total / 6))[built.index].mean(axis=1) + 0.1)
+        expected = values.loc[peak.gene_id, list(built.samples)]
+        np.testing.assert_allclose(value, expected, rtol=0, atol=1e-12)
+
+
+def test_peaks_lie_apart_and_are_heritable(folder):
+    table = pd.read_csv(folder / "peaks.csv")
+    genes = pd.read_csv(folder / "genes.csv").set_index("gene_id")["tss"]
+    away = table["tss"] - table["gene"].map(genes)
+    assert (away[table["gene_id"].str.endswith("promoter")] == 0).all()
+    assert (away.abs() + table["reach"] <= g.DISTAL).all()
+    for _, mine in table.sort_values("tss").groupby("gene"):
+        reach = mine["reach"].to_numpy()
+        assert (np.diff(mine["tss"]) >= reach[1:] + reach[:-1]).all()
+    truth = pd.read_parquet(folder / "truth_peaks.parquet")
+    truth = truth.pivot(index="gene_id", columns="sample", values="value")
+    observed = read_expression(folder / "peaks.bed.gz").values.loc[table["gene_id"]]
+    truth = truth.loc[table["gene_id"], observed.columns]
+    varies = table["h2_broad"].to_numpy() > 0
+    assert varies.mean() > 0.5 and table["h2_broad"].max() <= 0.5
+    r2 = np.array(
+        [_r(a, b) ** 2 for a, b in zip(observed.to_numpy(), truth.to_numpy(), strict=True)]
+    )
+    assert abs(np.nanmean(r2[varies]) - table["h2_broad"][varies].mean()) < 0.05
 
 
 def test_frequencies_and_linkage_are_of_an_out_of_africa_history(folder):

@@ -16,6 +16,7 @@ from howfar.genome.windows import build_windows
 from howfar.simulate.demo import grammar as g
 from howfar.simulate.hard import genome, rules, world
 from howfar.simulate.hard.setting import Setting
+from howfar.simulate.peaks import accessibility
 from howfar.simulate.worlds import simulate_study, train_study
 from howfar.study.reading import load_study
 
@@ -150,7 +151,7 @@ def test_peaks_have_their_truth(folder, opened, fixed):
         total = np.bincount(
             found.window[inside], found.occupancy[inside] / g.UNIT, len(built.sequences)
         )
-        value = np.log(rules.accessibility(total)[built.index].mean(axis=1) + 0.1)
+        value = np.log(accessibility(total)[built.index].mean(axis=1) + 0.1)
         np.testing.assert_allclose(value, values.loc[peak.gene_id, "value"], atol=1e-9)
 
 

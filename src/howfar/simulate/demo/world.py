@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as arrow
 
 from howfar.core import sealed
-from howfar.simulate import files
+from howfar.simulate import files, peaks
 from howfar.simulate.demo import genome as genome_module
 from howfar.simulate.demo import grammar as g
 from howfar.simulate.demo import people as people_module
@@ -23,7 +23,7 @@ from howfar.simulate.demo.people import Variants
 
 CONTEXT = 8_192
 _MARGIN = 256  # bp beyond the window from which indels can pull bases in
-_NO_VARIATION_SD = 0.5  # environmental SD of a gene without genetic variance, log units
+_H2 = (0.005, 0.5)  # limits of broad heritability
 _CAUSAL = 0.01  # smallest |effect| on log expression that is called causal
 
 
@@ -47,7 +47,8 @@ def simulate(folder: str | Path, seed: int = 1, people: int = 300, genes: int = 
     Files: reference.fa (+ .fai), variants.vcf.gz (phased, + .tbi), genes.csv, samples.csv,
     expression.bed.gz (cell type A), expression_b.bed.gz (B), expression_null.bed.gz (as A, but
     independent of genotype); the truth: grammar.json, promoters.csv, truth_genes.csv,
-    truth_variants.csv, truth_values.parquet; world.json (the arguments) is written last.
+    truth_variants.csv, truth_values.parquet; peaks beside the genes (`simulate.peaks`), of random
+    numbers of their own; world.json (the arguments) is written last.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +66,7 @@ def simulate(folder: str | Path, seed: int = 1, people: int = 300, genes: int = 
     expression = _expression(rng, truth)
     for name, values in expression.items():
         files.write_bed(folder / f"{name}.bed.gz", table, samples, values)
+    _write_peaks(np.random.default_rng([seed, 1]), folder, genome, table, variants, samples)
     arguments = {"seed": seed, "people": people, "genes": genes}
     sealed.write_json(folder / "world.json", arguments)
 
@@ -107,14 +109,19 @@ def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def haplotype_windows(
-    contig: np.ndarray, variants: Variants, rows: np.ndarray, patterns: np.ndarray, tss: int
+    contig: np.ndarray,
+    variants: Variants,
+    rows: np.ndarray,
+    patterns: np.ndarray,
+    tss: int,
+    length: int = CONTEXT,
 ) -> np.ndarray:
-    """uint8 (patterns, CONTEXT): windows of haplotypes that carry patterns (n, rows) of 0/1.
+    """uint8 (patterns, length): windows of haplotypes that carry patterns (n, rows) of 0/1.
 
     tss: 0-based. The TSS base, or the next retained reference base to the right where it is
-    deleted, is at CONTEXT // 2; each side is filled from the haplotype; N past contig ends.
+    deleted, is at length // 2; each side is filled from the haplotype; N past contig ends.
     """
-    reach = CONTEXT // 2 + 2 * _MARGIN
+    reach = length // 2 + 2 * _MARGIN
     low = tss - reach
     padded = np.full(2 * reach, ord("N"), np.uint8)
     start, end = max(low, 0), min(tss + reach, len(contig))
@@ -124,14 +131,14 @@ def haplotype_windows(
         (int(s), len(variants.ref[r]), np.frombuffer(variants.alt[r].encode(), np.uint8))
         for s, r in zip(starts, rows, strict=True)
     ]
-    out = np.empty((len(patterns), CONTEXT), np.uint8)
+    out = np.empty((len(patterns), length), np.uint8)
     for row, pattern in enumerate(patterns):
-        out[row] = _window(padded, reach, [edits[i] for i in np.nonzero(pattern)[0]])
+        out[row] = _window(padded, reach, [edits[i] for i in np.nonzero(pattern)[0]], length)
     return out
 
 
 def _window(
-    reference: np.ndarray, tss: int, edits: list[tuple[int, int, np.ndarray]]
+    reference: np.ndarray, tss: int, edits: list[tuple[int, int, np.ndarray]], length: int
 ) -> np.ndarray:
     """Apply edits (start, REF length, ALT), sorted and disjoint, then cut around the TSS."""
     bases, shift, anchor, pieces, done = reference.copy(), 0, tss, [], 0
@@ -146,8 +153,8 @@ def _window(
         elif start + 1 <= tss:  # the TSS base is deleted; the anchor base of REF is kept
             anchor, shift = start + ref_length, shift + len(alt) - ref_length
     haplotype = np.concatenate([*pieces, bases[done:]])
-    first = anchor + shift - CONTEXT // 2
-    return haplotype[first : first + CONTEXT]
+    first = anchor + shift - length // 2
+    return haplotype[first : first + length]
 
 
 # --- truth --------------------------------------------------------------------------------------
@@ -200,10 +207,7 @@ def _heritability(
     rng: np.random.Generator, table: pd.DataFrame, values: np.ndarray, additive: np.ndarray
 ) -> pd.DataFrame:
     """truth_genes: broad heritability drawn from U(0, 0.5), the noise that gives it, and h2."""
-    genetic = values.var(axis=1)
-    target = rng.uniform(0.005, 0.5, len(table))
-    varies = genetic > 1e-12
-    noise = np.where(varies, genetic * (1 - target) / target, _NO_VARIATION_SD**2)
+    genetic, varies, noise = peaks.noise_variance(rng, values, *_H2)
     total = genetic + noise
     return table[["gene_id", "split"]].assign(
         h2_additive=np.where(varies, additive, 0) / total,
@@ -285,3 +289,66 @@ def _write_truth(folder: Path, truth: Truth, samples: pd.DataFrame) -> None:
     )
     table = arrow.Table.from_pandas(long, preserve_index=False)
     sealed.write_parquet(folder / "truth_values.parquet", table)
+
+
+# --- peaks --------------------------------------------------------------------------------------
+
+
+def _write_peaks(
+    rng: np.random.Generator,
+    folder: Path,
+    genome: Genome,
+    table: pd.DataFrame,
+    variants: dict[str, Variants],
+    samples: pd.DataFrame,
+) -> None:
+    """Write peaks of the promoters and of the stretches densest in sites around them."""
+    rows, values = [], []
+    for gene in table.itertuples():
+        contig = genome.contigs[gene.chrom]
+        centres = peak_centres(contig, gene.tss - 1, genome.grammar)
+        total = [
+            _occupancy(contig, variants[gene.chrom], gene.tss - 1 + centre, reach, genome.grammar)
+            for centre, reach in zip(centres, peaks.REACH, strict=True)
+        ]
+        values.append(peaks.of_people(np.stack(total, axis=-1)).T)
+        rows += peaks.rows_of(gene.gene_id, gene.chrom, gene.tss, centres)
+    peaks.write(rng, folder, rows, np.concatenate(values), samples, _H2)
+
+
+def peak_centres(contig: np.ndarray, tss: int, grammar: g.Grammar) -> np.ndarray:
+    """Centres of a gene's peaks, bp from the TSS base (0-based `tss`): the promoter's, 0, first.
+
+    Then the places of the reference with the most occupancy within reach, one after the other; the
+    stretches lie within the enhancers' 3,900 bp and don't overlap.
+    """
+    window = genome_module.windows_at(
+        {"": contig}, pd.DataFrame({"chrom": [""], "tss": [tss + 1]}), CONTEXT
+    )
+    found = g.sites(window, grammar)
+    factor, reach = found.motif < g.FACTORS, peaks.ENHANCER_REACH
+    away = found.start[factor] + g.MIDDLE - CONTEXT // 2
+    places = np.arange(reach - g.DISTAL, g.DISTAL - reach + 1, 10)
+    inside = np.abs(places[:, None] - away) <= reach
+    total = inside @ found.occupancy[factor].astype(np.int64)
+    total[np.abs(places) <= peaks.PROMOTER_REACH + reach] = -1
+    chosen = [0]
+    for _ in range(peaks.ENHANCERS):
+        chosen.append(int(places[total.argmax()]))
+        total[np.abs(places - chosen[-1]) < 2 * reach] = -1
+    return np.array(chosen)
+
+
+def _occupancy(
+    contig: np.ndarray, variants: Variants, centre: int, reach: int, grammar: g.Grammar
+) -> np.ndarray:
+    """(people, 2): occupancy of factors within reach of a centre (0-based), on the haplotype."""
+    half = reach + g.WIDTH
+    near = np.abs(variants.pos - 1 - centre) < half + _MARGIN
+    rows = np.flatnonzero(near)
+    patterns, index = _distinct(variants.alleles[rows].T)
+    windows = haplotype_windows(contig, variants, rows, patterns, centre, 2 * half)
+    found = g.sites(windows, grammar)
+    counts = (np.abs(found.start + g.MIDDLE - half) <= reach) & (found.motif < g.FACTORS)
+    occupancy = np.where(counts, found.occupancy / g.UNIT, 0)
+    return np.bincount(found.window, occupancy, len(windows))[index].reshape(-1, 2)

@@ -16,13 +16,13 @@ from howfar.simulate.demo import genome as demo
 from howfar.simulate.demo import grammar as g
 from howfar.simulate.hard import rules as r
 from howfar.simulate.hard.setting import Setting
+from howfar.simulate.peaks import ENHANCER_REACH, ENHANCERS
 
 SLOT = 32_768
 EXTRA, FREE = "chr9", "genefree"
 FREE_WINDOW = 2_048
 FREE_SITES = 30  # bp a site of the gene-free contig
 GRID = 12  # sites are planted on multiples of this, so that none overlap
-ENHANCERS, ENHANCER_REACH = 4, 200
 _SUBSTITUTIONS = 0.3  # mean number in a planted site
 _CORE = (-60, 20)  # bp around the TSS kept free for the core promoter
 

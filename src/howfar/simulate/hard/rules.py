@@ -29,7 +29,6 @@ from howfar.simulate.demo import grammar as g
 CONFOUNDED = 8  # the first of the confounded factors, counted from 0
 PROXIMAL, ENHANCER, DISTAL = 320, (400, 4_090), (4_200, 16_000)  # bp from the TSS
 PARTS = ("promoter", "enhancer", "distal")
-SATURATION = 6.0  # total occupancy at which accessibility is half of what it would be without
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,6 @@ def components(windows: np.ndarray, rules: Rules) -> np.ndarray:
 def change(parts: np.ndarray, switch: float, rules: Rules) -> np.ndarray:
     """Change of log expression of parts (..., 3), differences of P, C and F from the reference."""
     return parts @ (np.array(rules.scales) * [1.0, switch, 1.0])
-
-
-def accessibility(total: np.ndarray) -> np.ndarray:
-    """Accessibility of a place from the occupancy of all twelve factors around it."""
-    return total / (1 + total / SATURATION)
 
 
 def save(rules: Rules, path: str | Path) -> None:

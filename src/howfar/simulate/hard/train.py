@@ -26,6 +26,7 @@ from howfar.simulate.demo import genome as demo
 from howfar.simulate.demo import grammar as g
 from howfar.simulate.hard import rules as r
 from howfar.simulate.hard.genome import FREE, FREE_WINDOW, SLOT
+from howfar.simulate.peaks import accessibility
 
 CONTEXT, BIN = 8_192, 32
 TRACKS = [f"ChIP:F{i + 1:02d}" for i in range(g.FACTORS)]
@@ -110,7 +111,7 @@ def tracks_of(bases: np.ndarray, rules: r.Rules) -> np.ndarray:
     confounded = motif >= r.CONFOUNDED
     middles = BIN // 2 + BIN * np.arange(len(out))
     total = _around(start, occupancy, middles, _OPEN_REACH)
-    out[:, ACCESS] = 2 * r.accessibility(total)
+    out[:, ACCESS] = 2 * accessibility(total)
     signed = _around(start, np.where(confounded, 0, near), middles, r.PROXIMAL)
     z = (signed - rules.centre) / rules.spread
     out[:, ACTIVITY] = 4 * np.exp(0.75 * np.minimum(z, 4))

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as arrow
 
 from howfar.core import sealed
 from howfar.core.errors import HowfarError
-from howfar.simulate import files
+from howfar.simulate import files, peaks
 from howfar.simulate.demo import genome as demo
 from howfar.simulate.demo import grammar as g
 from howfar.simulate.demo import people as demo_people
@@ -27,8 +26,6 @@ from howfar.simulate.hard import people, rules
 from howfar.simulate.hard.genome import SLOT, Genome
 from howfar.simulate.hard.setting import Setting
 
-PEAK_REACH = (rules.PROXIMAL, *[genome_module.ENHANCER_REACH] * genome_module.ENHANCERS)  # bp
-_NO_VARIATION_SD = 0.5  # environmental SD of a gene without genetic variance, log units
 _CAUSAL = 0.01  # smallest |effect| on log expression that is called causal
 _LEAST_H2 = 0.002
 
@@ -90,9 +87,7 @@ def simulate(
 ) -> None:
     """Write the cohort into `folder`; the same arguments give the same bytes.
 
-    Files: as `demo.world.simulate`, of one cell type, and peaks.bed.gz (accessibility of each
-    gene's promoter and enhancers in the people, log units, at their centres) with peaks.csv and
-    truth_peaks.parquet.
+    Files: as `demo.world.simulate`, of one cell type.
     """
     setting, folder = setting or Setting(), Path(folder)
     rng = np.random.default_rng(seed)
@@ -147,7 +142,7 @@ def write(
     files.write_csv(folder / "truth_genes.csv", expression.truth)
     files.write_csv(folder / "truth_variants.csv", expression.effects)
     ids = table["gene_id"]
-    _write_values(folder / "truth_values.parquet", ids, samples, value_a=expression.values)
+    peaks.write_values(folder / "truth_values.parquet", ids, samples, value_a=expression.values)
     files.write_bed(folder / "expression.bed.gz", table, samples, expression.observed)
     files.write_bed(folder / "expression_null.bed.gz", table, samples, expression.null)
     _write_peaks(rng, folder, genome, population.loci, samples, setting)
@@ -261,11 +256,11 @@ def _parts(genome: Genome, promoter, windows: list[np.ndarray], starts: np.ndarr
     distance = starts[found.window] + found.start + g.MIDDLE - SLOT // 2
     parts = rules.contributions(distance, found.motif, found.occupancy, genome.rules)
     occupied = np.where(found.motif < g.FACTORS, found.occupancy / g.UNIT, 0)
-    peaks = [
+    around = [
         np.where(np.abs(distance - centre) <= reach, occupied, 0)
-        for centre, reach in zip(peak_centres(promoter), PEAK_REACH, strict=True)
+        for centre, reach in zip(peak_centres(promoter), peaks.REACH, strict=True)
     ]
-    rows = [np.bincount(found.window, part, len(windows)) for part in (*parts, *peaks)]
+    rows = [np.bincount(found.window, part, len(windows)) for part in (*parts, *around)]
     return np.stack(rows, axis=1)
 
 
@@ -319,16 +314,6 @@ def _values(genome: Genome, loci: list[Locus], switch: np.ndarray) -> np.ndarray
     return np.array(rows)
 
 
-def _noise(
-    rng: np.random.Generator, values: np.ndarray, most_h2: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Genetic variance, whether there is any, and noise variance for h2 ~ U(0.002, most_h2)."""
-    genetic = values.var(axis=1)
-    target = rng.uniform(_LEAST_H2, most_h2, len(values))
-    varies = genetic > 1e-12
-    return genetic, varies, np.where(varies, genetic * (1 - target) / target, _NO_VARIATION_SD**2)
-
-
 def _truth_genes(
     rng: np.random.Generator,
     table: pd.DataFrame,
@@ -339,7 +324,7 @@ def _truth_genes(
     values: np.ndarray,
     setting: Setting,
 ) -> pd.DataFrame:
-    genetic, varies, noise = _noise(rng, values, setting.most_h2)
+    genetic, varies, noise = peaks.noise_variance(rng, values, _LEAST_H2, setting.most_h2)
     additive = []
     for value, chrom, locus in zip(values, table["chrom"], loci, strict=True):
         alleles = variants[chrom].alleles[locus.rows]
@@ -403,16 +388,6 @@ def _write_genome(
     files.write_vcf(folder / "variants.vcf.gz", contigs, samples, variants)
 
 
-def _write_values(path: Path, names: pd.Series, samples: pd.DataFrame, **values) -> None:
-    """Long table: gene_id, sample, and a column for each (genes, people) array."""
-    keys = {
-        "gene_id": np.repeat(names.to_numpy(), len(samples)),
-        "sample": np.tile(samples["sample"].to_numpy(), len(names)),
-    }
-    columns = {name: array.ravel() for name, array in values.items()}
-    sealed.write_parquet(path, arrow.table(keys | columns))
-
-
 def _write_peaks(
     rng: np.random.Generator,
     folder: Path,
@@ -421,23 +396,14 @@ def _write_peaks(
     samples: pd.DataFrame,
     setting: Setting,
 ) -> None:
-    """Write peaks: accessibility of promoters and enhancers in the people, log units."""
+    """Write peaks of the promoters and enhancers."""
     rows, values = [], []
     for promoter, locus in zip(listed(genome).itertuples(), loci, strict=True):
         slot = _slot_of(genome, promoter)[1]
         reference = _parts(genome, promoter, [slot], np.zeros(1, int))[0, 3:]
         total = np.maximum(reference + locus.haplotypes[:, 3:], 0)
-        open_ = rules.accessibility(total).reshape(-1, 2, len(PEAK_REACH)).mean(axis=1)
-        for k, centre in enumerate(peak_centres(promoter)):
-            name = f"{promoter.gene_id}_{'promoter' if k == 0 else f'enhancer{k}'}"
-            place = promoter.tss + int(centre)
-            rows.append((name, name, promoter.chrom, place, "+", promoter.gene_id, PEAK_REACH[k]))
-            values.append(np.log(open_[:, k] + 0.1))
-    columns = ["gene_id", "name", "chrom", "tss", "strand", "gene", "reach"]
-    table, values = pd.DataFrame(rows, columns=columns), np.array(values)
-    genetic, varies, noise = _noise(rng, values, setting.most_h2)
-    h2 = np.where(varies, genetic, 0) / (genetic + noise)
-    files.write_csv(folder / "peaks.csv", table.assign(h2_broad=h2, sd_noise=np.sqrt(noise)))
-    _write_values(folder / "truth_peaks.parquet", table["gene_id"], samples, value=values)
-    observed = values + np.sqrt(noise)[:, None] * rng.normal(size=values.shape)
-    files.write_bed(folder / "peaks.bed.gz", table, samples, observed)
+        values.append(peaks.of_people(total.reshape(-1, 2, len(peaks.REACH))).T)
+        place = promoter.gene_id, promoter.chrom, promoter.tss
+        rows += peaks.rows_of(*place, peak_centres(promoter))
+    limits = _LEAST_H2, setting.most_h2
+    peaks.write(rng, folder, rows, np.concatenate(values), samples, limits)
