@@ -28,10 +28,18 @@ def test_reads_genes_and_ignores_further_columns(tmp_path):
         assert read_genes(table(tmp_path, text.replace(",", sep))) == genes
 
 
+def test_a_place_without_strand_is_read(tmp_path):
+    text = "gene_id,chrom,tss\nE,1,5\n"
+    assert read_genes(table(tmp_path, text)) == [Gene("E", "E", "1", 5, ".")]
+    # The eQTL Catalogue's place is the middle of the gene: its strand would make it a TSS.
+    text = "phenotype_id,gene_id,chromosome,phenotype_pos,strand\nP,E,1,5,-1\n"
+    assert read_genes(table(tmp_path, text)) == [Gene("E", "E", "1", 5, ".")]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("gene_id,name,chrom,tss\nE,A,1,5\n", r"line 1: .*strand"),
+        ("gene_id,name,chrom,strand\nE,A,1,+\n", r"line 1: .*tss"),
         (HEAD.replace("more", "tss") + "E,A,1,5,+,6\n", r"line 1: .*each once"),
         (HEAD, "found no gene"),
         (HEAD + "E,A,1,5.0,+,\n", r"line 2: found TSS '5.0'"),

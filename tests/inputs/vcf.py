@@ -6,6 +6,7 @@ import gzip
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pysam
 
@@ -405,7 +406,41 @@ def chr_in_the_fasta_alone(files: Files) -> Commands:
     return files.sequences()
 
 
+def dosage_table(files: Files) -> Path:
+    """The SNVs as the eQTL Catalogue's table of dosages, one of them missing."""
+    rows = [r for r in files.vcf_rows() if len(r[3]) == len(r[4]) == 1]
+    lines = [[r[0], r[1], r[3], r[4], *(str(call.count("1")) for call in r[9:])] for r in rows]
+    lines[0][4] = "-1.0"
+    head = ["CHROM", "POS", "REF", "ALT", *Files.PEOPLE]
+    return files.put("dose.tsv.gz", "".join("\t".join(line) + "\n" for line in [head, *lines]))
+
+
+def study_without_sequence(files: Files) -> Commands:
+    """Dosages and an expression BED alone: no FASTA, gene table or network."""
+    files.settings(
+        cohort__variants=dosage_table(files), cohort__reference=None, cohort__genes=None, runs=[]
+    )
+    return [*files.baseline(), *files.eqtl()]
+
+
+def predictions_from_dosages(files: Files) -> Commands:
+    files.settings(cohort__variants=dosage_table(files))
+    return files.predict()
+
+
+def prediction_without_fasta(files: Files) -> Commands:
+    files.settings(cohort__reference=None)
+    return files.predict()
+
+
 CASES = [
+    good(
+        "the eQTL Catalogue's dosages and an expression BED, no FASTA, gene table or network",
+        study_without_sequence,
+        "whose place may not be their TSS: 3",
+    ),
+    bad("a network on dosages", predictions_from_dosages, "dosages, without haplotypes"),
+    bad("a network without FASTA", prediction_without_fasta, "cohort.reference`, a FASTA"),
     good("bgzipped VCF with TBI index", Files.sequences, "6 haplotype|36 haplotype"),
     good("bgzipped VCF with CSI index", bgzipped_vcf_with_csi_index, "36 haplotype"),
     good("BCF with CSI index", bcf_with_csi_index, "36 haplotype"),

@@ -95,7 +95,7 @@ def test_each_model_has_a_complete_template(model, tmp_path):
     [
         ({"cohort__unphased": "maybe"}, "key cohort.unphased: found 'maybe'"),
         ({"cohort__variant": "x.vcf"}, "key cohort.variant"),
-        ({"cohort__reference": None}, "key cohort.reference"),
+        ({"cohort__reference": None}, "`cohort.reference`, a FASTA, as `runs` reads sequence"),
         ({"individuals": "secret"}, "key individuals: found 'secret'"),
         ({"cohort": None}, "either `cohort` or `published`"),
         ({"runs__0__id": "a b"}, "key runs.0.id"),

@@ -7,9 +7,7 @@ from pathlib import Path
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.project import resolve
 from howfar.genome.genotypes.open import default_unphased, variant_files
-from howfar.study.schema import Cohort, Study
-
-INPUTS = ("reference", "variants", "genes", "expression", "samples", "sample_map")
+from howfar.study.schema import FILES, Cohort, Study
 
 
 def input_files(study: Study) -> dict[str, Path]:
@@ -17,7 +15,7 @@ def input_files(study: Study) -> dict[str, Path]:
 
     Genotypes in several files have roles that begin with 'variants ' (see `variant_files`).
     """
-    given = {role: getattr(study.cohort, role) for role in INPUTS} if study.cohort else {}
+    given = {role: getattr(study.cohort, role) for role in FILES} if study.cohort else {}
     files = {role: resolve(path) for role, path in given.items() if path is not None}
     return files | (variant_files(files["variants"]) if files else {})
 

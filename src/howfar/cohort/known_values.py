@@ -12,9 +12,10 @@ from howfar.study.schema import Study
 
 def true_values(study: Study) -> pd.DataFrame | None:
     """Gene x sample true genetic values of a simulated study (cell type A), or None."""
-    if not study.simulate:
+    reference = cohort_of(study).reference
+    if not study.simulate or reference is None:
         return None
-    path = resolve(cohort_of(study).reference).parent / "truth_values.parquet"
+    path = resolve(reference).parent / "truth_values.parquet"
     if not path.is_file():
         return None
     long = sealed.read_parquet(path, columns=["gene_id", "sample", "value_a"])

@@ -21,7 +21,7 @@ from howfar.cohort.panel import FEWEST, Panel, cached_dosages
 from howfar.cohort.people import common_samples, read_sample_map, read_samples, rename_samples
 from howfar.core.errors import HowfarError, about
 from howfar.core.project import resolve
-from howfar.genome.genes import COLUMNS, on_contigs, read_genes
+from howfar.genome.genes import COLUMNS, genes_of_places, on_contigs, read_genes
 from howfar.genome.genotypes.base import VariantSource
 from howfar.genome.genotypes.open import open_variants
 from howfar.genome.intervals import Gene, Interval, Variant
@@ -68,9 +68,24 @@ class OpenCohort:
         """What is done with unphased calls (see `unphased_rule`)."""
         return unphased_rule(self.study)
 
-    @cached_property
+    @property
     def reference(self) -> Reference:
-        """The reference genome."""
+        """The reference genome; HowfarError for a study without one."""
+        if self._reference is None:
+            raise HowfarError(
+                f"{self.study.place}, key cohort.reference",
+                found="nothing",
+                expected="a FASTA, as sequence is read",
+                do="Name one in the study file; linear models, eQTL maps and heritability run "
+                "without.",
+            )
+        return self._reference
+
+    @cached_property
+    def _reference(self) -> Reference | None:
+        if self.settings.reference is None:
+            self.warnings["cohorts without a FASTA, whose REF alleles are taken as they are"] += 1
+            return None
         opened = Reference(resolve(self.settings.reference))
         self.warnings.update(opened.counts)
         return opened
@@ -87,12 +102,34 @@ class OpenCohort:
         Those under the key `cohort.only` where it is there; genes on contigs that the reference or
         the variants lack are left out and counted, HowfarError where none is left.
         """
-        settings = self.settings
-        table = read_genes(resolve(settings.genes), settings.tss, settings.gene_versions)
-        chosen = self._only(table)
-        kept, left = on_contigs(chosen, self.reference, self.variants)
+        chosen = self._only(self._table)
+        files = (self.variants,) if self._reference is None else (self._reference, self.variants)
+        kept, left = on_contigs(chosen, *files)
         self.warnings.update(left)
+        without = "genes without a strand, whose place may not be their TSS"
+        self.warnings[without] += sum(gene.strand == "." for gene in kept)
         return kept
+
+    @cached_property
+    def _table(self) -> list[Gene]:
+        settings = self.settings
+        if settings.genes is not None:
+            return read_genes(resolve(settings.genes), settings.tss, settings.gene_versions)
+        expression = self.require_expression("for the genes' places")
+        if expression.positions is None:
+            raise HowfarError(
+                str(self.genes_path),
+                found="expression without places of genes, and no cohort.genes",
+                expected="a gene table, or expression in a BED file",
+                do="Name a gene table in cohort.genes.",
+            )
+        return genes_of_places(expression.positions, str(self.genes_path))
+
+    @property
+    def genes_path(self) -> Path:
+        """The file that says where genes lie: the gene table, or the expression BED."""
+        path = self.settings.genes or self.settings.expression
+        return resolve(path) if path is not None else Path(self.study.place)
 
     def _only(self, table: list[Gene]) -> list[Gene]:
         """The genes that the study's key `cohort.only` names; all where it isn't there."""
@@ -103,7 +140,7 @@ class OpenCohort:
         if unknown := [name for name in only.genes if name not in known]:
             raise HowfarError(
                 f"{place}.genes",
-                found=f"{len(unknown)} that are no gene of {resolve(self.settings.genes)}: "
+                found=f"{len(unknown)} that are no gene of {self.genes_path}: "
                 f"{', '.join(unknown[:5])}",
                 expected="ids or names of the gene table",
                 do="Correct the key.",
@@ -174,7 +211,7 @@ class OpenCohort:
         Where the study has no expression, all; the one that is named may lack it.
         """
         if chrom is not None:
-            chrom = _contig_of(self.genes, chrom, str(resolve(self.settings.genes)))
+            chrom = _contig_of(self.genes, chrom, str(self.genes_path))
         chosen = [
             g
             for g in self.genes
@@ -184,7 +221,7 @@ class OpenCohort:
             named = "" if gene is None else f" {gene!r}"
             there = "" if chrom is None else f" on contig {chrom!r}"
             raise HowfarError(
-                str(resolve(self.settings.genes)),
+                str(self.genes_path),
                 found=f"no gene{named}{there} among {len(self.genes)}",
                 expected="a gene id, gene name or contig of the gene table",
                 do="Correct --gene or --chrom.",
@@ -199,7 +236,7 @@ class OpenCohort:
         """Before any gene is predicted: expression is of the gene table's genes; once."""
         if self.expression is not None and not self._genes_compared:
             files = input_files(self.study)
-            where = f"{files['genes']} against {files['expression']}"
+            where = f"{self.genes_path} against {files['expression']}"
             self.warnings.update(compare_genes(self.genes, self.expression, where))
             self._genes_compared = True
 
@@ -229,7 +266,7 @@ class OpenCohort:
         if not measured:
             files = input_files(self.study)
             raise HowfarError(
-                f"{files['genes']} against {files['expression']}",
+                f"{self.genes_path} against {files['expression']}",
                 found=f"none of the {len(genes)} genes asked for among {len(rows)} rows of "
                 "expression",
                 expected="expression of the genes",
@@ -239,10 +276,12 @@ class OpenCohort:
 
     def _check_on_contigs(self, genes: list[Gene]) -> None:
         """Before any is predicted: every TSS lies on a contig of the reference."""
+        if self._reference is None:
+            return
         off = [g for g in genes if g.tss > self.reference.length(g.chrom)]
         if off:
             raise HowfarError(
-                f"{resolve(self.settings.genes)}, gene {off[0].gene_id}",
+                f"{self.genes_path}, gene {off[0].gene_id}",
                 found=f"a TSS at {off[0].chrom}:{off[0].tss:,}, beyond the contig's end "
                 f"({len(off)} such gene(s))",
                 expected=f"at most {self.reference.length(off[0].chrom):,}, the contig's length in "
@@ -269,7 +308,7 @@ class OpenCohort:
         """
         gene = self.gene(gene)
         tss_offset = length // 2 if tss_offset is None else tss_offset
-        with about(resolve(self.settings.genes)):
+        with about(self.genes_path):
             built = build_windows(
                 self.reference,
                 self.variants,
@@ -326,7 +365,7 @@ class OpenCohort:
         counts: Counter[str] = Counter()
         dosages, variants = self.variants.dosages(
             self.inside(gene, window),
-            self.reference,
+            self._reference,
             samples=self.samples,
             max_ref_mismatch=self.settings.max_ref_mismatch,
             counts=counts,
@@ -336,9 +375,10 @@ class OpenCohort:
         return _drop_repeats(dosages, variants)
 
     def inside(self, gene: Gene, window: int) -> Interval:
-        """`window` bp centred on the TSS, as far as the contig reaches."""
+        """`window` bp centred on the TSS, as far as the contig, if its length is known, reaches."""
         around = gene.window(window)
-        end = min(self.reference.length(gene.chrom), around.end)
+        known = self._reference is not None
+        end = min(self.reference.length(gene.chrom), around.end) if known else around.end
         return Interval(gene.chrom, max(0, around.start), end)
 
     def panel(self) -> Panel:
@@ -415,8 +455,9 @@ def open_cohort(
     study
         A study with a cohort (see `howfar.load_study`); files are then left out.
     reference, variants, genes
-        FASTA; VCF, BCF, PLINK 1 or 2 (``{chrom}`` for one file per contig); gene table (CSV,
-        GTF, GFF3, BED). Relative paths count from the current folder.
+        FASTA, which networks need; VCF, BCF, PLINK 1 or 2, a table of dosages (``{chrom}`` for
+        one file per contig); gene table (CSV, GTF, GFF3, BED), or none where expression is a BED
+        file with each gene's TSS. Relative paths count from the current folder.
     expression, samples
         Expression matrix (BED, GCT, CSV, Parquet) and sample table (sample, population), if any.
     name

@@ -35,13 +35,13 @@ _SAMPLE_HEADERS = (
     "id",
 )
 _POPULATION_HEADERS = {"population", "pop", "population code"}
-# Names of the two columns of a sample map; the second pair is GTEx's lookup table's.
+# Names of the two columns of a sample map; the second pair is GTEx's and the eQTL Catalogue's.
 _PAIRED = (
     (
         ("expression", "expression_id", "expression_sample"),
         ("genotype", "genotype_id", "genotype_sample"),
     ),
-    (("sample_id",), ("participant_id",)),
+    (("sample_id",), ("participant_id", "genotype_id")),
 )
 
 
@@ -179,14 +179,15 @@ def read_sample_map(path: str | Path) -> dict[str, str]:
 
     Columns `expression` and `genotype`, in any order; others are ignored. GTEx's lookup table has
     `sample_id` and `participant_id`, and several samples of a person; of these one alone may be in
-    the expression file (`rename_samples`). Raises HowfarError with the line for a missing column,
-    an empty cell, and an expression sample that occurs twice.
+    the expression file (`rename_samples`). The eQTL Catalogue's metadata has `sample_id` and
+    `genotype_id`. Raises HowfarError with the line for a missing column, an empty cell, and an
+    expression sample that occurs twice.
     """
     path = Path(path)
     rows, first = read_rows(path)
     head = [cell.lower().lstrip("#") for cell in rows[0]]
     found = [_columns_of(head, pair) for pair in _PAIRED]
-    places = found[0] if any(found[0]) else found[1]
+    places = next((pair for pair in found if all(map(len, pair))), found[0])
     if [len(p) for p in places] != [1, 1]:
         raise HowfarError(
             f"{path}, line {first}",

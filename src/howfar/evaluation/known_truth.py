@@ -269,8 +269,9 @@ def summary_rows(
     people, across: the tables `individuals` and `across`; networks: runs whose false positives
     are counted; weights: of each linear run.
     """
-    folder = resolve(study.cohort.reference).parent
-    if not study.simulate or not (folder / "truth_variants.csv").is_file():
+    if not study.simulate:
+        return pd.DataFrame()
+    if not (resolve(study.cohort.reference).parent / "truth_variants.csv").is_file():
         return pd.DataFrame()
     effects = signs(study, people, panel, weights, study.evaluation.min_maf)
     shares = sign_shares(effects, panel.genes).rename(columns={"run_id": "method"})

@@ -363,9 +363,11 @@ def path_of(results: str | Path, study: str) -> Path:
 
 def _truth_files(study: Study) -> list[Path]:
     """The true genetic values and the genes' truth of a simulation that wrote both; else none."""
+    if not study.simulate:
+        return []
     folder = resolve(study.cohort.reference).parent
     files = [folder / name for name in ("truth_values.parquet", "truth_genes.csv")]
-    return files if study.simulate and all(path.is_file() for path in files) else []
+    return files if all(path.is_file() for path in files) else []
 
 
 def key_of(cohort: OpenCohort, options: dict) -> Key:

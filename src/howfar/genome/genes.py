@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
+import pandas as pd
+
 from howfar.core.errors import HowfarError
 from howfar.core.text import cells_of, lines_of, separator_of, stem_of
 from howfar.genome.intervals import Gene
@@ -24,6 +26,9 @@ _ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
 # A version follows an Ensembl gene id only: the `.7` of RP11-34P13.7 is part of its name.
 # GENCODE's lifted-over ids add `_2` to the version; before release 25 its PAR_Y ids began ENSGR.
 _VERSIONED = re.compile(r"^(ENS[A-Z]*GR?\d+)\.\d+(?:_\d+)?(_PAR_Y)?$")
+_OPTIONAL = ("name", "strand")
+#: The eQTL Catalogue's columns. Its place of a gene is the gene's middle, and so has no strand.
+_MIDDLE = {"chromosome": "chrom", "phenotype_pos": "tss", "gene_name": "name", "strand": "_"}
 _EXPECTED = f"a gene table: GTF, GFF3, BED, or CSV/TSV with the columns {', '.join(COLUMNS)}"
 
 
@@ -31,8 +36,10 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
     """The genes of a GTF, GFF3, BED, CSV or TSV file (`.gz` too), told apart by their names.
 
     CSV, TSV (.csv, .tsv, .txt): the columns gene_id, name, chrom, tss (1-based), strand, with tabs,
-    commas, semicolons or blanks between; further ones are ignored. BED: chrom, start (0-based),
-    end, gene id, score, strand; the TSS is the first base of the gene by its strand. GTF, GFF3
+    commas, semicolons or blanks between; further ones are ignored, and name and strand may lack
+    ('.': no strand). Of the eQTL Catalogue's phenotype metadata, chromosome and phenotype_pos are
+    read, which is the middle of a gene: no TSS, so that no strand is taken. BED: chrom, start
+    (0-based), end, gene id, score, strand; the TSS is the first base by the strand. GTF, GFF3
     (.gtf, .gff, .gff3; GENCODE, Ensembl), 1-based: tss 'gene' takes the first base of the gene's
     record by its strand, 'canonical' that of its transcript tagged Ensembl_canonical, 'first' that
     of the first transcript the file lists; a GTF without records of genes has the span of their
@@ -153,6 +160,8 @@ def _table(lines: Iterable[str], path: Path, _: str) -> Numbered:
     first = next(lines, "")
     sep = separator_of(first) or ","
     header = cells_of(first, sep, f"{path}, line 1")
+    if "phenotype_pos" in header and "tss" not in header:
+        header = [_MIDDLE.get(name, name) for name in header]
     _check_header(path, header)
     for number, line in enumerate(lines, start=2):
         if not line.strip():
@@ -165,7 +174,7 @@ def _table(lines: Iterable[str], path: Path, _: str) -> Numbered:
 
 
 def _check_header(path: Path, header: list[str]) -> None:
-    missing = [c for c in COLUMNS if c not in header]
+    missing = [c for c in COLUMNS if c not in (*header, *_OPTIONAL)]
     if missing or len(header) != len(set(header)):
         raise _wrong(
             f"{path}, line 1",
@@ -178,6 +187,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 def _values(where: str, header: list[str], cells: list[str]) -> dict[str, str]:
     row = dict(zip(header, cells, strict=False))
     values = {c: row.get(c, "") for c in COLUMNS}
+    values["strand"] = row.get("strand", "" if "strand" in header else ".")
     blank = [c for c in COLUMNS if not values[c] and c != "name"]
     if blank or len(cells) > len(header):
         raise _wrong(
@@ -374,6 +384,24 @@ def _no_transcript(where: str, gene: _GeneRecord, rule: str) -> HowfarError:
         "one for every gene",
         "Set cohort.tss to 'gene' or 'first', or take a newer annotation.",
     )
+
+
+def genes_of_places(places: pd.DataFrame, where: str) -> list[Gene]:
+    """Return the genes of an expression BED, whose places are single bases, without strands.
+
+    places: chrom, start0, end (0-based, half-open) by gene id. HowfarError, naming `where`, for
+    one that is wider, as its TSS isn't stated.
+    """
+    wide = places.index[places["end"] - places["start0"] != 1]
+    if len(wide):
+        raise _wrong(
+            f"{where}, gene {wide[0]}",
+            f"a place of more than one base ({len(wide)} such genes)",
+            "each gene's TSS, one base, as FastQTL and tensorQTL have it",
+            "Name a gene table in cohort.genes.",
+        )
+    rows = zip(places.index, places["chrom"], places["start0"], strict=True)
+    return [Gene(gene, gene, chrom, int(start0) + 1, ".") for gene, chrom, start0 in rows]
 
 
 class _Contigs(Protocol):

@@ -76,6 +76,10 @@ class Variant:
 class Gene:
     """A gene by its transcription start site; `tss` is 1-based.
 
+    strand: '+', '-', or '.' where it isn't known: `tss` is then the place that variants are
+    counted from, which may be none (the eQTL Catalogue has the middle of a gene), and no network
+    reads the gene.
+
     Examples
     --------
     >>> import howfar as hf
@@ -98,11 +102,11 @@ class Gene:
                 expected="letters that can be seen",
                 do="Correct the gene table; in GFF3 a %00 to %1F stands for one.",
             )
-        if self.strand not in ("+", "-"):
+        if self.strand not in ("+", "-", "."):
             raise HowfarError(
                 f"gene {self.gene_id}",
                 found=f"strand {self.strand!r}",
-                expected="'+' or '-'",
+                expected="'+' or '-', or '.' where it isn't known",
                 do="Correct the strand column of the gene table.",
             )
         if self.tss < 1:

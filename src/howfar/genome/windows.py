@@ -185,6 +185,14 @@ class _Region:
 
 
 def _check_request(reference: Reference, gene: Gene, length: int, offset: int) -> None:
+    if gene.strand == ".":
+        raise HowfarError(
+            f"gene {gene.gene_id}",
+            found="no strand, so that its place may not be its TSS",
+            expected="'+' or '-', where sequence is read",
+            do="Name a gene table with TSS and strands (such as a GTF) in cohort.genes; linear "
+            "models and eQTL maps run without.",
+        )
     if not 0 <= offset < length:
         raise HowfarError(
             f"gene {gene.gene_id}, window of {length} bp",

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from howfar.cohort.files import INPUTS, input_files
+from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance, sealed
 from howfar.core.atomic import file_name, whole
@@ -31,6 +31,7 @@ from howfar.core.errors import HowfarError, damaged_file
 from howfar.core.provenance import digest
 from howfar.core.versions import versions_of
 from howfar.results import tables
+from howfar.study.schema import FILES
 
 _KEY_FILE = "key.json"
 #: Digits of a key's digest in the name of a folder.
@@ -109,7 +110,7 @@ def cohort_key(
     """
     files = input_files(cohort.study)
     # Settings that are paths count by what the files hold; those of other roles may be paths too.
-    settings = cohort.settings.model_dump(mode="json", exclude=set(INPUTS))
+    settings = cohort.settings.model_dump(mode="json", exclude=set(FILES))
     if settings["only"] is None:  # all genes: as before the key was there
         del settings["only"]
     if cohort_settings is not None:

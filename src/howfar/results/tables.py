@@ -83,7 +83,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         name=_text(),
         chrom=_text(),
         tss=_count(),  # 1-based
-        strand=_text(checks=pa.Check.isin(["+", "-"])),
+        strand=_text(checks=pa.Check.isin(["+", "-", "."])),
     ),
     # feature names are listed in FEATURES.
     "features": _table(

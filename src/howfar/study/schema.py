@@ -84,9 +84,9 @@ class Only(_Strict):
 class Cohort(_Strict):
     """The files of a cohort; `resolve` says what relative paths count from."""
 
-    reference: StudyPath
+    reference: StudyPath | None = None  # what reads sequence needs it; it checks REF elsewhere
     variants: StudyPath
-    genes: StudyPath
+    genes: StudyPath | None = None  # None: the places of an expression BED
     expression: StudyPath | None = None
     samples: StudyPath | None = None  # columns sample, population
     sample_map: StudyPath | None = None  # columns expression, genotype, where samples' names differ
@@ -102,6 +102,16 @@ class Cohort(_Strict):
     log_base: float | None = Field(
         math.e, gt=1, allow_inf_nan=False
     )  # of the expression; None: a linear scale
+
+
+#: Keys of `Cohort` that are files.
+FILES = ("reference", "variants", "genes", "expression", "samples", "sample_map")
+
+
+def _source_of(path: Path | None) -> str | None:
+    """Id in data/sources.csv of a file below ``results/sources``; None for other files."""
+    fetched = path is not None and path.parts[:2] == ("results", "sources")
+    return "/".join(path.parts[2:]) if path is not None and fetched else None
 
 
 #: Options of networks that are files or folders. They stay as written, as they stand in the key
@@ -154,9 +164,7 @@ class Run(_Strict):
     @property
     def fetched_weights(self) -> str | None:
         """Id in data/sources.csv of weights below ``results/sources``; None for other weights."""
-        if self.weights is None or self.weights.parts[:2] != ("results", "sources"):
-            return None
-        return "/".join(self.weights.parts[2:])
+        return _source_of(self.weights)
 
 
 class Evaluation(_Strict):
@@ -246,6 +254,12 @@ class Study(_Strict):
             raise ValueError(
                 f"models of `baselines` and run ids must differ, found {models}, {ids}"
             )
+        if self.cohort is not None and self.cohort.reference is None:
+            reads = {"runs": self.runs, "effects": self.effects, "simulate": self.simulate}
+            if keys := [key for key, value in reads.items() if value]:
+                raise ValueError(f"`cohort.reference`, a FASTA, as `{keys[0]}` reads sequence")
+        if self.cohort is not None and self.cohort.genes is None is self.cohort.expression:
+            raise ValueError("`cohort.genes`, or an expression BED with the genes' places")
         if models and self.cohort is None:
             raise ValueError("`baselines` need a cohort")
         return self
@@ -284,8 +298,11 @@ class Study(_Strict):
         """Ids of the fetched files that the study is made from, weights of its runs included."""
         if self.published:
             return self.published.needs
-        weights = {run.fetched_weights for run in self.runs} - {None}
-        return [*(self.simulate or {}).get("from", []), *sorted(weights)]
+        covariates = [] if self.eqtl is None else [self.eqtl.covariates]
+        files = [getattr(self.cohort, name) for name in FILES]
+        fetched = {_source_of(path) for path in [*files, *covariates]}
+        fetched |= {run.fetched_weights for run in self.runs}
+        return [*(self.simulate or {}).get("from", []), *sorted(fetched - {None})]
 
     @property
     def trained_weights(self) -> list[Path]:

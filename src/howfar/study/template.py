@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from howfar.core.project import project_root
 
-#: Keys of `cohort` that are files, and may be left out.
+#: Keys of `cohort` that are files, and may be left out; without a network the FASTA too.
 _OPTIONAL = ("samples",)
 
 
@@ -31,7 +31,7 @@ def fill_template(
     """
     text = (project_root() / "data" / "studies" / "template.yaml").read_text("utf-8")
     text = re.sub(r"(?m)^name: \S+", lambda _: f"name: {name}", text)
-    for key in _OPTIONAL:
+    for key in (*_OPTIONAL, *(["reference"] if files and not runs else [])):
         text = _with_file(text, key, "null")
     for key, path in (files or {}).items():
         text = _with_file(text, key, _quoted(path))

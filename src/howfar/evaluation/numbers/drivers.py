@@ -93,7 +93,7 @@ def along_gene(drivers: pd.DataFrame, genes: pd.DataFrame) -> np.ndarray:
     """Signed distance from the TSS along the gene's strand, bp; drivers of a known strand only."""
     strand = genes.set_index("gene_id")["strand"].reindex(drivers["gene_id"])
     sign = np.where(strand == "-", -1, 1)
-    return (drivers["distance"].to_numpy(float) * sign)[strand.notna().to_numpy()]
+    return (drivers["distance"].to_numpy(float) * sign)[strand.isin(["+", "-"]).to_numpy()]
 
 
 def _add_support(rows: Rows, key: str, table: pd.DataFrame) -> None:

@@ -275,7 +275,7 @@ class VariantSource:
     def dosages(
         self,
         interval: Interval,
-        reference: Reference,
+        reference: Reference | None,
         *,
         samples: Sequence[str] | None = None,
         alleles: str = "all",
@@ -284,7 +284,8 @@ class VariantSource:
     ) -> tuple[np.ndarray, list[Variant]]:
         """(float32 (P, W) copies of each ALT, the W variants) that start inside `interval`.
 
-        As `Genotypes.dosages`; phase plays no part. What was met is added to `counts`.
+        As `Genotypes.dosages`; phase plays no part. What was met is added to `counts`. Without a
+        reference no REF is compared with anything.
         """
         genotypes, _ = self._records(interval, reference, samples, alleles, max_ref_mismatch)
         _settle_ploidy(genotypes)
@@ -319,7 +320,7 @@ class VariantSource:
     def _fetch(
         self,
         interval: Interval,
-        reference: Reference,
+        reference: Reference | None,
         columns: np.ndarray,
         alleles: str,
         counts: Counter[str],
@@ -350,7 +351,7 @@ class VariantSource:
     def _records(
         self,
         interval: Interval,
-        reference: Reference,
+        reference: Reference | None,
         samples: Sequence[str] | None,
         alleles: str,
         max_ref_mismatch: float,
@@ -436,14 +437,14 @@ def kept_alleles(
 
 
 def _matching_ref(
-    genotypes: Genotypes, reference: Reference, limit: float, source: VariantSource
+    genotypes: Genotypes, reference: Reference | None, limit: float, source: VariantSource
 ) -> np.ndarray:
-    """Indices of the records whose REF is what the FASTA has.
+    """Indices of the records whose REF is what the FASTA has; of all, where there is none.
 
     HowfarError above the share `limit`, unless one record alone differs and some may.
     """
-    if not len(genotypes):
-        return np.zeros(0, np.int64)
+    if reference is None or not len(genotypes):
+        return np.arange(len(genotypes))
     first, last = int(genotypes.starts.min()), int(genotypes.ends.max())
     around = Interval(genotypes.chrom, first, last)
     sequence = reference.fetch(around).tobytes()

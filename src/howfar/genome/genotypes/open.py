@@ -1,8 +1,9 @@
 """Genotypes from whatever files a user has, behind one interface: `open_variants`.
 
 A path is that of a VCF or BCF file, of PLINK 1's ``.bed`` or PLINK 2's ``.pgen``, the prefix of
-PLINK files, or a template with ``{chrom}``, one file of any of these kinds per contig. Which of
-them a file is, its first bytes say, and not its name.
+PLINK files, of a table of dosages (the eQTL Catalogue's, PrediXcan's), or a template with
+``{chrom}``, one file of any of these kinds per contig. Which of them a file is, its first bytes
+say, and not its name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from howfar.core.errors import HowfarError
 from howfar.core.text import starts_with
 from howfar.genome.genotypes.base import Genotypes, VariantSource
 from howfar.genome.genotypes.bgzf import VCF_START
+from howfar.genome.genotypes.dosage_table import DosageTable, people_file, starts_as_dosages
 from howfar.genome.genotypes.plink_tables import pgen_ends, together
 from howfar.genome.genotypes.vcf import VariantFile
 from howfar.genome.intervals import Interval, Variant
@@ -55,11 +57,11 @@ def open_variants(path: str | Path) -> VariantSource:
         from howfar.genome.genotypes.plink2 import PgenFile
 
         return PgenFile(path)
-    return VariantFile(path)
+    return DosageTable(path) if kind == "dosages" else VariantFile(path)
 
 
 def kind_of(path: str | Path) -> str:
-    """'vcf' (or BCF), 'plink1', 'plink2' or 'template'; of a file by its first bytes.
+    """'vcf' (or BCF), 'plink1', 'plink2', 'dosages' or 'template'; of a file by its first bytes.
 
     The name tells of a file that isn't there or begins like none, so that a message fits.
     """
@@ -67,6 +69,8 @@ def kind_of(path: str | Path) -> str:
     if _PLACE in text:
         return "template"
     file = Path(text)
+    if starts_as_dosages(file):
+        return "dosages"
     if starts_with(file, *_VCF_STARTS):
         return "vcf"
     for kind, starts in _PLINK_STARTS.items():
@@ -82,8 +86,8 @@ def kind_of(path: str | Path) -> str:
     raise HowfarError(
         text,
         found="both a .bed and a .pgen file of this prefix" if beside else "no such file",
-        expected="a VCF or BCF file, PLINK files (.bed, .pgen or their prefix), or a name with "
-        "{chrom} in place of the contig",
+        expected="a VCF or BCF file, PLINK files (.bed, .pgen or their prefix), a table of "
+        "dosages, or a name with {chrom} in place of the contig",
         do="Name the file with its ending." if beside else "Correct the path of the variants.",
     )
 
@@ -114,6 +118,9 @@ def variant_files(path: str | Path) -> dict[str, Path]:
         return named or {"variants": Path(path)}
     if kind == "vcf":
         return {"variants": Path(path)}
+    if kind == "dosages":
+        beside = people_file(Path(path))
+        return {"variants": Path(path)} | ({"variants samples": beside} if beside else {})
     ends = (".bed", ".bim", ".fam") if kind == "plink1" else pgen_ends(path)
     calls, *others = together(path, ends)
     return {"variants": calls} | {
@@ -189,7 +196,7 @@ class SplitVariants(VariantSource):
         return self.file_of(interval.chrom).read(interval, reference, **options)
 
     def dosages(
-        self, interval: Interval, reference: Reference, **options: Any
+        self, interval: Interval, reference: Reference | None, **options: Any
     ) -> tuple[np.ndarray, list[Variant]]:
         """As `VariantSource.dosages`, from the contig's file."""
         return self.file_of(interval.chrom).dosages(interval, reference, **options)

@@ -68,8 +68,13 @@ class PlinkFile(SiteSource):
         a1, a2 = (table[c].str.upper().str.encode("ascii", "replace") for c in ("a1", "a2"))
         return list(zip(a1, a2, strict=True))
 
-    def _orientation(self, chrom: str, reference: Reference) -> np.ndarray:
-        """int8 per variant of the contig: which allele is the FASTA's (`_A2` ... `_UNSURE`)."""
+    def _orientation(self, chrom: str, reference: Reference | None) -> np.ndarray:
+        """int8 per variant of the contig: which allele is the FASTA's (`_A2` ... `_UNSURE`).
+
+        Without a FASTA, A2 of all, as PLINK writes REF there if told it.
+        """
+        if reference is None:
+            return np.full(len(self._sites(chrom).starts), _A2, np.int8)
         if chrom not in self._sides:
             self._sides[chrom] = orientation(self._sites(chrom), reference, chrom)
         return self._sides[chrom]
@@ -77,7 +82,7 @@ class PlinkFile(SiteSource):
     def _fetch(
         self,
         interval: Interval,
-        reference: Reference,
+        reference: Reference | None,
         columns: np.ndarray,
         alleles: str,
         counts: Counter[str],

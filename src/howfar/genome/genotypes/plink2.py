@@ -90,7 +90,7 @@ class PgenFile(SiteSource):
     def _fetch(
         self,
         interval: Interval,
-        reference: Reference,
+        reference: Reference | None,
         columns: np.ndarray,
         alleles: str,
         counts: Counter[str],
@@ -112,7 +112,7 @@ class PgenFile(SiteSource):
     def dosages(
         self,
         interval: Interval,
-        reference: Reference,
+        reference: Reference | None,
         *,
         samples: Sequence[str] | None = None,
         **options: Any,

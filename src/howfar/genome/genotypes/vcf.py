@@ -217,7 +217,7 @@ class VariantFile(VariantSource):
     def _fetch(
         self,
         interval: Interval,
-        reference: Reference,
+        reference: Reference | None,
         columns: np.ndarray,
         alleles: str,
         counts: Counter[str],
