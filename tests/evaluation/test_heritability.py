@@ -126,3 +126,26 @@ def test_a_ceiling_whose_interval_reaches_0_leaves_the_upper_end_open(h2):
     made = make(h2, {"run": h2}, summary=[("performance", "net", "pooled", 1, 0.2)])
     found = heritability.attained(made).set_index("run_id").loc["net"]
     assert found["ci_low"] > 0 and np.isnan(found["ci_high"])
+
+
+@pytest.mark.parametrize(
+    ("alone", "groups"), [(30, {"mixed": 0.8, "YRI": 0.5}), (29, {"pooled": 0})]
+)
+def test_genes_judged_in_one_population_stand_apart(h2, alone, groups):
+    told = np.where(np.arange(GENES) < alone, 0.5, 0.8)
+    result = make(h2, {"m": told * np.sqrt(h2)})
+    pooled = result["across"]
+    each = pooled.assign(population=np.where(np.arange(GENES) < alone, "YRI", "EUR"))
+    each.loc[each["population"] == "EUR", "n"] = 40
+    across = pd.concat(
+        [pooled, each, each.query("population == 'EUR'").assign(population="YRI", n=37)]
+    )
+    result = tables.Tables("test", result.frames | {"across": across})
+    found = heritability.attained(result).set_index("group")
+    assert set(found.index) == set(groups)
+    for group, share in groups.items():
+        if share:
+            assert found.loc[group, "ratio"] == pytest.approx(share)
+            assert found.loc[group, "genes"] == 30
+            limit = heritability.ceilings(result).set_index("group")["ceiling"]
+            assert found.loc[group, "ceiling"] == pytest.approx(limit[group])

@@ -17,6 +17,10 @@ from howfar.results import tables
 from howfar.stats.blocks import blocks_of
 
 _DERIVED = ("centred", "permuted")
+#: Group of genes judged in people of several populations, where the run has others that were judged
+#: in one alone, whose group is that population.
+MIXED = "mixed"
+_FEWEST = 30
 _COLUMNS = [
     *("run_id", "label", "group", "source", "genes", "mean_r", "ceiling", "rms"),
     *("ratio", "ci_low", "ci_high", "per_gene"),
@@ -32,7 +36,9 @@ def sources(result: tables.Tables) -> list[str]:
 def per_gene(result: tables.Tables, source: str | None = None) -> pd.DataFrame:
     """Rows of `across` whose gene has a heritability, one group of people per gene.
 
-    The groups are 'pooled' where there is such a row, else the study's populations. source: which
+    The groups are 'pooled' where there is such a row, else the study's populations; where a run was
+    judged in several populations for some genes and in one for others (30 or more of each), `MIXED`
+    and that population's name, as their people are not alike. source: which
     estimate of h2 (by default the first of the table). Adds columns h2, h2_se, root (the square
     root of h2, 0 below 0), source, and r: `pearson`, 0 where a prediction is constant.
     """
@@ -50,7 +56,16 @@ def per_gene(result: tables.Tables, source: str | None = None) -> pd.DataFrame:
 
 def _one_group(across: pd.DataFrame) -> pd.DataFrame:
     pooled = across[across["population"] == "pooled"]
-    return pooled if len(pooled) else across[~across["population"].isin(_DERIVED)]
+    others = across[~across["population"].isin(["pooled", *_DERIVED])]
+    if not len(pooled):
+        return others
+    key = ["run_id", "gene_id", "n"]
+    alone = others.drop_duplicates(key).set_index(key)["population"]
+    names = alone.reindex(pd.MultiIndex.from_frame(pooled[key])).set_axis(pooled.index)
+    one = names.notna().groupby(pooled["run_id"]).transform("sum")
+    all_genes = names.groupby(pooled["run_id"]).transform("size")
+    both = (one >= _FEWEST) & (all_genes - one >= _FEWEST)
+    return pooled.assign(population=names.fillna(MIXED).where(both, "pooled"))
 
 
 def ceilings(result: tables.Tables, source: str | None = None, seed: int = 1) -> pd.DataFrame:

@@ -139,12 +139,20 @@ def _reached(views: Sequence[View]) -> str:
     """How much of the ceiling linear models reach, class by class, as a sentence; or ''."""
     parts = []
     for each in views:
-        linear = [run for run, kind in each.kinds.items() if kind == "linear"]
         for group, words in _CLASSES.items():
-            found = [each.number(f"{run}.heritability.{group}.ratio") for run in linear]
-            shares = [100 * number.value for number in found if number is not None]
-            if shares:
-                parts.append(f"{min(shares):.0f} to {max(shares):.0f} % on {words}")
+            shares = {
+                kind: [
+                    100 * number.value
+                    for run, its in each.kinds.items()
+                    if its == kind
+                    and (number := each.number(f"{run}.heritability.{group}.ratio")) is not None
+                ]
+                for kind in ("linear", "lead_snp")
+            }
+            if shares["linear"]:
+                text = f"{min(shares['linear']):.0f} to {max(shares['linear']):.0f} % on {words}"
+                lead = [f" (the lead SNP {share:.0f} %)" for share in shares["lead_snp"][:1]]
+                parts.append(text + "".join(lead))
     joined = "; ".join(parts)
     return f" Of the mean √h² of the same genes, linear models reach {joined}." if parts else ""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from howfar.evaluation.heritability import per_gene, sources
+from howfar.evaluation.heritability import MIXED, per_gene, sources
 from howfar.evaluation.numbers.heritability import source_key
 from howfar.figures import style
-from howfar.figures.performance import HEADINGS, compared
+from howfar.figures.performance import compared, heading, ordered
 from howfar.figures.view import Drawn, View, figure
 
 _NONE = "No heritability per gene is known for this study."
@@ -21,6 +21,11 @@ _SHARE = (
     "are constant count as r = 0."
 )
 
+_APART = (
+    " Genes judged in held-out people of the populations trained on stand apart from genes judged "
+    "in a population that nobody was trained on; one mean of both would be a share of neither."
+)
+
 
 @figure("heritability_classes", zero="people")
 def heritability_classes(view: View) -> Drawn:
@@ -31,7 +36,7 @@ def heritability_classes(view: View) -> Drawn:
     table = _ceilings(view, known)
     if table.empty:
         return _NO_R
-    groups = [g for g in HEADINGS if g in set(table["group"])]
+    groups = ordered(table["group"])
     drawn, axes = style.panels([0.8 + 0.5 * len(known)] * len(groups))
     for axis, group in zip(axes, groups, strict=True):
         part = table[table["group"] == group].rename(columns={"ceiling": "value"})
@@ -39,7 +44,7 @@ def heritability_classes(view: View) -> Drawn:
             _estimate(axis, place, row)
         style.rows(axis, [style.wrapped(s, 22) for s in part["source"]], 8, top=-0.6)
         axis.set_xlim(0, 0.75)
-        axis.set_title(f"{HEADINGS[group]}, n = {part['genes'].iloc[0]} genes", fontsize=9.5)
+        axis.set_title(f"{heading(group)}, n = {part['genes'].iloc[0]} genes", fontsize=9.5)
     axes[-1].set_xlabel("√h² (r of a perfect additive cis predictor)")
     caption = (
         "Bars: mean over genes of √max(h², 0), with 95 % block-bootstrap interval. Diamonds: √ of "
@@ -79,7 +84,7 @@ def heritability_attained(view: View) -> Drawn:
     table = table[table["run_id"].isin([run for run in view.labels if compared(run)])]
     if table.empty:
         return _NO_R
-    groups = [g for g in HEADINGS if g in set(table["group"])]
+    groups = ordered(table["group"])
     sizes = [(table["group"] == g).sum() for g in groups]
     drawn, axes = style.panels([0.95 + 0.29 * size for size in sizes])
     for axis, group in zip(axes, groups, strict=True):
@@ -92,9 +97,10 @@ def heritability_attained(view: View) -> Drawn:
         axis.axvline(1, color=style.INK, lw=0.8, ls="--")
         axis.set_xlim(min(0, part["ci_low"].min()), 1.4)
         n, limit = part["genes"].max(), part["ceiling"].iloc[0]
-        axis.set_title(f"{HEADINGS[group]}\nn = {n} genes, ceiling {limit:.3f}", fontsize=9.5)
+        axis.set_title(f"{heading(group)}\nn = {n} genes, ceiling {limit:.3f}", fontsize=9.5)
     axes[-1].set_xlabel("mean r / mean √h²")
-    return drawn, table, f"{_SHARE} Heritability: {table['source'].iloc[0]}."
+    apart = _APART if MIXED in groups else ""
+    return drawn, table, f"{_SHARE}{apart} Heritability: {table['source'].iloc[0]}."
 
 
 def attained(view: View, source: str) -> pd.DataFrame:
@@ -134,11 +140,11 @@ def heritability_scatter(view: View) -> Drawn:
         return _NONE
     table = per_gene(view.tables, known[0])
     runs = _one_of_each(view, set(table["run_id"]))
-    groups = [g for g in HEADINGS if g in set(table["population"])]
     if not runs:
         return _NO_R
-    drawn, axes = style.panels([2.7] * len(runs) * len(groups))
-    panels = [(run, group) for group in groups for run in runs]
+    made = set(table[["run_id", "population"]].itertuples(index=False, name=None))
+    panels = [(run, g) for g in ordered(table["population"]) for run in runs if (run, g) in made]
+    drawn, axes = style.panels([2.7] * len(panels))
     for axis, (run, group) in zip(axes, panels, strict=True):
         part = table[(table["run_id"] == run) & (table["population"] == group)]
         _gene_panel(axis, part, view, run, group)
@@ -170,7 +176,7 @@ def _gene_panel(axis, part: pd.DataFrame, view: View, run: str, group: str) -> N
     axis.axhline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-0.02, 1.03), ylim=(-0.85, 1.35), ylabel="r across people")
     axis.set_yticks([-0.5, 0, 0.5, 1])
-    axis.set_title(f"{view.labels[run]}. {HEADINGS[group]}", fontsize=9.5)
+    axis.set_title(f"{view.labels[run]}. {heading(group)}", fontsize=9.5)
     names = ("rho", "above", "negative")
     rho, above, negative = (view.need(f"{run}.heritability.{group}.{name}") for name in names)
     style.note(

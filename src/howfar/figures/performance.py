@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -21,7 +21,21 @@ HEADINGS = {
     "yri_split": "Trained genes, unseen Yoruba",
     "unseen": "Unseen genes",
     "pooled": "All genes",
+    "mixed": "Genes judged in people of several populations",
 }
+
+
+def heading(group: str) -> str:
+    """Head a class of genes, or the genes that were judged in one population."""
+    return HEADINGS.get(group, f"Genes judged in {group} alone")
+
+
+def ordered(groups: Iterable[str]) -> list[str]:
+    """Order groups of genes as `HEADINGS` does, single populations last."""
+    given = set(groups)
+    return [*(g for g in HEADINGS if g in given), *sorted(given - set(HEADINGS))]
+
+
 _STATED = {"marker": "D", "facecolor": "none", "edgecolor": style.INK, "linewidth": 1.1, "s": 34}
 _KEY = ["run_id", "method", "group"]
 
