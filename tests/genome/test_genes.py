@@ -260,3 +260,19 @@ def test_transcripts_that_make_no_gene_are_named(tmp_path, more, rule, message):
     path.write_text(annotated("transcript", 5, 9, "+", 'gene_id "G";') + more)
     with pytest.raises(HowfarError, match=message):
         read_genes(path, rule)
+
+
+@pytest.mark.parametrize("name", ["g.csv", "g.tsv", "g.bed", "g.gtf", "g.gff3.gz", "g.txt", "g"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_content_tells_the_format_not_the_name(tmp_path, name, packed):
+    ids = 'gene_id "G"; gene_name "N";', "ID=gene:G;Name=N"
+    contents = [
+        "gene_id,name,chrom,tss,strand\nG,N,20,1400,-\n",
+        "# of a browser\ntrack name=genes\n20\t999\t1400\tG\t0\t-\n",
+        *(f"#!made\n20\tm\tgene\t1000\t1400\t.\t-\t.\t{words}\n" for words in ids),
+    ]
+    for content in contents:
+        data = content.encode()
+        (tmp_path / name).write_bytes(gzip.compress(data) if packed else data)
+        (gene,) = read_genes(tmp_path / name)
+        assert (gene.gene_id, gene.chrom, gene.tss, gene.strand) == ("G", "20", 1400, "-"), content

@@ -109,8 +109,8 @@ def canonical_tss_of_a_csv(files: Files) -> Commands:
     return files.predict()
 
 
-def name_of_no_known_format(files: Files) -> Commands:
-    files.put("genes.xlsx", _HEAD)
+def text_of_no_known_format(files: Files) -> Commands:
+    files.put("genes.xlsx", "a sheet\n")
     return files.sequences(genes="genes.xlsx")
 
 
@@ -235,7 +235,7 @@ CASES = [
         "once versions are stripped",
     ),
     bad("`tss: canonical` with a CSV file", canonical_tss_of_a_csv, "TSS rule 'canonical'"),
-    bad("a name of no known format", name_of_no_known_format, "the name genes.xlsx"),
+    bad("a text of no known format", text_of_no_known_format, "begins with 'a sheet'"),
     bad(
         "ids that the expression file doesn't have",
         ids_of_another_species(Files.evaluate),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
@@ -33,14 +34,14 @@ _EXPECTED = f"a gene table: GTF, GFF3, BED, or CSV/TSV with the columns {', '.jo
 
 
 def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep") -> list[Gene]:
-    """The genes of a GTF, GFF3, BED, CSV or TSV file (`.gz` too), told apart by their names.
+    """The genes of a GTF, GFF3, BED, CSV or TSV file (`.gz` too), told apart by their first rows.
 
-    CSV, TSV (.csv, .tsv, .txt): the columns gene_id, name, chrom, tss (1-based), strand, with tabs,
-    commas, semicolons or blanks between; further ones are ignored, and name and strand may lack
+    CSV, TSV: the columns gene_id, name, chrom, tss (1-based), strand, with tabs, commas, semicolons
+    or blanks between; further ones are ignored, and name and strand may lack
     ('.': no strand). Of the eQTL Catalogue's phenotype metadata, chromosome and phenotype_pos are
     read, which is the middle of a gene: no TSS, so that no strand is taken. BED: chrom, start
     (0-based), end, gene id, score, strand; the TSS is the first base by the strand. GTF, GFF3
-    (.gtf, .gff, .gff3; GENCODE, Ensembl), 1-based: tss 'gene' takes the first base of the gene's
+    (GENCODE, Ensembl), 1-based: tss 'gene' takes the first base of the gene's
     record by its strand, 'canonical' that of its transcript tagged Ensembl_canonical, 'first' that
     of the first transcript the file lists; a GTF without records of genes has the span of their
     transcripts instead. The other formats state a TSS and allow 'gene' alone.
@@ -51,10 +52,9 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
     """
     path = Path(path)
     check_versions(str(path), gene_versions)
-    reader = _reader(path, tss)
     genes: list[Gene] = []
     lines: dict[str, int] = {}
-    for number, gene in reader(lines_of(path, _EXPECTED), path, tss):
+    for number, gene in _rows(lines_of(path, _EXPECTED), path, tss):
         kept = _apply_versions(gene, gene_versions)
         _check_new(path, kept, lines, number, stripped=kept.gene_id != gene.gene_id)
         genes.append(kept)
@@ -93,29 +93,57 @@ def _wrong(where: str, found: str, expected: str, do: str) -> HowfarError:
 Numbered = Iterator[tuple[int, Gene]]
 
 
-def _reader(path: Path, tss: str) -> Callable[[Iterable[str], Path, str], Numbered]:
-    """The reader for the file's format, after a check that it can follow the rule `tss`."""
-    name = stem_of(path)
-    annotation = name.endswith((".gtf", ".gff", ".gff3"))
-    if tss not in TSS_RULES or (tss != "gene" and not annotation):
+def _format_of(path: Path, lines: list[str]) -> str:
+    """Return 'gtf', 'gff3', 'bed' or 'table' by a file's first rows; by its name where none fits.
+
+    lines: those up to the first that is neither a comment nor blank.
+    """
+    first = lines[-1] if lines else ""
+    cells = first.split("\t")
+    if len(cells) == 9 and cells[3].isdecimal() and cells[4].isdecimal():
+        if lines[0].startswith("##gff-version") or re.match(r"\s*[^\s;=\"]+=", cells[8]):
+            return "gff3"
+        return "gtf"
+    if len(cells) >= 3 and cells[1].isdecimal() and cells[2].isdecimal():
+        return "bed"
+    if "gene_id" in cells_of(lines[0], separator_of(lines[0]) or ",", f"{path}, line 1"):
+        return "table"
+    ends = {".gtf": "gtf", ".gff": "gff3", ".gff3": "gff3", ".bed": "bed"}
+    ends |= dict.fromkeys((".csv", ".tsv", ".txt"), "table")
+    named = ends.get(Path(stem_of(path)).suffix)
+    if named is None:
+        raise _wrong(
+            str(path),
+            f"a file that begins with {lines[0][:40]!r}",
+            _EXPECTED,
+            "Give a file of one of these formats.",
+        )
+    return named
+
+
+def _is_data(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith(("#", "track", "browser"))
+
+
+def _rows(lines: Iterator[str], path: Path, tss: str) -> Numbered:
+    """The genes by the reader for the file's format, after a check that the rule `tss` fits it."""
+    head: list[str] = []
+    for line in lines:
+        head.append(line)
+        if _is_data(line):
+            break
+    kind = _format_of(path, head or [""])
+    if tss not in TSS_RULES or (tss != "gene" and kind not in ("gtf", "gff3")):
         raise _wrong(
             str(path),
             f"the TSS rule {tss!r}",
             f"one of {', '.join(TSS_RULES)}; 'gene' for a BED, CSV or TSV file",
             "Correct `cohort.tss` in the study file, or give a GTF or GFF3 file.",
         )
-    if annotation:
-        return _annotation
-    if name.endswith(".bed"):
-        return _bed
-    if name.endswith((".csv", ".tsv", ".txt")):
-        return _table
-    raise _wrong(
-        str(path),
-        f"the name {path.name}",
-        _EXPECTED,
-        "Name the file after its format: .gtf, .gff3, .bed, .csv or .tsv.",
-    )
+    every = chain(head, lines)
+    if kind == "table":
+        return _table(every, path)
+    return _bed(every, path) if kind == "bed" else _annotation(every, path, tss, kind == "gff3")
 
 
 def _apply_versions(gene: Gene, gene_versions: str) -> Gene:
@@ -155,7 +183,7 @@ def _whole(where: str, what: str, text: str, expected: str) -> int:
 # --- CSV and TSV -----------------------------------------------------------------------------
 
 
-def _table(lines: Iterable[str], path: Path, _: str) -> Numbered:
+def _table(lines: Iterable[str], path: Path) -> Numbered:
     lines = iter(lines)
     first = next(lines, "")
     sep = separator_of(first) or ","
@@ -202,7 +230,7 @@ def _values(where: str, header: list[str], cells: list[str]) -> dict[str, str]:
 # --- BED -------------------------------------------------------------------------------------
 
 
-def _bed(lines: Iterable[str], path: Path, _: str) -> Numbered:
+def _bed(lines: Iterable[str], path: Path) -> Numbered:
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith(("#", "track", "browser")):
             continue
@@ -243,8 +271,7 @@ class _GeneRecord:
     tss: int | None
 
 
-def _annotation(lines: Iterable[str], path: Path, rule: str) -> Numbered:
-    gff3 = not stem_of(path).endswith(".gtf")
+def _annotation(lines: Iterable[str], path: Path, rule: str, gff3: bool) -> Numbered:
     genes: dict[str, _GeneRecord] = {}  # by the id that transcripts refer to
     again: list[_GeneRecord] = []  # ids that occur twice: the caller names both lines
     alone: list[tuple[int, list[str]]] = []  # transcripts, as long as there is no gene
@@ -341,7 +368,7 @@ def _gene_record(
             where,
             "a gene without an id",
             'gene_id "..." (GTF) or ID=... (GFF3)',
-            "Correct the line, or name the file after its format.",
+            "Correct the line.",
         )
     name = (values.get("gene_name") or values.get("Name") or values.get("gene") or [gene_id])[0]
     start = _start_site(where, cells)
