@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ from howfar.eqtl.study_map import (
     map_gene,
     path_of,
 )
+from howfar.evaluation.inputs import eqtl_map_of
 from howfar.genome.intervals import Variant
 from howfar.results import tables
 from howfar.results.cache import Units
@@ -255,6 +257,20 @@ def test_a_map_whose_covariates_are_gone_says_so(study, tmp_path):
     options = OPTIONS.model_copy(update={"covariates": tmp_path / "gone.txt"})
     with pytest.raises(HowfarError, match=r"gone\.txt: found no such file"):
         mapped(study, tmp_path, options)
+
+
+def test_a_map_by_hand_is_never_remade_in_silence(study, tmp_path):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.normal(size=(1, PEOPLE)), ["age"], panel().expression.columns)
+    path = covariate_file(tmp_path, table)
+    mapped(study, tmp_path, OPTIONS.model_copy(update={"covariates": path}))
+    assert tables.read_provenance(path_of(tmp_path, "small", "lead"))["covariates"] == path.name
+    path.unlink()
+    found = study_map.load(study, tmp_path)
+    assert found.options.covariates == Path(path.name)
+    named = study.model_copy(update={"eqtl": OPTIONS})
+    with pytest.raises(HowfarError, match=r"made in another way: inputs\.covariates"):
+        eqtl_map_of(SimpleNamespace(study=named), None, tmp_path)
 
 
 def test_components_of_expression_take_a_hidden_factor_out(study, tmp_path):

@@ -11,6 +11,7 @@ from typing import Any
 from howfar.attribution import variant_effects
 from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
+from howfar.core.project import resolve
 from howfar.core.registry import LINEAR_MODELS
 from howfar.eqtl import study_map
 from howfar.linear import baseline
@@ -151,7 +152,14 @@ def _eqtl(study: Study, folder: Path) -> Iterator[Kept]:
         options = kept.get("options", {})
         signals = kept.get("step") == "eqtl signals"
         chosen = {} if signals else options
-        key = study_map.key_of(study, (study.eqtl or Eqtl()).model_copy(update=chosen))
+        own = study.eqtl or Eqtl()
+        if own.covariates is None:  # those of a command
+            key = study_map.key_as_kept(study, {**kept, "options": own.model_dump() | chosen})
+        elif resolve(own.covariates).is_file():
+            key = study_map.key_of(study, own.model_copy(update=chosen))
+        else:
+            yield Kept("eQTL map", path.stem, path, (f"{own.covariates}: no such file",))
+            continue
         if signals:  # they hang on the map's own key
             key = replace(key, step="eqtl signals", options=options)
         yield Kept("eQTL map", path.stem, path, _differences(key, path))

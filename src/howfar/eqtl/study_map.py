@@ -20,9 +20,10 @@ rate: gene_id, rank, the variant's columns with the other signals as covariates,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -256,7 +257,7 @@ def _compute(
         input_files(study),
         seed=options.seed,
         warnings=cohort.warnings,
-        covariates=None if options.covariates is None else str(options.covariates),
+        covariates=None if options.covariates is None else options.covariates.name,
         by_hand=options != study.eqtl,
         commits=dict(commits),
     )
@@ -354,23 +355,31 @@ def key_of(study: Study, options: Eqtl) -> Key:
     )
 
 
+def key_as_kept(study: Study, kept: Mapping[str, Any]) -> Key:
+    """Return the key of a map with the options and covariates of one that is kept.
+
+    Covariates count by what they held: their file may be gone, and its place isn't kept.
+    """
+    key = key_of(study, Eqtl.model_validate(kept.get("options", {})))
+    held = {k: v for k, v in kept.get("inputs", {}).items() if k == "covariates"}
+    return replace(key, inputs={**key.inputs, **held})
+
+
 def load(study: Study, results: str | Path, options: Eqtl | None = None) -> Map | None:
     """Read the map on disk; None where there is none of these options, window and input files.
 
-    options: None takes the map with whichever options it was made, if their file of covariates is
-    still there.
+    options: None takes the map with whichever options and covariates it was made.
     """
     paths = [path_of(results, study.name, name) for name in NAMES]
     if not all(path.is_file() for path in paths):
         return None
     kept, block = cache.kept_key(paths[1]), tables.read_provenance(paths[1])
-    if options is None:
-        covariates = block.get("covariates")
-        if covariates is not None and not resolve(Path(covariates)).is_file():
-            return None
-        options = Eqtl.model_validate(kept.get("options", {}) | {"covariates": covariates})
-    if key_of(study, options).differences(kept):
+    key = key_as_kept(study, kept) if options is None else key_of(study, options)
+    if key.differences(kept):
         return None
+    if options is None:
+        named = {"covariates": block.get("covariates")}
+        options = Eqtl.model_validate(kept["options"] | named)
     frames = (sealed.read_parquet(path) for path in paths[1:])
     return Map(*frames, paths[0], kept, options, bool(block.get("by_hand")))
 
