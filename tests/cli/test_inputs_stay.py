@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from helpers.commands import invoke
 from howfar.cli import app
+from howfar.cohort.files import own_files
 from howfar.core.errors import HowfarError
 from howfar.doctor.kept import Kept, remove
+from howfar.study.schema import Study
 
 FILES = ("ref.fa", "v.vcf.gz", "v.vcf.gz.tbi", "genes.csv", "expression.csv", "samples.csv")
 #: Commands on a study, in the order in which each finds what it needs.
@@ -143,3 +145,26 @@ def test_clean_follows_no_link(tmp_path):
     with pytest.raises(HowfarError, match="a link"):
         remove(Kept("predictions", "run", tmp_path / "predictions" / "run-1"))
     assert (tmp_path / "own" / "run-1").is_dir()
+
+
+def test_all_that_a_study_names_is_an_input(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOWFAR_RESULTS", str(tmp_path / "results"))
+    made, own = tmp_path / "results" / "world", tmp_path / "own"
+    named = {"params": str(own / "p.json"), "targets": [str(own / "t.txt")]}
+    run = {"label": "R", "model": "basenji2", "options": named}
+    values = {
+        "name": "mine",
+        "title": "Mine",
+        "reality": dict.fromkeys(["genotypes", "expression", "weights"], "simulated"),
+        "cohort": {"reference": made / "r.fa", "variants": own / "v.bcf", "genes": made / "g.csv"},
+        "runs": [
+            run | {"id": "a", "weights": own / "w"},
+            run | {"id": "b", "weights": made / "w", "options": {}},
+        ],
+        "eqtl": {"covariates": own / "c.txt"},
+    }
+    common = {own / name for name in ("v.bcf", "c.txt", "w", "p.json", "t.txt")}
+    simulated = own_files(Study.model_validate(values | {"simulate": {"world": "demo"}}))
+    assert set(simulated) == common - {own / "w"}  # which its training makes
+    measured = own_files(Study.model_validate(values))
+    assert set(measured) == common | {made / name for name in ("r.fa", "g.csv", "w")}

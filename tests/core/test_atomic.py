@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,43 @@ def test_nothing_is_written_over_an_input(tmp_path):
     with whole(own) as part:
         part.write_text("new")
     assert own.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("given", "beside"),
+    [
+        ("r.fa.gz", "r.fa.gz.fai"),
+        ("r.fa.gz", "r.fa.gz.gzi"),
+        ("v.vcf.gz", "v.vcf.gz.tbi"),
+        ("v.bcf", "v.bcf.csi"),
+        ("p.bed", "p.fam"),
+        ("p", "p.pvar.zst"),
+        ("p.pgen", "p.psam"),
+        ("weights", "weights/config.json"),
+    ],
+)
+def test_what_belongs_to_an_input_is_kept_too(tmp_path, given, beside):
+    if given != "p":
+        (tmp_path / given).mkdir() if given == "weights" else (tmp_path / given).touch()
+    (tmp_path / beside).write_text("own")
+    other = tmp_path / f"{given}.csv"
+    other.touch()
+    with keep_inputs([tmp_path / given]):
+        with pytest.raises(HowfarError, match="an input"), whole(tmp_path / beside):
+            pass
+        with whole(other) as part:
+            part.write_text("new")
+    assert (tmp_path / beside).read_text() == "own"
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_lock_writes_through_no_link(tmp_path, link):
+    own = tmp_path / "own"
+    own.write_text("own")
+    link(tmp_path / ".lock", own)
+    with suppress(OSError), only_one(tmp_path / ".lock", "map"):
+        pass
+    assert own.read_text() == "own"
 
 
 def test_what_killed_processes_left_is_swept(tmp_path):

@@ -7,7 +7,9 @@ import pickle
 
 import pytest
 
-from howfar.core.errors import HowfarError, about, no_room, of_file_system, refused_option
+from howfar.core.errors import HowfarError, NotMade, about, no_room, of_file_system, refused_option
+from howfar.core.sealed import Older
+from howfar.genome.reference import NoSuchContig
 
 
 def wrong(where: str) -> HowfarError:
@@ -71,3 +73,10 @@ def test_an_argument_that_python_refuses_is_named():
         (lambda a: a)(shift=3)
     assert refused_option(caught.value) == "the option 'shift'"
     assert refused_option(TypeError("two values")) == "two values"
+
+
+@pytest.mark.parametrize("kind", [HowfarError, NotMade, NoSuchContig, Older])
+def test_an_error_of_another_process_keeps_its_kind(kind):
+    error = pickle.loads(pickle.dumps(kind("a.fa", found="x", expected="y", do="Z.")))
+    assert type(error) is kind
+    assert str(error) == "a.fa: found x; expected y. Z."

@@ -1,7 +1,5 @@
 """What was verified is said for the weights that are here, and for nothing else."""
 
-import json
-
 import pytest
 
 from howfar.core import sealed
@@ -44,7 +42,7 @@ def test_an_outcome_is_kept_with_date_version_and_checksums(kept, tmp_path):
 )
 def test_what_has_changed_since_is_said(kept, tmp_path, change, begins):
     path, row = kept
-    path.write_text(json.dumps(row | change))
+    sealed.write_json(path, row | change)
     state = verdicts.state("enformer", tmp_path)
     assert state.startswith(begins)
     assert ("by howfar 0.0.1" in state) == ("howfar" in change)

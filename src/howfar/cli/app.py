@@ -34,12 +34,14 @@ class _Command(TyperCommand):
 
 
 def _files(word: str | Path) -> list[Path]:
-    """The files that an argument names, with those of all contigs for {chrom}; none for a word."""
+    """The files that an argument names, with those of all contigs for {chrom}; none for a word.
+
+    A folder counts where the argument is to be a path: a study's name may be a folder's too.
+    """
     path = Path(word)
     try:
-        return [
-            p for p in path.parent.glob(escape(path.name).replace("{chrom}", "*")) if p.is_file()
-        ]
+        named = [path, *path.parent.glob(escape(path.name).replace("{chrom}", "*"))]
+        return [p for p in named if isinstance(word, Path) or not p.is_dir()]
     except (OSError, ValueError):
         return []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from howfar.core.errors import HowfarError, no_such_file
-from howfar.core.project import resolve
+from howfar.core.project import resolve, results_root
 from howfar.genome.genotypes.open import default_unphased, variant_files
 from howfar.study.schema import FILES, Cohort, Study
 
@@ -21,12 +21,17 @@ def input_files(study: Study) -> dict[str, Path]:
 
 
 def own_files(study: Study) -> list[Path]:
-    """Return the files that the user brings to a study: what it doesn't simulate or train."""
+    """Return the files that the user brings to a study: what it doesn't simulate or train.
+
+    Folders of weights stand for what is in them.
+    """
+    files = list(input_files(study).values())
+    if study.simulate:  # which writes into the results folder alone
+        files = [path for path in files if results_root() not in path.resolve().parents]
     more = [study.eqtl.covariates] if study.eqtl and study.eqtl.covariates else []
-    if study.simulate:
-        return [resolve(path) for path in more]
-    weights = [run.weights for run in study.runs if run.weights]
-    return [*input_files(study).values(), *(resolve(path) for path in [*weights, *more])]
+    more += [run.weights for run in study.runs if run.weights]
+    own = {resolve(path) for path in more} - set(study.trained_weights)
+    return [*files, *sorted(own), *(path for run in study.runs for path in run.option_files)]
 
 
 def cohort_of(study: Study) -> Cohort:

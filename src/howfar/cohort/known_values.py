@@ -18,5 +18,5 @@ def true_values(study: Study) -> pd.DataFrame | None:
     path = resolve(reference).parent / "truth_values.parquet"
     if not path.is_file():
         return None
-    long = sealed.read_parquet(path, columns=["gene_id", "sample", "value_a"])
+    long = sealed.read_own_parquet(path, columns=["gene_id", "sample", "value_a"])
     return long.pivot(index="gene_id", columns="sample", values="value_a")

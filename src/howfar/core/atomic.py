@@ -18,6 +18,9 @@ from howfar.core.errors import HowfarError, no_room
 
 #: Files that the command at work reads: `whole` writes over none of them.
 _inputs: list[Path] = []
+#: Endings of what belongs to an input: indexes after its whole name, PLINK's files after a prefix.
+_INDEXES = (".fai", ".gzi", ".tbi", ".csi")
+_PLINK = (".bed", ".bim", ".fam", ".pgen", ".pvar", ".pvar.zst", ".psam")
 #: Names this machine in the names of half-made files, as its process numbers are its own.
 _MACHINE = f"{zlib.crc32(socket.gethostname().encode()):08x}"
 _PART = re.compile(rf"\..+\.{_MACHINE}-(\d+)\.part")
@@ -85,14 +88,25 @@ def _is_alive(process: int) -> bool:
 def keep_inputs(paths: Iterable[Path]) -> Iterator[None]:
     """Take files as inputs: until the end, `whole` writes over none of them.
 
-    A link to an input, symbolic or hard, and a path through a linked folder count as the input.
+    So are the indexes beside them, PLINK's files of one prefix, and a folder's files. A link to an
+    input, symbolic or hard, and a path through a linked folder count as the input.
     """
     before = len(_inputs)
-    _inputs.extend(path.absolute() for path in paths)
+    _inputs.extend(each for path in paths for each in _with_others(path.absolute()))
     try:
         yield
     finally:
         del _inputs[before:]
+
+
+def _with_others(path: Path) -> Iterator[Path]:
+    yield path
+    if path.is_dir():
+        yield from (each for each in path.rglob("*") if each.is_file())
+    prefix = path.with_suffix("") if path.suffix in _PLINK else path
+    names = [path.name + end for end in _INDEXES] + [prefix.name + end for end in _PLINK]
+    with suppress(OSError):  # a name too long to be a file's
+        yield from (each for name in names if (each := path.parent / name).is_file())
 
 
 def _refuse_input(path: Path) -> None:
@@ -114,10 +128,11 @@ def _refuse_input(path: Path) -> None:
 def only_one(lock: Path, what: str, do: str = "Wait for it to end.") -> Iterator[IO[str]]:
     """Hold a lock file, whose handle is given; HowfarError where another process holds it.
 
-    The system frees it when the last process with the handle ends, however that happens.
+    Nothing is written to it, and no link is followed. The system frees it when the last process
+    with the handle ends, however that happens.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as handle:
+    with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -38,15 +38,15 @@ class HowfarError(Exception):
         return f"{self.where}: found {self.found}; expected {self.expected}. {self.do}"
 
     def __reduce__(self) -> tuple[Any, ...]:  # an error of another process comes back whole
-        return _made, (self.where, self.found, self.expected, self.do)
+        return _made, (type(self), self.where, self.found, self.expected, self.do)
 
 
 class NotMade(HowfarError):
     """A result that isn't there yet, or was made from other files or options."""
 
 
-def _made(where: str, found: str, expected: str, do: str) -> HowfarError:
-    return HowfarError(where, found=found, expected=expected, do=do)
+def _made(kind: type[HowfarError], where: str, found: str, expected: str, do: str) -> HowfarError:
+    return kind(where, found=found, expected=expected, do=do)
 
 
 def no_such_file(

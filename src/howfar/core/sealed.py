@@ -12,6 +12,7 @@ import hashlib
 import json
 import mmap
 import os
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,15 @@ _MARK = "howfar-sha256:"
 _ZEROS = "0" * 64
 #: What a writer puts into a file for `seal` to fill in.
 BLANK = _MARK + _ZEROS
+#: The mark with one byte changed, and how far from a file's ends it is looked for.
+_ALMOST = re.compile(
+    b"|".join(
+        re.escape(_MARK[:i]).encode() + b"[^%c]" % ord(c) + re.escape(_MARK[i + 1 :]).encode()
+        for i, c in enumerate(_MARK)
+    ),
+    re.DOTALL,
+)
+_END = 1 << 16
 #: The key under which formats with named values hold it.
 KEY = "seal"
 
@@ -51,9 +61,14 @@ def seal_archive(path: Path) -> None:
     seal(path)
 
 
+class Older(HowfarError):
+    """A file of ours from before files were sealed."""
+
+
 def is_sealed(path: Path) -> bool:
     """Whether a file has a seal, and so was written by us."""
-    return _digest(path)[1] >= 0
+    with _mapped(path) as content:
+        return _place(content) >= 0
 
 
 def check(path: str | Path) -> None:
@@ -61,40 +76,69 @@ def check(path: str | Path) -> None:
 
     A file without a seal, such as one of the user's own, is left alone.
     """
+    _state(path)
+
+
+def require(path: str | Path) -> None:
+    """HowfarError for a file of ours with other bytes than were written; Older without a seal."""
+    if not _state(path):
+        raise Older(
+            str(path),
+            found="a file of an older version of howfar, or a damaged file (it has no checksum)",
+            expected="one of this version",
+            do="Delete it and run the command again; what it held is made anew.",
+        )
+
+
+def _state(path: str | Path) -> bool:
     status = os.stat(path)
-    _check(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+    return _check(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
 @lru_cache(maxsize=4096)
-def _check(path: str, size: int, changed: int, inode: int) -> None:
+def _check(path: str, size: int, changed: int, inode: int) -> bool:
+    """Whether there is a seal, which fits; HowfarError where it doesn't, or its mark is damaged."""
     digest, at = _digest(Path(path))
-    if at < 0:
-        return
     with open(path, "rb") as handle:
-        handle.seek(at)
-        if handle.read(len(digest)) == digest.encode():
-            return
+        if at >= 0:
+            handle.seek(at)
+            if handle.read(len(digest)) == digest.encode():
+                return True
+        else:
+            ends = handle.read(_END)
+            handle.seek(max(0, size - _END))
+            if not _ALMOST.search(ends + handle.read()):
+                return False
     raise damaged_file(path, "its checksum doesn't fit", "the bytes that were written")
 
 
-def _digest(path: Path) -> tuple[str, int]:
-    """Return the SHA-256 of a file with zeros for its seal's digest, and where that stands, or -1.
-
-    The last mark counts, as a file may tell of seals.
-    """
+@contextmanager
+def _mapped(path: Path) -> Iterator[Any]:
     with path.open("rb") as handle:
         if os.fstat(handle.fileno()).st_size == 0:
-            return "", -1
+            yield b""
+            return
         with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            at = content.rfind(_MARK.encode())
-            if at < 0:
-                return "", -1
-            at += len(_MARK)
-            with memoryview(content) as bytes_:
-                whole_file = hashlib.sha256(bytes_[:at])
-                whole_file.update(_ZEROS.encode())
-                whole_file.update(bytes_[at + len(_ZEROS) :])
-            return whole_file.hexdigest(), at
+            yield content
+
+
+def _place(content: Any) -> int:
+    """Where the seal's digest stands, or -1. The last mark counts, as a file may tell of seals."""
+    at = content.rfind(_MARK.encode())
+    return at if at < 0 else at + len(_MARK)
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    """Return the SHA-256 of a file with zeros for its seal, and where that stands, or -1."""
+    with _mapped(path) as content:
+        at = _place(content)
+        if at < 0:
+            return "", -1
+        with memoryview(content) as bytes_:
+            whole_file = hashlib.sha256(bytes_[:at])
+            whole_file.update(_ZEROS.encode())
+            whole_file.update(bytes_[at + len(_ZEROS) :])
+        return whole_file.hexdigest(), at
 
 
 # --- JSON ------------------------------------------------------------------------------------
@@ -109,7 +153,7 @@ def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Return the object in a JSON file of ours; HowfarError where it is damaged."""
+    """Return the object in a JSON file of ours; HowfarError where it is damaged (see `require`)."""
     check(path)
     try:
         values = json.loads(Path(path).read_text("utf-8"))
@@ -117,7 +161,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise damaged_file(path, error, "a JSON object") from error
     if not isinstance(values, dict):
         raise damaged_file(path, f"a JSON {type(values).__name__}", "a JSON object")
-    values.pop(KEY, None)
+    require(path)
+    del values[KEY]
     return values
 
 
@@ -157,6 +202,13 @@ def read_parquet(path: str | Path, **options: Any) -> pd.DataFrame:
 
     with _readable(path):
         return pd.read_parquet(path, page_checksum_verification=True, **options)
+
+
+def read_own_parquet(path: str | Path, **options: Any) -> pd.DataFrame:
+    """Return the rows of a Parquet file of ours (see `require`), `options` as of pandas."""
+    frame = read_parquet(path, **options)
+    require(path)
+    return frame
 
 
 def read_parquet_metadata(path: str | Path) -> dict[bytes, bytes]:

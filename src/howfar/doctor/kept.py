@@ -13,6 +13,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
 from howfar.core.registry import LINEAR_MODELS
+from howfar.core.sealed import Older
 from howfar.eqtl import study_map
 from howfar.linear import baseline
 from howfar.prediction import store as prediction
@@ -99,6 +100,8 @@ def _key_on_disk(path: Path) -> dict[str, Any]:
         if path.is_dir():
             return Units(path).key
         return kept_key(path) if path.suffix == ".parquet" else {}
+    except Older:
+        return {}
     except HowfarError as error:
         return {_DAMAGED: error.found}
 

@@ -88,7 +88,7 @@ class Map:
         wanted = sorted(set(genes))
         if not wanted:  # a filter needs a value to know its type from
             return _typed([], NOMINAL)
-        return sealed.read_parquet(self.nominal, filters=[("gene_id", "in", wanted)])
+        return sealed.read_own_parquet(self.nominal, filters=[("gene_id", "in", wanted)])
 
 
 def path_of(results: str | Path, study: str, name: str) -> Path:
@@ -380,7 +380,7 @@ def load(study: Study, results: str | Path, options: Eqtl | None = None) -> Map 
     if options is None:
         named = {"covariates": block.get("covariates")}
         options = Eqtl.model_validate(kept["options"] | named)
-    frames = (sealed.read_parquet(path) for path in paths[1:])
+    frames = (sealed.read_own_parquet(path) for path in paths[1:])
     return Map(*frames, paths[0], kept, options, bool(block.get("by_hand")))
 
 

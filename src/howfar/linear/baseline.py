@@ -469,7 +469,7 @@ def read_finished(cohort: OpenCohort, model: str, results: str | Path) -> Linear
             do=f"Run `howfar baseline --study {cohort.study.handle} --models {model}`.",
         )
     predictions, fold = _wide(model, tables.read(path, "individuals"))
-    weights = sealed.read_parquet(path.with_name(f"{model}.weights.parquet"))
+    weights = sealed.read_own_parquet(path.with_name(f"{model}.weights.parquet"))
     return LinearPredictions(predictions, fold, run_row(cohort, plan), weights)
 
 

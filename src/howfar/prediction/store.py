@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,12 +227,13 @@ def find_store(cohort: OpenCohort, run: Run, results: str | Path) -> Store | Non
 
 
 def stores_of(study: str, run: Run, results: str | Path) -> list[Store]:
-    """Return every store of a run on disk, current or not, by path."""
-    return [
-        Store(Units(path.parent), _read_description(path))
-        for path in sorted(folder_of(results, study).glob(f"*/{_DESCRIPTION}"))
-        if path.parent.name.rpartition("-")[0] == run.id
-    ]
+    """Return every store of a run on disk, current or not, by path; none of older versions."""
+    stores = []
+    for path in sorted(folder_of(results, study).glob(f"*/{_DESCRIPTION}")):
+        if path.parent.name.rpartition("-")[0] == run.id:
+            with suppress(sealed.Older):
+                stores.append(Store(Units(path.parent), _read_description(path)))
+    return stores
 
 
 def _read_description(path: Path) -> RunDescription:

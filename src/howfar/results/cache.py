@@ -212,6 +212,8 @@ class Units:
                 about = json.loads(str(members["_about"]))
                 names = [name for name in members.files if name != "_about"] if all_arrays else []
                 arrays = {name: members[name] for name in names}
+                if all_arrays:
+                    sealed.require(path)
                 return Unit(arrays, Counter(about["counts"]), about["commit"], about["notes"])
         except (HowfarError, PermissionError):
             raise

@@ -357,7 +357,7 @@ def read(path: str | Path, name: str) -> pd.DataFrame:
             expected=f"version {SCHEMA_VERSION} of table {name}",
             do="Run the step that writes this table again with this version of howfar.",
         )
-    return validate(name, sealed.read_parquet(path), str(path))
+    return validate(name, sealed.read_own_parquet(path), str(path))
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:

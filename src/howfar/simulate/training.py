@@ -115,6 +115,7 @@ def read_checkpoint(path: Path, made_of: dict[str, Any]) -> dict[str, Any] | Non
     sealed.check(path)
     try:
         kept = torch.load(path, weights_only=True)
+        sealed.require(path)
     except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         do = "Delete the file; the training then begins anew."
         expected = "the state of a training that was cut off"

@@ -156,6 +156,13 @@ class Run(_Strict):
             for name, value in self.options.items()
         }
 
+    @property
+    def option_files(self) -> list[Path]:
+        """The files and folders that `options` name."""
+        values = [self.network_options.get(name) for name in _FILE_OPTIONS]
+        every = [each for v in values for each in (v if isinstance(v, list) else [v])]
+        return [each for each in every if isinstance(each, Path)]
+
     def _files(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._files(each) for each in value]

@@ -320,9 +320,8 @@ def _forget_host(results: Path) -> None:
     for log in (results / ".snakemake" / "log").glob("*.log"):
         lines = log.read_text("utf-8", errors="replace").splitlines(keepends=True)
         if any(line.startswith("host: ") for line in lines):
-            log.write_text(
-                "".join(line for line in lines if not line.startswith("host: ")), "utf-8"
-            )
+            with whole(log) as part:
+                part.write_text("".join(x for x in lines if not x.startswith("host: ")), "utf-8")
 
 
 class _Stopped(Exception):

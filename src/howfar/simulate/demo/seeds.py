@@ -80,7 +80,7 @@ def score(world_folder: str | Path, weights: str | Path) -> dict[str, float]:
     )
     model = load_model("demo-enformer", weights)
     observed = read_expression(folder / "expression.bed.gz").values
-    truth = sealed.read_parquet(folder / "truth_values.parquet")
+    truth = sealed.read_own_parquet(folder / "truth_values.parquet")
     truth = truth.pivot(index="gene_id", columns="sample", values="value_a")
     predicted, across = {}, []
     for gene in read_genes(folder / "genes.csv"):
