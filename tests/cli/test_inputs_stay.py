@@ -53,7 +53,7 @@ OTHERS = {
 #: Without an input of the user's (`book` and `inputs` make pages, `fetch` brings files), or
 #: measured elsewhere by commands that read as `sequences` does.
 WITHOUT = {"fetch", "book", "inputs", "template", "notebook", "haplotypes", "inference"}
-WITHOUT |= {"baselines", "oracles"}
+WITHOUT |= {"baselines", "oracles", "knobs"}
 
 
 def states(folder: Path) -> dict[str, tuple[str, int, int]]:

@@ -113,7 +113,7 @@ def _check(path: str, size: int, changed: int, inode: int) -> bool:
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[Any]:
+def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
     with path.open("rb") as handle:
         if os.fstat(handle.fileno()).st_size == 0:
             yield b""
@@ -122,7 +122,7 @@ def _mapped(path: Path) -> Iterator[Any]:
             yield content
 
 
-def _place(content: Any) -> int:
+def _place(content: bytes | mmap.mmap) -> int:
     """Where the seal's digest stands, or -1. The last mark counts, as a file may tell of seals."""
     at = content.rfind(_MARK.encode())
     return at if at < 0 else at + len(_MARK)
