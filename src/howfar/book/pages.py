@@ -18,6 +18,7 @@ import yaml
 from howfar.book import reference_pages, start_page
 from howfar.book.api_page import api_page
 from howfar.book.architecture_page import architecture_page
+from howfar.book.knobs_page import knobs_page
 from howfar.book.models_page import models_page
 from howfar.book.speed_page import speed_page
 from howfar.book.stated_page import stated_page
@@ -64,6 +65,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "stated": stated_page(view(s, results=results) for s in PUBLISHED),
         "seeds": reference_pages.seeds(),
         "speed": speed_page(),
+        "knobs": knobs_page(),
         "api": api_page(),
         "architecture": architecture_page(),
     }

@@ -78,7 +78,7 @@ def measure(
     """Train and score every network of the grid; write a row for each setting of the knobs.
 
     Networks that are done lie in `folder`, and a training that was killed goes on. The table is
-    written after each seed, of the seeds that are done.
+    written after each network, of those that are done.
     """
     grid, setting = grid or Grid(), setting or Setting()
     recipe = recipe or train.Recipe()
@@ -87,38 +87,47 @@ def measure(
     made_of = [asdict(replace(grid, seeds=(), coins=())), asdict(setting), asdict(recipe)]
     words = json.dumps([simulate.VERSION, *made_of], sort_keys=True)
     folder = Path(folder) / hashlib.sha256(words.encode()).hexdigest()[:12]
-    done: list[pd.DataFrame] = []
-    table = pd.DataFrame()
+    paths = {
+        (seed, extra): folder / f"seed{seed}_extra{extra}.parquet"
+        for seed in grid.seeds
+        for extra in grid.extra
+    }
     for seed in grid.seeds:
-        paths = {extra: folder / f"seed{seed}_extra{extra}.parquet" for extra in grid.extra}
-        if not all(path.is_file() for path in paths.values()):
-            world_folder = folder / f"seed{seed}"
-            networks = _one_world(world_folder, seed, paths, grid, setting, recipe, say)
-            for extra, rows in networks:
-                sealed.write_parquet(paths[extra], arrow.Table.from_pandas(rows))
-                say(f"seed {seed}, {extra} training genes without people: done")
-            shutil.rmtree(world_folder)
-        done += [
-            sealed.read_parquet(path).assign(seed=seed, extra=extra)
-            for extra, path in paths.items()
-        ]
-        table = summarise(pd.concat(done, ignore_index=True), grid.coins)
-        table.insert(0, "date", date.today().isoformat())
-        with whole(out_csv) as part:
-            table.to_csv(part, index=False, float_format="%.3f", lineterminator="\n")
+        lacking = [e for e in grid.extra if not paths[seed, e].is_file()]
+        world_folder = folder / f"seed{seed}"
+        networks = _one_world(world_folder, seed, lacking, grid, setting, recipe, say)
+        for extra, rows in networks:
+            sealed.write_parquet(paths[seed, extra], arrow.Table.from_pandas(rows))
+            say(f"seed {seed}, {extra} training genes without people: done")
+            _write(out_csv, paths, grid)
+        shutil.rmtree(world_folder, ignore_errors=True)
+    return _write(out_csv, paths, grid)
+
+
+def _write(out_csv: str | Path, paths: dict[tuple[int, int], Path], grid: Grid) -> pd.DataFrame:
+    """Write the table of the networks that are done."""
+    done = {key: path for key, path in paths.items() if path.is_file()}
+    rows = [sealed.read_parquet(p).assign(seed=s, extra=e) for (s, e), p in done.items()]
+    table = summarise(pd.concat(rows, ignore_index=True), grid.coins)
+    last = max(path.stat().st_mtime for path in done.values())
+    table.insert(0, "date", date.fromtimestamp(last).isoformat())
+    with whole(out_csv) as part:
+        table.to_csv(part, index=False, float_format="%.3f", lineterminator="\n")
     return table
 
 
 def _one_world(
     folder: Path,
     seed: int,
-    paths: dict[int, Path],
+    lacking: list[int],
     grid: Grid,
     setting: Setting,
     recipe: train.Recipe,
     say: Callable[[str], None],
 ) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Yield the rows of each network that lacks its file, and how many genes trained it."""
+    """Yield how many genes without people trained a network, and its rows, of those lacking."""
+    if not lacking:
+        return
     rng = np.random.default_rng(seed)
     population = world.populate(rng, *grid.size, setting)
     state = rng.bit_generator.state
@@ -134,9 +143,7 @@ def _one_world(
         for distal in grid.distal
         for up in (True, False)
     }
-    for extra, path in paths.items():
-        if path.is_file():
-            continue
+    for extra in lacking:
         without = promoters["gene_id"] == ""
         write_csv(folder / "promoters.csv", promoters[~without | (without.cumsum() <= extra)])
         weights = folder / f"weights{extra}"
