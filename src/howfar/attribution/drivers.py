@@ -7,8 +7,6 @@ contribution is its effect times its copies; where either is missing it contribu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 
@@ -157,12 +155,3 @@ def slopes(copies: np.ndarray, observed: np.ndarray) -> np.ndarray:
 def _frame(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
     kinds = dict.fromkeys(columns, float) | {"variant": int}
     return pd.DataFrame(rows, columns=columns).astype(kinds)
-
-
-Rule = Callable[[np.ndarray, np.ndarray, np.ndarray], pd.DataFrame]
-#: Rules by name, as `howfar drivers --rule` takes them.
-RULES: dict[str, Rule] = {
-    "sasse-forward": sasse_forward,
-    "sasse-backward": sasse_backward,
-    "rastogi": rastogi,
-}

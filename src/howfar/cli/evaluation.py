@@ -8,8 +8,18 @@ from typing import Annotated
 import typer
 
 from howfar.cli.app import EVALUATION, app
-from howfar.cli.common import StudyOption, open_study, place, results, say, say_counts, write_text
+from howfar.cli.common import (
+    StudyOption,
+    open_study,
+    place,
+    results,
+    say,
+    say_counts,
+    write_frame,
+    write_text,
+)
 from howfar.core.errors import HowfarError
+from howfar.core.registry import DRIVER_RULES
 
 
 @app.command(rich_help_panel=EVALUATION)
@@ -34,6 +44,39 @@ def evaluate(study: StudyOption) -> None:
         filled = [name for name, frame in tables.items() if len(frame)]
         typer.echo(f"{', '.join(filled)} in {place(results() / opened.name / 'tables')}")
         typer.echo(headline(tables))
+
+
+@app.command(rich_help_panel=EVALUATION)
+def drivers(
+    study: StudyOption,
+    run: Annotated[str, typer.Option(help="A run, or a linear model; the first if left out.")] = "",
+    rule: Annotated[str, typer.Option(help=f"Of {', '.join(DRIVER_RULES)}.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", "--csv", help="Write the rows here.")] = None,
+) -> None:
+    """Find the few variants that carry a run's predictions, by a study's rule.
+
+    Of a network: in the genes of `howfar effects`. Table `drivers`, which `howfar evaluate` makes
+    of every run, takes the rule of the study file (`evaluation.drivers`).
+    """
+    from howfar.evaluation.drivers import chosen_run, drivers_of
+    from howfar.evaluation.inputs import read_inputs
+    from howfar.evaluation.run_comparison import driver_types, mains
+
+    with open_study(study) as opened:
+        rule = rule or opened.evaluation.drivers
+        inputs = read_inputs(opened, results())
+        name = chosen_run(inputs, run)
+        table = drivers_of(inputs, [name], rule)
+        say_counts(inputs.cohort.warnings)
+        kinds = driver_types(table).value_counts()
+        say(
+            f"{name}, rule {rule}: {len(table):,} drivers in {len(mains(table)):,} genes; "
+            f"{kinds.get('supported', 0):,} have the sign of the eQTL's slope, "
+            f"{kinds.get('unsupported', 0):,} the other"
+        )
+        if out:
+            write_frame(out, table, float_format="%.9g")
+            typer.echo(f"drivers in {place(out)}")
 
 
 @app.command(rich_help_panel=EVALUATION)

@@ -110,6 +110,13 @@ STACKED = Registry(
     ("stack", "Stack of ridge, polynomial and boosting", "stacking.regressors:stack"),
 )
 
+DRIVER_RULES = Registry(
+    "driver rule",
+    ("sasse-forward", "Sasse et al. 2023", "attribution.drivers:sasse_forward"),
+    ("sasse-backward", "Sasse et al. 2023, backward", "attribution.drivers:sasse_backward"),
+    ("rastogi", "Rastogi, Reddy et al. 2024", "attribution.drivers:rastogi"),
+)
+
 RECIPES = Registry(
     "recipe",
     ("gtex", "Counts: TMM, filters, normal scores", "cohort.preprocess.gtex:prepare"),
@@ -147,6 +154,7 @@ TABLES = Registry(
             "individuals": "individuals",
             "agreement": "model_agreement",
             "effects": "effects",
+            "drivers": "drivers",
             "summary": "summary",
         }.items()
     ),

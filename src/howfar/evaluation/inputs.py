@@ -14,7 +14,7 @@ import pandas as pd
 
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
-from howfar.cohort.panel import Panel
+from howfar.cohort.panel import Dosages, Panel, cached_dosages
 from howfar.core.errors import HowfarError, NotMade
 from howfar.core.registry import TABLES
 from howfar.eqtl import study_map
@@ -123,6 +123,20 @@ class Inputs:  # frozen, but not slotted: what is derived is made once and kept
         linear = (each.predictions for each in self.linear)
         truth = () if self.truth is None else (self.truth,)
         return (*self.networks, self.lead_snp[0], *linear, *truth)
+
+    @cached_property
+    def _wide_dosages(self) -> Dosages:
+        """Dosages as far as any network's window may reach."""
+        reach = max(2 * store.description.context for store in self.stores.values())
+        return cached_dosages(lambda gene: self.cohort.dosages(gene, reach))
+
+    def dosages_of(self, run: str) -> Dosages:
+        """Dosages of the variants that a run sees, or more: a network, or a linear model."""
+        if run in self.stores:
+            return self._wide_dosages
+        if self.study.baselines.window <= self.options.cis_window and self.panel.dosages:
+            return self.panel.dosages
+        return lambda gene: self.cohort.dosages(gene, self.study.baselines.window)
 
     @cached_property
     def eqtl_map(self) -> Map | None:

@@ -231,12 +231,18 @@ def support(drivers: pd.DataFrame, across: pd.DataFrame, features: pd.DataFrame)
     )
     rows = across[across["population"] == "pooled"].set_index("gene_id")["pearson"]
     table["r"] = rows.reindex(table.index).astype(float)
-    table["approximation"] = _feature(features, "linear_approximation_r").reindex(table.index)
+    known = features[~_of_other_runs(features["source"], across["run_id"])]
+    table["approximation"] = _feature(known, "linear_approximation_r").reindex(table.index)
     table["side"] = np.select(
         [table["r"] > STRONG, table["r"] < -STRONG], ["positive", "negative"], ""
     )
     table["side"] = table["side"].replace("", None)
     return table.rename_axis("gene_id").reset_index()
+
+
+def _of_other_runs(sources: pd.Series, runs: pd.Series) -> pd.Series:
+    """Which sources of features are runs ("run <id>"), and not of these."""
+    return sources.str.startswith("run ") & ~sources.isin([f"run {run}" for run in runs.unique()])
 
 
 def _feature(features: pd.DataFrame, name: str) -> pd.Series:

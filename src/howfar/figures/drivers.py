@@ -7,6 +7,7 @@ import pandas as pd
 
 from howfar.evaluation import run_comparison
 from howfar.evaluation.driver_halves import DRIVER_HALVES
+from howfar.evaluation.drivers import source_of
 from howfar.evaluation.numbers.drivers import APPROXIMATION, FINE_MAPPED, MANY, NEAR, along_gene
 from howfar.evaluation.run_comparison import mains
 from howfar.figures import style
@@ -115,10 +116,10 @@ def driver_slopes(view: View) -> Drawn:
     text = f"{100 * share.value:.0f} % {style.ends(share, 0, 100)} of the same sign"
     axis.set_title(f"n = {share.n} drivers: {text}", fontsize=10)
     caption = (
-        f"Drivers of {view.labels[run]}, all genes together: predicted effect of the variant, as "
-        "published, against the slope of expression on its copies, in the people whose r chose "
-        "the genes. Only drivers are public; other variants are not. Axes are linear within ±0.01 "
-        "and logarithmic beyond."
+        f"Drivers of {view.labels[run]}, all genes together: predicted effect of the variant "
+        "against the slope of expression on its copies, in the people whose predictions chose "
+        "the drivers. Other variants are not shown. Axes are linear within ±0.01 and logarithmic "
+        "beyond."
     )
     return drawn, table, caption
 
@@ -128,10 +129,14 @@ def linear_approximation(view: View) -> Drawn:
     """Distribution over genes of r of the sum of variant effects with the prediction."""
     features = view["features"]
     table = features[features["feature"] == APPROXIMATION].dropna(subset=["value"])
-    middle = view.number(f"{APPROXIMATION}.median")
+    run = next((run for run in view.labels if source_of(run) in set(table["source"])), None)
+    key = APPROXIMATION
+    if run is not None:
+        table, key = table[table["source"] == source_of(run)], f"{run}.{APPROXIMATION}"
+    middle = view.number(f"{key}.median")
     if middle is None:
         return "No sums of variant effects beside predictions are public for this study."
-    low, high = (view.need(f"{APPROXIMATION}.{q}").value for q in ("q25", "q75"))
+    low, high = (view.need(f"{key}.{q}").value for q in ("q25", "q75"))
     drawn, (axis,) = style.panels([2.4])
     axis.hist(table["value"], np.linspace(-1, 1, 41), color=style.FAINT)
     axis.axvline(run_comparison.TRUSTED, color=style.INK, ls="--", lw=1)

@@ -20,12 +20,13 @@ from pydantic import (
 
 from howfar.core.errors import HowfarError
 from howfar.core.project import from_folder, is_there, project_root, resolve
-from howfar.core.registry import LINEAR_MODELS
+from howfar.core.registry import DRIVER_RULES, LINEAR_MODELS
 
 _MOST = 2**31 - 1  # a contig's length, a seed, as every library takes them
 
 
 _Linear = Literal[tuple(LINEAR_MODELS)]  # type: ignore[valid-type]
+_DriverRule = Literal[tuple(DRIVER_RULES)]  # type: ignore[valid-type]
 
 
 #: Folders of the results folder that are no study's.
@@ -182,6 +183,7 @@ class Evaluation(_Strict):
     min_maf: float = Field(0.05, ge=0, lt=0.5)
     folds: int = Field(5, ge=2)
     bootstrap: int = Field(2_000, ge=100)
+    drivers: _DriverRule = "sasse-forward"
     seed: int = Field(1, ge=0, le=_MOST)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
+from howfar.evaluation.drivers import APPROXIMATION, source_of
 from howfar.evaluation.run_comparison import compare_sides, driver_types, mains, support, trusted
 from howfar.results import tables
 from howfar.results.number_rows import Rows
@@ -14,14 +15,18 @@ _SOURCE = "drivers.parquet"
 _SIZE = "main_driver_relative_size"
 #: bp of the TSS that counts as near; drivers from which a gene has many; shares of the largest.
 NEAR, MANY, LEVELS = 1000, 20, (0.1, 0.2)
-APPROXIMATION = "linear_approximation_r"
 FINE_MAPPED = "fine_mapped_distance_"
 
 
 def add_numbers(rows: Rows, result: tables.Tables) -> None:
     """How many drivers, how far away, with the eQTL's sign or not, how large; per run."""
     across, features = result["across"], result["features"]
-    _add_approximation(rows, features)
+    known = features[features["feature"] == APPROXIMATION]
+    theirs = known["source"].str.startswith(source_of(""))
+    _add_approximation(rows, APPROXIMATION, known[~theirs])
+    for source, part in known[theirs].groupby("source"):
+        run = source.removeprefix(source_of(""))
+        _add_approximation(rows, f"{run}.{APPROXIMATION}", part)
     for run, drivers in result["drivers"].groupby("run_id"):
         key = f"{run}.drivers"
         _add_counts(rows, key, drivers)
@@ -55,16 +60,16 @@ def _add_slopes(rows: Rows, key: str, drivers: pd.DataFrame) -> None:
         rows.over_genes(f"{key}.same_sign", hits, ids, mean, text, source)
 
 
-def _add_approximation(rows: Rows, features: pd.DataFrame) -> None:
-    """Quartiles of r of the sum of variant effects with the prediction, where it is public."""
-    r = features.loc[features["feature"] == APPROXIMATION, "value"].dropna().astype(float)
+def _add_approximation(rows: Rows, key: str, known: pd.DataFrame) -> None:
+    """Quartiles of r of the sum of variant effects with the prediction, where it is known."""
+    r = known["value"].dropna().astype(float)
     for name, quantile in {"q25": 0.25, "median": 0.5, "q75": 0.75}.items() if len(r) else ():
         text = (
             f"Quantile {quantile} over genes of Pearson r of the sum of a gene's variant effects "
         )
         text += "with the prediction."
         value = r.quantile(quantile)
-        rows.add(f"{APPROXIMATION}.{name}", value, len(r), text, "features.parquet")
+        rows.add(f"{key}.{name}", value, len(r), text, "features.parquet")
 
 
 def _add_distances(rows: Rows, key: str, drivers: pd.DataFrame) -> None:
