@@ -136,3 +136,31 @@ def test_figures_of_one_gene_which_has_no_interval(tmp_path, value):
     table = summary().assign(ci_low=np.nan, ci_high=np.nan, value=value, n=1)
     view = open_view(tmp_path, {"summary": table})
     assert not isinstance(figures.population_transfer(view), Box)
+
+
+@pytest.mark.parametrize("other", [0.25, 0.3])
+def test_bslmm_is_drawn_for_the_data_it_was_fitted_to(tmp_path, monkeypatch, other):
+    synthetic.write(tmp_path, "open")
+    known = pd.DataFrame({"id": [f"open.{m}.across.pooled.mean_r" for m in ("top1", "lasso")]})
+    known = known.assign(value=[0.2, 0.25], n=60, ci_low=0.1, ci_high=0.3, definition="", source="")
+    view = open_view(tmp_path, {"numbers": known})
+    rows = {"model": ["top1", "lasso", "bslmm"] * 2, "study": ["elsewhere"] * 3 + ["here"] * 3}
+    rows["mean_r"] = [0.31, 0.33, 0.34, 0.2, other, 0.26]
+    table = pd.DataFrame(rows).assign(
+        date="2026-01-02", genes=60, wins=1, losses=2, difference=0.01
+    )
+    for end, by in (("low", -0.05), ("high", 0.05)):
+        table[f"ci_{end}"] = table["mean_r"] + by
+        table[f"difference_{end}"] = 0.01 + by / 10
+    folder = tmp_path / "data" / "measured"
+    folder.mkdir(parents=True)
+    table.to_csv(folder / "bslmm.csv", index=False)
+    monkeypatch.setattr(baselines, "project_root", lambda: tmp_path)
+    shown = figures.bslmm(view)
+    if other != 0.25:  # of other data than the study's tables
+        assert isinstance(shown, Box) and "bench bslmm" in shown.lines[0]
+        return
+    text = text_of(shown)
+    assert "BSLMM" in text and "0.260" in text and "0.340" not in text
+    assert "2026-01-02" in shown.caption
+    assert "In elsewhere (60 genes) BSLMM has 0.340, Lasso 0.330." in shown.caption

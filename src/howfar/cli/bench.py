@@ -120,6 +120,23 @@ def bench_knobs(
     measure(results() / "bench" / "knobs", out, grid=grid, say=typer.echo)
 
 
+@bench.command("bslmm")
+def bench_bslmm(
+    study: Annotated[list[str], typer.Option(help=f"Study to fit. {SEVERAL}")],
+    out: Annotated[Path, typer.Option(help="CSV; other studies' rows in it stay.")] = Path(
+        "bslmm.csv"
+    ),
+    cores: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """BSLMM on all genes of a study, beside its other linear models; it can be cut off."""
+    from howfar.bench.bslmm import measure
+    from howfar.study.reading import load_study
+
+    studies = [load_study(name) for name in split_words(study)]
+    table = measure(studies, results(), out, cores, say=typer.echo)
+    typer.echo(table.to_string(index=False))
+
+
 @bench.command("oracles")
 def bench_oracles(
     folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],

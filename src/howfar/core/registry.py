@@ -168,7 +168,7 @@ _FIGURES = {
     ),
     "attribution": "attribution_profile driver_motifs driver_sequences",
     "baselines": (
-        "calibration linear_distribution linear_wins polygenic_scores "
+        "bslmm calibration linear_distribution linear_wins polygenic_scores "
         "population_transfer training_people"
     ),
     "causal": "auroc dnase drivers_per_method prioritisation sign_concordance unseen_alleles",

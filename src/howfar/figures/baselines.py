@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from howfar.core.project import project_root
 from howfar.core.registry import LINEAR_MODELS
 from howfar.evaluation import transfer
 from howfar.evaluation.run_comparison import common_genes
@@ -120,6 +121,70 @@ def polygenic_scores(view: View) -> Drawn:
     if not found:
         return "This study has no two polygenic scores with r across people."
     return drawn_pairs(view, found, "the score of all cis variants")
+
+
+# --- BSLMM, from its committed table -------------------------------------------------------------
+
+_NO_BSLMM = (
+    "BSLMM has not been fitted to all genes of these data: `howfar bench bslmm --study NAME --out "
+    "data/measured/bslmm.csv`."
+)
+
+
+def bslmm_rows(view: View, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the committed table made from this view's data; empty where there are none.
+
+    Those rows are known by the other models' mean r, which the study's own tables give too.
+    """
+    for _, rows in table.groupby("study", sort=False):
+        own = rows["model"].map(lambda model: view.number(f"{model}.across.pooled.mean_r"))
+        shared = rows[own.notna()]
+        apart = [abs(n.value - r) for n, r in zip(own.dropna(), shared["mean_r"], strict=True)]
+        if len(shared) > 1 and max(apart) < 1e-3:
+            return rows
+    return table.iloc[:0]
+
+
+@figure("bslmm", zero="people")
+def bslmm(view: View) -> Drawn:
+    """Mean r of BSLMM on all genes beside the other linear models, and the paired differences."""
+    path = project_root() / "data" / "measured" / "bslmm.csv"
+    table = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["study"])
+    mine = bslmm_rows(view, table)
+    if mine.empty:
+        return _NO_BSLMM
+    first = mine.index[0]
+    mine = mine.sort_values("mean_r", ascending=False, ignore_index=True)
+    drawn, (axis,) = style.panels([1.1 + 0.5 * len(mine)])
+    colours = method_colours(view, pd.Series([LINEAR_MODELS[m].help for m in mine["model"]]))
+    for place, row in enumerate(mine.rename(columns={"mean_r": "value"}).itertuples()):
+        style.estimate(axis, place, row, colours[LINEAR_MODELS[row.model].help])
+        text = style.estimated(row)
+        if row.model != "bslmm":
+            ends = style.interval(row.difference_low, row.difference_high)
+            text += f"; BSLMM − it {style.signed(row.difference)} {ends}"
+        style.words(axis, 0.0, place - 0.36, text, 8)
+    style.rows(axis, [LINEAR_MODELS[m].help for m in mine["model"]], 8.5, top=-0.75)
+    axis.set_xlim(0, 1.1 * mine["ci_high"].max())
+    axis.set_xlabel("mean r across people, over genes")
+    axis.set_title(f"All {mine['genes'].iloc[0]} genes, out of fold", fontsize=10)
+    caption = (
+        "BSLMM on all genes, beside the other linear models on the same genes, people and folds; a "
+        "constant prediction counts as r = 0. Intervals: 95 %, block bootstrap over genes; "
+        f"differences are paired by gene. Fitted on {mine['date'].max()} in the long mode, not "
+        "while the book is made."
+    ) + "".join(_other_data(rows) for _, rows in table.groupby("study") if rows.index[0] != first)
+    return drawn, mine, caption
+
+
+def _other_data(rows: pd.DataFrame) -> str:
+    """A sentence on what BSLMM and the best other model reach on another study's genes."""
+    mean = rows.set_index("model")["mean_r"]
+    best = mean.drop("bslmm").idxmax()
+    return (
+        f" In {rows['study'].iloc[0]} ({rows['genes'].iloc[0]} genes) BSLMM has "
+        f"{style.signed(mean['bslmm'])}, {LINEAR_MODELS[best].help} {style.signed(mean[best])}."
+    )
 
 
 # --- people to train on ---------------------------------------------------------------------------
