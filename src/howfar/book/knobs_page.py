@@ -13,7 +13,7 @@ from howfar.figures import style
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{100 * round(share, 2):.0f} %"  # as the figure rounds it
 
 
 #: Columns of the table that are knobs: their words, how a value is written, the default's value.
