@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from howfar.cli import app
 from howfar.core.errors import HowfarError
 from howfar.simulate.hard import knobs, train, world
 from howfar.simulate.hard.setting import Setting
@@ -116,6 +118,17 @@ def test_expression_of_a_share_is_that_of_its_world(folder):
     written = pd.read_csv(folder / "expression.bed.gz", sep="\t").set_index("gene_id")
     written = written.loc[population.table["gene_id"]].iloc[:, 3:].to_numpy(float)
     np.testing.assert_allclose(written, both.observed, atol=1e-6)
+
+
+def test_the_command(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(knobs, "measure", lambda *given, **options: asked.append((given, options)))
+    words = ["--results", str(tmp_path / "results"), "bench", "knobs", "--seeds", "2"]
+    CliRunner().invoke(app.app, [*words, "--out", str(tmp_path / "o.csv")], catch_exceptions=False)
+    ((folder, out), options), *_ = asked
+    assert (folder, out) == (tmp_path / "results" / "bench" / "knobs", tmp_path / "o.csv")
+    assert options["grid"] == knobs.Grid(seeds=(1, 2))
+    assert len(knobs.Grid().seeds) * len(knobs.Grid().extra) <= 12
 
 
 def test_a_knob_that_is_none(tmp_path):
