@@ -79,7 +79,9 @@ def _pair_pool(pool: Any) -> Any:
             self.to_attn_logits = pool.to_attn_logits
 
         def forward(self, x: Any) -> Any:
-            """Halve the length of (batch, channels, length)."""
+            """Halve the length of (batch, channels, length); a last odd one stands alone."""
+            if x.shape[-1] % 2:
+                return torch.cat([self(x[..., :-1]), x[..., -1:]], dim=-1)
             first, second = x[..., 0::2], x[..., 1::2]
             difference = first - second
             weight = self.to_attn_logits.weight[:, :, 0]
