@@ -20,6 +20,7 @@ _PLACES = {
     "Reference": "genome.reference:Reference",
     "Variant": "genome.intervals:Variant",
     "VariantFile": "genome.genotypes.vcf:VariantFile",
+    "attribute": "attribution.saturation:attribute",
     "build_windows": "genome.windows:build_windows",
     "evaluate": "evaluation.study_tables:evaluate_cohort",
     "example_cohort": "simulate.example:example_cohort",

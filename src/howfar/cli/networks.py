@@ -174,6 +174,35 @@ def effects(
             _effects(opened, each, [gene] if gene else opened.effects or None)
 
 
+@app.command(rich_help_panel=NETWORKS)
+def attribute(
+    study: StudyOption,
+    gene: Annotated[str, typer.Option(help="A gene (id or name).")],
+    out: Annotated[Path, typer.Option("--out", "--csv", help="Where the values go.")],
+    run: Annotated[str, typer.Option(help="A run of the study; its first if left out.")] = "",
+    method: Annotated[str, typer.Option(help="ism, gradient or gradient_x_input.")] = "ism",
+    on: Annotated[
+        str, typer.Option(help="reference, or a variant to put in, as chrom:pos:ref:alt.")
+    ] = "reference",
+    window: Annotated[int, typer.Option(min=1, help="bp, centred on the TSS.")] = 200,
+) -> None:
+    """Attribute a gene's prediction to every base of a window around its TSS.
+
+    ism: the prediction with each other letter in a base's place, less the prediction.
+    """
+    from howfar.attribution.saturation import attribute_run
+    from howfar.cohort.opened import OpenCohort
+    from howfar.prediction.run import open_model
+
+    with open_study(study) as opened:
+        chosen, cohort = opened.chosen_runs(run)[0], OpenCohort(opened)
+        (place_of,) = cohort.genes_to_run(gene)
+        model = open_model(chosen)
+        table = attribute_run(cohort, chosen, model, place_of, method, on, window)
+        write_frame(out, table, float_format="%.9g")
+        typer.echo(f"{len(table):,} bases of {place_of.gene_id} in {place(out)}")
+
+
 @app.command("predict-sequences", rich_help_panel=NETWORKS)
 def predict_sequences(
     model: Annotated[str, typer.Option(help="See `howfar models`; or package.module:loader.")],

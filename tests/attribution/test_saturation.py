@@ -1,0 +1,116 @@
+"""Saturation mutagenesis and gradients, against predictions made one by one."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+import howfar as hf
+from helpers import reduced_networks
+from helpers.tiny import CONTEXT, CountLetters
+from howfar.attribution import saturation
+from howfar.cohort.opened import OpenCohort
+from howfar.core.errors import HowfarError
+from howfar.models.engine.shared_tower import SharedTower
+from howfar.prediction.run import run_in_memory
+
+STEPS = ("sum_bins", "mean_tracks", "mean_haplotypes")
+BINS, TRACKS = [15, 16, 17], [0, 2]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = reduced_networks.demo_enformer(tmp_path_factory.mktemp("weights"))
+    made = {
+        e: hf.load_model("demo-enformer", folder, engine=e, batch_size=8)
+        for e in ("shared", "plain")
+    }
+    window = np.frombuffer(b"ACGT", np.uint8)[np.random.default_rng(2).integers(0, 4, 1024)].copy()
+    return made, window
+
+
+def test_shared_mutants_equal_plain_ones_and_run_the_tower_on_few_bins(models):
+    made, window = models
+    run = run_in_memory(made["plain"], TRACKS, BINS, STEPS)
+    found = {
+        name: saturation.ism(model, run, BINS, TRACKS, window, 390, 400)
+        for name, model in made.items()
+    }
+    largest = np.abs(found["plain"]).max()
+    assert largest > 0 and np.abs(found["shared"] - found["plain"]).max() <= 1e-5 * largest
+    assert (found["plain"] == 0).sum() >= 10  # the ten letters that are there
+    tower = made["shared"]._tower
+    # Of each mutant 32 bins are asked for; a substitution here reaches one block of eight, read
+    # with three bins on either side.
+    assert tower.bins_asked == 31 * 32 and tower.bins_run < 31 * 32 / 2
+
+
+def test_towers_of_mutants_in_double_precision_are_the_plain_ones(models):
+    made, window = models
+    model, mutated = made["plain"], np.array(list(saturation.mutants(window, 395, 399)))
+    network, table = copy.deepcopy(model.network).double(), model._table.double()
+    parts = model._split(network)
+    tower = SharedTower(
+        parts.tower,
+        lambda bases: table[bases.long()],
+        n_bins=32,
+        bin_size=32,
+        channels=parts.channels,
+        halo=parts.halo,
+        block=8,
+        stretches=2,
+        memory=1e7,
+        device="cpu",
+    )
+    with torch.inference_mode():
+        whole = parts.tower(table[torch.from_numpy(mutated).long()])
+        shared = torch.cat([features[:real] for features, real in tower.features(mutated, 4)])
+    np.testing.assert_allclose(shared, whole, rtol=0, atol=1e-10)
+
+
+def test_gradients_are_finite_differences(models):
+    made, window = models
+    model = made["plain"]
+    found = saturation.gradient(model, BINS, TRACKS, window)
+    assert found.shape == (1024, 4)
+    direction = np.random.default_rng(3).standard_normal(found.shape).astype(np.float32)
+    ends, step = [], 1e-3
+    for sign in (1, -1):
+        move = torch.from_numpy(sign * step * direction)
+        model.__dict__["_one_hot"] = lambda b, move=move: model._table[b.long()] + move
+        ends.append(model.predict(window[None], BINS, TRACKS).mean(dtype=np.float64))
+        del model.__dict__["_one_hot"]
+    slope = (ends[0] - ends[1]) / (2 * step)
+    assert slope == pytest.approx((found * direction).sum(), rel=0.02)
+
+
+@pytest.mark.parametrize("gene", ["g1", "g2"])
+def test_positions_and_letters_by_hand(study, gene):
+    """The model counts G in its bins: each substitution to G adds one where a bin is read."""
+    cohort, model = OpenCohort(study), CountLetters()
+    found = hf.attribute(cohort, model, gene, window=CONTEXT, tracks=["G"], bins="centre1")
+    tss = cohort.gene(gene).tss
+    inside = found["G"] == 1
+    assert (found["base"] == "A").all() and (found[["C", "T", "A"]] == 0).all(axis=None)
+    assert inside.sum() == 8 and found.loc[inside, "pos"].between(tss - 8, tss + 8).all()
+    on = hf.attribute(
+        cohort, model, "g1", on="1:95:A:G", window=CONTEXT, tracks=["G"], bins="centre3"
+    )
+    row = on[on["pos"] == 95].iloc[0]
+    # With the G put in, every other letter loses one.
+    assert row["base"] == "G" and row[list("ACGT")].tolist() == [-1, -1, 0, -1]
+
+
+def test_what_does_not_fit_is_an_error(study):
+    cohort, model = OpenCohort(study), CountLetters()
+    for wrong, text in (
+        ({"window": CONTEXT + 1}, "Choose a smaller window"),
+        ({"on": "1:1:A:G"}, "none so named"),
+        ({"method": "magic"}, "Correct --method"),
+        ({"method": "gradient"}, "without gradients"),
+    ):
+        with pytest.raises(HowfarError, match=text):
+            hf.attribute(cohort, model, "g1", tracks=["G"], **({"window": 10} | wrong))
