@@ -18,6 +18,7 @@ import yaml
 from howfar.book import reference_pages, start_page
 from howfar.book.api_page import api_page
 from howfar.book.architecture_page import architecture_page
+from howfar.book.estimators_page import estimators_page
 from howfar.book.knobs_page import knobs_page
 from howfar.book.models_page import models_page
 from howfar.book.speed_page import speed_page
@@ -66,6 +67,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "seeds": reference_pages.seeds(),
         "speed": speed_page(),
         "knobs": knobs_page(),
+        "estimators": estimators_page(results, part),
         "api": api_page(),
         "architecture": architecture_page(),
     }

@@ -137,6 +137,23 @@ def bench_bslmm(
     typer.echo(table.to_string(index=False))
 
 
+@bench.command("estimators")
+def bench_estimators(
+    out: Annotated[
+        Path, typer.Option(help="CSV of the table. Rows that it has are taken up.")
+    ] = Path("estimators.csv"),
+) -> None:
+    """Every estimator and interval on simulated truth: coverage and bias. Twenty minutes.
+
+    A run that was killed goes on where it stopped.
+    """
+    from howfar.bench.estimators import measure, off
+
+    table = measure(out, say=typer.echo)
+    columns = ["estimator", "truth", "says", "observed", "ci_low", "ci_high", "bias"]
+    typer.echo(table.loc[off(table), columns].to_string(index=False))
+
+
 @bench.command("oracles")
 def bench_oracles(
     folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],

@@ -158,7 +158,8 @@ def lead_only(effects: pd.DataFrame, lead: pd.DataFrame) -> pd.DataFrame:
     With one variant a network's prediction is reference + effect x copies, so that its r over
     people is the lead variant's r, with the sign of the network's effect turned against the
     slope's. method: the run; group: the gene; value: this r (covariates of the map removed) with
-    Fisher's interval; n: people less covariates. A lead variant to which the network gives no
+    Fisher's interval, which knows nothing of the lead being the largest of many; n: people less
+    covariates. A lead variant to which the network gives no
     effect, or that is outside its window, has no row.
     """
     leads = lead.dropna(subset=["r"])[["gene_id", "variant", "r", "df"]]

@@ -65,8 +65,9 @@ class Spectrum:
 class Heritability:
     """What REML finds. h2 may lie outside 0..1, wherever the covariance is positive definite.
 
-    se: standard error of h2 from the average information. log_likelihood: restricted, without the
-    constant of the covariates. p: one-sided of h2 = 0, from the signed root of the likelihood
+    se: standard error of h2 from the average information; no interval near h2 = 0, where h2 -+ 1.96
+    se holds 0 three times in four: use p. log_likelihood: restricted, without the constant of the
+    covariates. p: one-sided of h2 = 0, from the signed root of the likelihood
     ratio: half of chi2(1)'s tail for h2 > 0 (the mixture of Self and Liang 1987), above 0.5 below.
     variance: s_g + s_e in squared units of y. ratio: the likelihood ratio's statistic.
     """

@@ -116,8 +116,8 @@ def fisher_interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute a correlation's interval: tanh(atanh r -+ z / sqrt(n - 3)), Fisher 1921.
 
-    n: people, less covariates removed. NaN for n <= 3. For normal data; Spearman's rho needs a
-    slightly wider one.
+    n: people, less covariates removed. NaN for n <= 3. For normal data: far from
+    r = 0 too narrow with a rare allele or skewed expression. Spearman's rho needs a wider one.
     """
     r, n = np.broadcast_arrays(np.asarray(r, float), np.asarray(n, float))
     half = stats.norm.ppf((1 + level) / 2) / np.sqrt(np.where(n > 3, n - 3, np.nan))

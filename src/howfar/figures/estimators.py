@@ -1,0 +1,64 @@
+"""The estimators on trial: what intervals hold and tests call, beside what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from howfar.figures import style
+
+_SOUND, _OFF = "#0072B2", "#D55E00"
+_CAPTION = (
+    "Every interval and test on simulated truth. Each mark is one truth (the table names them), "
+    "its line the 95 % interval (Wilson) of the share over {low:,} to {high:,} simulations. Top: "
+    "simulations whose 95 % interval holds the truth. Bottom: simulations of nothing in which a "
+    "test calls, as a multiple of its level (what lies below 0.08 is drawn at the left edge). "
+    "Dashed: what is said; orange: surely something else (p < 0.001)."
+)
+
+
+def draw(table: pd.DataFrame, output: Path) -> style.Shown:
+    """Draw and save the figure of the committed table; column `off` says which rows are wrong."""
+    table = table[table["judged"] > 0]
+    parts = [table[table["kind"] == kind] for kind in ("interval", "test")]
+    with style.look():
+        drawn, axes = style.panels(
+            [0.7 + 0.3 * part["estimator"].nunique() for part in parts if len(part)]
+        )
+        _panel(axes[0], parts[0], 100, 95)
+        axes[0].set(xlim=(0, 101), xlabel="% of 95 % intervals that hold the truth")
+        _panel(axes[1], parts[1], 1 / parts[1]["says"], 1)
+        axes[1].set_xscale("log")
+        axes[1].set(xlim=(0.08, 25), xlabel="calls of nothing, times the test's level")
+        axes[1].set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+        axes[1].minorticks_off()
+        plain = {"linestyle": "", "marker": "o", "ms": 4}
+        drawn.legend(
+            handles=[
+                Line2D([], [], color=_SOUND, label="as said", **plain),
+                Line2D([], [], color=_OFF, label="surely not as said", **plain),
+            ],
+            loc="outside upper left",
+            ncols=2,
+        )
+        sizes = table["judged"]
+        caption = _CAPTION.format(low=sizes.min(), high=sizes.max())
+        return style.save(drawn, table, "estimators", output, caption)
+
+
+def _panel(axis, part: pd.DataFrame, scale, said: float) -> None:
+    shown = part.assign(**{c: part[c] * scale for c in ("observed", "ci_low", "ci_high")})
+    names = list(part["estimator"].unique())
+    for place, name in enumerate(names):
+        mine = shown[shown["estimator"] == name]
+        offsets = np.linspace(-0.3, 0.3, len(mine)) if len(mine) > 1 else [0]
+        for offset, row in zip(offsets, mine.itertuples(), strict=True):
+            colour = _OFF if row.off else _SOUND
+            ends = np.maximum([row.ci_low, row.ci_high], 1e-3)
+            axis.plot(ends, [place + offset] * 2, color=colour, lw=1)
+            axis.plot(max(row.observed, 0.08), place + offset, "o", color=colour, ms=3)
+    axis.axvline(said, color=style.INK, ls="--", lw=0.9)
+    style.rows(axis, [style.wrapped(name, 34) for name in names], 7, top=-0.6)
