@@ -137,6 +137,7 @@ PUBLISHED = Registry(
     ("rastogi2024", "Rastogi, Reddy et al. 2024", "published.rastogi2024:load"),
     ("sagenet2024", "SAGE-net 2024", "published.sagenet2024:load"),
     ("sasse2023", "Sasse et al. 2023", "published.sasse2023:load"),
+    ("variantformer", "VariantFormer, one person", "published.variantformer:load"),
 )
 
 #: Makers of a computed study's tables, all but `numbers`: ``make(inputs)`` gives a Table.

@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 
 from howfar.cohort.panel import Panel
+from howfar.core import sealed
 from howfar.core.project import resolve
 from howfar.eqtl import network_agreement
 from howfar.eqtl.lead import lead_eqtl
 from howfar.evaluation import drivers
 from howfar.evaluation.inputs import Inputs, Table
 from howfar.evaluation.lead_snp import near
+from howfar.linear import baseline
 from howfar.results import tables
 from howfar.study.schema import Study
 
@@ -21,6 +23,7 @@ def make(inputs: Inputs) -> Table:
     options, name = inputs.options, inputs.study.name
     own = features_table(inputs.panel, name, options.min_maf, options.cis_window)
     parts, mapped = [own, known_heritability(inputs.study)], inputs.eqtl_map
+    parts.append(estimated_heritability(inputs))
     if mapped is not None:
         parts[0] = own[~own["feature"].isin(network_agreement.FEATURES)]
         parts.append(network_agreement.features(mapped.lead, mapped.conditional, name))
@@ -44,6 +47,16 @@ def known_heritability(study: Study) -> pd.DataFrame:
     )
     sources = list(truth.columns[truth.columns.str.startswith("Known ")])
     return truth.melt("gene_id", sources, "source", "value").assign(feature="h2")
+
+
+def estimated_heritability(inputs: Inputs) -> pd.DataFrame:
+    """Rows of `features`: h2 of each gene by the REML of BLUP's fit on everybody; empty without."""
+    if "blup" not in {each.predictions.run_id for each in inputs.linear}:
+        return tables.empty("features")
+    path = baseline.folder_of(inputs.results, inputs.study.name) / "blup.genes.parquet"
+    fits = sealed.read_parquet(path, columns=["gene_id", "h2", "h2_se"]).dropna(subset=["h2"])
+    rows = fits.rename(columns={"h2": "value", "h2_se": "se"})
+    return rows.assign(feature="h2", source="REML, estimated here")
 
 
 def features_table(
