@@ -169,7 +169,8 @@ def central(view: View) -> Drawn:
     marks = " Grey: without a model." if len(lookups) + len(rest) else ""
     marks += "" if row_zero.ceiling(view) is None else " Dashed: the ceiling."
     caption = (
-        "Top: correlation across genes (Pearson's r, with 95 % interval). Bottom: correlation "
+        "Top: correlation across genes (Pearson's r, with 95 % interval, which depends on whether "
+        "predictions are logarithms as expression is; Spearman's ρ doesn't). Bottom: correlation "
         "across people, its distribution over genes, with the mean (white) and its 95 % interval. "
         f"The same models in both.{marks}{view.left_out}"
     )
@@ -184,7 +185,9 @@ def _central_top(axis, reference: pd.DataFrame, lookups: pd.DataFrame, view: Vie
     names = {"pearson": "value", "pearson_low": "ci_low", "pearson_high": "ci_high"}
     for place, row in enumerate(reference.rename(columns=names).itertuples()):
         style.bar(axis, place, row, view.colours[row.run_id])
-        text = f"{row.label}: r = {style.signed(row.value)}, n = {row.n} genes"
+        rho = view.number(f"{row.run_id}.reference.spearman")
+        ranks = "" if rho is None else f", ρ = {style.signed(rho.value)}"
+        text = f"{row.label}: r = {style.signed(row.value)}{ranks}, n = {row.n} genes"
         style.words(axis, -0.98, place - 0.42, text, va="bottom")
     _grey_rows(axis, lookups, len(reference), 1.0, "r")
     axis.set_title("Across genes: which gene is high?")
