@@ -1,12 +1,11 @@
 """The hard setting: its truth agrees with its files and has the shares that it states."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from howfar.cohort.expression import read_expression
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 from howfar.core.provenance import sha256_of
 from howfar.genome.genes import read_genes
@@ -201,7 +200,7 @@ def test_an_option_that_the_training_has_not(tmp_path, monkeypatch):
 
 
 def test_a_damaged_grammar(tmp_path):
-    (tmp_path / "grammar.json").write_text(json.dumps({"motifs": []}))
+    sealed.write_json(tmp_path / "grammar.json", {"motifs": []})
     with pytest.raises(HowfarError, match="no rules of the hard setting"):
         rules.load(tmp_path / "grammar.json")
 
