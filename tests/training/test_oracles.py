@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from howfar.cohort.preprocess import rastogi2024
+from howfar.cohort.preprocess.statistics import components, regressed_out, standardised
 from howfar.genome.intervals import Interval
 from howfar.genome.reference import Reference
 from howfar.models.engine.enformer_network import build_network
@@ -453,6 +454,44 @@ def test_sagenets_people_are_split_in_the_published_numbers():
     parts = splits.sage_people([f"p{k}" for k in range(859)])
     assert [len(part) for part in parts] == [689, 85, 85]
     assert len(set().union(*parts)) == 859
+
+
+@each_seed
+def test_sagenets_expression_is_the_authors(oracles, seed):
+    def read(name, **options):
+        path = oracles / f"sage_prep_seed{seed}_{name}.txt"
+        table = pd.read_csv(path, sep="\t" if name == "ph" else " ", **options)
+        first = table.columns[0]
+        return table.set_index(table[first].astype(str).str.removeprefix("X")).drop(columns=first)
+
+    data = np.load(oracles / f"sage_prep_seed{seed}.npz")
+    people, everyone = (data[k].tolist() for k in ("people", "expression_pcs_people"))
+    logs = np.log2(pd.read_csv(oracles / f"sage_prep_seed{seed}_tpm.txt", sep=" ", index_col=0) + 1)
+    scores = components(standardised(logs)[0].T, 10)
+    scores.index = scores.index.astype(str)
+    scale = np.sqrt((len(logs.columns) - 1) / len(logs.columns))  # theirs: SD of n - 1
+    sign = np.sign((scores.loc[everyone] * data["expression_pcs"]).sum())
+    found = scores.loc[everyone] * sign * scale
+    np.testing.assert_allclose(found, data["expression_pcs"], atol=1e-6)
+
+    metrics, clinical = read("q"), read("ph")
+    metrics, clinical = (t.fillna(t.mean(numeric_only=True)) for t in (metrics, clinical))
+    for column in ("ESTIMATED_LIBRARY_SIZE", "PF_READS_ALIGNED"):
+        metrics[column] = np.log2(metrics[column])
+    tables = metrics.astype({"Batch": str}), clinical
+    known = pd.concat([pd.get_dummies(t, drop_first=True, dtype=float) for t in tables], axis=1)
+    known = pd.concat([known, read("an", header=None).iloc[:, 1:4]], axis=1).loc[people]
+    known.columns = known.columns.astype(str)
+    assert known.shape[1] == len(data["R2"])
+    y, x = standardised(known.T)[0].T.to_numpy(), scores.loc[people].to_numpy()
+    rest = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]  # without an intercept, as they do
+    share = 1 - (rest**2).sum(axis=0) / (y**2).sum(axis=0)
+    np.testing.assert_allclose(np.sort(share), np.sort(data["R2"]), rtol=1e-6)
+    assert str(known.columns[share >= 0.9].tolist()) == str(data["dropped"])
+
+    nuisance = pd.concat([known.loc[:, share < 0.9], scores.loc[people]], axis=1)
+    values = logs.set_axis(everyone, axis=1)[people]
+    np.testing.assert_allclose(regressed_out(values, nuisance).T, data["adjusted"], rtol=1e-6)
 
 
 @each_seed

@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 
 from howfar.cohort.preprocess.base import Prepared, check_matrix, join_covariates, varying_genes
-from howfar.cohort.preprocess.statistics import components, r_squared, regressed_out
+from howfar.cohort.preprocess.statistics import (
+    components,
+    r_squared,
+    regressed_out,
+    standardised,
+)
 
 
 def prepare(
@@ -20,14 +25,14 @@ def prepare(
 ) -> Prepared:
     """TPM to log2(TPM + 1) without covariates: SAGE-net (ROSMAP).
 
-    The first `pcs` components of expression, genotype components (3 in the study), and those
-    known covariates of which the expression components explain less than `explained` (R2) are
-    regressed out together, gene means kept.
+    The first `pcs` components of standardised expression, genotype components (3 in the study),
+    and those known covariates of which the expression components explain less than `explained`
+    (R2) are regressed out together, gene means kept.
     """
     check_matrix(tpm, "TPM")
     left = varying_genes(tpm)
     values = np.log2(tpm.loc[left] + 1)
-    first = components(values.T, pcs)
+    first = components(standardised(values)[0].T, pcs)
     known = join_covariates([covariates], list(values.columns))
     share = r_squared(known, first)
     kept = known.loc[:, share < explained]
