@@ -248,3 +248,13 @@ def test_a_benchmark_of_linear_models_knows_their_names(tmp_path):
     files = [word for flag, name in names.items() for word in (flag, str(tmp_path / name))]
     done = CliRunner().invoke(app.app, ["bench", "baselines", *files, "--models", "ridge"])
     assert "name of a linear model: found 'ridge'" in str(done.exception)
+
+
+def test_a_template_names_the_file_that_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOWFAR_RESULTS", str(tmp_path / "elsewhere"))
+    given = {"results/v.vcf.gz": str(tmp_path / "results" / "v.vcf.gz"), "a/v.bcf": "a/v.bcf"}
+    for path, written in given.items():
+        assert start._from(tmp_path / "mine.yaml", path) == written
+    monkeypatch.setenv("HOWFAR_RESULTS", str(tmp_path / "results"))
+    assert start._from(tmp_path / "mine.yaml", "results/v.bcf") == "results/v.bcf"

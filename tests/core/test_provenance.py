@@ -3,6 +3,15 @@ import hashlib
 from howfar.core import provenance
 
 
+def test_texts_that_are_no_paths_stay():
+    values = ["/ 2 copies", "~0.05", "/", "a/b", "..."]
+    assert provenance.without_folders(values) == values
+    assert (
+        provenance.without_folders(["/home/jane/a.fa", "~/a.fa", "~jane/a.fa", "../x/a.fa"])
+        == ["a.fa"] * 4
+    )
+
+
 def test_block_records_inputs_by_checksum(tmp_path):
     path = tmp_path / "in.txt"
     path.write_bytes(b"abc")

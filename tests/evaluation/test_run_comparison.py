@@ -161,16 +161,16 @@ def test_interval_of_a_share_resamples_blocks():
 def test_constant_predictions_count_as_zero_and_unpublished_ones_as_missing():
     r = pd.DataFrame(
         {
-            "run_id": ["a", "b", "c"] * 2 + ["a", "b"],
-            "gene_id": ["g1"] * 3 + ["g2"] * 3 + ["g3"] * 2,
+            "run_id": ["a", "b", "c"] * 2 + ["a", "b", "d"],
+            "gene_id": ["g1"] * 3 + ["g2"] * 3 + ["g3"] * 2 + ["g1"],
             "population": "pooled",
-            "n": pd.array([50, 50, None, 50, 50, 50, 50, 50], "Int64"),
-            "pearson": [0.4, np.nan, np.nan, 0.1, 0.2, 0.3, np.nan, np.nan],
+            "n": pd.array([50, 50, None, 50, 50, 50, 50, 50, 2], "Int64"),
+            "pearson": [0.4, np.nan, np.nan, 0.1, 0.2, 0.3, np.nan, np.nan, np.nan],
             "spearman": np.nan,
         }
     )
     found = run_comparison.judged(r)["pearson"]
-    assert found[1] == 0 and found[[2, 6, 7]].isna().all()  # no n; no run has an r for g3
+    assert found[1] == 0 and found[[2, 6, 7, 8]].isna().all()  # no n, no r at all, two people
     assert found[[0, 3, 4, 5]].tolist() == [0.4, 0.1, 0.2, 0.3]
 
 

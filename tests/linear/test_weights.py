@@ -34,6 +34,20 @@ def predict(made, dosages, variants, **options):
     return values.loc["g"].to_numpy(), counts
 
 
+def test_dosages_of_a_gene_are_read_once():
+    reads = []
+    rows = [("g", "1", 5, "A", "G", 2.0), ("g", "1", 9, "C", "T", 1.0)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    sites = [Variant("1", 9, "C", "T"), Variant("1", 7, "A", "C"), Variant("1", 5, "G", "A")]
+
+    def dosages(gene):
+        reads.append(gene)
+        return np.array([[1.0, 9, 0], [0, 9, 2]]), sites
+
+    values, _ = apply(Weights(table, pd.Series({"g": 0.5}), "w"), ["g"], dosages)
+    assert values.loc["g"].tolist() == [0.5 + 4 + 1, 0.5] and reads == ["g"]
+
+
 def test_alleles_as_written(made):
     found, counts = predict(made, X, WRITTEN)
     np.testing.assert_allclose(found, X @ [1, 2, -1, 4] + 0.5)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def panel():
                 "gene_id": "g1",
                 "variant": ["once", "rare", "common", "unknown"],
                 "source": "model",
-                "maf": [1 / 60, 9 / 60, 10 / 60, np.nan],
+                "maf": [1 / 60, 18 / 60, 19 / 60, np.nan],
             },
             {"variant": ["common"]},
         ),
@@ -110,14 +111,14 @@ def panel():
         (
             "summary",
             {
-                "set": ["linear_approximation", "training_people", "other"],
+                "set": ["linear_approximation", "training_people", "row_zero"],
                 "method": "m",
                 "group": "g",
                 "x": [np.nan, 4, 4],
                 "n": [3, 60, 3],
                 "value": 0.5,
             },
-            {"set": ["other"]},
+            {"set": ["row_zero"]},
         ),
     ],
 )
@@ -154,10 +155,22 @@ def test_min_people_is_ten_for_private_cohorts(study, changes, fewest):
     assert policy.min_people(study.model_copy(update=changes)) == fewest
 
 
+def test_notebooks_left_from_a_public_study_are_removed(study, tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    for name in ("public", "private"):
+        page = {"metadata": {"howfar": {"individuals": name}}, "cells": []}
+        (tmp_path / "notebooks" / f"{name}.ipynb").write_text(json.dumps(page))
+    (tmp_path / "notebooks" / "unknown.ipynb").write_text("{}")
+    removed = policy.remove_points(study, tmp_path / "figures")
+    assert [page.stem for page in removed] == ["public", "unknown"]
+    assert [page.stem for page in (tmp_path / "notebooks").iterdir()] == ["private"]
+
+
 def test_points_left_from_a_public_study_are_removed(study, tmp_path):
-    for name in ("across_examples.tiny.csv", "across_examples.other.csv", "central.tiny.csv"):
+    points = ["across_examples.tiny.csv", "carried.tiny.svg"]
+    for name in (*points, "across_examples.other.csv", "central.tiny.csv"):
         (tmp_path / name).touch()
-    assert [p.name for p in policy.remove_points(study, tmp_path)] == ["across_examples.tiny.csv"]
+    assert [p.name for p in policy.remove_points(study, tmp_path)] == points
     assert policy.remove_points(study.model_copy(update={"individuals": "public"}), tmp_path) == []
 
 
@@ -182,4 +195,29 @@ def test_summary_rows_that_name_a_small_population_are_left_out(study, panel):
     frame = pd.DataFrame({"set": "row_zero", "method": "m", "group": rows, "x": 0, "n": 60})
     few = dataclasses.replace(panel, populations=groups)
     kept, counts = policy.shareable(study, {"summary": frame}, few)
-    assert list(kept["summary"]["group"]) == ["EUR", "YRIx"] and sum(counts.values()) == 2
+    # Two people alone can't be left out: all people less the others would be they.
+    assert list(kept["summary"]["group"]) == ["YRIx"] and sum(counts.values()) == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "hidden"),
+    [
+        ({"A": 40, "B": 12, "C": 3}, "BC"),
+        ({"A": 40, "B": 12, "C": 3, "D": 8}, "CD"),
+        ({"A": 40, "B": 12}, ""),
+        ({"A": 40, "B": 12, "C": 10}, ""),
+    ],
+)
+def test_populations_left_out_are_no_few_together(sizes, hidden):
+    assert sorted(policy._hidden(sizes, 10)) == list(hidden)
+
+
+def test_a_set_of_which_nobody_said_who_stands_behind_it_stays(study, panel):
+    rows = {"set": ["new_set", "signs.right"], "method": "m", "group": "g", "x": 900, "n": 900}
+    kept, _ = policy.shareable(study, {"summary": pd.DataFrame(rows | {"value": 0.5})}, panel)
+    assert list(kept["summary"]["set"]) == ["signs.right"]
+
+
+def test_an_allele_counts_by_its_carriers():
+    maf = pd.Series([1 / 60, 2 / 60, 19 / 60, 20 / 60, np.nan])
+    assert policy._carriers(maf, 30).dropna().tolist() == [1, 1, 10, 10]

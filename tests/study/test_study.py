@@ -1,5 +1,6 @@
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from howfar.core.project import project_root, resolve
 from howfar.fetch import catalogue
 from howfar.models.base import default_bins
 from howfar.models.registry import MODELS
-from howfar.study.reading import load_study
+from howfar.study.reading import _parsed, load_study
 from howfar.study.schema import Cohort, Run, Study, study_names
 from howfar.study.template import TemplateRun, fill_template
 from howfar.workflow.needs import source_groups
@@ -39,6 +40,20 @@ def changed(tmp_path, simulate=None, **changes) -> str:
 @pytest.mark.parametrize("name", study_names())
 def test_every_study_of_the_project_is_valid(name):
     assert load_study(name).name == name
+
+
+def test_many_values_are_read_fast_or_refused(tmp_path):
+    path = tmp_path / "s.yaml"
+    path.write_text("a:\n" + "".join(f"  k{i}: 1\n" for i in range(20_000)))
+    begin = time.process_time()
+    assert len(_parsed(path)["a"]) == 20_000
+    assert time.process_time() - begin < 4  # a list searched for each key takes far longer
+    path.write_text("a: [" + "1," * 260_000 + "]")
+    with pytest.raises(HowfarError, match="more than 250,000 values"):
+        _parsed(path)
+    path.write_text("[" * 300_000)  # at which libyaml's loader ends the program
+    with pytest.raises(HowfarError, match="brackets without end"):
+        _parsed(path)
 
 
 def test_the_template_is_valid_and_names_every_option():

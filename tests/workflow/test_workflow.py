@@ -140,6 +140,43 @@ def test_a_signal_ends_all_that_a_run_has_started(tmp_path, kind):
         os.kill(int((tmp_path / "child").read_text()), 0)
 
 
+def test_a_run_may_be_started_from_any_thread():
+    status = []
+    thread = threading.Thread(target=lambda: status.append(workflow._run_stoppable(["true"])))
+    thread.start()
+    thread.join()
+    assert status == [0]
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_dry_run_takes_no_step_back(tmp_path, monkeypatch, dry):
+    plan = workflow.plan("demo", tmp_path)
+    for name in ("tables/runs.parquet", "steps/tables.done"):
+        (plan.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (plan.folder / name).touch()
+    plan.note_made()
+    note = (plan.folder / "steps" / "made.json").read_bytes()
+    (plan.folder / "tables" / "runs.parquet").unlink()
+    commands = []
+    monkeypatch.setattr(workflow, "_run_stoppable", lambda c, **_: commands.append(c) or 0)
+    workflow.run(["demo"], tmp_path, extra=["--dry-run"] if dry else [])
+    stamp = plan.stamp("tables")
+    assert os.path.exists(stamp) is dry
+    if dry:
+        assert commands[0][-4:] == ["--forcerun", stamp, "--", "tables"]
+        assert (plan.folder / "steps" / "made.json").read_bytes() == note
+
+
+def test_a_step_has_the_files_of_its_own_run_alone(tmp_path):
+    plan = workflow.plan("demo", tmp_path)
+    for name in ("a-0123456789ab", "a-b-0123456789ab"):
+        folder = plan.folder / "predictions" / name
+        folder.mkdir(parents=True)
+        (folder / "g.npz").touch()
+    found = plan.files_of("predict.a")
+    assert [path.parent.name for path in found] == ["a-0123456789ab"]
+
+
 def test_a_second_signal_does_not_stop_the_ending(monkeypatch):
     ended = []
 
@@ -161,11 +198,10 @@ def test_a_step_whose_file_was_deleted_is_done_again(tmp_path, capsys):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     plan.note_made()
-    plan.forget_lost()
+    assert not list(plan.lost())
     assert all(path.exists() for path in made)
     made[0].unlink()
-    plan.forget_lost()
-    assert not made[1].exists() and made[2].exists()
+    assert list(plan.lost()) == [str(made[1])]
     assert "demo/tables/runs.parquet is gone; step tables is done again" in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError, no_such_file
@@ -46,9 +47,12 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
 
     # An executed notebook is not to show where on a machine it was run: the kernel learns of the
     # results folder from its environment, and of a study's file from the current folder.
-    os.environ["HOWFAR_RESULTS"] = str(results.resolve())
     parameters = {"study": _from_here(study)} if study else {}
-    with whole(out) as part, tempfile.TemporaryDirectory(prefix="howfar-") as sockets:
+    with (
+        whole(out) as part,
+        tempfile.TemporaryDirectory(prefix="howfar-") as sockets,
+        patch.dict(os.environ, {"HOWFAR_RESULTS": str(results.resolve())}),
+    ):
         # A kernel on sockets of its own: no port open to others, none shared with a neighbour.
         config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
         with _as_one_message(source):

@@ -20,7 +20,7 @@ from howfar.cli.common import (
     write_text,
 )
 from howfar.core.errors import HowfarError, wrong_option
-from howfar.core.project import book_folder
+from howfar.core.project import book_folder, from_folder, resolve
 
 
 @app.command(rich_help_panel=START)
@@ -146,7 +146,10 @@ def _from(study: Path, path: str) -> str:
     """A path of the command line as one of the study file."""
     if Path(path).is_absolute() or path.startswith("~"):
         return path
-    return os.path.relpath(path, study.resolve().parent)
+    relative = Path(os.path.relpath(path, study.resolve().parent))
+    meant = resolve(from_folder(relative, study.resolve().parent))
+    # `results/...` of a study file is in the results folder in use, which may be another one.
+    return str(relative) if meant.resolve() == Path(path).resolve() else str(Path(path).absolute())
 
 
 @app.command(rich_help_panel=START)

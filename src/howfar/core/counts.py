@@ -12,7 +12,7 @@ _MANY = (
 )
 _ONE = {name: name.removesuffix("s") for name in _MANY.split()} | {"people": "person"}
 # No part of a longer number or name; PLINK 1 is a program.
-_SINGLE = re.compile(rf"(?<![\w.,:/-])(?<!PLINK )1 ({'|'.join(_ONE)})\b")
+_SINGLE = re.compile(rf"(?<![\w.,:/-])(?<!PLINK )(?<![Tt]op )1 ({'|'.join(_ONE)})\b")
 
 
 def describe_warnings(counts: Mapping[str, int]) -> str:

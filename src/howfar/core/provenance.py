@@ -18,7 +18,8 @@ from typing import Any
 from howfar.core import sealed
 from howfar.core.project import project_root
 
-_ABSOLUTE = re.compile(r"(/|~|\.\.?/)[^\n]*$")
+#: A text that is a path as folders name users: absolute, of a user, or from the current folder.
+_ABSOLUTE = re.compile(r"(/[^/\s][^/\n]*/|~[\w.-]*/|\.\.?/)[^\n]*$")
 _PACKAGES = ("howfar", "numpy", "pandas", "scipy", "torch", "cyvcf2", "pyfaidx", "msprime")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
+from howfar.cohort.panel import FEWEST
 from howfar.results import tables
 from howfar.stats import null
 from howfar.stats.blocks import blocks_of
@@ -70,10 +71,11 @@ def judged(across: pd.DataFrame) -> pd.DataFrame:
     """`across` with r = 0 for constant predictions, as every mean over genes counts them.
 
     r stays missing where no run has one for those people and that gene: their expression is
-    constant, or they are too few; and where n is missing, as for a value nobody published.
+    constant; where the run has too few people, and where n is missing, as for a value nobody
+    published.
     """
     known = across.groupby(["gene_id", "population"])["pearson"].transform("count") > 0
-    constant = across["pearson"].isna() & (across["n"].fillna(0) > 0) & known
+    constant = across["pearson"].isna() & (across["n"].fillna(0) >= FEWEST) & known
     names = ["pearson", "spearman"]
     return across.assign(**{name: across[name].mask(constant, 0.0) for name in names})
 

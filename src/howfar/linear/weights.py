@@ -16,7 +16,7 @@ import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -401,12 +401,17 @@ def apply(
     places = {gene: around(gene) for gene in chosen if around and gene in groups}
     groups |= {gene: place.placed(groups[gene]) for gene, place in places.items()}
     nothing = weights.table.iloc[:0]
-    matches = {gene: _matched(groups.get(gene, nothing), *dosages(gene)) for gene in chosen}
+    matches, used_dosages = {}, {}
+    for gene in chosen:
+        x, variants = dosages(gene)
+        found = _matched(groups.get(gene, nothing), x, variants)
+        matches[gene] = replace(found, column=np.arange(len(found.column)))
+        used_dosages[gene] = np.asarray(x)[:, found.column]
     flipped = any(np.isin(m.how, [_FLIPPED, _BOTH]).any() for m in matches.values())
     counts = Counter({"weights": 0, "used": 0, "not found": 0})
     values, missing = {}, []
     for gene, found in matches.items():
-        rows, x = groups.get(gene, nothing), dosages(gene)[0]
+        rows, x = groups.get(gene, nothing), used_dosages[gene]
         of_gene = _counted(rows, found, flipped, places.get(gene))
         counts.update(of_gene)
         used = of_gene["used"]

@@ -7,6 +7,7 @@ no mean or r of a handful, no allele that few carry.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from howfar.cohort.files import input_files
@@ -28,12 +30,18 @@ from howfar.study.schema import Study
 MIN_PEOPLE = 10
 NO_POINTS = "Points of single people are not shown: the study's file says individuals: private."
 #: Figures with one point a person, which a study that is private no more has leaves behind.
-_POINT_FIGURES = ("across_examples",)
+_POINT_FIGURES = ("across_examples", "carried")
 #: Sets of table `summary` whose `n`, or `x`, counts people.
 _PEOPLE_BEHIND = {
     "linear_approximation": "n",
     **dict.fromkeys(("training_people", "calibration", "transfer", "transfer_loss"), "x"),
 }
+#: The other sets of a computed study: means over genes or variants, of populations that `group`
+#: names. A set that is in neither list doesn't leave a private study.
+_OF_GENES = re.compile(
+    r"cures\w*|driver_halves|eqtl_\w+|false_positives|overlap\w*|recovered(\.known)?|row_zero"
+    r"|signs\.\w+|stacking\.\w+"
+)
 
 
 def shows_people(study: Study) -> bool:
@@ -90,7 +98,10 @@ def shareable(
 ) -> tuple[dict[str, pd.DataFrame], Counter[str]]:
     """Leave out of result tables what fewer than `min_people` stand behind; count it.
 
-    An allele counts by its copies among the panel's people. Table `individuals` stays whole: it
+    An allele counts by the fewest people who can carry its copies, two each. Populations are left
+    out too where those left out are else fewer than `min_people` together, as the difference of
+    all people and the others would show them; and so is every set of table `summary` of which it
+    isn't known who stands behind it. Table `individuals` stays whole: it
     never leaves, but as `points`.
     """
     fewest = min_people(study)
@@ -98,13 +109,15 @@ def shareable(
         return dict(frames), Counter()
     measured = panel.expression.notna().sum(axis=1)
     sizes = Counter(panel.groups)
-    small = [group for group, people in sizes.items() if people < fewest]
+    small = _hidden(sizes, fewest)
     kept: dict[str, pd.DataFrame] = {}
     counts: Counter[str] = Counter()
     for name, frame in frames.items():
         few = _few(name, frame, measured, panel.expression.shape[1], fewest)
         if name == "summary":
             few |= _names_one_of(frame["group"], small)
+        if "population" in frame:
+            few |= frame["population"].isin(small)
         if name == "reference":  # the prediction is nobody's: only the mean goes
             kept[name] = frame.assign(observed_mean=frame["observed_mean"].mask(few))
             few &= frame["observed_mean"].notna()
@@ -113,6 +126,18 @@ def shareable(
         what = f"values of fewer than {fewest} people, left out of table `{name}`"
         counts[what] += int(few.sum())
     return kept, +counts
+
+
+def _hidden(sizes: Mapping[str, int], fewest: int) -> list[str]:
+    """Populations that are left out: the smallest, till none or `fewest` people are left out."""
+    hidden: list[str] = []
+    people = 0
+    for group, size in sorted(sizes.items(), key=lambda item: item[1]):
+        if size >= fewest and not 0 < people < fewest:
+            break
+        hidden.append(group)
+        people += size
+    return hidden
 
 
 def _few(
@@ -129,11 +154,12 @@ def _few(
     if name == "drivers":
         return _below(frame["carriers"], fewest)
     if name == "effects":
-        return _below(_copies(frame["maf"], people), fewest)
+        return _below(_carriers(frame["maf"], people), fewest)
     if name == "summary":
         behind = {s: frame[c] for s, c in _PEOPLE_BEHIND.items()}
         parts = [(frame["set"] == s) & _below(count, fewest) for s, count in behind.items()]
-        return pd.concat(parts, axis=1).any(axis=1)
+        known = frame["set"].isin(list(behind)) | frame["set"].str.fullmatch(_OF_GENES)
+        return pd.concat([*parts, ~known], axis=1).any(axis=1)
     if name not in ("reference", "features"):
         return none
     there = frame["gene_id"].map(measured).fillna(0)
@@ -142,7 +168,7 @@ def _few(
         return few
     # A simulation's known heritability is of no people.
     few &= ~frame["source"].str.startswith("Known ")
-    rare = (frame["feature"] == "lead_eqtl_maf") & _below(_copies(frame["value"], there), fewest)
+    rare = (frame["feature"] == "lead_eqtl_maf") & _below(_carriers(frame["value"], there), fewest)
     lead = frame["feature"].str.startswith("lead_eqtl_")
     return few | (lead & frame["gene_id"].isin(frame.loc[rare, "gene_id"]))
 
@@ -155,9 +181,9 @@ def _names_one_of(texts: pd.Series, groups: Sequence[str]) -> pd.Series:
     return texts.astype(str).str.contains(rf"(?<!\w)(?:{names})(?!\w)")
 
 
-def _copies(maf: pd.Series, people: pd.Series | int) -> pd.Series:
-    """Copies of the rarer allele among so many people."""
-    return (2 * maf.astype(float) * people).round()
+def _carriers(maf: pd.Series, people: pd.Series | int) -> pd.Series:
+    """Fewest carriers of the rarer allele among so many people: each may have two copies."""
+    return ((2 * maf.astype(float) * people).round() / 2).apply(np.ceil)
 
 
 def _below(count: pd.Series, fewest: int) -> pd.Series:
@@ -194,13 +220,27 @@ def read_points(study: Study, results: str | Path) -> pd.DataFrame:
 
 
 def remove_points(study: Study, figures: str | Path) -> list[Path]:
-    """Delete a private study's figures of single people, left from when it was public."""
+    """Delete a private study's figures and notebooks of people, left from when it was public.
+
+    figures: the folder of its figures, beside which lies that of its executed notebooks.
+    """
     if shows_people(study):
         return []
     left = [p for name in _POINT_FIGURES for p in Path(figures).glob(f"{name}.{study.name}.*")]
+    pages = sorted(Path(figures).with_name("notebooks").glob("*.ipynb"))
+    left += [page for page in pages if _was_public(page)]
     for path in left:
         path.unlink()
     return left
+
+
+def _was_public(page: Path) -> bool:
+    """Whether an executed notebook is of a public study, or doesn't say."""
+    try:
+        metadata = json.loads(page.read_text("utf-8"))["metadata"]
+        return metadata["howfar"]["individuals"] != "private"
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 # --- files -----------------------------------------------------------------------------------

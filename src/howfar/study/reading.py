@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,29 @@ from howfar.core.errors import HowfarError
 from howfar.study.schema import Eqtl, Study, study_file, study_names
 
 #: Bytes of a study file, and values with aliases written out; a list of all genes has fewer.
-_MOST = 1_000_000
+_MOST, _VALUES = 1_000_000, 250_000
 _MERGE = "tag:yaml.org,2002:merge"  # <<: *other
 
 
-class _NoRepeats(yaml.SafeLoader):
+#: By libyaml where PyYAML has it, many times faster.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DEEPEST = 200  # levels; libyaml's loader ends the program at some thousands
+
+
+class _NoRepeats(_Loader):
     """YAML in which a key that occurs twice is an error, not the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """The mapping of a YAML node; an error where a key stands twice."""
         own = [key for key, _ in node.value if key.tag != _MERGE]  # merged ones may be given anew
         keys = [self.construct_object(key, deep=True) for key in own]
+        seen: set[Any] = set()
         for i, key in enumerate(keys):
-            if key in keys[:i]:
+            with suppress(TypeError):  # a list or mapping, which the loader refuses as a key
+                known = len(seen)
+                seen.add(key)
+                if len(seen) > known:
+                    continue
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key!r} twice", problem_mark=own[i].start_mark
                 )
@@ -66,6 +77,17 @@ def parse_study(values: Any, where: str, file: Path | None = None) -> Study:
         raise _wrong_key(where, error) from error
 
 
+def _check_depth(text: str) -> None:
+    """RecursionError for brackets or blocks in more levels than a study file has."""
+    events, depth = _Loader(text), 0
+    while events.check_event():
+        event = events.get_event()
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise RecursionError("brackets")
+
+
 def _nodes(node: yaml.Node | None, known: dict[int, int]) -> int:
     """Count the values of a YAML node as if each alias were written out."""
     if id(node) not in known:
@@ -93,10 +115,15 @@ def _parsed(path: Path) -> Any:
     if size > _MOST:
         raise _too_large(path, f"{size / 1e6:,.1f} MB")
     try:
-        loader = _NoRepeats(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        _check_depth(text)
+        loader = _NoRepeats(text)
         node = loader.get_single_node()
-        if _nodes(node, {}) > _MOST:
-            raise _too_large(path, "aliases (&, *) that stand for more than a file may hold")
+        if _nodes(node, {}) > _VALUES:
+            raise _too_large(
+                path,
+                f"more than {_VALUES:,} values, those that aliases (&, *) stand for among them",
+            )
         return None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)

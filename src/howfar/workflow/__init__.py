@@ -6,13 +6,15 @@ the operating system when the last process that holds it ends, however that happ
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +137,9 @@ class Plan:
         if name == "train":
             folders = self.trained
         elif name == "predict":
-            folders = [*self.folder.glob(f"predictions/{run}-*"), self.folder / "effects"]
+            made = self.folder.glob(f"predictions/{glob.escape(run)}-*")
+            own = [path for path in made if path.name.rpartition("-")[0] == run]
+            folders = [*own, self.folder / "effects"]
         else:
             folders = [self.folder / each for each in _FOLDERS.get(name, ())]
         kept = (".parquet", ".npz", ".json", ".safetensors")
@@ -154,14 +158,14 @@ class Plan:
             }
             sealed.write_json(self._made, listed)
 
-    def forget_lost(self) -> None:
-        """Take steps as not done whose files are gone."""
+    def lost(self) -> Iterator[str]:
+        """Stamps of done steps whose files are gone, each with a line that says so."""
         made = sealed.read_json(self._made) if self._made.is_file() else {}
         for step, names in made.items():
             lost = [name for name in names if not (self.results / name).exists()]
             if lost and Path(self.stamp(step)).is_file():
-                Path(self.stamp(step)).unlink()
                 print(f"howfar: {lost[0]} is gone; step {step} is done again", file=sys.stderr)
+                yield self.stamp(step)
 
     @property
     def possible(self) -> bool:
@@ -262,14 +266,18 @@ def run(
         *(("--profile", profile) if profile else ("--resources", f"gpu={max(1, len(gpus))}")),
         *("--nolock", "--rerun-incomplete", "--keep-going"),
         *("--quiet", *(("rules", "host") if extra else ("all",))),
-        *(*extra, "--", target),
     ]
+    dry = "--dry-run" in extra
     do = "Wait for it to end, or give this one another --results folder."
     with only_one(results / ".lock", "run of the workflow", do) as lock:
         sweep(results)
         for each in plans:
             each.note_inputs()
-            each.forget_lost()
+        lost = [stamp for each in plans for stamp in each.lost()]
+        again = ["--forcerun", *lost] if lost and dry else []
+        for stamp in [] if dry else lost:
+            Path(stamp).unlink()
+        command += [*extra, *again, "--", target]
         # Steps work in the results folder, from which another project might be found.
         env = (
             ENVIRONMENT
@@ -280,7 +288,7 @@ def run(
         Path(env[ERRORS]).unlink(missing_ok=True)  # of a killed run with the same number
         status = _run_stoppable(command, pass_fds=[lock.fileno()], env=env)
         _forget_host(results)
-        for each in plans:
+        for each in [] if dry else plans:
             each.note_made()
         _raise_errors(Path(env[ERRORS]))
         if status not in (0, *_INTERRUPTED):
@@ -335,6 +343,8 @@ def _run_stoppable(command: Sequence[str], **options: Any) -> int:
         raise _Stopped(number)
 
     kinds = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():  # which alone takes signals
+        kinds = []
     process = None
     try:
         for kind in kinds:

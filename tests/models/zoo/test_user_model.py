@@ -237,6 +237,16 @@ def test_an_edited_model_has_another_version(modules, monkeypatch):
     assert {name for name in version if edited[name] != version[name]} == {"own_network"}
 
 
+def test_looking_for_what_a_model_imports_imports_nothing(modules, monkeypatch):
+    package = modules / "own_heavy"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')\n")
+    (package / "deep.py").write_text("SCALE = 2\n")
+    late = "\n\ndef late():\n    from own_heavy.deep import SCALE\n"
+    (modules / "own_lazy.py").write_text(OWN + late)
+    assert {"own_lazy", "own_heavy.deep"} <= version_of("own_lazy:load").keys()
+
+
 def test_what_a_model_imports_beside_it_decides_its_version(modules, monkeypatch):
     package = modules / "own_parts"
     package.mkdir()

@@ -15,7 +15,8 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec, resolve_name
+from importlib.machinery import PathFinder
+from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +130,19 @@ def _source_file(module: str) -> Path | None:
     file = getattr(sys.modules.get(module), "__file__", None)
     if file is None:
         with suppress(ImportError, ValueError, AttributeError):
-            spec = find_spec(module)
-            file = spec and spec.origin
+            file = _origin(module)
     return Path(file).resolve() if file and Path(file).is_file() else None
+
+
+def _origin(module: str) -> str | None:
+    """Where Python would import a module from; nothing is imported, its packages neither."""
+    spec, folders, parts = None, None, module.split(".")
+    for i in range(len(parts)):
+        spec = PathFinder.find_spec(".".join(parts[: i + 1]), folders)
+        if spec is None or (spec.submodule_search_locations is None and i + 1 < len(parts)):
+            return None
+        folders = spec.submodule_search_locations
+    return spec and spec.origin
 
 
 def _source_digest(module: str) -> str:
