@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
+from howfar.core import sealed
 from howfar.evaluation import row_zero
 from howfar.published import huang2023
 from howfar.published.files import Files
@@ -57,7 +58,7 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
 
 def _predictions(files: Files) -> pd.Series:
     """The prediction of each gene (id without version) in `TISSUE`, log scale."""
-    frame = pd.read_parquet(files.path(PREDICTIONS))
+    frame = sealed.read_parquet(files.path(PREDICTIONS))
     ids = frame["gene_id"].str.split(".").str[0]
     tissues = [list(row[0]) for row in frame["tissues"]]
     if ids.duplicated().any() or any(TISSUE not in names for names in tissues):
