@@ -1,5 +1,7 @@
 """Cures of a network that has the sizes of effects right and their signs wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,25 +46,34 @@ def test_people_mend_the_sign(mean):
         assert r[cures.PRIOR] > r[cures.BLUP] + 0.03
 
 
-def test_one_weighting_keeps_the_networks_signs(data, mean):
+def test_pooled_weights_fall_back_to_the_network():
+    """Where switches are tossed, other genes teach no track: the network's r on any gene."""
+    data = [gene(i, 1 if i % 2 else -1) for i in range(GENES)]
     split = nested(PEOPLE, 5, 1)
     pooled = cures.Pooled(split, 4)
     for each in data[:8]:
         pooled.add(each)
-    for each in data[8:]:  # unseen genes
-        found = pooled.predict(each)
-        assert np.isfinite(found).all()
-        r = np.corrcoef(found, each.network)[0, 1]
-        assert r > 0.9
-    assert mean[cures.PEOPLE][cures.POOLED] == pytest.approx(
-        mean[cures.PEOPLE][cures.NETWORK], abs=0.05
-    )
+    for each in data[8:]:
+        for _, here in split.parts:
+            r = np.corrcoef(pooled.predict(each)[here], each.network[here])[0, 1]
+            assert r == pytest.approx(1, abs=1e-9)
+
+
+def test_pooled_weights_learn_what_genes_share():
+    """A network blind to a track that acts in every gene: weights of seen genes serve unseen."""
+    data = []
+    for i in range(30):
+        each, rng = gene(i, 1), np.random.default_rng(i)
+        blind = rng.normal(size=PEOPLE)
+        data.append(replace(each, network=blind, seen=i < 20))
+    split = nested(PEOPLE, 5, 1)
+    table = cures.compare(data, {cures.PEOPLE: split}, cures.Options())
+    r = table[~table["seen"]].groupby("method")["r"].mean()
+    assert r[cures.POOLED] > 0.3 and abs(r[cures.NETWORK]) < 0.1
 
 
 def test_nobody_is_predicted_by_their_own_expression(data):
     """Another value of one person changes no prediction of that person."""
-    from dataclasses import replace
-
     split, first = nested(PEOPLE, 5, 1), data[0]
     y = first.y.copy()
     y[7] += 10
@@ -70,13 +81,11 @@ def test_nobody_is_predicted_by_their_own_expression(data):
     after = cures.predictions(replace(first, y=y), split, cures.Options())
     for name, values in before.items():
         assert values[7] == after[name][7], name
-        assert not np.allclose(values, after[name]), name
+        assert np.allclose(values, after[name]) == (name == cures.RANDOM), name
 
 
 def test_people_without_expression_are_left_out(data):
     """The others' values are those of a cohort without them."""
-    from dataclasses import replace
-
     first, groups = data[0], np.repeat(["EUR", "AFR"], [160, 80])
     split = by_population(groups, "EUR", "AFR", None, 1)
     missing = replace(first, y=np.where(np.arange(PEOPLE) % 9 == 0, np.nan, first.y))

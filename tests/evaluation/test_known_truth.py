@@ -32,7 +32,7 @@ name: small
 title: A small world
 individuals: public
 reality: {{genotypes: simulated, expression: simulated, weights: none}}
-simulate: {{world: demo, seed: 3}}
+simulate: {{world: demo, setting: kind, seed: 3}}
 cohort:
   reference: {0}/reference.fa
   variants: {0}/variants.vcf.gz

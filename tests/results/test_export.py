@@ -1,12 +1,17 @@
 """An exported folder has what figures need, and nothing that is private or large."""
 
+import shutil
+
+import pandas as pd
 import pytest
 
+from helpers import synthetic
 from helpers.commands import invoke
 from howfar.core.errors import HowfarError
 from howfar.prediction import run as running
-from howfar.results import policy, tables
+from howfar.results import export, policy, tables
 from howfar.results.export import export_study
+from howfar.study.reading import load_study
 
 
 @pytest.fixture
@@ -65,3 +70,30 @@ def test_a_folder_without_tables_or_onto_itself_is_an_error(study, results_folde
         export_study(study, results_folder, tmp_path / "out")
     with pytest.raises(HowfarError, match="another folder than the results"):
         export_study(study, results_folder, results_folder)
+
+
+def test_tables_for_a_book_are_small_hold_nobody_and_come_back(results_folder, tmp_path):
+    """In single precision; drawn as if the study had been computed."""
+    study = load_study("demo_kind")
+    synthetic.write(results_folder, "demo_kind")
+    before = tables.load("demo_kind", results_folder)
+    written = export.export_summary(study, results_folder, tmp_path / "kind")
+    names = {path.stem for path in written}
+    assert not names & set(tables.PERSON_LEVEL)
+    shutil.rmtree(results_folder / "demo_kind")
+    brings = study.model_copy(update={"drawn_from": tmp_path / "kind"})
+    export.take_tables(brings, results_folder)
+    after = tables.load("demo_kind", results_folder)
+    for name in names:
+        pd.testing.assert_frame_equal(before[name], after[name], rtol=1e-6)
+    with pytest.raises(HowfarError, match="key drawn_from: found no such key"):
+        export.take_tables(load_study("demo"), results_folder)
+
+
+def test_the_kind_worlds_tables_are_committed_and_small(results_folder):
+    study = load_study("demo_kind")
+    files = export.take_tables(study, results_folder)
+    assert sum(path.stat().st_size for path in files) <= 500_000
+    found = tables.load("demo_kind", results_folder)
+    assert {"demo-cage-a", "blup", "truth"} <= set(found["runs"]["run_id"])
+    assert found["numbers"]["id"].str.startswith("demo_kind.").all()

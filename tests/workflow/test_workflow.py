@@ -26,8 +26,9 @@ RUN = "demo-cage-a"
 
 
 def small_study(folder):
-    """The demo study, shrunk to seconds, under its own name."""
-    study = yaml.safe_load(study_file("demo").read_text())
+    """The demo study in its kind setting, shrunk to seconds, under its own name."""
+    study = yaml.safe_load(study_file("demo_kind").read_text())
+    del study["drawn_from"]
     study["name"] = "small"
     study["simulate"] |= {"people": 24, "genes": 16}
     study["train"] = {"epochs": 2}
@@ -35,7 +36,7 @@ def small_study(folder):
     study["effects"] = ["GENE0001"]
     study["baselines"] |= {"models": ["enet", "blup"], "genes": {}}
     study["runs"] = [r for r in study["runs"] if r["id"] == RUN]
-    text = yaml.safe_dump(study).replace("results/demo/", "results/small/")
+    text = yaml.safe_dump(study).replace("results/demo_kind/", "results/small/")
     path = folder / "small.yaml"
     path.write_text(text)
     return path
@@ -193,7 +194,7 @@ def test_a_second_signal_does_not_stop_the_ending(monkeypatch):
 def test_a_step_whose_file_was_deleted_is_done_again(tmp_path, capsys):
     plan = workflow.plan("demo", tmp_path)
     made = [tmp_path / "demo" / name for name in ("tables/runs.parquet", "steps/tables.done")]
-    made += [tmp_path / "demo" / "steps" / "predict.demo-cage-a.done"]
+    made += [tmp_path / "demo" / "steps" / "predict.demo-cage.done"]
     for path in made:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -224,7 +225,7 @@ def test_inputs_dated_in_the_future_are_inputs_like_others(study, results_folder
 @pytest.mark.parametrize("name", study_names())
 def test_plans_without_files_ask_for_nothing_impossible(name, tmp_path):
     plan = workflow.plan(name, tmp_path)
-    simulated = name in ("demo", "demo_hard")
+    simulated = name in ("demo", "demo_kind")
     assert plan.tables == ([plan.stamp("tables")] if simulated else [])
 
 
@@ -332,3 +333,22 @@ def test_a_failure_that_is_not_ours_shows_the_log(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(workflow, "_run_stoppable", lambda *_, **__: 1)
     assert workflow.run(["demo"], tmp_path) == 1
     assert "the reason" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("computed", "drawn"), [(False, True), (True, False)])
+def test_a_study_that_brings_tables_is_drawn_until_it_is_computed(tmp_path, computed, drawn, capfd):
+    if computed:
+        stamp = workflow.plan("demo_kind", tmp_path).stamp("predict.demo-cage-a")
+        (tmp_path / "demo_kind" / "steps").mkdir(parents=True)
+        open(stamp, "w").close()
+    assert not workflow.plan("demo_kind", tmp_path).drawn  # unless all studies are run
+    assert workflow.plan("demo_kind", tmp_path, draws=True).drawn == drawn
+    assert workflow.run(["demo_kind"], tmp_path, draws=True, extra=["--dry-run"]) == 0
+    assert ("train" in capfd.readouterr().out) != drawn
+
+
+def test_cures_are_a_step_where_the_study_file_asks_for_them(tmp_path, capfd):
+    assert workflow.run(["demo"], tmp_path, extra=["--dry-run"]) == 0
+    assert re.search(r"^cures +1$", capfd.readouterr().out, re.MULTILINE)
+    assert workflow.run(["demo_kind"], tmp_path, extra=["--dry-run"]) == 0
+    assert not re.search(r"^cures", capfd.readouterr().out, re.MULTILINE)

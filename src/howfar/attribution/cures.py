@@ -3,7 +3,8 @@
 - told: a gene's people tell the network its signs. A random-effect ridge on the network's own
   tracks of a person, summed over promoter and rest, fitted for each gene.
 - prior: the network says which variants matter, people say how (`linear.prior`).
-- pooled: one set of weights of those tracks for all genes, which also serves genes without people.
+- pooled: the network's prediction and one set of weights of those tracks for all genes, which also
+  serves genes without people.
 
 Beside them BLUP of the same people's genotypes, and the network itself. Everybody is predicted by
 a fit without them; a population by fits on another.
@@ -41,6 +42,7 @@ NETWORK, TOLD, BLUP_CONTEXT, BLUP, PRIOR, POOLED = (
     "prior",
     "pooled",
 )
+LEAD, RANDOM = "lead_snp", "random"  # for comparison: no network is in them
 #: How tables name the cures and what stands beside them.
 LABELS = {
     NETWORK: "Network",
@@ -49,8 +51,12 @@ LABELS = {
     BLUP: "BLUP",
     PRIOR: "BLUP with the network's prior",
     POOLED: "Network's tracks, one weighting",
+    LEAD: "Lead SNP",
+    RANDOM: "Random weights on own variants",
 }
 PEOPLE = "people not trained on"
+_PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0)  # of pooled weights, times a track's own variance
+_GENE_FOLDS = 5
 
 #: Called with each gene, values (1 + distinct, bins, tracks) of some tracks, and index (people, 2).
 Watch = Callable[[Gene, np.ndarray, np.ndarray], None]
@@ -64,7 +70,7 @@ class Options:
     that train and are judged ('' for none).
     """
 
-    genes: int = 120
+    genes: int = 0
     tracks: str = "ChIP"
     promoter: int = 320
     window: int = 32_768
@@ -162,10 +168,13 @@ def _near(model: SequenceModel, gene: Gene, reach: int) -> np.ndarray:
 def predictions(data: GeneData, split: Split, options: Options) -> dict[str, np.ndarray]:
     """Predict a split's people by each cure that one gene's people can make: (people,) each.
 
-    People of no part are NaN.
+    Beside them the lead SNP, and random weights on the variants of the window, standardised. People
+    of no part are NaN.
     """
-    out = {name: np.full(len(data.y), np.nan) for name in (TOLD, BLUP_CONTEXT, BLUP, PRIOR)}
-    blup = fitter("blup")
+    names = (TOLD, BLUP_CONTEXT, BLUP, PRIOR, LEAD, RANDOM)
+    out = {name: np.full(len(data.y), np.nan) for name in names}
+    blup, lead = fitter("blup"), fitter("top1")
+    drawn = np.random.default_rng([options.seed, *data.gene.encode()]).normal(size=data.x.shape[1])
     for everybody, predicted in split.parts:
         trains = everybody & np.isfinite(data.y)
         y, seed = data.y[trains], options.seed
@@ -178,41 +187,86 @@ def predictions(data: GeneData, split: Split, options: Options) -> dict[str, np.
             out[name][predicted] = fit.predict(x[predicted][:, columns])
         fit = fit_prior(x[trains], y, seed, data.effects[kept])
         out[PRIOR][predicted] = fit.predict(x[predicted])
+        out[LEAD][predicted] = lead(x[trains], y, seed).predict(x[predicted])
+        out[RANDOM][predicted] = x[predicted] @ (
+            drawn[kept] / np.maximum(x[trains].std(axis=0), 1e-9)
+        )
     return out
 
 
 class Pooled:
     """One set of weights of the tracks for all genes, learnt from seen genes' training people.
 
-    A part of a split at a time: sums of squares and products of features and expression, both
-    centred within a gene's training people; a gene weighs as much as its expression varies little.
+    The prediction is b times the network's plus a ridge on the tracks, so that it is shrunk
+    towards the network. The penalty is chosen on training genes left out, and no weight of a track
+    differs from 0 unless that gains more than one standard error in mean r. A part of a split at a
+    time, from products within a gene's training people; a gene weighs as much as its expression
+    varies little.
     """
 
     def __init__(self, split: Split, width: int) -> None:
-        self._split = split
-        parts = len(split.parts)
-        self._xx, self._xy = np.zeros((parts, width, width)), np.zeros((parts, width))
+        self._split, self._width = split, width
+        self._products: list[list[np.ndarray]] = [[] for _ in split.parts]
+        self._weights: list[np.ndarray] = []
 
     def add(self, data: GeneData) -> None:
         """Learn from a gene."""
-        for k, (everybody, _) in enumerate(self._split.parts):
-            trains = everybody & np.isfinite(data.y)
-            y = data.y[trains] - data.y[trains].mean()
-            x = data.features[trains] - data.features[trains].mean(axis=0)
-            variance = y.var()
+        self._weights = []
+        values = np.column_stack([data.network, data.features, data.y])
+        for kept, (everybody, _) in zip(self._products, self._split.parts, strict=True):
+            here = values[everybody & np.isfinite(data.y)]
+            here = here - here.mean(axis=0)
+            variance = here[:, -1].var()
             if variance > 0:
-                self._xx[k] += x.T @ x / variance
-                self._xy[k] += x.T @ y / variance
+                kept.append(here.T @ here / (len(here) * variance))
 
     def predict(self, data: GeneData) -> np.ndarray:
         """Predict a gene's people, seen or unseen: (people,)."""
-        out = np.full(len(data.y), np.nan)
-        for k, (_, predicted) in enumerate(self._split.parts):
-            # A millionth of the mean diagonal, where a track never changes.
-            ridge = 1e-6 * max(float(np.trace(self._xx[k])), 1e-12) / len(self._xy[k])
-            weights = np.linalg.solve(self._xx[k] + ridge * np.eye(len(self._xy[k])), self._xy[k])
-            out[predicted] = data.features[predicted] @ weights
+        if not self._weights:
+            self._weights = [_pooled_weights(kept, self._width) for kept in self._products]
+        values, out = np.column_stack([data.network, data.features]), np.full(len(data.y), np.nan)
+        for weights, (_, predicted) in zip(self._weights, self._split.parts, strict=True):
+            out[predicted] = values[predicted] @ weights
         return out
+
+
+def _pooled_weights(products: list[np.ndarray], width: int) -> np.ndarray:
+    """Weights (1 + width,) of network and tracks, from each gene's products with expression."""
+    network = np.eye(1 + width)[0]
+    if len(products) < 2:
+        return network
+    every, folds = np.stack(products), np.arange(len(products)) % _GENE_FOLDS
+    gain = np.zeros((len(_PENALTIES), len(every)))
+    for fold in np.unique(folds):
+        learnt, left = every[folds != fold].mean(axis=0), every[folds == fold]
+        for row, penalty in zip(gain, _PENALTIES, strict=True):
+            weights = _ridge(learnt, every[folds != fold], penalty)
+            row[folds == fold] = _r_of(weights, left) - _r_of(network, left)
+    error = gain.std(axis=1, ddof=1) / np.sqrt(gain.shape[1])
+    best = int(gain.mean(axis=1).argmax())
+    if gain[best].mean() <= error[best]:
+        return network
+    return _ridge(every.mean(axis=0), every, _PENALTIES[best])
+
+
+def _ridge(mean: np.ndarray, genes: np.ndarray, penalty: float) -> np.ndarray:
+    """b of the network, never below its standard error, and the tracks' weights beside it."""
+    xx, xy = mean[1:-1, 1:-1], mean[1:-1, -1]
+    size = max(float(mean[0, 0]), 1e-300)
+    slope = mean[0, -1] / size
+    spread = genes[:, 0, -1] - slope * genes[:, 0, 0]
+    b = max(slope, float(spread.std()) / np.sqrt(len(genes)) / size)
+    # A millionth of the mean, where a track never changes.
+    diagonal = np.diag(xx) + 1e-6 * max(float(np.diag(xx).mean()), 1e-12)
+    weights = np.linalg.solve(xx + penalty * np.diag(diagonal), xy - b * mean[1:-1, 0])
+    return np.concatenate([[b], weights])
+
+
+def _r_of(weights: np.ndarray, products: np.ndarray) -> np.ndarray:
+    """r with expression of a weighting (1 + width,), by gene, from products (genes, k, k)."""
+    x = products[:, :-1, :-1]
+    size = np.einsum("i,gij,j->g", weights, x, weights) * products[:, -1, -1]
+    return np.where(size > 0, products[:, :-1, -1] @ weights / np.sqrt(np.maximum(size, 1e-300)), 0)
 
 
 def splits_of(cohort: OpenCohort, options: Options) -> dict[str, Split]:

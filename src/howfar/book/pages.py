@@ -65,6 +65,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "models": models_page(results),
         "stated": stated_page(view(s, results=results) for s in PUBLISHED),
         "seeds": reference_pages.seeds(),
+        "hard_seeds": reference_pages.hard_seeds(),
         "speed": speed_page(),
         "knobs": knobs_page(),
         "estimators": estimators_page(results, part),

@@ -113,3 +113,34 @@ def seeds() -> str:
     for title, key in (("model", "model"), ("lead SNP", "lead_snp"), ("truth", "truth")):
         shown[f"people: {title}"] = table[f"people_{key}"].map("{:.2f}".format)
     return fill("seeds", by_seed=markdown_table(shown), first=circumstances(table))
+
+
+def hard_seeds() -> str:
+    """Write what the demo world's hard setting gives, by seed: across genes and across people."""
+    table = measured("demo_hard_seeds").query("design == 1")
+    titles = {
+        "network": "network",
+        "told the sign": "told",
+        "BLUP": "blup",
+        "network's prior": "prior",
+        "ceiling": "ceiling",
+    }
+    shown = pd.DataFrame({"seed": table["seed"]})
+    shown["held-out genes: network"] = table["genes_held_out"].map("{:.2f}".format)
+    shown["ridge on k-mers"] = table["ridge_kmers_held_out"].map("{:.2f}".format)
+    for title, key in titles.items():
+        errors = table.get(f"{key}_se", pd.Series(index=table.index, dtype=float))
+        shown[f"people: {title}" if key == "network" else title] = [
+            f"{r:.3f}" if pd.isna(error) else f"{r:.3f} ± {1.96 * error:.3f}"
+            for r, error in zip(table[key], errors, strict=True)
+        ]
+    shown["network's signs wrong: promoter, enhancer"] = [
+        f"{100 * near:.0f} %, {100 * far:.0f} %"
+        for near, far in zip(table["wrong_promoter"], table["wrong_enhancer"], strict=True)
+    ]
+    return fill(
+        "hard_seeds",
+        by_seed=markdown_table(shown),
+        date=table["date"].max(),
+        genes=int(table["people_genes"].min()),
+    )

@@ -154,6 +154,22 @@ def bench_estimators(
     typer.echo(table.loc[off(table), columns].to_string(index=False))
 
 
+@bench.command("worlds")
+def bench_worlds(
+    out: Annotated[Path, typer.Option(help="Table to write, or to add rows to: .csv.")] = Path(
+        "demo_hard_seeds.csv"
+    ),
+    seeds: Annotated[str, typer.Option(help=SEVERAL)] = "1,2,3,4,5",
+) -> None:
+    """The hard demo world made and scored from several seeds, some five minutes each.
+
+    A seed that is done is in the table when the next one starts.
+    """
+    from howfar.simulate.hard.report import report
+
+    report([int(seed) for seed in split_words([seeds])], out, say=typer.echo)
+
+
 @bench.command("oracles")
 def bench_oracles(
     folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],

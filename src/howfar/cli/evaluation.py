@@ -23,7 +23,12 @@ from howfar.core.registry import DRIVER_RULES
 
 
 @app.command(rich_help_panel=EVALUATION)
-def evaluate(study: StudyOption) -> None:
+def evaluate(
+    study: StudyOption,
+    drawn: Annotated[
+        bool, typer.Option("--drawn", help="Take the tables that the study brings (drawn_from).")
+    ] = False,
+) -> None:
     """Make a study's result tables, from predictions or from published tables.
 
     Needs no weights: what is known of a network stands beside its predictions.
@@ -31,10 +36,13 @@ def evaluate(study: StudyOption) -> None:
     from howfar.evaluation import study_tables
     from howfar.evaluation.numbers import headline
     from howfar.evaluation.study_tables import write_numbers
+    from howfar.results.export import take_tables
     from howfar.results.tables import load
 
     with open_study(study) as opened:
-        if opened.published:
+        if drawn:
+            take_tables(opened, results())
+        elif opened.published:
             from howfar.published import write_tables
 
             write_numbers(opened, results(), write_tables(opened, results()))
@@ -112,6 +120,13 @@ def numbers(
 def export(
     study: StudyOption,
     to: Annotated[Path, typer.Option("--to", help="Folder to write; may be another machine's.")],
+    summary: Annotated[
+        bool,
+        typer.Option(
+            help="Only tables, without people, numbers of five digits: a small folder to commit, "
+            "from which a book is drawn (`drawn_from` of a study's file)."
+        ),
+    ] = False,
 ) -> None:
     """Copy what figures need: result tables and descriptions of predictions.
 
@@ -119,9 +134,9 @@ def export(
     `individuals: public`; linear weights only where it says `weights: shareable`. Notebooks and
     `howfar numbers` run from the folder as from a results folder (--results FOLDER).
     """
-    from howfar.results.export import export_study
+    from howfar.results.export import export_study, export_summary
 
     with open_study(study) as opened:
-        copied = export_study(opened, results(), to)
+        copied = (export_summary if summary else export_study)(opened, results(), to)
     size = sum(path.stat().st_size for path in copied)
     say(f"{len(copied)} files, {size / 1e6:.1f} MB, in {place(to)}")

@@ -114,24 +114,31 @@ def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
 def cures(
     study: StudyOption,
     run: Annotated[str, typer.Option(help="A run of the study; its first if left out.")] = "",
-    genes: Annotated[int, typer.Option(min=0, help="Evenly spaced along the table; 0: all.")] = 120,
-    tracks: Annotated[str, typer.Option(help="How their descriptions begin.")] = "ChIP",
-    window: Annotated[int, typer.Option(min=1, help="bp, of the linear models.")] = 32_768,
-    seed: Annotated[int, typer.Option(min=0)] = 1,
+    genes: Annotated[
+        int | None, typer.Option(min=0, help="Evenly spaced along the table; 0: all.")
+    ] = None,
+    tracks: Annotated[str | None, typer.Option(help="How their descriptions begin.")] = None,
+    window: Annotated[int | None, typer.Option(min=1, help="bp, of the linear models.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0)] = None,
 ) -> None:
     """What people's expression can mend in a network that errs across people.
 
     A ridge on the network's own tracks for each gene (told the sign), BLUP with prior variances
-    from the network's effects, one weighting of the tracks for all genes; beside BLUP. The rows go
-    into the study's table `summary` at the next `howfar evaluate`.
+    from the network's effects, one weighting of the tracks for all genes; beside BLUP. Options left
+    out are those of the study's key `cures`. The rows go into the study's table `summary` at the
+    next `howfar evaluate`.
     """
-    from howfar.evaluation.cures import Options
+    from dataclasses import replace
+
+    from howfar.evaluation.cures import options_of
     from howfar.evaluation.cures import run as compare
 
-    options = Options(genes=genes, tracks=tracks, window=window, seed=seed)
+    given = {"genes": genes, "tracks": tracks, "window": window, "seed": seed}
     with open_study(study) as opened:
-        chosen = opened.chosen_runs(run)[0]
-        typer.echo(str(compare(opened, chosen, results(), options)))
+        chosen = opened.chosen_runs(run or (opened.cures.run if opened.cures else None) or "")[0]
+        asked = {name: value for name, value in given.items() if value is not None}
+        path = compare(opened, chosen, results(), replace(options_of(opened), **asked))
+        typer.echo(place(path))
 
 
 @app.command(rich_help_panel=NETWORKS)

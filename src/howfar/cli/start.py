@@ -26,7 +26,14 @@ from howfar.core.project import book_folder, from_folder, resolve
 @app.command(rich_help_panel=START)
 def run(
     study: Annotated[list[str] | None, typer.Option("--study", help="Repeat for several.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every study that the book shows.")] = False,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Every study that the book shows; one that brings tables (demo_kind) is drawn "
+            "from them, and made by --study alone.",
+        ),
+    ] = False,
     to: Annotated[str, typer.Option(help="tables, notebooks or book.")] = "tables",
     cores: Annotated[
         int, typer.Option(min=1, help="CPU cores to use; of a cluster: by each network.")
@@ -42,6 +49,7 @@ def run(
     """All steps of a study; a run that was cut off goes on where it stopped."""
     from howfar.cohort.files import require_inputs
     from howfar.doctor.looks import require_looks
+    from howfar.simulate.worlds import setting_note
     from howfar.study.reading import load_study
     from howfar.study.schema import study_names
     from howfar.workflow import needs, plan
@@ -67,14 +75,20 @@ def run(
         typer.echo(none if rows.empty else rows.to_string(index=False))
         if all(plan(name, results()).possible for name in names):
             extra = ["--dry-run"]
-            run_workflow(names, results(), cores=cores, target=to, shards=shards, extra=extra)
+            run_workflow(
+                names, results(), cores=cores, target=to, shards=shards, extra=extra, draws=every
+            )
         return
     needs.fetch_missing(names, results())
     if not every:
         needs.require(names, results())
         for name in names:
             require_looks(load_study(name), results())
-    status = run_workflow(names, results(), cores=cores, target=to, shards=shards, profile=profile)
+    for note in filter(None, (setting_note(load_study(name)) for name in names)):
+        typer.echo(note, err=True)
+    status = run_workflow(
+        names, results(), cores=cores, target=to, shards=shards, profile=profile, draws=every
+    )
     if status == 0:
         _say_what_is_where([load_study(name).name for name in names], to)
     raise typer.Exit(status)
@@ -211,9 +225,11 @@ def _agrees(names: list[str]) -> bool:
 @app.command(rich_help_panel=START)
 def simulate(study: StudyOption) -> None:
     """Simulate the cohort of a study whose file has a `simulate` block."""
-    from howfar.simulate.worlds import simulate_study
+    from howfar.simulate.worlds import setting_note, simulate_study
 
     with open_study(study) as opened:
+        if note := setting_note(opened):
+            typer.echo(note, err=True)
         typer.echo(f"the simulated cohort is in {place(simulate_study(opened))}")
 
 

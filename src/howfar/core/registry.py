@@ -172,6 +172,7 @@ _FIGURES = {
         "bslmm calibration linear_distribution linear_wins polygenic_scores "
         "population_transfer training_people"
     ),
+    "cures": "cure_seeds cured",
     "causal": "auroc dnase drivers_per_method prioritisation sign_concordance unseen_alleles",
     "heritability": "heritability_attained heritability_classes heritability_scatter",
     "distance": "trends",
@@ -195,7 +196,7 @@ _FIGURES = {
     "significance": "rule_counts rule_error volcano",
     "stacking": "stacking_people stacking_splits",
     "all_studies": "synthesis",
-    "world": "ceiling false_positives recovered signs",
+    "world": "ceiling false_positives recovered signs world_network",
 }
 
 FIGURES = Registry(

@@ -171,14 +171,20 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 @contextmanager
 def parquet_writer(
-    path: str | Path, schema: arrow.Schema, metadata: Mapping[bytes, bytes] | None = None
+    path: str | Path,
+    schema: arrow.Schema,
+    metadata: Mapping[bytes, bytes] | None = None,
+    **more: Any,
 ) -> Iterator[Any]:
-    """Open a sealed Parquet file to write tables of `schema` to, whole or not at all."""
+    """Open a sealed Parquet file to write tables of `schema` to, whole or not at all.
+
+    more: options of ``pyarrow.parquet.ParquetWriter``.
+    """
     import pyarrow.parquet as parquet
 
     full = {**(schema.metadata or {}), **(metadata or {}), KEY.encode(): BLANK.encode()}
     schema = schema.with_metadata(full)
-    options = {"compression": "zstd", "write_page_checksum": True}
+    options = {"compression": "zstd", "write_page_checksum": True} | more
     with whole(path) as part:
         with parquet.ParquetWriter(part, schema, **options) as writer:
             yield writer
@@ -186,10 +192,13 @@ def parquet_writer(
 
 
 def write_parquet(
-    path: str | Path, table: arrow.Table, metadata: Mapping[bytes, bytes] | None = None
+    path: str | Path,
+    table: arrow.Table,
+    metadata: Mapping[bytes, bytes] | None = None,
+    **more: Any,
 ) -> None:
-    """Write a table as a sealed Parquet file, whole or not at all."""
-    with parquet_writer(path, table.schema, metadata) as writer:
+    """Write a table as a sealed Parquet file, whole or not at all; more: as `parquet_writer`."""
+    with parquet_writer(path, table.schema, metadata, **more) as writer:
         writer.write_table(table)
 
 

@@ -178,7 +178,10 @@ def _rows(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
             compare.path_of,
             lambda options: compare.key_of(cohort, folder.parent, options),
         ),
-        "cures": (cures.path_of, lambda options: cures.key_of(cohort, options)),
+        "cures": (
+            cures.path_of,
+            lambda options: cures.key_of(cohort, folder.parent, options),
+        ),
     }
     for step, (path_of, key_of) in steps.items():
         path = path_of(folder.parent, cohort.study.name)

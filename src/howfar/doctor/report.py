@@ -16,6 +16,7 @@ from howfar.doctor.looks import look_at
 from howfar.doctor.verdicts import keep, models_table
 from howfar.fetch import catalogue
 from howfar.genome.genotypes.check import check_variants
+from howfar.simulate.worlds import setting_note
 from howfar.study.reading import load_study
 from howfar.study.schema import Study, study_names
 
@@ -118,6 +119,7 @@ def _study(study: Study, results: Path, looks: Sequence[str] = ()) -> str:
         if run.weights:
             lines.append(_present(f"weights of {run.id}", resolve(run.weights), study))
     lines += looks
+    lines += [f"  {note}"] if (note := setting_note(study)) else []
     made = results / study.name / "tables" / "runs.parquet"
     lines.append(f"  result tables: {'made' if made.is_file() else 'not made yet'}")
     lacking = any("MISSING" in line or _lacks(line) for line in lines)

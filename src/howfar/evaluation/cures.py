@@ -15,16 +15,26 @@ from howfar.attribution.cures import Options
 from howfar.cohort.files import input_files
 from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
+from howfar.core.project import resolve
 from howfar.core.threads import one_thread
+from howfar.models.base import SequenceModel
 from howfar.prediction.run import open_model
+from howfar.prediction.store import find_store
 from howfar.results import cache
 from howfar.results.cache import Key
+from howfar.simulate.hard.report import Peaks
 from howfar.stats.blocks import blocks_of
-from howfar.study.schema import Run, Study
+from howfar.study.schema import Cures, Run, Study
 
 #: Set of table `summary`: mean r across people. method: a cure; group: which genes and people.
 CURES = "cures"
+#: Raised where values of these rows alone change.
+_COMPARISON = 2
+#: Set of rows on accessibility across people.
+PEAKS = "peaks"
 CEILING = "True genetic value"
+ALL = f"all genes, {cures.PEOPLE}"
+SEEN, UNSEEN = "genes the network learnt from", "genes it never saw"
 
 
 def path_of(results: str | Path, study: str) -> Path:
@@ -32,8 +42,20 @@ def path_of(results: str | Path, study: str) -> Path:
     return Path(results) / study / "cures" / "summary.parquet"
 
 
-def key_of(cohort: OpenCohort, options: dict) -> Key:
-    """Return the cache key of the rows; options: of the comparison, run and weights included."""
+def key_of(cohort: OpenCohort, results: str | Path, options: dict) -> Key:
+    """Return the cache key of the rows; options: of the comparison, run and weights included.
+
+    The weights are those of the run's predictions, so that rows of older ones are out of date.
+    """
+    run = next((each for each in cohort.study.runs if each.id == options["run"]), None)
+    store = None if run is None else find_store(cohort, run, results)
+    if run is None or store is not None:
+        now = None if store is None else store.description.weights_sha256
+        options = options | {"weights_sha256": now}
+    return _key(cohort, options)
+
+
+def _key(cohort: OpenCohort, options: dict) -> Key:
     return cache.cohort_key(
         cohort, "cures", options, ["attribution", "evaluation", "linear", "prediction", "stats"]
     )
@@ -41,24 +63,61 @@ def key_of(cohort: OpenCohort, options: dict) -> Key:
 
 def load(cohort: OpenCohort, results: str | Path) -> pd.DataFrame:
     """The rows that `run` wrote; none where they are out of date."""
-    return cache.read_rows(path_of(results, cohort.study.name), partial(key_of, cohort))
+    return cache.read_rows(path_of(results, cohort.study.name), partial(key_of, cohort, results))
+
+
+def options_of(study: Study) -> Options:
+    """Options of the study file's key `cures`, or what they are without it."""
+    return Options(**(study.cures or Cures()).model_dump(exclude={"run"}))
 
 
 def run(study: Study, chosen: Run, results: str | Path, options: Options | None = None) -> Path:
-    """Compare the cures of one run's network on a study's cohort; return the path of the rows."""
+    """Compare the cures of one run's network on a study's cohort; return the path of the rows.
+
+    options: those of the study where left out.
+    """
     cohort, path = OpenCohort(study), path_of(results, study.name)
-    options = cures.with_populations(options or Options(), cohort.panel().groups)
+    options = cures.with_populations(options or options_of(study), cohort.panel().groups)
     model = open_model(chosen)
     named = {"run": chosen.id, "weights_sha256": model.weights_sha256}
-    named |= {"version": dict(model.version)}
-    key = key_of(cohort, asdict(options) | named)
+    named |= {"version": dict(model.version), "comparison": _COMPARISON}
+    key = _key(cohort, asdict(options) | named)
     if not cache.is_current(path, key):
+        peaks = _peaks(study, model)
         with one_thread():
-            data = list(cures.gene_data(cohort, chosen, model, options))
+            data = list(cures.gene_data(cohort, chosen, model, options, peaks and peaks.watch))
             table = cures.compare(data, cures.splits_of(cohort, options), options)
-        rows = rows_of(with_ceiling(table, cohort, options), cohort.panel().genes, options.seed)
+        genes = cohort.panel().genes
+        rows = rows_of(with_ceiling(table, cohort, options), genes, options.seed)
+        if peaks:
+            rows = pd.concat([rows, peak_rows(peaks.table, genes, options.seed)])
         cache.write_rows(path, rows, key, input_files(cohort.study), seed=options.seed)
     return path
+
+
+def _peaks(study: Study, model: SequenceModel) -> Peaks | None:
+    """Measured accessibility of a simulated world's peaks, where the network has such a track."""
+    folder = resolve(study.cohort.reference).parent
+    there = study.simulate and all((folder / f"peaks.{end}").is_file() for end in ("csv", "bed.gz"))
+    has_track = "accessibility" in set(model.tracks["description"])
+    return Peaks(folder, model) if there and has_track else None
+
+
+def peak_rows(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Rows of table `summary` on accessibility across people.
+
+    table: peak, gene_id, r, ceiling. Sets: `PEAKS`, means of the network's r and of the ceiling;
+    and its `.r`, one row a peak (method).
+    """
+    keyed = table.set_index("gene_id")
+    rows = [
+        {"method": cures.LABELS[cures.NETWORK]} | _mean(keyed["r"], genes, seed),
+        {"method": CEILING} | _mean(keyed["ceiling"], genes, seed),
+    ]
+    means = pd.DataFrame(rows).assign(set=PEAKS, units="mean r over peaks")
+    each = table.rename(columns={"peak": "method", "r": "value", "ceiling": "x"})
+    each = each.drop(columns="gene_id").assign(set=f"{PEAKS}.r", units="r across people", n=1)
+    return pd.concat([means, each]).assign(group="accessibility of peaks", replicate=1)
 
 
 def with_ceiling(table: pd.DataFrame, cohort: OpenCohort, options: Options) -> pd.DataFrame:
@@ -82,17 +141,12 @@ def with_ceiling(table: pd.DataFrame, cohort: OpenCohort, options: Options) -> p
 def rows_of(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Mean r of each method in each group, with block-bootstrap intervals over genes.
 
-    Groups: all genes, those the network trained on and those it didn't, people not trained on; and
-    the population judged. A gene without people who train can be served by the network and by the
-    pooled weights alone: 'genes not trained on' has these two.
+    Groups: all genes, those the network and the pooled weights learnt from and those they didn't,
+    each in people not trained on; and the population judged. Methods of one gene's people learn
+    from that gene's own, wherever it lies.
     """
     people = table[table["split"] == cures.PEOPLE]
-    pooled = people["method"].isin([cures.NETWORK, cures.POOLED, CEILING])
-    groups = {
-        f"all genes, {cures.PEOPLE}": people,
-        f"genes of the network's training, {cures.PEOPLE}": people[people["seen"]],
-        "genes not trained on": people[~people["seen"] & pooled],
-    }
+    groups = {ALL: people, SEEN: people[people["seen"]], UNSEEN: people[~people["seen"]]}
     groups |= {n: rows for n, rows in table.groupby("split", sort=False) if n != cures.PEOPLE}
     out = []
     for group, rows in groups.items():

@@ -20,6 +20,7 @@ from howfar.core.project import resolve
 from howfar.evaluation.inputs import LEAD_SNP, TRUTH
 from howfar.stats import null
 from howfar.stats.blocks import blocks_of
+from howfar.stats.svd import thin_svd
 from howfar.study.schema import Study
 
 #: p at or below which a rule calls one gene significant.
@@ -59,7 +60,7 @@ def variant_effects(prediction: np.ndarray, dosages: np.ndarray) -> tuple[np.nda
     them are determined.
     """
     x = dosages - dosages.mean(axis=0)
-    u, s, vt = np.linalg.svd(x, full_matrices=False)
+    u, s, vt = thin_svd(x)
     kept = s > 1e-9 * max(float(s.max(initial=0)), 1.0)
     u, s, vt = u[:, kept], s[kept], vt[kept]
     effects = vt.T @ ((u.T @ (prediction - prediction.mean())) / s)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.patches import Patch
 
+from howfar.evaluation.cures import PEAKS
 from howfar.evaluation.known_truth import (
     BY_VARIANCE,
     FALSE_POSITIVES,
@@ -15,7 +16,7 @@ from howfar.evaluation.known_truth import (
     SIGNS,
 )
 from howfar.figures import row_zero, style
-from howfar.figures.across import people, pooled
+from howfar.figures.across import histogram, main_rows, own_null_words, people, pooled
 from howfar.figures.view import Drawn, NotInTables, View, figure
 
 RULES = {
@@ -66,6 +67,41 @@ def _known(view: View, what: str, columns: dict[str, str]) -> pd.DataFrame:
 
 
 _SIGN_COLOURS = {"right": "#1B7837", "wrong": "#762A83", "none": "#dddddd"}
+
+
+@figure("world_network", zero="people")
+def world_network(view: View) -> Drawn:
+    """r across people of the first network by gene, beside that of its accessibility by peak."""
+    runs = [run for run in view.comparable if view.kinds[run] == "network"]
+    table = main_rows(view)
+    if not runs or table.empty:
+        return "This study has no run of a network."
+    summary = pooled(view).set_index("run_id", drop=False).loc[runs[0]]
+    table = table[table["run_id"] == runs[0]]
+    peaks, means = view.summary(f"{PEAKS}.r"), view.summary(PEAKS).set_index("method")
+    drawn, axes = style.panels([2.2] * (2 if len(peaks) else 1))
+    histogram(axes[0], view, table, summary)
+    caption = (
+        "Correlation of prediction and expression across people, one value per gene. Dashed: what "
+        f"sampling alone would give. {own_null_words(view)}"
+    )
+    if len(peaks):
+        axes[0].set_title(f"expression: {view.labels[runs[0]]}", fontsize=9)
+        found, limit = (means.loc[name] for name in ("Network", "True genetic value"))
+        axes[1].hist(peaks["value"], bins=np.linspace(-1, 1, 61), color=view.colours[runs[0]])
+        text = f"mean r = {style.estimated(found, 2)}\nceiling {style.estimated(limit, 2)}"
+        style.note(axes[1], f"{text}\nn = {int(found['n'])} peaks")
+        axes[1].axvline(0, color=style.INK, lw=0.8)
+        axes[1].set(
+            xlim=axes[0].get_xlim(), ylabel="peaks", title="accessibility: the same network"
+        )
+        axes[1].title.set_fontsize(9)
+        caption += (
+            " Below: accessibility of promoters and enhancers, which is a function of the sites "
+            "alone: the network reads the motifs, and what they do to a gene it can't know."
+        )
+    axes[-1].set_xlabel("r across people")
+    return drawn, table, caption
 
 
 @figure("world_signs", zero="signs")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pyarrow as arrow
+
+from howfar.core import sealed
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
+from howfar.core.project import resolve
 from howfar.results import policy, tables
 from howfar.study.schema import Study
 
@@ -26,12 +30,7 @@ def export_study(study: Study, results: str | Path, to: str | Path) -> list[Path
             "--to", found=str(to), expected="another folder than the results", do="Correct --to."
         )
     if not tables.path_of(results, study.name, "runs").is_file():
-        raise HowfarError(
-            str(source),
-            found="no result tables",
-            expected=f"the tables of study {study.name}",
-            do=f"Run `howfar run --study {study.handle}`.",
-        )
+        raise _no_tables(study, results)
     policy.require_current(study, results)
     written = []
     for path in policy.files_that_leave(study, source):
@@ -40,6 +39,62 @@ def export_study(study: Study, results: str | Path, to: str | Path) -> list[Path
             shutil.copyfile(path, part)
         written.append(copy)
     return written + _points(study, source.parent, target.parent)
+
+
+def export_summary(study: Study, results: str | Path, to: str | Path) -> list[Path]:
+    """Write a study's result tables but those of people into folder `to`, in single precision.
+
+    Small enough to commit; `take_tables` reads them. HowfarError as `export_study`.
+    """
+    policy.require_current(study, results)
+    if not tables.path_of(results, study.name, "runs").is_file():
+        raise _no_tables(study, results)
+    written = []
+    for name in set(tables.names_of(results, study.name)) - set(tables.PERSON_LEVEL):
+        path = tables.path_of(results, study.name, name)
+        kept = tables.read_provenance(path)
+        if "tables" in kept:
+            kept["tables"] = [n for n in kept["tables"] if n not in tables.PERSON_LEVEL]
+        frame = tables.read(path, name)
+        numbers = list(frame.select_dtypes("floating").columns)
+        rest = [column for column in frame.columns if column not in numbers]
+        sealed.write_parquet(
+            Path(to) / path.name,
+            arrow.Table.from_pandas(frame.astype(dict.fromkeys(numbers, "float32"))),
+            tables.provenance_metadata(kept),
+            compression_level=19,
+            use_dictionary=rest,
+            use_byte_stream_split=numbers,
+        )
+        written.append(Path(to) / path.name)
+    return sorted(written)
+
+
+def take_tables(study: Study, results: str | Path) -> list[Path]:
+    """Copy the tables that a study brings into its results folder; HowfarError where none are."""
+    folder = None if study.drawn_from is None else resolve(study.drawn_from)
+    files = sorted(folder.glob("*.parquet")) if folder else []
+    if not files:
+        raise HowfarError(
+            f"{study.place}, key drawn_from",
+            found=f"no tables in {folder}" if folder else "no such key",
+            expected="a folder that `howfar export --summary` has written",
+            do=f"Correct the key, or run `howfar run --study {study.handle}`.",
+        )
+    for path in sorted(files, key=lambda path: path.stem == "runs"):  # the last lists the others
+        kept = tables.read_provenance(path)
+        target = tables.path_of(results, study.name, path.stem)
+        tables.write(target, path.stem, tables.read(path, path.stem), kept)
+    return files
+
+
+def _no_tables(study: Study, results: str | Path) -> HowfarError:
+    return HowfarError(
+        str(Path(results).resolve() / study.name),
+        found="no result tables",
+        expected=f"the tables of study {study.name}",
+        do=f"Run `howfar run --study {study.handle}`.",
+    )
 
 
 def _points(study: Study, results: Path, to: Path) -> list[Path]:

@@ -22,9 +22,21 @@ from howfar.study.schema import Study
 _MADE = "simulated.json"
 #: What a training writes into a folder of weights.
 FILES = ("weights.safetensors", "config.json", "checkpoint.pt")
-#: Settings of the demo world, `simulate.setting`: in the hard one a network fails across people
-#: for known reasons (`simulate.hard`); the kind one lets it tell them apart in part.
-SETTINGS = ("kind", "hard")
+#: Settings of the demo world, `simulate.setting`, the first where none is named: in the hard one a
+#: network fails across people for known reasons (`simulate.hard`); the kind one lets it tell them
+#: apart in part.
+SETTINGS = ("hard", "kind")
+
+
+def setting_note(study: Study) -> str | None:
+    """Say which setting a study's demo world has, where its file names none; else None."""
+    options = study.simulate or {}
+    if options.get("world") != "demo" or "setting" in options:
+        return None
+    return (
+        f"{study.name}: `world: demo` without `setting` is the hard setting; until version 0.2 it "
+        "was the kind one. Write `setting: hard` or `setting: kind` below `simulate`."
+    )
 
 
 def _world(study: Study) -> tuple[str, Path, dict[str, Any]]:

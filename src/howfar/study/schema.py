@@ -213,6 +213,19 @@ class Eqtl(_Strict):
     seed: int = Field(1, ge=0, le=_MOST)
 
 
+class Cures(_Strict):
+    """What is compared of a network that errs across people (see `howfar.attribution.cures`)."""
+
+    run: str | None = None  # None: the study's first
+    genes: int = Field(0, ge=0)  # so many, evenly spaced along the table; 0: all
+    tracks: str = "ChIP"  # what descriptions begin with of those that it is told the sign of
+    promoter: int = Field(320, ge=0, le=_MOST)  # bp either side of the TSS summed by themselves
+    window: int = Field(32_768, ge=1, le=_MOST)  # bp in total, of the linear models
+    min_maf: float = Field(0.05, ge=0, lt=0.5)
+    folds: int = Field(5, ge=2)
+    seed: int = Field(1, ge=0, le=_MOST)
+
+
 class Published(_Strict):
     """A study whose tables others published: the loader and the files it needs."""
 
@@ -239,8 +252,10 @@ class Study(_Strict):
     effects: list[str] = []  # genes (ids or names) whose variants are looked at one by one
     evaluation: Evaluation = Evaluation()
     baselines: Baselines = Baselines()
+    cures: Cures | None = None  # None: compared by `howfar cures` alone
     eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
     published: Published | None = None
+    drawn_from: StudyPath | None = None  # tables (`howfar export --summary`) for a book
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
     _file: Path | None = PrivateAttr(None)
 
@@ -271,6 +286,8 @@ class Study(_Strict):
             raise ValueError("`cohort.genes`, or an expression BED with the genes' places")
         if models and self.cohort is None:
             raise ValueError("`baselines` need a cohort")
+        if self.cures and (self.cures.run or next(iter(ids), None)) not in ids:
+            raise ValueError(f"`cures` need a run of the study, found {self.cures.run} of {ids}")
         return self
 
     @property

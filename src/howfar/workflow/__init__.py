@@ -25,7 +25,7 @@ from howfar.core import sealed
 from howfar.core.atomic import only_one, sweep, whole
 from howfar.core.errors import HowfarError
 from howfar.core.extras import require_module
-from howfar.core.project import book_folder, project_root
+from howfar.core.project import book_folder, project_root, resolve
 from howfar.core.versions import versions_of
 from howfar.fetch import catalogue
 from howfar.study.reading import load_study
@@ -38,6 +38,7 @@ LAYERS = {
     "train": ("simulate",),
     "predict": ("attribution", "cohort", "genome", "prediction"),
     "baseline": ("cohort", "genome", "linear"),
+    "cures": ("attribution", "cohort", "evaluation", "genome", "linear", "prediction", "stats"),
     "transfer": ("cohort", "evaluation", "genome", "linear", "stats"),
     "stack": ("cohort", "genome", "linear", "prediction", "stacking", "stats"),
     "evaluate": ("cohort", "eqtl", "evaluation", "genome", "linear", "prediction", "stats"),
@@ -53,6 +54,7 @@ PAGES = {
 #: Folders of the study's results that each step fills.
 _FOLDERS = {
     "baseline": ("baseline",),
+    "cures": ("cures",),
     "transfer": ("transfer",),
     "stack": ("stacking",),
     "tables": ("tables", "individuals", "eqtl"),
@@ -83,6 +85,7 @@ class Plan:
     study: Study
     file: Path  # the study file
     results: Path
+    draws: bool = False  # tables that a study brings are taken where it wasn't computed
 
     @property
     def folder(self) -> Path:
@@ -98,6 +101,18 @@ class Plan:
     def computed(self) -> bool:
         """True where we compute the tables, False where others published them."""
         return self.study.cohort is not None
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the tables are those that the study brings, as nothing of it was computed."""
+        runs = (Path(self.stamp(f"predict.{run.id}")) for run in self.study.runs)
+        return self.draws and self.study.drawn_from is not None and not any(map(Path.is_file, runs))
+
+    @property
+    def committed(self) -> list[str]:
+        """The tables that the study brings."""
+        folder = self.study.drawn_from
+        return [] if folder is None else sorted(map(str, resolve(folder).glob("*.parquet")))
 
     @property
     def source_files(self) -> list[str]:
@@ -197,9 +212,9 @@ class Plan:
         return [self.stamp("tables")]
 
 
-def plan(name: str, results: str | Path) -> Plan:
+def plan(name: str, results: str | Path, draws: bool = False) -> Plan:
     """The plan of a study, given by name or by its file."""
-    return Plan(load_study(name), study_file(name).resolve(), Path(results).resolve())
+    return Plan(load_study(name), study_file(name).resolve(), Path(results).resolve(), draws)
 
 
 def visible_gpus() -> list[str]:
@@ -238,6 +253,7 @@ def run(
     shards: int = 1,
     profile: str = "",
     extra: Sequence[str] = (),
+    draws: bool = False,
 ) -> int:
     """Run the workflow for `studies` up to `target` (tables, notebooks or book).
 
@@ -245,14 +261,15 @@ def run(
     was cut off is taken up where it stopped. Returns Snakemake's exit status.
     `profile`: of Snakemake, for a cluster. There each network asks for `cores` cores; without one,
     networks may use all cores and run one at a time; shards one on each GPU of the machine, where
-    it has several. `extra` goes to Snakemake as it is.
+    it has several. `extra` goes to Snakemake as it is. `draws`: studies that bring tables are not
+    computed (`Plan.drawn`).
 
     Where a step fails, those that don't need it are still made. HowfarError at the end with what
     steps said; where one said nothing, Snakemake's log is shown.
     """
     require_module("snakemake")
     results = Path(results).resolve()
-    plans = [plan(name, results) for name in studies]
+    plans = [plan(name, results, draws) for name in studies]
     _check_target(target, plans)
     results.mkdir(parents=True, exist_ok=True)
     handles = [each.handle for each in plans]  # Snakemake works elsewhere
@@ -262,6 +279,7 @@ def run(
         *("--directory", str(results), "--cores", str(cores)),
         *("--config", f"results={json.dumps(str(results))}", f"studies={json.dumps(handles)}"),
         *(f"shards={shards}", f"cores={cores}", f"cluster={int(bool(profile))}"),
+        f"drawn={int(draws)}",
         "/".join(["gpus=ids", *gpus]),
         *(("--profile", profile) if profile else ("--resources", f"gpu={max(1, len(gpus))}")),
         *("--nolock", "--rerun-incomplete", "--keep-going"),

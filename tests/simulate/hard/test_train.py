@@ -116,7 +116,7 @@ def test_the_score_of_one_world(folder, weights):
 
 def test_the_cures_of_a_study(folder, weights, results_folder):
     """Rows of table `summary`: network, cures and the true genetic value, kept while current."""
-    study = load_study("demo_hard")
+    study = load_study("demo")
     files = {
         role: folder / Path(getattr(study.cohort, role)).name
         for role in ("reference", "variants", "genes", "expression", "samples")
@@ -127,10 +127,14 @@ def test_the_cures_of_a_study(folder, weights, results_folder):
     path = cures.run(study, run, results_folder, cures.Options(genes=2))
     made = path.stat().st_mtime_ns
     rows = cures.load(OpenCohort(study), results_folder)
-    assert set(rows["set"]) == {cures.CURES} and rows["value"].between(-1, 1).all()
-    assert {"all genes, people not trained on", "AFR, trained on EUR"} <= set(rows["group"])
+    assert (
+        set(rows["set"]) == {cures.CURES, cures.PEAKS, f"{cures.PEAKS}.r"}
+        and rows["value"].between(-1, 1).all()
+    )
+    assert {cures.ALL, cures.SEEN, "AFR, trained on EUR"} <= set(rows["group"])
     methods = {*attribution.LABELS.values(), cures.CEILING}
-    assert set(rows.query("group.str.startswith('all')")["method"]) == methods
+    for _, group in rows[rows["set"] == cures.CURES].groupby("group"):
+        assert set(group["method"]) == methods and group["n"].between(1, 2).all()
     assert cures.run(study, run, results_folder, cures.Options(genes=2)) == path
     assert path.stat().st_mtime_ns == made
     with pytest.raises(HowfarError, match="no track whose description begins with 'DNase'"):

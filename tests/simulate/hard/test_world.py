@@ -16,7 +16,7 @@ from howfar.simulate.demo import grammar as g
 from howfar.simulate.hard import genome, rules, world
 from howfar.simulate.hard.setting import Setting
 from howfar.simulate.peaks import accessibility
-from howfar.simulate.worlds import simulate_study, train_study
+from howfar.simulate.worlds import setting_note, simulate_study, train_study
 from howfar.study.reading import load_study
 
 
@@ -163,9 +163,9 @@ def test_knobs_that_make_no_world(knob):
 
 
 def study_of(tmp_path, monkeypatch, **simulate):
-    study = load_study("demo_hard")
+    study = load_study("demo")
     cohort = study.cohort.model_copy(
-        update={"reference": tmp_path / "results/demo_hard/world/reference.fa"}
+        update={"reference": tmp_path / "results/demo/world/reference.fa"}
     )
     block = {"world": "demo"} | simulate
     return study.model_copy(update={"simulate": block, "cohort": cohort})
@@ -176,8 +176,19 @@ def test_a_study_chooses_its_setting(tmp_path, monkeypatch):
     monkeypatch.setattr(world, "simulate", lambda folder, **options: made.append(options))
     simulate_study(study_of(tmp_path, monkeypatch, setting="hard", seed=2, coin=0.7))
     assert made[0]["seed"] == 2 and made[0]["setting"].coin == 0.7
-    assert load_study("demo_hard").simulate["setting"] == "hard"
-    assert load_study("demo").simulate["setting"] == "kind"
+    assert load_study("demo").simulate["setting"] == "hard"
+    assert load_study("demo_kind").simulate["setting"] == "kind"
+
+
+def test_without_a_setting_it_is_the_hard_one_and_says_so(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(world, "simulate", lambda folder, **options: made.append(options))
+    study = study_of(tmp_path, monkeypatch, seed=2)
+    simulate_study(study)
+    assert made[0]["seed"] == 2
+    assert "`world: demo` without `setting` is the hard setting" in setting_note(study)
+    for name in ("demo", "demo_kind", "region", "huang2023"):
+        assert setting_note(load_study(name)) is None
 
 
 @pytest.mark.parametrize(

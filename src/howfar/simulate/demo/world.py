@@ -20,6 +20,7 @@ from howfar.simulate.demo import grammar as g
 from howfar.simulate.demo import people as people_module
 from howfar.simulate.demo.genome import Genome
 from howfar.simulate.demo.people import Variants
+from howfar.stats.svd import thin_svd
 
 CONTEXT = 8_192
 _MARGIN = 256  # bp beyond the window from which indels can pull bases in
@@ -198,7 +199,7 @@ def projected_variance(value: np.ndarray, dosages: np.ndarray) -> float:
     """
     y = value - value.mean()
     x = dosages - dosages.mean(axis=0)
-    u, s, _ = np.linalg.svd(x, full_matrices=False)
+    u, s, _ = thin_svd(x)
     u = u[:, s > 1e-9 * max(s.max(initial=0), 1)]
     return float(((u.T @ y) ** 2).sum() / len(y))
 

@@ -36,6 +36,7 @@ RUN = {
     "bins": "centre3",
     "transform": ["sum_bins", "mean_tracks", "mean_haplotypes", "log"],
 }
+DESIGN = 1  # of those that were tried; others stand in the committed table too
 _INSERTED = 2  # sites put into each gene's window
 
 
@@ -44,15 +45,15 @@ def report(
     out_csv: str | Path,
     *,
     recipe: train.Recipe | None = None,
-    genes: int = 120,
+    genes: int = 0,
     say: Callable[[str], None] = print,
     setting: Setting | None = None,
     people: int = 300,
 ) -> pd.DataFrame:
     """Simulate, train and score the hard setting for each seed; append one row per seed.
 
-    genes: how many are scored across people. A seed that is done is in the file when the next one
-    starts; rows of earlier calls stay.
+    genes: how many are scored across people (0: all). A seed that is done is in the file when the
+    next one starts; rows of earlier calls stay.
     """
     for seed in seeds:
         with tempfile.TemporaryDirectory() as name:
@@ -65,7 +66,11 @@ def report(
             clock.append(time.process_time())
         date = datetime.now(UTC).date().isoformat()
         cpu = zip(("simulate", "train", "score"), np.diff(clock), strict=True)
-        row = {"date": date, "seed": seed} | row | {f"cpu_seconds_{k}": v for k, v in cpu}
+        row = (
+            {"date": date, "design": DESIGN, "what": "", "seed": seed}
+            | row
+            | {f"cpu_seconds_{k}": v for k, v in cpu}
+        )
         table = pd.DataFrame([row])
         if Path(out_csv).is_file():
             table = pd.concat([pd.read_csv(out_csv), table], ignore_index=True)
@@ -74,7 +79,7 @@ def report(
     return pd.read_csv(out_csv)
 
 
-def score(world_folder: str | Path, weights: str | Path, genes: int = 120) -> dict[str, float]:
+def score(world_folder: str | Path, weights: str | Path, genes: int = 0) -> dict[str, float]:
     """All numbers of one trained world; see `report`."""
     folder = Path(world_folder).absolute()
     cohort = open_cohort(
@@ -188,16 +193,25 @@ def people(folder: Path, table: pd.DataFrame) -> dict[str, float]:
         "network_switch_plus": network.loc[network["switch"] > 0, "r"].mean(),
         "network_switch_minus": network.loc[network["switch"] < 0, "r"].mean(),
     }
-    methods = (cures.TOLD, cures.BLUP_CONTEXT, cures.BLUP, cures.PRIOR, cures.POOLED)
+    methods = [name for name in cures.LABELS if name != cures.NETWORK]
     mean = all_people.groupby("method")["r"].mean()
     out |= {name: mean[name] for name in methods}
     out["ceiling"] = np.sqrt(truth["h2_broad"][network["gene_id"]]).mean()
+    out |= {f"{name}_se": _error(rows) for name, rows in all_people.groupby("method")["r"]}
+    unseen = all_people.pivot(index=["gene_id", "seen"], columns="method", values="r")
+    gain = (unseen[cures.POOLED] - unseen[cures.NETWORK])[~unseen.index.get_level_values("seen")]
+    out |= {"pooled_gain_unseen": gain.mean(), "pooled_gain_unseen_se": _error(gain)}
     by_seen = all_people.groupby(["method", "seen"])["r"].mean()
     for method in (cures.NETWORK, cures.POOLED):
         for seen, name in ((True, "seen"), (False, "unseen")):
             out[f"{method}_{name}_genes"] = by_seen.get((method, seen), np.nan)
     other = table[table["split"] != cures.PEOPLE].groupby("method")["r"].mean()
-    return out | {f"{name}_afr": other.get(name, np.nan) for name in (cures.NETWORK, *methods)}
+    return out | {f"{name}_afr": other.get(name, np.nan) for name in cures.LABELS}
+
+
+def _error(r: pd.Series) -> float:
+    """Standard error of a mean over genes, which in this world are independent."""
+    return float(r.std() / np.sqrt(len(r))) if len(r) > 1 else np.nan
 
 
 def sign_errors(
@@ -221,13 +235,16 @@ def judged(truth: pd.DataFrame, cohort: OpenCohort, data: Sequence[cures.GeneDat
 
 
 class Peaks:
-    """Accessibility across people: the network's track in each peak beside what was measured."""
+    """Accessibility across people: the network's track in each peak beside what was measured.
+
+    Everybody is expected in the order of the world's own sample table.
+    """
 
     def __init__(self, folder: Path, model: SequenceModel) -> None:
         self._table = pd.read_csv(folder / "peaks.csv")
         self._observed = read_expression(folder / "peaks.bed.gz").values
         self._model = model
-        self._rows: list[tuple[float, float]] = []
+        self._rows: list[tuple[str, str, float, float]] = []
         self.watch = (["accessibility"], self._watch)
 
     def _watch(self, gene: Gene, values: np.ndarray, index: np.ndarray) -> None:
@@ -241,15 +258,21 @@ class Peaks:
             found = np.log(mean[index].mean(axis=1) + 0.1)
             if peak.h2_broad > 0 and np.ptp(found) > 0:
                 observed = self._observed.loc[peak.gene_id].to_numpy()
-                self._rows.append((_r(found, observed), np.sqrt(peak.h2_broad)))
+                ceiling = np.sqrt(peak.h2_broad)
+                self._rows.append((peak.gene_id, peak.gene, _r(found, observed), ceiling))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Peaks that vary: columns peak, gene_id, r (across people), ceiling."""
+        return pd.DataFrame(self._rows, columns=["peak", "gene_id", "r", "ceiling"])
 
     def summary(self) -> dict[str, float]:
         """Means over peaks that vary."""
-        found, ceiling = np.array(self._rows).T
+        table = self.table
         return {
-            "peaks": found.mean(),
-            "peaks_ceiling": ceiling.mean(),
-            "peaks_negative": (found < 0).mean(),
+            "peaks": table["r"].mean(),
+            "peaks_ceiling": table["ceiling"].mean(),
+            "peaks_negative": (table["r"] < 0).mean(),
         }
 
 

@@ -1,0 +1,99 @@
+"""Cures of a network that errs across people, beside what no network is needed for."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from howfar.attribution import cures as methods
+from howfar.core.project import project_root
+from howfar.evaluation.cures import ALL, CEILING, CURES, SEEN, UNSEEN
+from howfar.figures import style
+from howfar.figures.row_zero import GREY
+from howfar.figures.view import Drawn, View, figure
+
+_NETWORK, _CURE, _LINEAR = "#D55E00", "#009E73", "#0072B2"
+#: From the network down to the ceiling.
+_COLOURS = {
+    methods.NETWORK: _NETWORK,
+    methods.POOLED: _CURE,
+    methods.TOLD: _CURE,
+    methods.PRIOR: _CURE,
+    methods.BLUP: _LINEAR,
+    methods.BLUP_CONTEXT: _LINEAR,
+    methods.LEAD: GREY,
+    methods.RANDOM: GREY,
+}
+_ORDER = {methods.LABELS[name]: colour for name, colour in _COLOURS.items()} | {CEILING: GREY}
+
+
+@figure("cures", zero="people")
+def cured(view: View) -> Drawn:
+    """Mean r across people of a network, its cures and linear models, by genes and population."""
+    table = view.summary(CURES)
+    if table.empty:
+        return "Cures were not compared for this study; run `howfar cures` and evaluate."
+    others = [group for group in table["group"].unique() if group not in (ALL, SEEN, UNSEEN)]
+    groups = [group for group in (SEEN, UNSEEN, *others) if group in set(table["group"])]
+    table = table[table["group"].isin(groups)]
+    names = [name for name in _ORDER if name in set(table["method"])]
+    drawn, axes = style.panels([0.7 + 0.27 * len(names)] * len(groups))
+    low, high = style.from_zero(table[["value", "ci_low", "ci_high"]])
+    for axis, group in zip(axes, groups, strict=True):
+        rows = table[table["group"] == group].set_index("method")
+        for place, name in enumerate(names):
+            row = rows.loc[name]
+            style.bar(axis, place, row, _ORDER[name], height=0.62)
+            style.words(axis, 1.03 * high, place, style.estimated(row, 2), 7.5)
+        style.rows(axis, [style.wrapped(name, 30) for name in names], 7.5, top=-0.6)
+        axis.axvline(0, color=style.INK, lw=0.8)
+        axis.set_title(f"{group} (n = {int(rows['n'].iloc[0])})", fontsize=9)
+        axis.set_xlim(low, 1.75 * high)
+        style.no_ticks_beyond(axis.xaxis, high)
+    axes[-1].set_xlabel("mean r across people")
+    caption = (
+        "What people's expression mends. Red: the network as it is. Green: cures that use it. "
+        "Blue: linear models of genotypes alone. Grey: the lead SNP, random weights on a gene's "
+        "variants, and the true genetic value, the ceiling. All but the network, random weights "
+        "and the ceiling learn from people, and predict others; n: genes. A gene's own people "
+        "train all of these but the one weighting, which learns from people of the genes that the "
+        "network learnt from. Mean over genes, 95 % interval by block bootstrap. Fine-tuning it on "
+        "people is not among them yet."
+    )
+    return drawn, table, caption
+
+
+#: Columns of the committed table of seeds, and how they are drawn.
+_SEEDS = {
+    "network": ("network", _NETWORK, "s"),
+    "told": ("network told the sign", _CURE, "o"),
+    "blup": ("BLUP", _LINEAR, "o"),
+    "prior": ("BLUP with the network's prior", _CURE, "D"),
+    "ceiling": ("ceiling", GREY, "|"),
+}
+
+
+@figure("cure_seeds")
+def cure_seeds(view: View) -> Drawn:
+    """Mean r across people in worlds made from five seeds, from the committed table."""
+    path = project_root() / "data" / "measured" / "demo_hard_seeds.csv"
+    options = view.study.simulate or {}
+    if options.get("world") != "demo" or options.get("setting") == "kind" or not path.is_file():
+        return "Only the demo world in its hard setting was made from several seeds."
+    table = pd.read_csv(path).query("design == 1")
+    drawn, (axis,) = style.panels([1.2 + 0.42 * len(table)])
+    for name, (label, colour, shape) in _SEEDS.items():
+        error = 1.96 * table[f"{name}_se"] if f"{name}_se" in table else None
+        axis.errorbar(
+            table[name], range(len(table)), xerr=error, fmt=shape, color=colour, ms=6, label=label
+        )
+    style.rows(axis, [f"seed {seed}" for seed in table["seed"]], 8.5)
+    axis.axvline(0, color=style.INK, lw=0.8)
+    axis.set_xlabel("mean r across people")
+    style.legend(drawn, axis, "outside upper left")
+    caption = (
+        f"The demo world made anew from {len(table)} seeds, its network trained in each (measured "
+        f"on {table['date'].max()}). n = {int(table['people_genes'].iloc[0])} genes and "
+        f"300 people a seed; bars: 1.96 standard errors of the mean over "
+        "genes. Grey: the ceiling."
+    )
+    return drawn, table, caption
