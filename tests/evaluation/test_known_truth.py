@@ -85,6 +85,19 @@ def test_signs_of_the_truth_and_of_its_negative(small):
     assert right[known_truth.BY_VARIANCE, "wrong"] < right["all", "wrong"]
 
 
+def test_a_network_gives_no_sign_to_what_it_does_not_see(small):
+    study, panel, _, people = small
+    tss = panel.genes.set_index("gene_id")["tss"]
+    effects = known_truth.signs(study, people, panel, {}, 0.0, {"right": 2_000})
+    place = effects["variant"].str.split(":").str[1].astype(int)
+    away = (place - effects["gene_id"].map(tss)).abs() > 1_000
+    right = effects["run_id"] == "right"
+    assert (right & away).sum() > 20
+    assert (effects.loc[right & away, "given"] == 0).all()
+    assert (effects.loc[right & ~away, "given"] != 0).mean() > 0.9
+    assert (effects.loc[(effects["run_id"] == "flipped") & away, "given"] != 0).mean() > 0.9
+
+
 def test_a_study_without_models_has_no_signs(small):
     study, panel, runs, people = small
     across = across_table(panel, runs[-1:], draws=100)  # of the truth, which is always there

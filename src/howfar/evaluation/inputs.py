@@ -124,10 +124,15 @@ class Inputs:  # frozen, but not slotted: what is derived is made once and kept
         truth = () if self.truth is None else (self.truth,)
         return (*self.networks, self.lead_snp[0], *linear, *truth)
 
+    @property
+    def context(self) -> dict[str, int]:
+        """Window of each network with kept predictions, bp."""
+        return {run: store.description.context for run, store in self.stores.items()}
+
     @cached_property
     def _wide_dosages(self) -> Dosages:
         """Dosages as far as any network's window may reach."""
-        reach = max(2 * store.description.context for store in self.stores.values())
+        reach = 2 * max(self.context.values())
         return cached_dosages(lambda gene: self.cohort.dosages(gene, reach))
 
     def dosages_of(self, run: str) -> Dosages:

@@ -73,16 +73,19 @@ def signs(
     panel: Panel,
     weights: Mapping[str, pd.DataFrame],
     min_maf: float,
+    context: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Common causal variants with their true effect and the effect each run gives them.
 
     people: table `individuals`. weights: table of weights by run_id, of the linear runs. min_maf:
-    rarer variants are left out, as no linear model sees them.
+    rarer variants are left out, as no linear model sees them. context: bp of each network's window.
     A linear model's effect is its weight, 0 where it has none: its predictions of people are by
-    several fits, so effects can't be read off them. A network's is read off its predictions;
-    variants whose effect the people do not determine are left out. Every run has the same
-    variants; runs on fewer than half of the genes have none.
-    Columns run_id, gene_id, variant, class ('promoter', 'enhancer'), alt_frequency, true, given.
+    several fits, so effects can't be read off them. A network's is read off its predictions, and
+    is 0 beyond its context, which it does not see; variants whose effect the people do not
+    determine are left out. Every run has the same variants; runs on fewer than half of the genes
+    have none.
+    Columns run_id, gene_id, variant, class ('promoter', 'enhancer', in the hard setting also
+    'distal'), alt_frequency, true, given.
     true: on log expression of cell type A, per alternate allele.
     """
     people = people[~people["run_id"].isin([TRUTH, LEAD_SNP])]
@@ -96,7 +99,7 @@ def signs(
             found = truth[truth["gene_id"].isin(rows["gene_id"])]
             found = found.merge(given[["gene_id", "variant", "given"]], "left").fillna({"given": 0})
         else:
-            found = truth.merge(_read_off(rows, panel))
+            found = truth.merge(_read_off(rows, panel, (context or {}).get(run)))
         parts[run] = found.assign(run_id=run)
     columns = ["run_id", "gene_id", "variant", "class", "alt_frequency", "true", "given"]
     if not parts:
@@ -108,15 +111,22 @@ def signs(
     return found.loc[runs == len(parts), columns].reset_index(drop=True)
 
 
-def _read_off(rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+def _read_off(rows: pd.DataFrame, panel: Panel, context: int | None) -> pd.DataFrame:
     """Effects that one run's predictions of people determine: gene_id, variant, given."""
+    tss = panel.genes.set_index("gene_id")["tss"]
     parts = [pd.DataFrame({"gene_id": [], "variant": [], "given": []}, dtype=object)]
     for gene, mine in rows.groupby("gene_id", sort=False):
         predicted = mine.set_index("sample")["predicted"].reindex(panel.expression.columns)
         dosages, variants = panel.dosages(gene)
         if predicted.isna().any() or not len(variants):
             continue
-        given, determined = variant_effects(predicted.to_numpy(float), dosages.astype(float))
+        away = np.abs(np.array([v.pos for v in variants]) - tss[gene])
+        seen = away <= (np.inf if context is None else context // 2)
+        given, determined = np.zeros(len(seen)), ~seen
+        # Variants further away would take up what linkage lets them of the effects within.
+        given[seen], determined[seen] = variant_effects(
+            predicted.to_numpy(float), dosages[:, seen].astype(float)
+        )
         frame = pd.DataFrame({"variant": [str(v) for v in variants], "given": given})
         parts.append(frame[determined].assign(gene_id=gene))
     return pd.concat(parts, ignore_index=True).astype({"given": float})
@@ -132,7 +142,7 @@ def sign_shares(effects: pd.DataFrame, genes: pd.DataFrame, draws: int = 1000) -
     """Shares of causal variants by their sign, per run and class, with block-bootstrap intervals.
 
     effects: as `signs` gives them. genes: table `genes`, for the blocks of the bootstrap.
-    Columns run_id, class ('all', 'enhancer', 'promoter', `BY_VARIANCE`), share, n, value, ci_low,
+    Columns run_id, class ('all', those of `signs`, `BY_VARIANCE`), share, n, value, ci_low,
     ci_high. Shares 'right', 'wrong' and 'none' (no effect at all) add up to 1;
     'wrong_of_given' is wrong / (right + wrong).
     """
@@ -264,17 +274,18 @@ def summary_rows(
     across: pd.DataFrame,
     networks: Sequence[str],
     weights: Mapping[str, pd.DataFrame],
+    context: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Rows of table `summary` that need the truth; none where the simulation wrote none.
 
     people, across: the tables `individuals` and `across`; networks: runs whose false positives
-    are counted; weights: of each linear run.
+    are counted; weights: of each linear run; context: bp of each network's window.
     """
     if not study.simulate:
         return pd.DataFrame()
     if not (resolve(study.cohort.reference).parent / "truth_variants.csv").is_file():
         return pd.DataFrame()
-    effects = signs(study, people, panel, weights, study.evaluation.min_maf)
+    effects = signs(study, people, panel, weights, study.evaluation.min_maf, context)
     shares = sign_shares(effects, panel.genes).rename(columns={"run_id": "method"})
     shares = (
         shares.rename(columns={"class": "group"})

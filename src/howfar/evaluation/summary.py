@@ -28,8 +28,7 @@ def make(inputs: Inputs) -> Table:
     counts: Counter[str] = Counter()
     variants = inputs.table("effects").frame
     people = {run.run_id: run.people for run in inputs.models}
-    reach = {run: store.description.context for run, store in inputs.stores.items()}
-    parts = [linear_approximation(inputs.cohort, variants, people, reach)]
+    parts = [linear_approximation(inputs.cohort, variants, people, inputs.context)]
     for step in (transfer, compare, cures):
         rows = step.load(inputs.cohort, inputs.results)
         parts.append(rows)
@@ -66,4 +65,6 @@ def _of_truth(inputs: Inputs) -> pd.DataFrame:
     people, r = (inputs.table(name).frame for name in ("individuals", "across"))
     networks = [run.run_id for run in inputs.networks]
     weights = {each.predictions.run_id: each.weights for each in inputs.linear}
-    return known_truth.summary_rows(inputs.study, inputs.panel, people, r, networks, weights)
+    return known_truth.summary_rows(
+        inputs.study, inputs.panel, people, r, networks, weights, inputs.context
+    )
