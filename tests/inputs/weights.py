@@ -64,6 +64,11 @@ def weights_of_r(files: Files) -> Commands:
     return _apply(files, f"{_GENE}.wgt.RDat")
 
 
+def score_of_the_pgs_catalog(files: Files) -> Commands:
+    files.put("PGS1.txt", b"###PGS CATALOG SCORING FILE\n")
+    return _apply(files, "PGS1.txt")
+
+
 def predictdb_cut_short(files: Files) -> Commands:
     commands = predictdb(pd.DataFrame)(files)
     files.cut("w.db", 0.5)
@@ -165,6 +170,7 @@ CASES = [
         "without a position",
     ),
     bad("FUSION's .wgt.RDat", weights_of_r, "write.table"),
+    bad("a scoring file of the PGS Catalog", score_of_the_pgs_catalog, "names no gene"),
     bad(
         "PredictDB of another genome build",
         predictdb(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
+import subprocess
 import tarfile
 
 import numpy as np
@@ -114,10 +116,43 @@ def test_versions_of_genes_are_stripped_as_the_study_says(tmp_path):
 
 
 def test_a_file_of_r_says_how_to_convert_it(tmp_path):
+    """The line was run by R 4.2 on a file with the rows below; it wrote the text below."""
     (tmp_path / "g.wgt.RDat").write_bytes(b"RDX2")
     with pytest.raises(HowfarError, match="a file of R") as error:
         read_weights(tmp_path / "g.wgt.RDat")
-    assert "write.table" in error.value.do and "g." in error.value.do
+    assert (
+        f'load("{tmp_path}/g.wgt.RDat"); m <- "enet"; s <- snps; w <- wgt.matrix[, m]; '
+        'if (m == "top1") w[-which.max(w^2)] <- 0; '
+        'write.table(data.frame(sprintf("%s_%s_%d", s$V2, s$V1, s$V4), s$V5, s$V6, w), '
+        'paste0("g.", m, ".weights.txt"), sep="\\t", quote=FALSE, row.names=FALSE, '
+        "col.names=FALSE)"
+    ) in error.value.do
+    # snps: 1 rs1 0 100000 C A, 1 1:200:T:G 0 200 T G, 1 rs3 0 300 G T
+    text = "rs1_1_100000\tC\tA\t0.25\n1:200:T:G_1_200\tT\tG\t-1e-05\nrs3_1_300\tG\tT\t0\n"
+    (tmp_path / "g.enet.weights.txt").write_text(text)
+    assert read_weights(tmp_path / "g.enet.weights.txt").table.to_numpy().tolist() == [
+        ["g", "1", 100_000, "A", "C", 0.25],
+        ["g", "1", 200, "G", "T", -1e-05],
+        ["g", "1", 300, "T", "G", 0.0],
+    ]
+
+
+@pytest.mark.parametrize("harmonised", [True, False])
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_score_of_the_pgs_catalog_says_how_to_convert_it(tmp_path, harmonised, packed):
+    more = "\thm_chr\thm_pos" if harmonised else ""
+    place = "\t1\t12" if harmonised else ""
+    head = "rsID\tchr_name\tchr_position\teffect_allele\tother_allele\teffect_weight"
+    text = "###PGS CATALOG SCORING FILE\n#pgs_id=PGS1\n"
+    text += f"{head}{more}\nrs5\t1\t10\tC\tA\t0.5{place}\n"
+    path = tmp_path / "PGS000001.txt"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    with pytest.raises(HowfarError, match="PGS Catalog, which names no gene") as error:
+        read_weights(path)
+    line = error.value.do.partition("gene's id: ")[2].partition(" (a folder")[0]
+    subprocess.run(["sh", "-c", line], cwd=tmp_path, check=True)
+    found = read_weights(tmp_path / "GENE.score").table
+    assert found.to_numpy().tolist() == [["GENE", "1", 12 if harmonised else 10, "A", "C", 0.5]]
 
 
 def test_no_gene_in_common(made):

@@ -10,12 +10,14 @@ strands differ, and left out then.
 
 from __future__ import annotations
 
+import gzip
 import re
 import sqlite3
 import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
 from howfar.core import provenance, sealed
 from howfar.core.errors import HowfarError
-from howfar.core.text import PARQUET, SQLITE, starts_with
+from howfar.core.text import PARQUET, SQLITE, is_gzip, starts_with
 from howfar.genome.genes import strip_version
 from howfar.genome.intervals import Interval, Variant
 from howfar.study.schema import Study
@@ -71,7 +73,14 @@ def read_weights(path: str | Path, gene_versions: str = "keep") -> Weights:
             str(path),
             found="a file of R",
             expected="FUSION's weights as text",
-            do=_FROM_R.format(gene=path.name.split(".wgt.")[0]),
+            do=_FROM_R.format(file=path, gene=path.name.split(".wgt.")[0]),
+        )
+    if path.is_file() and _is_pgs(path):
+        raise HowfarError(
+            str(path),
+            found="a scoring file of the PGS Catalog, which names no gene",
+            expected="weights by gene",
+            do=_FROM_PGS.format(file=path, cat="gzip -dc" if is_gzip(path) else "cat"),
         )
     database = path.suffix == ".db" or starts_with(path, SQLITE)
     read = _read_ours if _is_ours(path) else read_predictdb if database else read_fusion
@@ -79,14 +88,32 @@ def read_weights(path: str | Path, gene_versions: str = "keep") -> Weights:
     return _without_versions(weights) if gene_versions == "strip" else weights
 
 
-#: From FUSION's .wgt.RDat (wgt.matrix: variants x models; snps: a .bim table, whose column 5 is the
-#: allele that is counted) to the lines that `read_fusion` reads.
+#: From FUSION's .wgt.RDat to lines that `read_fusion` reads. Its `wgt.matrix` (variants x models)
+#: has the rows of its `snps`, a .bim table with columns V1 to V6: contig, id, cM, position, the
+#: allele that is counted, the other. By row, as make_score.R: ids may be repeated, or be a factor.
 _FROM_R = (
-    'In R: load(FILE); m <- "enet"; s <- snps; w <- wgt.matrix[s$V2, m]; '
-    'write.table(data.frame(paste(s$V2, s$V1, s$V4, sep="_"), s$V5, s$V6, w), '
+    'In R: load("{file}"); m <- "enet"; s <- snps; w <- wgt.matrix[, m]; '
+    'if (m == "top1") w[-which.max(w^2)] <- 0; '
+    'write.table(data.frame(sprintf("%s_%s_%d", s$V2, s$V1, s$V4), s$V5, s$V6, w), '
     'paste0("{gene}.", m, ".weights.txt"), sep="\\t", quote=FALSE, row.names=FALSE, '
-    "col.names=FALSE)."
+    "col.names=FALSE). For m take a column of wgt.matrix (top1, blup, lasso, enet or bslmm)."
 )
+#: From a scoring file of the PGS Catalog to such lines, at harmonised positions where it has them.
+#: It is not read as it is: it names a trait and no gene, and is of one where that is the trait.
+_FROM_PGS = (
+    "Where the score is of a gene's expression, write it under the gene's id: "
+    "{cat} {file} | awk -F'\\t' -v OFS='\\t' -v a=effect_allele -v b=other_allele "
+    "-v w=effect_weight -v k=hm_chr -v p=hm_pos '/^#/ {{next}} !n++ {{for (i = 1; i <= NF; i++) "
+    'c[$i] = i; if (!(p in c)) {{k = "chr_name"; p = "chr_position"}}; next}} '
+    '{{print "v_" $c[k] "_" $c[p], $c[a], $c[b], $c[w]}}\' > GENE.score (a folder may hold several)'
+)
+
+
+def _is_pgs(path: Path) -> bool:
+    opener = gzip.open if is_gzip(path) else open
+    with suppress(OSError, EOFError, zlib.error), opener(path, "rb") as handle:
+        return handle.read(16).replace(b" ", b"").startswith(b"###PGSCATALOG")
+    return False
 
 
 def _without_versions(weights: Weights) -> Weights:
@@ -122,8 +149,7 @@ def _genes_beside(path: Path) -> Path:
 
 _DO = (
     "Give the right file: <model>.weights.parquet of `howfar baseline`, a PredictDB .db, or "
-    "FUSION's *.weights.txt or make_score.R's *.score. Of a scoring file of the PGS Catalog keep "
-    "id, effect allele, other allele and weight, with tabs and without header, as GENE.score."
+    "FUSION's *.weights.txt or make_score.R's *.score."
 )
 
 

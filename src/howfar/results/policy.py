@@ -238,7 +238,7 @@ def _was_public(page: Path) -> bool:
     """Whether an executed notebook is of a public study, or doesn't say."""
     try:
         metadata = json.loads(page.read_text("utf-8"))["metadata"]
-        return metadata["howfar"]["individuals"] != "private"
+        return bool(metadata["howfar"]["individuals"] != "private")
     except (ValueError, KeyError, TypeError):
         return True
 
