@@ -77,6 +77,48 @@ def test_star_and_symbolic_alleles_are_counted(tmp_path):
     assert dosages.tolist() == [[1, 1], [0, 0], [0, 0]]
 
 
+def test_a_deletion_that_reaches_in_from_the_left_is_counted(tmp_path):
+    plain = write_vcf(
+        tmp_path / "v.vcf",
+        [
+            Record(3, "G", ("<DEL>",), ("1|1", "0|0")),
+            Record(25, "A", ("C",), ("0|1", "0|0")),
+        ],
+        ("a", "b"),
+        CONTIG,
+        40,
+    ).with_suffix("")
+    info = '##INFO=<ID=END,Number=1,Type=Integer,Description="e">\n##ALT'
+    text = plain.read_text().replace("##ALT", info).replace("\t.\tGT", "\tEND=20\tGT", 1)
+    plain.write_text(text)
+    pysam.tabix_compress(str(plain), f"{plain}.gz", force=True)
+    pysam.tabix_index(f"{plain}.gz", preset="vcf", force=True)
+    fasta, _ = World(SEQUENCE, []).write(tmp_path)
+    with Reference(fasta) as reference, VariantFile(f"{plain}.gz") as variants:
+        for start, met in ((2, 1), (3, 1), (19, 1), (20, 0)):
+            found = variants.read(Interval(CONTIG, start, 40), reference, alleles="all")
+            assert found.starts.tolist() == [24], start
+            assert found.counts["symbolic alleles"] == met, start
+        assert variants.cluster_start(CONTIG, 15) == 15
+
+
+def test_a_reader_of_few_people_is_opened_once(tmp_path, monkeypatch):
+    names = ("^a", "b", "c", "d", "e")
+    record = Record(3, "G", ("A",), ("0|1", *["0|0"] * 4))
+    fasta, vcf = World(SEQUENCE, [record], names).write(tmp_path)
+    opened, own = [], VariantFile._open
+    monkeypatch.setattr(
+        VariantFile, "_open", lambda self, people: opened.append(people) or own(self, people)
+    )
+    with Reference(fasta) as reference, VariantFile(vcf) as variants:
+        for chosen in (["^a"], ["c", "b"]):
+            opened.clear()
+            for _ in range(3):
+                found = variants.read(WHOLE, reference, samples=chosen)
+                assert found.calls[0, 0].tolist() == [0, int(chosen == ["^a"])]
+            assert opened == [sorted(chosen)]
+
+
 def test_duplicate_positions_are_kept_and_counted(tmp_path):
     record = Record(3, "G", ("A",), ("1|0", "0|0", "0|0"))
     found = read(tmp_path, record, Record(3, "G", ("GT",), ("0|1", "0|0", "0|0")))

@@ -34,6 +34,7 @@ from howfar.genome.reference import Reference, match_contig
 
 MISSING = -1
 SEVERAL_SETS = "people's windows over several phase sets, read as one"
+SYMBOLIC = "symbolic alleles"
 BESIDE_CALLS = "records with dosages beside calls, which are used"
 _FEW_ALLELES = 100  # whose calls are int8, with room for IUPAC pseudo-alleles
 _IUPAC = {
@@ -142,6 +143,11 @@ class Genotypes:
 def is_resolved(allele: bytes) -> bool:
     """Whether an allele is a sequence (not ``*``, symbolic or a breakend)."""
     return _RESOLVED.fullmatch(allele) is not None
+
+
+def is_symbolic(allele: bytes) -> bool:
+    """Whether an allele is named (``<DEL>``), a breakend or missing."""
+    return _SYMBOLIC.search(allele) is not None
 
 
 def is_snv_site(alleles: Sequence[bytes]) -> bool:
@@ -417,8 +423,8 @@ def kept_alleles(
     stars = names.count(b"*")
     resolved = sum(is_resolved(a) for a in names[1:])
     counts["star alleles"] += stars
-    symbolic = sum(_SYMBOLIC.search(a) is not None for a in names[1:])
-    counts["symbolic alleles"] += symbolic
+    symbolic = sum(map(is_symbolic, names[1:]))
+    counts[SYMBOLIC] += symbolic
     counts["alleles of IUPAC codes"] += len(names) - 1 - stars - resolved - symbolic
     odd = next((a for a in names[1:] if not _ALLELE.fullmatch(a)), None)
     if odd is not None:

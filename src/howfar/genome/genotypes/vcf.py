@@ -18,10 +18,12 @@ from howfar.core.errors import HowfarError
 from howfar.genome.genotypes.base import (
     BESIDE_CALLS,
     SEVERAL_SETS,
+    SYMBOLIC,
     Genotypes,
     RawCalls,
     VariantSource,
     is_resolved,
+    is_symbolic,
     kept_alleles,
 )
 from howfar.genome.genotypes.bgzf import indexed
@@ -63,7 +65,8 @@ class VariantFile(VariantSource):
         self._header = header.contigs
         super().__init__(self.path, header.people, self._text.index.with_records(header.contigs))
         self.counts["indexes of genotypes made anew"] += self._opened != self.path
-        self._some: tuple[tuple[int, ...], Any] | None = None
+        self._some: tuple[tuple[int, ...], VCF, np.ndarray] | None = None
+        self._names: dict[str, str] = {}
         fields = header.fields
         self._has_calls = "GT" in fields or not fields  # a bare header leaves out what htslib knows
         self._has_sets = self._has_calls and "PS" in fields
@@ -80,7 +83,7 @@ class VariantFile(VariantSource):
         self._text.close()
         self._all.close()
         if self._some is not None:
-            self._some[1].close()
+            self._some[1].close()  # twice does no harm
 
     def read(self, interval: Interval, reference: Reference, **options: Any) -> Genotypes:
         """As `VariantSource.read`; HowfarError for a file of dosages alone."""
@@ -146,11 +149,14 @@ class VariantFile(VariantSource):
                 do="Check it with `bcftools view -h`.",
             ) from error
 
-    def _query(self, handle: VCF, name: str, start: int, end: int) -> Iterator[Any]:
-        """Yield htslib's records that overlap 0-based [start, end), once their text is checked.
+    def _query(
+        self, handle: VCF, name: str, start: int, end: int, counts: Counter[str] | None = None
+    ) -> Iterator[Any]:
+        """Yield htslib's records whose REF overlaps 0-based [start, end), their text checked.
 
         For htslib a record ends where INFO/END says, which may be before the end of its REF: so
-        more is asked of it.
+        more is asked of it. It may also be after: what then reaches into the region has symbolic
+        alleles, which are counted as they are where the record starts inside.
         """
         start = max(start, 0)
         if end <= start:
@@ -158,8 +164,11 @@ class VariantFile(VariantSource):
         first = max(start - self._reach, 0)
         self._text.check(self._header, name, first, end)
         for record in self._parsed(handle(f"{name}:{first + 1}-{end}"), name, first + 1):
-            if record.start >= start or record.start + len(_spelled(record, self.path)[0]) > start:
+            ref, alts = _spelled(record, self.path)
+            if record.start >= start or record.start + len(ref) > start:
                 yield record
+            elif counts is not None and record.end > start:
+                counts[SYMBOLIC] += sum(map(is_symbolic, alts))
 
     def _parsed(self, records: Iterable[Any], name: str, last: int) -> Iterator[Any]:
         """Yield htslib's records; HowfarError for one it can't read, by the place before it."""
@@ -196,13 +205,19 @@ class VariantFile(VariantSource):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that not all were found
                 reader = self._open(names)
+            self._some = (ordered, reader, np.arange(len(ordered)))
             if reader.samples != names:
                 reader.close()
-                return self._all, columns
-            self._some = (ordered, reader)
-        return self._some[1], np.searchsorted(ordered, columns)
+                self._some = (ordered, self._all, np.array(ordered))
+        _, reader, places = self._some
+        return reader, places[np.searchsorted(ordered, columns)]
 
     def _contig(self, chrom: str) -> str:
+        if chrom not in self._names:
+            self._names[chrom] = self._matched_contig(chrom)
+        return self._names[chrom]
+
+    def _matched_contig(self, chrom: str) -> str:
         name = match_contig(chrom, self._contigs, str(self.path), "no record of it, only of")
         others = [contig for contig in self._contigs if contig != name]
         with suppress(NoSuchContig):
@@ -228,7 +243,7 @@ class VariantFile(VariantSource):
         read = RawCalls([], [], np.zeros((0, len(columns), 3), np.int16), [])
         rows, sets = [], []
         name = self._contig(interval.chrom)
-        for record in self._query(handle, name, start, end):
+        for record in self._query(handle, name, start, end, counts):
             names = _alleles_of(record, self.path, interval, alleles, counts)
             row = None if names is None else self._row(record, len(handle.samples), names, counts)
             if names is None or row is None:
