@@ -7,7 +7,7 @@ from howfar.core.errors import HowfarError
 from howfar.doctor.looks import look_at, require_looks
 from howfar.doctor.report import examine
 from howfar.prediction import run as predict
-from howfar.study.schema import Cohort
+from howfar.study.schema import Cohort, Eqtl
 
 
 def looks(study) -> dict[str, str]:
@@ -93,3 +93,30 @@ def test_weights_that_a_killed_training_left_are_no_lack(study, tmp_path, result
 def test_nothing_is_looked_at_of_published_tables_or_absent_files(study, tmp_path):
     absent = study.cohort.model_dump() | {"genes": tmp_path / "absent.csv"}
     assert not looks(study.model_copy(update={"cohort": Cohort.model_validate(absent)}))
+
+
+@pytest.mark.parametrize(
+    ("variants", "lacking"),
+    [("none/all", ["variants"]), ("x.bed", ["variants bim"]), ("x", ["variants bim"])],
+)
+def test_lacking_files_of_plink_are_lines_and_no_error(
+    study, tmp_path, results_folder, variants, lacking
+):
+    (tmp_path / "x.bed").write_bytes(b"\x6c\x1b\1")
+    (tmp_path / "x.fam").touch()
+    given = study.cohort.model_dump() | {"variants": tmp_path / variants}
+    done = invoke(
+        study.model_copy(update={"cohort": Cohort.model_validate(given)}), results_folder, "doctor"
+    )
+    missing = [line for line in done.output.splitlines() if "MISSING: /" in line]
+    assert done.exit_code == 1 and "found" not in done.stderr
+    assert [line.strip().partition(":")[0] for line in missing] == lacking
+
+
+def test_lacking_covariates_are_said(study, tmp_path, results_folder):
+    study = study.model_copy(update={"eqtl": Eqtl(covariates=tmp_path / "none.csv")})
+    done = invoke(study, results_folder, "doctor")
+    said = f"  covariates: LACKING: {tmp_path}/none.csv: found no such file"
+    assert done.exit_code == 1 and said in done.output
+    (tmp_path / "none.csv").touch()
+    assert looks(study)["covariates"] == "here"
