@@ -142,7 +142,7 @@ def test_one_command_at_a_time(tmp_path):
     lock = tmp_path / "new" / ".lock"
     with (
         only_one(lock, "map"),
-        pytest.raises(HowfarError, match="found another map at work here"),
+        pytest.raises(HowfarError, match=f"found another map at work here, process {os.getpid()};"),
         only_one(lock, "map"),
     ):
         pass

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
 import yaml
 
+from howfar.core.atomic import only_one
 from howfar.core.errors import HowfarError
 from howfar.simulate import worlds
 from howfar.study.reading import load_study
@@ -117,3 +119,16 @@ def test_weights_that_no_training_of_ours_wrote_stay(world, copied, results_fold
     with pytest.raises(HowfarError, match="the training did not make"):
         worlds.train_study(study)
     assert own.read_bytes() == b"fine-tuned"
+
+
+@pytest.mark.parametrize("step", [worlds.simulate_study, worlds.train_study])
+def test_two_at_once_are_one_message_that_names_the_process(world, copied, results_folder, step):
+    folder = results_folder / "mine" / "world"
+    study = copied("results/mine/world")
+    held = only_one(results_folder / "mine" / ".world.lock", "simulation")
+    with held, pytest.raises(HowfarError, match="another `howfar simulate` or `train`") as error:
+        step(study)
+    assert error.value.found.endswith(f"process {os.getpid()}")
+    assert error.value.do == "Wait for it to end." and not folder.exists()
+    worlds.simulate_study(study)
+    assert (folder / "reference.fa").is_file()

@@ -128,8 +128,9 @@ def _refuse_input(path: Path) -> None:
 def only_one(lock: Path, what: str, do: str = "Wait for it to end.") -> Iterator[IO[str]]:
     """Hold a lock file, whose handle is given; HowfarError where another process holds it.
 
-    Nothing is written to it, and no link is followed. The system frees it when the last process
-    with the handle ends, however that happens.
+    what: the command at work, for the message, which names its process too. Nothing is written to
+    the file, and no link is followed. The system frees it when the last process with the handle
+    ends, however that happens.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+") as handle:
@@ -138,8 +139,19 @@ def only_one(lock: Path, what: str, do: str = "Wait for it to end.") -> Iterator
         except BlockingIOError as error:
             raise HowfarError(
                 str(lock.parent),
-                found=f"another {what} at work here",
+                found=f"another {what} at work here{_holder(handle)}",
                 expected="one at a time",
                 do=do,
             ) from error
         yield handle
+
+
+def _holder(handle: IO[str]) -> str:
+    """Name the process that holds a lock, where the system says it (Linux)."""
+    with suppress(OSError, ValueError):
+        inode = os.fstat(handle.fileno()).st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, *_, process, file, _, _ = line.split()
+            if kind == "FLOCK" and file.endswith(f":{inode}"):
+                return f", process {process}"
+    return ""

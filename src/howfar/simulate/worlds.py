@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from howfar.core import sealed
-from howfar.core.atomic import part_of, sweep
+from howfar.core.atomic import only_one, part_of, sweep
 from howfar.core.errors import HowfarError, about, refused_option, wrong_option
 from howfar.core.project import resolve, results_root
 from howfar.core.provenance import sha256_of
@@ -93,6 +95,20 @@ def simulate_study(study: Study) -> Path:
     HowfarError where the folder holds anything that a simulation did not put there.
     """
     world, folder, options = _world(study)
+    with _alone(folder):
+        _simulate_into(study, world, folder, options)
+    return folder
+
+
+def _alone(folder: Path) -> AbstractContextManager[Any]:
+    """Let one simulation or training at a time work with the world in a folder.
+
+    Two would write each other's files: of two settings, or a checkpoint over a later one.
+    """
+    return only_one(folder.with_name(f".{folder.name}.lock"), "`howfar simulate` or `train`")
+
+
+def _simulate_into(study: Study, world: str, folder: Path, options: dict[str, Any]) -> None:
     before = _made_before(folder)
     folder.mkdir(parents=True, exist_ok=True)
     part = part_of(folder / "world")
@@ -109,7 +125,6 @@ def simulate_study(study: Study) -> Path:
         sealed.write_json(folder / _MADE, before | made)
     finally:
         shutil.rmtree(part)
-    return folder
 
 
 def _simulate(study: Study, world: str, folder: Path, options: dict[str, Any]) -> None:
@@ -153,7 +168,14 @@ def train_study(study: Study) -> list[Path]:
         from howfar.simulate.hard import train
     else:
         from howfar.simulate.demo import train
+    seed = options.get("seed", 1)
     recipe = _made(study, "train", train.Recipe, study.train)
+    with _alone(folder):
+        _train_all(study, lambda weights: train.train(folder, weights, seed=seed, recipe=recipe))
+    return study.trained_weights
+
+
+def _train_all(study: Study, train: Callable[[Path], Any]) -> None:
     for weights in study.trained_weights:
         _check_place(study, "runs.weights", weights)
         for path in (weights / name for name in FILES):
@@ -161,8 +183,7 @@ def train_study(study: Study) -> list[Path]:
                 raise _not_ours(path, f"a link to {path.resolve()}")
             if path.exists() and not sealed.is_sealed(path):
                 raise _not_ours(path, "a file that the training did not make")
-        train.train(folder, weights, seed=options.get("seed", 1), recipe=recipe)
-    return study.trained_weights
+        train(weights)
 
 
 def _made(study: Study, key: str, kind: Any, options: dict[str, Any]) -> Any:
