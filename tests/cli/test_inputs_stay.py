@@ -6,8 +6,10 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import typer
+import yaml
 from typer.testing import CliRunner
 
 from helpers.commands import invoke
@@ -145,6 +147,20 @@ def test_clean_follows_no_link(tmp_path):
     with pytest.raises(HowfarError, match="a link"):
         remove(Kept("predictions", "run", tmp_path / "predictions" / "run-1"))
     assert (tmp_path / "own" / "run-1").is_dir()
+
+
+def test_what_a_study_names_is_not_written_over(own, results_folder, monkeypatch):
+    folder, study = own
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(study.model_dump(mode="json")))
+    table = pd.DataFrame({"id": ["n"], "value": [1.0]})
+    monkeypatch.setattr("howfar.results.tables.load", lambda *_: {"numbers": table})
+    before = states(folder)
+    for name in ("genes.csv", "tiny.yaml"):
+        done = run("numbers", (str(file), "--out", f"{folder}/{name}"), results=results_folder)
+        assert isinstance(done.exception, HowfarError), done.output
+        assert "an input" in done.exception.found
+    assert states(folder) == before
 
 
 def test_all_that_a_study_names_is_an_input(tmp_path, monkeypatch):

@@ -174,6 +174,15 @@ def test_a_bgzipped_fasta_reads_the_same_whatever_index_lies_beside_it(tmp_path,
     assert sorted(tmp_path.glob("p.*")) == before
 
 
+@pytest.mark.parametrize("name", ["g.fa.gz", "g.BGZ", "g.vcf"])
+def test_a_plain_fasta_is_read_whatever_its_name_ends_in(tmp_path, name):
+    path = write(tmp_path, ">1\nACGT\nAC\n", name)
+    for _ in range(2):  # the index is made, then found
+        with Reference(path) as reference:
+            assert reference.fetch(Interval("1", 2, 6)).tobytes() == b"GTAC"
+    assert path.read_text() == ">1\nACGT\nAC\n"
+
+
 def test_a_bgzipped_fasta_that_was_cut_or_is_none_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     packed = tmp_path / "p.fa.gz"

@@ -98,7 +98,9 @@ def test_each_model_has_a_complete_template(model, tmp_path):
     assert study.cohort.reference == tmp_path / "a b.fa" and study.cohort.samples is None
     assert study.cohort.variants == tmp_path / "{chrom}.vcf"
     assert study.cohort.genes == tmp_path / "g.gtf" and study.baselines.genes == {}
-    assert study.cohort.expression == tmp_path / "e.bed" and "real" in study.reality.expression
+    assert (
+        study.cohort.expression == tmp_path / "e.bed" and study.reality.expression == "not stated"
+    )
     assert (study.baselines.models == []) == bool(model)
     assert [run.model for run in study.runs] == ([model] if model else [])
     for field in Run.model_fields if model else ():

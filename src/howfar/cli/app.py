@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import warnings
+from contextlib import suppress
 from glob import escape
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,8 +30,21 @@ class _Command(TyperCommand):
         """Run the command, its inputs kept."""
         given = [v for name, v in ctx.params.items() if name not in OUTPUTS and v is not None]
         words = [w for v in given for w in (v if isinstance(v, list | tuple) else [v])]
-        with keep_inputs(path for w in words if isinstance(w, str | Path) for path in _files(w)):
+        named = [path for w in words if isinstance(w, str | Path) for path in _files(w)]
+        with keep_inputs([*named, *_files_of_studies(ctx.params.get("study"))]):
             return super().invoke(ctx)
+
+
+def _files_of_studies(names: str | list[str] | None) -> list[Path]:
+    """The files that study files name; none of a study that can't be read, as its command says."""
+    from howfar.cohort.files import own_files
+    from howfar.study.reading import load_study
+
+    files: list[Path] = []
+    for name in ",".join([names] if isinstance(names, str) else names or ()).split(","):
+        with suppress(HowfarError, OSError):
+            files += own_files(load_study(name)) if name else []
+    return files
 
 
 def _files(word: str | Path) -> list[Path]:

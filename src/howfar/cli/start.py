@@ -105,7 +105,7 @@ def _say_what_is_where(names: list[str], target: str) -> None:
 
 
 def _file(what: str) -> typer.models.OptionInfo:
-    return typer.Option(help=f"{what}; left out: to be filled in.", show_default=False)
+    return typer.Option(help=f"{what.rstrip('.')}; left out: to be filled in.", show_default=False)
 
 
 @app.command(rich_help_panel=START)

@@ -15,6 +15,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,9 @@ class Reference:
         self.counts["stale index of the reference ignored"] += stale
         try:
             return _Plain(
-                pyfaidx.Fasta(str(self.path), indexname=str(index), as_raw=True, rebuild=False)
+                pyfaidx.Fasta(
+                    _named_plain(self.path), indexname=str(index), as_raw=True, rebuild=False
+                )
             )
         except (pyfaidx.IndexNotFoundError, pyfaidx.FastaIndexingError, ValueError) as error:
             raise _not_fasta(self.path, _in_words(error)) from error
@@ -312,6 +315,16 @@ def _find_packed_indexes(path: Path) -> tuple[Path, Path]:
     return fai, gzi
 
 
+def _named_plain(path: Path) -> str:
+    """Return `path`, or a link to it, as pyfaidx takes what is named .gz for compressed."""
+    if path.suffix.lower() not in (".gz", ".bgz"):
+        return str(path)
+    link = _cache_folder() / f"{state_key(path)[:32]}.fa"
+    with suppress(FileExistsError):
+        link.symlink_to(path.resolve())
+    return str(link)
+
+
 def _make_index(path: Path, index: Path, known: Path | None) -> None:
     """Write the index of `path`: a copy of the one `known`, or a new one."""
     with whole(index) as part:
@@ -319,7 +332,7 @@ def _make_index(path: Path, index: Path, known: Path | None) -> None:
             shutil.copyfile(known, part)
             return
         try:
-            pyfaidx.Faidx(str(path), indexname=str(part), build_index=True).close()
+            pyfaidx.Faidx(_named_plain(path), indexname=str(part), build_index=True).close()
         except (pyfaidx.FastaIndexingError, ValueError) as error:
             part.unlink(missing_ok=True)
             if not _index_by_samtools(path, part):
