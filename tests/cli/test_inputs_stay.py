@@ -25,6 +25,7 @@ STUDY = {
     "doctor": (),
     "predict": ("--out", "{out}/p.csv"),
     "effects": ("--gene", "g1", "--out", "{out}/e.csv", "--tracks", "all"),
+    "attribute": ("--gene", "g1", "--window", "8", "--out", "{out}/a.csv"),
     "baseline": ("--models", "top1", "--min-maf", "0", "--folds", "2"),
     "apply-weights": ("{results}/tiny/baseline/top1.weights.parquet", "--out", "{out}/w.csv"),
     "eqtl": ("--permutations", "100"),
@@ -32,6 +33,7 @@ STUDY = {
     "stack": ("--models", "ridge"),
     "cures": ("--tracks", ""),
     "evaluate": (),
+    "drivers": ("--out", "{out}/d.csv"),
     "export": ("--to", "{out}/export"),
     "run": ("--dry-run",),
     "clean": ("--yes",),
@@ -39,8 +41,8 @@ STUDY = {
     "train": (),
 }
 COHORT = ("--reference", "{in}/ref.fa", "--variants", "{in}/v.vcf.gz", "--genes", "{in}/genes.csv")
-#: Of them those that end in a message on four people, or without a world to simulate.
-TOO_FEW = ("simulate", "train", "transfer", "stack", "cures")
+#: Of them those that end in a message on four people, or without kept effects or a world.
+TOO_FEW = ("drivers", "simulate", "train", "transfer", "stack", "cures")
 #: Commands on files.
 OTHERS = {
     "sequences": (*COHORT, "--context", "64", "--out", "{out}/s.fa.gz"),
@@ -55,7 +57,7 @@ OTHERS = {
 #: Without an input of the user's (`book` and `inputs` make pages, `fetch` brings files), or
 #: measured elsewhere by commands that read as `sequences` does.
 WITHOUT = {"fetch", "book", "inputs", "template", "notebook", "haplotypes", "inference"}
-WITHOUT |= {"baselines", "oracles", "knobs"}
+WITHOUT |= {"baselines", "oracles", "knobs", "bslmm", "estimators", "worlds"}
 
 
 def states(folder: Path) -> dict[str, tuple[str, int, int]]:
