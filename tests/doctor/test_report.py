@@ -10,7 +10,7 @@ def test_a_study_that_is_not_there_says_what_to_run(results_folder):
     text = report.report("demo", results_folder)
     assert "torch " in text and "Device" in text
     assert "reference: MISSING (the workflow makes it)" in text
-    assert "run `howfar run --study demo`" in text
+    assert "run `howfar run --study demo --to notebooks`" in text
 
 
 def test_published_studies_name_their_missing_files_and_the_command(results_folder):

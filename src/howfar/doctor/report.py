@@ -40,10 +40,10 @@ def examine(study: str | None, results: Path) -> tuple[str, bool]:
 
     What the workflow makes itself is not lacking.
     """
-    parts = [_software(), _device(), _models(results)]
-    if study is None:
+    named = None if study is None else load_study(study)
+    parts = [_software(), _device(), _models(results, named)]
+    if named is None:
         return "\n".join(parts + [_study(load_study(n), results) for n in study_names()]), False
-    named = load_study(study)
     looks = _looks(named)
     parts += [_study(named, results, looks), _kept(named, results)]
     return "\n".join(filter(None, parts)), any(map(_lacks, "\n".join(parts[3:]).splitlines()))
@@ -103,9 +103,13 @@ def _device() -> str:
     return "\n".join(["Device", *lines]) + "\n"
 
 
-def _models(results: Path) -> str:
+def _models(results: Path, study: Study | None) -> str:
+    """Say which weights are here: of the study's networks, of all without a study."""
+    asked = {run.model for run in study.runs} if study else None
     lines = ["Models (`model` of a run; `howfar models` says more)"]
     for row in models_table(results):
+        if asked is not None and row["name"] not in asked:
+            continue
         here = {"yes": "weights here", "no": "weights MISSING"}.get(row["present"], "")
         parts = [part for part in (here, row["verified"]) if part]
         parts += [row["needs"]] if row["present"] != "yes" else []
@@ -160,7 +164,9 @@ def _advice(study: Study, lacking: bool, made: bool) -> str:
         return "nothing is lacking"
     if lacking and study.needs:
         names = " ".join(study.fetch_names)
-        return f"run `howfar fetch {names}`, then `howfar run --study {study.handle}`"
+        return (
+            f"run `howfar fetch {names}`, then `howfar run --study {study.handle} --to notebooks`"
+        )
     if lacking and not study.simulate:
         return "correct what is missing or lacking above, in the study file or the files"
-    return f"run `howfar run --study {study.handle}`"
+    return f"run `howfar run --study {study.handle} --to notebooks`"

@@ -158,7 +158,10 @@ def central(view: View) -> Drawn:
     table = main_rows(view)
     reference = across_genes(view)
     if table.empty or reference.empty:
-        return "This study has only one of the two: across genes or across people."
+        return (
+            "This study has only one of the two: across genes needs a network, which predicts "
+            "levels; across people needs predictions of people."
+        )
     reference = reference[reference["region"] == "all"]
     summary = pooled(view)
     lookups, rest = row_zero.genes(view), row_zero.people(view, summary["run_id"].iloc[0])
