@@ -35,7 +35,7 @@ def outcome() -> dict:
 
 def test_models_say_what_is_there_and_what_was_verified(results_folder, outcome):
     def line(name):
-        text = report.report("huang2023", results_folder)
+        text = report.report(None, results_folder)
         return next(part for part in text.splitlines() if part.startswith(f"  {name}:"))
 
     assert line("xpresso") == "  xpresso: weights MISSING; unverified; `howfar fetch xpresso`"
@@ -51,3 +51,8 @@ def test_models_say_what_is_there_and_what_was_verified(results_folder, outcome)
     assert "verified (absolute difference 2.0e-07 on " in line("xpresso")
     verdicts.keep("xpresso", outcome | {"verified": False}, results_folder)
     assert "does not fit" in line("xpresso")
+
+
+def test_only_the_networks_of_a_study_are_listed_with_it(results_folder):
+    listed = report.report("region", results_folder).partition("Models")[2].partition("Study")[0]
+    assert "xpresso:" in listed and "enformer:" not in listed
