@@ -1,5 +1,7 @@
 """A decomposition for genotypes on which the fast one doesn't converge."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -20,3 +22,11 @@ def test_where_the_fast_way_fails_the_slow_one_is_taken(shape, monkeypatch):
     assert u.shape == whole.shape and vt.shape == last.shape
     np.testing.assert_allclose(s, first, atol=1e-12)
     np.testing.assert_allclose((u * s) @ vt, x, atol=1e-12)
+
+
+def test_genotypes_on_which_the_fast_way_failed():
+    """Of a simulated world (seed 2), with OpenBLAS on an AVX-512 processor."""
+    dosages = np.load(Path(__file__).with_name("no_convergence.npz"))["dosages"]
+    x = dosages - dosages.mean(axis=0)
+    u, s, vt = thin_svd(x)
+    np.testing.assert_allclose((u * s) @ vt, x, atol=1e-10)

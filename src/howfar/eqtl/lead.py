@@ -14,6 +14,7 @@ import numpy as np
 from howfar.core.errors import HowfarError
 from howfar.genome.intervals import Variant
 from howfar.stats import correlation_log10p, correlation_p
+from howfar.stats.svd import thin_svd
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def covariate_basis(covariates: np.ndarray | None, people: int) -> np.ndarray:
     design = ones if covariates is None else np.hstack([ones, covariates])
     # One column's units are no reason to take another for rounding error.
     size = np.sqrt((design**2).sum(axis=0))
-    u, value, _ = np.linalg.svd(design / np.where(size > 0, size, 1), full_matrices=False)
+    u, value, _ = thin_svd(design / np.where(size > 0, size, 1))
     return u[:, value > value[:1] * 1e-10]
 
 

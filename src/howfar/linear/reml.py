@@ -16,6 +16,7 @@ from scipy import optimize, special, stats
 from howfar.core.errors import HowfarError
 from howfar.eqtl.lead import varies
 from howfar.linear.base import Standardised, obstacle, standardise
+from howfar.stats.svd import thin_svd
 
 #: FUSION's rule (Gusev et al. 2016, Nat Genet 48:245): no weights above this p or below h2 = 0.
 FUSION_P = 0.01
@@ -117,7 +118,7 @@ def _covariate_basis(people: int, covariates: np.ndarray | None) -> np.ndarray:
             expected=f"{people} rows of finite numbers, one for each person",
             do="Give one row per person of the genotypes, in their order, without gaps.",
         )
-    left, size, _ = np.linalg.svd(np.hstack(columns), full_matrices=False)
+    left, size, _ = thin_svd(np.hstack(columns))
     return left[:, size > _NULL * size[0]]
 
 
