@@ -25,7 +25,7 @@ def test_where_the_fast_way_fails_the_slow_one_is_taken(shape, monkeypatch):
 
 
 def test_genotypes_on_which_the_fast_way_failed():
-    """Of a simulated world (seed 2), with OpenBLAS on an AVX-512 processor."""
+    """Of a simulated world (seed 2), with one build of OpenBLAS on one processor."""
     dosages = np.load(Path(__file__).with_name("no_convergence.npz"))["dosages"]
     x = dosages - dosages.mean(axis=0)
     u, s, vt = thin_svd(x)
