@@ -92,7 +92,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_tables(undisturbed, tmp
     study, results, seconds = undisturbed
     disturbed = killed_twice(study, tmp_path, seconds)
     assert content(disturbed) == content(results)
-    assert len(content(results)) == 11
+    assert len(content(results)) == 12
 
 
 def killed_twice(study, folder, seconds):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,9 +23,11 @@ from howfar.prediction.run import open_model
 from howfar.prediction.store import find_store
 from howfar.results import cache
 from howfar.results.cache import Key
-from howfar.simulate.hard.report import Peaks
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Cures, Run, Study
+
+if TYPE_CHECKING:
+    from howfar.simulate.hard.report import Peaks
 
 #: Set of table `summary`: mean r across people. method: a cure; group: which genes and people.
 CURES = "cures"
@@ -100,7 +103,11 @@ def _peaks(study: Study, model: SequenceModel) -> Peaks | None:
     folder = resolve(study.cohort.reference).parent
     there = study.simulate and all((folder / f"peaks.{end}").is_file() for end in ("csv", "bed.gz"))
     has_track = "accessibility" in set(model.tracks["description"])
-    return Peaks(folder, model) if there and has_track else None
+    if not (there and has_track):
+        return None
+    from howfar.simulate.hard.report import Peaks  # imports what simulates
+
+    return Peaks(folder, model)
 
 
 def peak_rows(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -68,11 +68,13 @@ _SEEDS = {
     "told": ("network told the sign", _CURE, "o"),
     "blup": ("BLUP", _LINEAR, "o"),
     "prior": ("BLUP with the network's prior", _CURE, "D"),
+    "lead_snp": ("lead SNP", GREY, "^"),
+    "random": ("random weights", GREY, "x"),
     "ceiling": ("ceiling", GREY, "|"),
 }
 
 
-@figure("cure_seeds")
+@figure("cure_seeds", zero="people")
 def cure_seeds(view: View) -> Drawn:
     """Mean r across people in worlds made from five seeds, from the committed table."""
     path = project_root() / "data" / "measured" / "demo_hard_seeds.csv"
@@ -94,6 +96,6 @@ def cure_seeds(view: View) -> Drawn:
         f"The demo world made anew from {len(table)} seeds, its network trained in each (measured "
         f"on {table['date'].max()}). n = {int(table['people_genes'].iloc[0])} genes and "
         f"300 people a seed; bars: 1.96 standard errors of the mean over "
-        "genes. Grey: the ceiling."
+        "genes. Grey: the ceiling, and what needs no network."
     )
     return drawn, table, caption

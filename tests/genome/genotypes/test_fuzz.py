@@ -238,7 +238,7 @@ def test_tables_are_read_or_refused(data, name):
             assert name in error.where and error.found and error.do
             return
     if name[0] == "g":
-        assert all(gene.tss >= 1 and gene.strand in "+-" for gene in found)
+        assert all(gene.tss >= 1 and gene.strand in "+-." for gene in found)
         assert len({gene.gene_id for gene in found}) == len(found)
     if name[0] == "e":
         values = found.values
