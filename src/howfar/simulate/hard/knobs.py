@@ -22,7 +22,6 @@ import pyarrow as arrow
 from howfar import simulate, stats
 from howfar.attribution import cures
 from howfar.attribution.cures import GeneData, Options
-from howfar.cohort.opened import open_cohort
 from howfar.core import sealed
 from howfar.core.atomic import whole
 from howfar.core.threads import one_thread
@@ -162,14 +161,7 @@ def _score(
     what: a method, value its r across people; a class of causal variants, value 1 for a wrong
     sign; or a correlation across genes.
     """
-    cohort = open_cohort(
-        reference=folder / "reference.fa",
-        variants=folder / "variants.vcf.gz",
-        genes=folder / "genes.csv",
-        expression=folder / "expression.bed.gz",
-        samples=folder / "samples.csv",
-        name="hard",
-    )
+    cohort = report.open_world(folder)
     run = Run(weights=weights.absolute(), **report.RUN)
     with one_thread():
         model = load_model("demo-enformer", weights)

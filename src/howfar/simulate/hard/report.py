@@ -79,10 +79,9 @@ def report(
     return pd.read_csv(out_csv)
 
 
-def score(world_folder: str | Path, weights: str | Path, genes: int = 0) -> dict[str, float]:
-    """All numbers of one trained world; see `report`."""
-    folder = Path(world_folder).absolute()
-    cohort = open_cohort(
+def open_world(folder: Path) -> OpenCohort:
+    """Open the cohort of a simulated world."""
+    return open_cohort(
         reference=folder / "reference.fa",
         variants=folder / "variants.vcf.gz",
         genes=folder / "genes.csv",
@@ -90,6 +89,12 @@ def score(world_folder: str | Path, weights: str | Path, genes: int = 0) -> dict
         samples=folder / "samples.csv",
         name="hard",
     )
+
+
+def score(world_folder: str | Path, weights: str | Path, genes: int = 0) -> dict[str, float]:
+    """All numbers of one trained world; see `report`."""
+    folder = Path(world_folder).absolute()
+    cohort = open_world(folder)
     run = Run(weights=Path(weights).absolute(), **RUN)
     with one_thread():
         model = load_model("demo-enformer", weights)
