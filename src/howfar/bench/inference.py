@@ -145,7 +145,7 @@ def _measure(ways: dict[str, _Way], windows: np.ndarray, rounds: int) -> dict[st
         way.score(windows[way.rows[: way.batch]])
     for _ in range(rounds):
         for name, way in ways.items():
-            with _Peak() as peak:
+            with Peak() as peak:
                 begin = time.perf_counter()
                 values[name] = way.score(windows[way.rows])
                 way.seconds = min(way.seconds, time.perf_counter() - begin)
@@ -291,10 +291,10 @@ def matrix_rate(device: str, precision: str) -> float:
     return 2 * size**3 / best
 
 
-class _Peak:
+class Peak:
     """Memory taken inside a block beyond what was taken before: main memory, or a GPU's."""
 
-    def __enter__(self) -> _Peak:
+    def __enter__(self) -> Peak:
         import torch
 
         self._cuda = torch.cuda.is_available()

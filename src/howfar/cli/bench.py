@@ -85,6 +85,39 @@ def bench_inference(
     write_frame(out, table, float_format="%.6g")
 
 
+@bench.command("training")
+def bench_training(
+    reference: ReferenceOption = REGION["reference"],
+    variants: VariantsOption = REGION["variants"],
+    genes: GenesOption = REGION["genes"],
+    gene: Annotated[str, typer.Option(help="One gene of the table, id or name.")] = "FKBP1A",
+    context: Annotated[int, typer.Option(help="Window length, bp.")] = 49_152,
+    people: Annotated[int, typer.Option(min=2, help="The first so many of the file.")] = 64,
+    device: DeviceOption = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, on CUDA tf32.")] = "float32",
+    chunk: Annotated[int, typer.Option(min=2, help="People at once in plain passes.")] = 8,
+    quick: Annotated[
+        bool, typer.Option(help="A reduced network with the same split of the work.")
+    ] = False,
+    out: OutOption = None,
+) -> None:
+    """A training step on one gene's people: plain, and with a shared tower; gradients compared."""
+    from howfar.bench.training import measure
+
+    table = measure(
+        *(results_folder(path) for path in (reference, variants, genes)),
+        gene=gene,
+        context=context,
+        people=people,
+        device=device,
+        precision=precision,
+        chunk=chunk,
+        quick=quick,
+    )
+    typer.echo(table.T.to_string(header=False))
+    write_frame(out, table, float_format="%.6g")
+
+
 @bench.command("baselines")
 def bench_baselines(
     reference: ReferenceOption = REGION["reference"],
