@@ -9,6 +9,7 @@ from howfar.attribution import cures
 from howfar.linear.folds import by_population, nested
 
 PEOPLE, VARIANTS, GENES = 240, 30, 12
+_OF_PEOPLE = ("network", "features", "x", "y", "weighted")
 
 
 def gene(number, switch):
@@ -21,7 +22,8 @@ def gene(number, switch):
     y = switch * network + rng.normal(0, 2 * network.std(), PEOPLE)
     features = np.column_stack([network, rng.normal(0, 0.1, (PEOPLE, 3))])
     near = np.arange(VARIANTS) < 20
-    return cures.GeneData(f"g{number}", 0.0, network, features, x, effects, near, y, number < 8)
+    seen, weighted = number < 8, 1 + 2 * network  # a readout of the same track
+    return cures.GeneData(f"g{number}", 0.0, network, features, x, effects, near, y, seen, weighted)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,7 @@ def test_people_mend_the_sign(mean):
         r = mean[split]
         assert r[cures.TOLD] > 0.4 and r[cures.TOLD] > r[cures.NETWORK] + 0.1
         assert r[cures.PRIOR] > r[cures.BLUP] + 0.03
+        assert r[cures.TRACKS] == pytest.approx(r[cures.NETWORK])
 
 
 def test_pooled_weights_fall_back_to_the_network():
@@ -90,7 +93,7 @@ def test_people_without_expression_are_left_out(data):
     split = by_population(groups, "EUR", "AFR", None, 1)
     missing = replace(first, y=np.where(np.arange(PEOPLE) % 9 == 0, np.nan, first.y))
     measured = np.isfinite(missing.y)
-    fewer = {name: getattr(first, name)[measured] for name in ("network", "features", "x", "y")}
+    fewer = {name: getattr(first, name)[measured] for name in _OF_PEOPLE}
     fewer = replace(first, **fewer)
     without = by_population(groups[measured], "EUR", "AFR", None, 1)
     tables = [

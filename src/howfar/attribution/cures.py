@@ -5,6 +5,7 @@
 - prior: the network says which variants matter, people say how (`linear.prior`).
 - pooled: the network's prediction and one set of weights of those tracks for all genes, which also
   serves genes without people.
+- tracks: all tracks at the TSS, weighted across genes by mean expression (`attribution.tracks`).
 
 Beside them BLUP of the same people's genotypes, and the network itself. Everybody is predicted by
 a fit without them; a population by fits on another.
@@ -29,18 +30,20 @@ from howfar.linear.cis import training
 from howfar.linear.folds import Split, by_population, nested
 from howfar.linear.prior import fit_prior
 from howfar.models.base import SequenceModel
+from howfar.models.readout import Readout, bins_of, read_out
 from howfar.prediction.run import predict_genes
 from howfar.prediction.store import Outputs, outputs_of
 from howfar.prediction.transform import reference_prediction, transform
 from howfar.study.schema import Run
 
-NETWORK, TOLD, BLUP_CONTEXT, BLUP, PRIOR, POOLED = (
+NETWORK, TOLD, BLUP_CONTEXT, BLUP, PRIOR, POOLED, TRACKS = (
     "network",
     "told",
     "blup_context",
     "blup",
     "prior",
     "pooled",
+    "tracks",
 )
 LEAD, RANDOM = "lead_snp", "random"  # for comparison: no network is in them
 #: How tables name the cures and what stands beside them.
@@ -51,6 +54,7 @@ LABELS = {
     BLUP: "BLUP",
     PRIOR: "BLUP with the network's prior",
     POOLED: "Network's tracks, one weighting",
+    TRACKS: "All tracks, weighted across genes",
     LEAD: "Lead SNP",
     RANDOM: "Random weights on own variants",
 }
@@ -88,7 +92,8 @@ class GeneData:
     network: (people,) as the run's prediction; level: the reference's. features: (people, 2 k),
     tracks summed over the promoter, then over the rest. x: (people, variants) dosages; effects:
     (variants,), the network's, 0 outside its context; near: bool (variants,), within it. y:
-    (people,), NaN where missing. seen: whether the network trained on the gene.
+    (people,), NaN where missing. seen: whether the network trained on the gene. weighted:
+    (people,), all tracks by a readout; None without one.
     """
 
     gene: str
@@ -100,6 +105,7 @@ class GeneData:
     near: np.ndarray
     y: np.ndarray
     seen: bool
+    weighted: np.ndarray | None = None
 
 
 def gene_data(
@@ -108,10 +114,12 @@ def gene_data(
     model: SequenceModel,
     options: Options,
     watch: tuple[Sequence[str], Watch] | None = None,
+    readout: Readout | None = None,
 ) -> Iterator[GeneData]:
     """Predict people's tracks and each variant's effect, gene by gene.
 
-    watch: further tracks by description, and what is called with their values.
+    watch: further tracks by description, and what is called with their values. readout: weights of
+    all tracks.
     """
     own = outputs_of(run, model)
     told = [
@@ -128,16 +136,17 @@ def gene_data(
         )
     every = list(range(model.layout.n_bins))
     watched = model.track_indices(watch[0]) if watch else []
-    outputs = Outputs(dict.fromkeys("+-", every), [*own.tracks, *told, *watched])
+    weighed = [] if readout is None else [int(i) for i in model.tracks.index]
+    outputs = Outputs(dict.fromkeys("+-", every), [*own.tracks, *told, *watched, *weighed])
     genes = cohort.measured(cohort.genes, "to tell the network's signs from")
     step = max(1, len(genes) // options.genes) if options.genes else 1
     measured = cohort.require_expression("to tell the network's signs from").values
     for gene in genes[::step]:
         ((_, values, index),) = predict_genes(cohort, run, model, outputs, [gene])
         mine = values[:, own.bins[gene.strand], : len(own.tracks)]
-        if watch:
-            watch[1](gene, values[:, :, -len(watched) :], index)
         first, last = len(own.tracks), len(own.tracks) + len(told)
+        if watch:
+            watch[1](gene, values[:, :, last : last + len(watched)], index)
         tracks = values[:, :, first:last].astype(float)
         near = _near(model, gene, options.promoter)
         sums = np.hstack([tracks[:, near].sum(axis=1), tracks[:, ~near].sum(axis=1)])
@@ -155,6 +164,11 @@ def gene_data(
             named.notna().to_numpy(),
             measured.loc[gene.gene_id, cohort.samples].to_numpy(float),
             model.region_of(gene.gene_id) in ("train", None),
+            None
+            if readout is None
+            else read_out(
+                values[:, bins_of(readout, model, gene.strand), last + len(watched) :], readout
+            )[index].mean(axis=1),
         )
 
 
@@ -294,6 +308,7 @@ def compare(data: Iterable[GeneData], splits: dict[str, Split], options: Options
             there = (split.fold() >= 0) & np.isfinite(each.y)
             made = predictions(each, split, options)
             made |= {NETWORK: each.network, POOLED: pooled.predict(each)}
+            made |= {} if each.weighted is None else {TRACKS: each.weighted}
             for method, values in made.items():
                 rows.append((each.gene, each.seen, name, method, _r(values[there], each.y[there])))
     return pd.DataFrame(rows, columns=["gene_id", "seen", "split", "method", "r"])

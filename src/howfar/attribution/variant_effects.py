@@ -164,7 +164,7 @@ def track_scores(
     linear scale; 'abs', the mean of the size. Columns variant, maf, distance (position - TSS, bp),
     score, tracks (how many), top_track (description of the one that changes most).
     """
-    tracks = _matching(model, wanted)
+    tracks = matching_tracks(model, wanted)
     if score not in SCORES:
         raise HowfarError(
             "--score",
@@ -197,8 +197,8 @@ def score_tracks(
     return pd.concat(parts, ignore_index=True)
 
 
-def _matching(model: SequenceModel, wanted: str) -> list[int]:
-    """Numbers of the tracks that `wanted` asks for."""
+def matching_tracks(model: SequenceModel, wanted: str) -> list[int]:
+    """Return the numbers of tracks: 'all', or those in whose description a pattern is found."""
     descriptions = model.tracks["description"].astype(str)
     found = f"no track of {len(descriptions):,} that it fits"
     try:

@@ -22,7 +22,7 @@ from howfar.cli.common import (
     write_frame,
     write_values,
 )
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, wrong_option
 
 if TYPE_CHECKING:
     from howfar.study.schema import Run, Study
@@ -139,6 +139,54 @@ def cures(
         asked = {name: value for name, value in given.items() if value is not None}
         path = compare(opened, chosen, results(), replace(options_of(opened), **asked))
         typer.echo(place(path))
+
+
+@app.command(rich_help_panel=NETWORKS)
+def tracks(
+    study: StudyOption,
+    out: Annotated[Path, typer.Option("--out", "--csv", help="Weights of tracks, to write.")],
+    run: Annotated[str, typer.Option(help="A run of the study; its first if left out.")] = "",
+    wanted: Annotated[
+        str, typer.Option("--tracks", help="all, or a regular expression: these alone.")
+    ] = "all",
+    recipe: Annotated[str, typer.Option(help="sagenet2024 or sasse2023.")] = "sagenet2024",
+    regions: Annotated[
+        Path | None, typer.Option(help="BED of the network's training data, with its splits.")
+    ] = None,
+) -> None:
+    """Weigh all tracks of a network into expression, by an elastic net across genes.
+
+    Fitted on the reference and on mean expression, the genes split by the network's own training
+    data. A run with the key `readout: {weights: OUT}` then predicts people by these weights.
+    """
+    from howfar.attribution import tracks as fitting
+    from howfar.attribution.variant_effects import matching_tracks
+    from howfar.cohort.opened import OpenCohort
+    from howfar.core.atomic import whole
+    from howfar.models.readout import RECIPES, write_readout
+    from howfar.prediction.run import open_model
+
+    if recipe not in RECIPES:
+        raise wrong_option("--recipe", recipe, " or ".join(RECIPES))
+    with open_study(study) as opened:
+        chosen, cohort = opened.chosen_runs(run)[0], OpenCohort(opened)
+        model = open_model(chosen.model_copy(update={"readout": None}))
+        named = matching_tracks(model, wanted)
+        reference = fitting.reference_features(cohort, model, recipe, regions)
+        places = [model.tracks.index.get_loc(number) for number in named]
+        fitted = fitting.fit(reference, recipe, tracks=places)
+        with whole(out) as part:
+            write_readout(part, model, fitted.readout)
+        used = int((fitted.readout.weights != 0).sum())
+        say(f"{used:,} of {len(places):,} tracks have a weight; penalty {fitted.penalty:.4g}")
+        for row in fitted.r.itertuples():
+            say(
+                f"{row.split}: r {row.r:.3f} ({row.ci_low:.3f} to {row.ci_high:.3f}) across "
+                f"{row.n:,} genes"
+            )
+        if not fitted.converged:
+            say("the fit did not converge: weights may be imprecise")
+        typer.echo(f"weights in {place(out)}")
 
 
 @app.command(rich_help_panel=NETWORKS)

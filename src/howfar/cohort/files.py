@@ -29,7 +29,7 @@ def own_files(study: Study) -> list[Path]:
     if study.simulate:  # which writes into the results folder alone
         files = [path for path in files if results_root() not in path.resolve().parents]
     more = [study.eqtl.covariates] if study.eqtl and study.eqtl.covariates else []
-    more += [run.weights for run in study.runs if run.weights]
+    more += [path for run in study.runs for path in run.weight_files]
     own = {resolve(path) for path in more} - set(study.trained_weights)
     return [*files, *sorted(own), *(path for run in study.runs for path in run.option_files)]
 

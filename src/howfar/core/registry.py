@@ -172,7 +172,7 @@ _FIGURES = {
         "bslmm calibration linear_distribution linear_wins polygenic_scores "
         "population_transfer training_people"
     ),
-    "cures": "cure_seeds cured",
+    "cures": "cure_seeds cured track_sets",
     "causal": "auroc dnase drivers_per_method prioritisation sign_concordance unseen_alleles",
     "heritability": "heritability_attained heritability_classes heritability_scatter",
     "distance": "trends",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
-from howfar.attribution import cures
+from howfar.attribution import cures, tracks
 from howfar.attribution.cures import Options
 from howfar.cohort.files import input_files
 from howfar.cohort.known_values import true_values
@@ -19,6 +19,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.core.project import resolve
 from howfar.core.threads import one_thread
 from howfar.models.base import SequenceModel
+from howfar.models.readout import Readout
 from howfar.prediction.run import open_model
 from howfar.prediction.store import find_store
 from howfar.results import cache
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 #: Set of table `summary`: mean r across people. method: a cure; group: which genes and people.
 CURES = "cures"
 #: Raised where values of these rows alone change.
-_COMPARISON = 2
+_COMPARISON = 3
+RECIPE = "sagenet2024"  # of weights of all tracks
+#: Set of rows on sets of tracks, weighted across genes.
+TRACKS = "tracks"
 #: Set of rows on accessibility across people.
 PEAKS = "peaks"
 CEILING = "True genetic value"
@@ -88,14 +92,49 @@ def run(study: Study, chosen: Run, results: str | Path, options: Options | None 
     if not cache.is_current(path, key):
         peaks = _peaks(study, model)
         with one_thread():
-            data = list(cures.gene_data(cohort, chosen, model, options, peaks and peaks.watch))
+            readout, sets = _track_sets(cohort, chosen, model, options)
+            watch = peaks and peaks.watch
+            data = list(cures.gene_data(cohort, chosen, model, options, watch, readout))
             table = cures.compare(data, cures.splits_of(cohort, options), options)
         genes = cohort.panel().genes
         rows = rows_of(with_ceiling(table, cohort, options), genes, options.seed)
+        rows = pd.concat([rows, sets])
         if peaks:
             rows = pd.concat([rows, peak_rows(peaks.table, genes, options.seed)])
         cache.write_rows(path, rows, key, input_files(cohort.study), seed=options.seed)
     return path
+
+
+def _track_sets(
+    cohort: OpenCohort, run: Run, model: SequenceModel, options: Options
+) -> tuple[Readout | None, pd.DataFrame]:
+    """Weigh tracks of a simulated world's network across genes: all, and some; rows of `summary`.
+
+    Rows of set `TRACKS`: r across the genes of each split (group) of all tracks, of the run's, of
+    those that it is told the sign of, and of all but the run's (method). None, and no rows, of
+    other studies: networks of thousands of tracks have a run with the key `readout`.
+    """
+    if not cohort.study.simulate:
+        return None, pd.DataFrame()
+    reference = tracks.reference_features(cohort, model, RECIPE)
+    if reference.fewest < tracks.FEWEST:
+        return None, pd.DataFrame()
+    names = model.tracks["description"].astype(str).tolist()
+    own = [model.tracks.index.get_loc(number) for number in model.track_indices(run.tracks)]
+    told = [i for i, name in enumerate(names) if name.startswith(options.tracks)]
+    rest = [i for i in range(len(names)) if i not in own]
+    sets = {"all tracks": list(range(len(names))), ", ".join(names[i] for i in own): own}
+    sets |= {f"{options.tracks} tracks": told, "all but the run's own": rest}
+    fits = {
+        f"{name} ({len(chosen)})": tracks.fit(reference, RECIPE, tracks=chosen)
+        for name, chosen in sets.items()
+        if chosen
+    }
+    parts = [each.r.assign(method=name) for name, each in fits.items()]
+    rows = pd.concat(parts).rename(columns={"split": "group", "r": "value"})
+    return next(iter(fits.values())).readout, rows.assign(
+        set=TRACKS, units="r across genes", replicate=1
+    )
 
 
 def _peaks(study: Study, model: SequenceModel) -> Peaks | None:

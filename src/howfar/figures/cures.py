@@ -6,7 +6,7 @@ import pandas as pd
 
 from howfar.attribution import cures as methods
 from howfar.core.project import project_root
-from howfar.evaluation.cures import ALL, CEILING, CURES, SEEN, UNSEEN
+from howfar.evaluation.cures import ALL, CEILING, CURES, SEEN, TRACKS, UNSEEN
 from howfar.figures import style
 from howfar.figures.row_zero import GREY
 from howfar.figures.view import Drawn, View, figure
@@ -15,6 +15,7 @@ _NETWORK, _CURE, _LINEAR = "#D55E00", "#009E73", "#0072B2"
 #: From the network down to the ceiling.
 _COLOURS = {
     methods.NETWORK: _NETWORK,
+    methods.TRACKS: _NETWORK,
     methods.POOLED: _CURE,
     methods.TOLD: _CURE,
     methods.PRIOR: _CURE,
@@ -51,13 +52,38 @@ def cured(view: View) -> Drawn:
         style.no_ticks_beyond(axis.xaxis, high)
     axes[-1].set_xlabel("mean r across people")
     caption = (
-        "What people's expression mends. Red: the network as it is. Green: cures that use it. "
+        "What people's expression mends. Red: the network as it is, and all its tracks at the "
+        "TSS weighted across genes by mean expression. Green: cures that use it. "
         "Blue: linear models of genotypes alone. Grey: the lead SNP, random weights on a gene's "
         "variants, and the true genetic value, the ceiling. All but the network, random weights "
         "and the ceiling learn from people, and predict others; n: genes. A gene's own people "
         "train all of these but the one weighting, which learns from people of the genes that the "
         "network learnt from. Mean over genes, 95 % interval by block bootstrap. Fine-tuning it on "
         "people is not among them yet."
+    )
+    return drawn, table, caption
+
+
+@figure("track_sets", zero="genes")
+def track_sets(view: View) -> Drawn:
+    """r across genes of tracks weighted into expression: the full matrix against some of it."""
+    table = view.summary(TRACKS).query("group == 'test'").reset_index(drop=True)
+    if table.empty:
+        return "Tracks were not weighted for this study; `howfar tracks` does it."
+    drawn, (axis,) = style.panels([0.9 + 0.3 * len(table)])
+    for place, row in enumerate(table.itertuples()):
+        style.bar(axis, place, row, _NETWORK, height=0.62)
+        style.words(axis, 0.02, place, style.estimated(row, 2), 7.5)
+    style.rows(axis, list(table["method"]), 8.5)
+    axis.axvline(0, color=style.INK, lw=0.8)
+    axis.set_xlabel(f"r across test genes (n = {int(table['n'].iloc[0])})")
+    caption = (
+        "Tracks of the network at the TSS of the reference, weighted into mean expression by an "
+        "elastic net across genes (number of tracks in brackets): the full matrix, the run's own "
+        "track, those of factors' binding, and all but the run's own. Weights are fitted on the "
+        "genes of the network's training regions, the penalty is chosen on those of its "
+        "validation regions, r is over those of its test regions; 95 % interval by bootstrap over "
+        "blocks of neighbouring genes. Across people the full matrix is one bar of the figure above."
     )
     return drawn, table, caption
 

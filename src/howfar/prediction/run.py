@@ -21,6 +21,7 @@ from howfar.core.project import resolve, results_folder
 from howfar.genome.intervals import Gene
 from howfar.genome.windows import Windows
 from howfar.models.base import SequenceModel, reverse_complement
+from howfar.models.readout import TrackReadout, read_readout
 from howfar.models.registry import load_model
 from howfar.prediction.store import (
     Outputs,
@@ -42,13 +43,17 @@ def open_model(run: Run) -> SequenceModel:
     """Load the run's model with its weights, on its device."""
     weights = run.weights and resolve(run.weights)
     with about(run.place):
-        return load_model(
+        model = load_model(
             run.model,
             weights=weights,
             device=run.device,
             batch_size=run.batch_size,
             **run.network_options,
         )
+        if run.readout is None:
+            return model
+        weights, recipe = resolve(run.readout.weights), run.readout.recipe
+        return TrackReadout(model, read_readout(weights, model, recipe, run.bins))
 
 
 @dataclass(frozen=True)

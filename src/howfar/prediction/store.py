@@ -53,7 +53,7 @@ def outputs_of(run: Run, model: SequenceModel) -> Outputs:
     """Return the bins and tracks that a run asks of a model; HowfarError where it has none such."""
     n_bins = model.layout.n_bins
     with about(run.place):
-        rule = run.bins or default_bins(n_bins)
+        rule = default_bins(n_bins) if run.readout or not run.bins else run.bins
         bins = {s: parse_bins(rule, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
         return Outputs(bins, model.track_indices(run.tracks))
 
@@ -180,6 +180,8 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
         "unphased": cohort.unphased,
         "network": network,
     }
+    if run.readout is not None:
+        options["readout"] = run.readout.recipe
     key = cohort_key(
         cohort, "predict", options, ["prediction"], roles=_ROLES, cohort_settings=_SETTINGS
     )

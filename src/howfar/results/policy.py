@@ -284,7 +284,7 @@ def without_places(value: Any, results: Path, study: Study | None = None) -> Any
 
 
 def _files_of(study: Study) -> list[Path]:
-    weights = [resolve(run.weights) for run in study.runs if run.weights]
+    weights = [resolve(path) for run in study.runs for path in run.weight_files]
     return [*input_files(study).values(), *weights]
 
 

@@ -120,6 +120,13 @@ def _source_of(path: Path | None) -> str | None:
 _FILE_OPTIONS = ("params", "targets", "tissues")
 
 
+class Readout(_Strict):
+    """All tracks of a network weighted into expression (see `howfar.models.readout`)."""
+
+    weights: StudyPath
+    recipe: Literal["sagenet2024", "sasse2023"] = "sagenet2024"
+
+
 class Run(_Strict):
     """One model applied in one way; together the fields define what a prediction is."""
 
@@ -129,6 +136,7 @@ class Run(_Strict):
     weights: StudyPath | None = None
     options: dict[str, Any] = {}
     tracks: list[int | str | dict[str, Any]] | None = None  # None: the only one of the model
+    readout: Readout | None = None  # None: the tracks themselves
     bins: str | list[int] | None = None  # None: three around the TSS, or the one there is
     transform: list[str] = ["sum_bins", "mean_tracks", "mean_haplotypes"]
     alleles: Literal["snv", "all"] | None = None  # None: as the cohort says
@@ -143,6 +151,12 @@ class Run(_Strict):
         if {"weights", "device", "batch_size"} & set(options):
             raise ValueError("no weights, device or batch_size: they are keys of the run itself")
         return options
+
+    @model_validator(mode="after")
+    def _one_choice_of_tracks(self) -> Run:
+        if self.readout is not None and self.tracks is not None:
+            raise ValueError("either `tracks` or `readout`, which weighs all tracks")
+        return self
 
     @property
     def place(self) -> str:
@@ -168,6 +182,15 @@ class Run(_Strict):
         if isinstance(value, list):
             return [self._files(each) for each in value]
         return resolve(from_folder(Path(value), self._folder)) if isinstance(value, str) else value
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files and folders of weights: the network's, and its readout's."""
+        own = [] if self.weights is None else [self.weights]
+        if self.readout is None:
+            return own
+        path = self.readout.weights
+        return [*own, path, *([path.with_name("intercept.npy")] if path.suffix == ".npy" else [])]
 
     @property
     def fetched_weights(self) -> str | None:
@@ -327,7 +350,7 @@ class Study(_Strict):
         covariates = [] if self.eqtl is None else [self.eqtl.covariates]
         files = [getattr(self.cohort, name) for name in FILES]
         fetched = {_source_of(path) for path in [*files, *covariates]}
-        fetched |= {run.fetched_weights for run in self.runs}
+        fetched |= {_source_of(path) for run in self.runs for path in run.weight_files}
         return [*(self.simulate or {}).get("from", []), *sorted(fetched - {None})]
 
     @property

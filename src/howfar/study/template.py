@@ -65,6 +65,7 @@ def _lines(run: TemplateRun) -> str:
         *([] if "weights:" in run.keys else [f"weights: null # `howfar fetch {run.model}`"]),
         *keys,
         "alleles: null # snv or all; null: as the cohort",
+        "readout: null # instead of `tracks`, all of them weighted: `howfar tracks`",
         "device: auto # auto, cpu, cuda, cuda:1",
     ]
     named += [] if "options:" in run.keys else ["options: {} # of the model"]
