@@ -101,6 +101,21 @@ def test_transfer_names_what_is_lost_and_draws_every_group(view):
     assert text.count("trained in EUR") == 3  # two rows and the title
 
 
+def test_sweeps_draw_means_draws_and_both_counts(view, tmp_path):
+    rows = [("sweep_window.mean", kb * 1e3, 0.1 + kb / 1e4, 1) for kb in (10, 1000)]
+    rows += [("sweep_people.mean", n, n / 1e3, 1) for n in (60, 300)]
+    rows += [("sweep_people", 60, value, seed) for seed, value in ((1, 0.05), (2, 0.07))]
+    table = pd.DataFrame(rows, columns=["set", "x", "value", "replicate"])
+    table = table.assign(method="BLUP", group="375 people, out of fold", n=240, units="")
+    table = table.assign(ci_low=table["value"] - 0.02, ci_high=table["value"] + 0.02)
+    shown = figures.sweeps(open_view(tmp_path, view.tables.frames | {"summary": table}))
+    text = text_of(shown)
+    assert text.count("n = 240 genes, 375 people, out of fold") == 2
+    assert "window around the TSS (kb in total)" in text and "people who train a fit" in text
+    assert "allele frequency in" not in text  # not swept
+    assert len(pd.read_csv(shown.svg.with_suffix(".csv"))) == 4
+
+
 def test_methods_keep_their_runs_colours(view):
     found = baselines.method_colours(view, METHODS)
     assert found["BLUP"] == view.colours["blup"]
@@ -113,6 +128,7 @@ def test_studies_without_these_results_say_so(bare):
         (figures.training_people, "howfar transfer"),
         (figures.calibration, "howfar transfer"),
         (figures.population_transfer, "another population"),
+        (figures.sweeps, "howfar baseline --sweep"),
         (figures.polygenic_scores, "no two polygenic scores"),
     ):
         assert words in draw(bare).lines[0]

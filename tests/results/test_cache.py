@@ -116,7 +116,7 @@ def test_the_evaluation_leaves_out_what_is_out_of_date_and_counts_it(study, mode
     run.predict(study, study.runs[0], tmp_path)
     transfer.run(study, tmp_path, replace(SMALL, held=0.75))  # 3 of 4 people are tested on
     frames, counts = frames_of(study, tmp_path)
-    name = "comparisons out of date (`howfar transfer`, `stack`, `cures`)"
+    name = "comparisons out of date (`howfar transfer`, `baseline --sweep`, `stack`, `cures`)"
     assert transfer.TRAINING in set(frames["summary"]["set"]) and not counts[name]
     changed = study.evaluation.model_copy(update={"min_maf": 0.2})
     frames, counts = frames_of(study.model_copy(update={"evaluation": changed}), tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from howfar.cli.common import (
 )
 from howfar.core.errors import HowfarError
 from howfar.core.registry import LINEAR_MODELS
+
+if TYPE_CHECKING:
+    from howfar.study.schema import Study
 
 _MODELS = f"Of {', '.join(LINEAR_MODELS)}. {SEVERAL}"
 Seed = Annotated[int | None, typer.Option(help="Of folds, draws and permutations.")]
@@ -53,6 +56,15 @@ def baseline(
     seed: Seed = None,
     gene: Annotated[str, typer.Option(help="One gene (id or name); no tables are written.")] = "",
     cores: Annotated[int, typer.Option(min=1, help="Genes fitted at once.")] = 1,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="window=10kb,...,1Mb, people=20%,...,100% (of those who could train) or "
+            "maf=0.01,...; repeated for more. Rows for `howfar evaluate`, no weights."
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Draws of people of a sweep.")] = "1,2,3",
+    genes: Annotated[int, typer.Option(min=0, help="Of a sweep, drawn at random; 0: all.")] = 0,
 ) -> None:
     """Train linear models on the cohort's own cis genotypes. Finished genes are kept.
 
@@ -80,6 +92,9 @@ def baseline(
                 expected="one at least, as the study file doesn't list any",
                 do="Give --models, such as --models top1,enet,blup.",
             )
+        if sweep:
+            typer.echo(place(_sweep(changed, sweep, seeds, genes)))
+            return
         for model in changed.baselines.models:
             plan = fitting.plan_of(changed, model, split)
             fitted = fitting.run(changed, plan, results(), gene or None, cores)
@@ -91,6 +106,18 @@ def baseline(
                 f"{model}: {len(rows)} genes: {what}; {seconds:.3g} s a gene{'' if gene else where}"
             )
             say_counts(fitted.counts)
+
+
+def _sweep(study: Study, sweeps: list[str], seeds: str, genes: int) -> Path:
+    from howfar.evaluation import sweep
+
+    options = sweep.Options(
+        models=tuple(study.baselines.models),
+        seeds=tuple(int(seed) for seed in split_words([seeds])),
+        genes=genes,
+        **sweep.read_sweeps(sweeps),
+    )
+    return sweep.run(study, results(), options)
 
 
 @app.command("apply-weights", rich_help_panel=LINEAR)

@@ -170,7 +170,7 @@ _FIGURES = {
     "attribution": "attribution_profile driver_motifs driver_sequences",
     "baselines": (
         "bslmm calibration linear_distribution linear_wins polygenic_scores "
-        "population_transfer training_people"
+        "population_transfer sweeps training_people"
     ),
     "cures": "cure_seeds cured track_sets",
     "causal": "auroc dnase drivers_per_method prioritisation sign_concordance unseen_alleles",

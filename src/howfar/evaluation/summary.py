@@ -16,11 +16,14 @@ from howfar.evaluation import (
     known_truth,
     locus,
     row_zero,
+    sweep,
     transfer,
 )
 from howfar.evaluation.inputs import Inputs, Table
 from howfar.results import tables
 from howfar.stacking import compare
+
+_COMMANDS = "`howfar transfer`, `baseline --sweep`, `stack`, `cures`"
 
 
 def make(inputs: Inputs) -> Table:
@@ -29,11 +32,11 @@ def make(inputs: Inputs) -> Table:
     variants = inputs.table("effects").frame
     people = {run.run_id: run.people for run in inputs.models}
     parts = [linear_approximation(inputs.cohort, variants, people, inputs.context)]
-    for step in (transfer, compare, cures):
+    for step in (transfer, sweep, compare, cures):
         rows = step.load(inputs.cohort, inputs.results)
         parts.append(rows)
         stale = rows.empty and step.path_of(inputs.results, inputs.study.name).is_file()
-        counts["comparisons out of date (`howfar transfer`, `stack`, `cures`)"] += stale
+        counts[f"comparisons out of date ({_COMMANDS})"] += stale
     parts += _of_map(inputs, variants)
     parts.append(driver_halves.rows(inputs.panel, inputs.networks, inputs.options.seed))
     if inputs.study.individuals == "public" and inputs.panel.dosages is not None:

@@ -239,6 +239,51 @@ def training_people(view: View) -> Drawn:
     return drawn, table, caption
 
 
+#: Of each thing swept: its set of table `summary`, and what the axis says.
+_SWEPT = {
+    "sweep_window": "window around the TSS (kb in total)",
+    "sweep_people": "people who train a fit",
+    "sweep_maf": "least minor allele frequency in the people who train",
+}
+
+
+@figure("sweeps", zero="people")
+def sweeps(view: View) -> Drawn:
+    """Mean r out of fold against the window, the people trained on, the least allele frequency."""
+    means = {name: view.summary(f"{name}.mean") for name in _SWEPT}
+    means = {name: table for name, table in means.items() if len(table)}
+    if not means:
+        return "No linear model was swept for this study; `howfar baseline --sweep` does it."
+    every = pd.concat(means.values())
+    colours = method_colours(view, every["method"])
+    drawn, axes = style.panels([2.5] * len(means))
+    limits = style.from_zero(every[["value", "ci_low", "ci_high"]], room=1.1)
+    for axis, (name, table) in zip(axes, means.items(), strict=True):
+        scale = 1_000 if name == "sweep_window" else 1
+        for method, colour in colours.items():
+            part = table[table["method"] == method].sort_values("x")
+            x = part["x"] / scale
+            axis.plot(x, part["value"], "o-", color=colour, ms=4, label=method)
+            axis.fill_between(x, part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
+            seeds = view.summary(name).query("method == @method")
+            axis.scatter(seeds["x"] / scale, seeds["value"], s=9, color=colour, alpha=0.55, lw=0)
+        places = sorted((table["x"] / scale).unique())
+        axis.set(xlabel=_SWEPT[name], ylabel="mean r over genes", ylim=limits)
+        if name != "sweep_maf":
+            axis.set_xscale("log")
+            axis.minorticks_off()
+        axis.set_xticks(places, [f"{x:.3g}" if x < 1 else f"{x:.0f}" for x in places])
+        axis.set_title(f"n = {int(table['n'].max())} genes, {table['group'].iloc[0]}", fontsize=9.5)
+    style.legend(drawn, axes[0], "outside upper left")
+    caption = (
+        "Linear models with one thing changed and all else as in the study's file; the same people "
+        "are predicted everywhere, each by a fit without them. Lines: mean over genes, averaged "
+        "over draws of people; small points: single draws. Bands: 95 % intervals, block bootstrap "
+        "over genes."
+    )
+    return drawn, every, caption
+
+
 def _people_axis(axis, sizes: list[float]) -> None:
     axis.set(xscale="log", xlabel="people trained on")
     axis.set_xticks(sizes, [f"{x:.0f}" for x in sizes])

@@ -155,6 +155,24 @@ def _train(data: CisData, y: np.ndarray, trains: np.ndarray, plan: Plan) -> _Tra
     return _TrainedFit(fit, x, kept)
 
 
+def out_of_fold(
+    data: CisData, y: np.ndarray, split: folds.Split, plan: Plan
+) -> tuple[np.ndarray, list[_TrainedFit]]:
+    """Fit each part of a split: predictions of who didn't train it (people,), and the fits.
+
+    With several parts predictions are deviations from the mean of those who trained.
+    """
+    predicted, fits = np.full(len(y), np.nan), []
+    for trains, held in split.parts:
+        trained = _train(data, y, trains, plan)
+        predicted[held] = trained.fit.predict(trained.x[held])
+        # A single split has one level for everybody, which correlations don't see.
+        if len(split.parts) > 1 and not np.isnan(y[trains]).all():
+            predicted[held] -= float(np.nanmean(y[trains]))
+        fits.append(trained)
+    return predicted, fits
+
+
 def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> GeneFit:
     """Fit one gene: predictions of those who didn't train, and weights to export.
 
@@ -163,23 +181,18 @@ def fit_gene(data: CisData, y: np.ndarray, split: folds.Split, plan: Plan) -> Ge
     negative r by itself.
     """
     start = time.process_time()
-    predicted, fits = np.full(len(y), np.nan), []
-    for trains, held in split.parts:
-        trained = _train(data, y, trains, plan)
-        predicted[held] = trained.fit.predict(trained.x[held])
-        # A single split has one level for everybody, which correlations don't see.
-        if len(split.parts) > 1 and not np.isnan(y[trains]).all():
-            predicted[held] -= float(np.nanmean(y[trains]))
-        fits.append(trained.fit)
+    predicted, fits = out_of_fold(data, y, split, plan)
     if len(split.parts) > 1:
         trains = np.ones(len(y), bool)
         trained = _train(data, y, trains, plan)
+    else:
+        trains, trained = split.parts[0][0], fits[0]
     exported = trained.fit
     details = {name: float(value) for name, value in exported.details.items()}
     row = {
         "gene_id": data.gene.gene_id,
         "status": exported.status,
-        "parts_fitted": sum(fit.status == "fitted" for fit in fits),
+        "parts_fitted": sum(each.fit.status == "fitted" for each in fits),
         "parts": len(fits),
         "n_selected": int(np.count_nonzero(exported.weights)),
         "intercept": float(exported.intercept),

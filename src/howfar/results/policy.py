@@ -35,12 +35,13 @@ _POINT_FIGURES = ("across_examples", "carried")
 _PEOPLE_BEHIND = {
     "linear_approximation": "n",
     **dict.fromkeys(("training_people", "calibration", "transfer", "transfer_loss"), "x"),
+    **dict.fromkeys(("sweep_people", "sweep_people.mean"), "x"),
 }
 #: The other sets of a computed study: means over genes or variants, of populations that `group`
 #: names. A set that is in neither list doesn't leave a private study.
 _OF_GENES = re.compile(
     r"cures\w*|driver_halves|eqtl_\w+|false_positives|overlap\w*|recovered(\.known)?|row_zero"
-    r"|signs\.\w+|stacking\.\w+"
+    r"|signs\.\w+|stacking\.\w+|sweep_(maf|window)(\.mean)?"
 )
 
 
