@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
+from howfar.core.progress import track
 from howfar.training.samplers import Augmented, draw_augmented
 
 CELLS = ("K562", "HepG2", "GM12878", "SK-N-SH", "A549")
@@ -71,6 +72,47 @@ def mpra_table(cells: Mapping[str, pd.DataFrame], seed: int = 97) -> pd.DataFram
         shuffled.index < part, "test", np.where(shuffled.index < 2 * part, "val", "train")
     )
     return shuffled.assign(split=split)
+
+
+def from_portal(folder: Path) -> pd.DataFrame:
+    """Build the table from a folder of the ENCODE portal's files, cell type by cell type.
+
+    files.csv: cell (of `CELLS`), element_references_id, variant_effect_quantifications_id, one row
+    an experiment; beside it <id>.fasta and <id>.tsv, or .gz of them. Progress is printed.
+    """
+    listed = pd.read_csv(folder / "files.csv")
+    tables = {}
+    for cell in track(CELLS, len(CELLS), "MPRA: cell types"):
+        rows = listed[listed["cell"] == cell]
+        if rows.empty:
+            raise HowfarError(
+                str(folder / "files.csv"),
+                found=f"no experiment of {cell}",
+                expected=f"experiments of {', '.join(CELLS)}",
+                do="Add its experiments.",
+            )
+        elements = [
+            read_elements(_file(folder, str(name), "fasta"))
+            for name in rows["element_references_id"]
+        ]
+        effects = [
+            pd.read_csv(_file(folder, str(name), "tsv"), sep="\t", usecols=["ID", *_VALUES])
+            for name in rows["variant_effect_quantifications_id"]
+        ]
+        tables[cell] = cell_table(elements, effects)
+    return mpra_table(tables)
+
+
+def _file(folder: Path, name: str, kind: str) -> Path:
+    for path in (folder / f"{name}.{kind}", folder / f"{name}.{kind}.gz"):
+        if path.is_file():
+            return path
+    raise HowfarError(
+        str(folder / f"{name}.{kind}"),
+        found="no such file, nor with .gz",
+        expected="every file that files.csv names",
+        do=f"Fetch {name} from the ENCODE portal.",
+    )
 
 
 @dataclass(frozen=True)
