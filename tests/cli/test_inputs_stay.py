@@ -34,6 +34,7 @@ STUDY = {
     "cures": ("--tracks", ""),
     "evaluate": (),
     "drivers": ("--out", "{out}/d.csv"),
+    "training-set": ("--context", "64", "--out", "{out}/p.h5"),
     "export": ("--to", "{out}/export"),
     "run": ("--dry-run",),
     "clean": ("--yes",),
@@ -57,7 +58,8 @@ OTHERS = {
 #: Without an input of the user's (`book` and `inputs` make pages, `fetch` brings files), or
 #: measured elsewhere by commands that read as `sequences` does.
 WITHOUT = {"fetch", "book", "inputs", "template", "notebook", "haplotypes", "inference"}
-WITHOUT |= {"baselines", "oracles", "knobs", "bslmm", "estimators", "worlds"}
+WITHOUT |= {"baselines", "oracles", "knobs", "bslmm", "estimators", "worlds", "training"}
+WITHOUT |= {"training-tracks", "training-mpra"}  # tests/training/test_files.py
 
 
 def states(folder: Path) -> dict[str, tuple[str, int, int]]:
