@@ -60,6 +60,21 @@ def small(tmp_path_factory):
     return study, panel, runs, frame
 
 
+def test_peaks_of_the_world_are_a_cohort_with_its_own_truth(small):
+    """Measured accessibility is the truth plus the noise that the table of peaks states."""
+    study = small[0]
+    folder = study.cohort.reference.parent
+    files = {"genes": folder / "peaks.csv", "expression": folder / "peaks.bed.gz"}
+    peaks = study.model_copy(update={"cohort": study.cohort.model_copy(update=files)})
+    cohort, truth = OpenCohort(peaks), true_values(peaks)
+    observed = cohort.panel().expression
+    assert len(observed) == 5 * 24 and truth.shape == observed.shape
+    noise = (observed - truth.loc[observed.index, observed.columns]).std(axis=1)
+    stated = pd.read_csv(files["genes"]).set_index("gene_id")["sd_noise"]
+    ratio = noise / stated[noise.index]
+    assert abs(ratio.mean() - 1) < 0.03 and ratio.between(0.7, 1.3).all()
+
+
 def test_effects_of_a_linear_prediction_are_recovered():
     rng = np.random.default_rng(1)
     dosages = rng.integers(0, 3, (80, 6)).astype(float)

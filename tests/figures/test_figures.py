@@ -288,3 +288,22 @@ def test_points_above_the_volcano_are_marked(tmp_path, view, monkeypatch):
     assert (
         sum(marks) == (height > table["rule"].map(top)).sum() > 0 and "Triangles" in shown.caption
     )
+
+
+def test_modalities_stand_side_by_side_with_the_numbers_of_both(folder, tmp_path):
+    """Bars are the numbers of each study's own tables; without the other's there is no figure."""
+    text = (folder / "open.yaml").read_text()
+    for other in ("closed", "absent"):
+        beside = f"\nbeside: [{folder / other}.yaml]\n"
+        (folder / f"with_{other}.yaml").write_text(text + beside)
+    both = figures.view(str(folder / "with_closed.yaml"), [], folder, tmp_path)
+    shown = figures.modalities(both)
+    rows = pd.read_csv(shown.svg.with_suffix(".csv")).set_index(["study", "run_id"])
+    assert set(rows.index.get_level_values("study")) == {"open", "closed"}
+    for (study, run), row in rows.iterrows():
+        numbers = tables.load(study, folder)["numbers"].set_index("id")["value"]
+        assert row["value"] == pytest.approx(
+            numbers[f"{study}.{run}.across.pooled.mean_r"], abs=1e-6
+        )
+    one = figures.modalities(figures.view(str(folder / "with_absent.yaml"), [], folder, tmp_path))
+    assert "run absent" in one.lines[0]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 
+import pandas as pd
 import pytest
 
 from howfar.core.errors import HowfarError
-from howfar.genome.genes import read_genes, strip_version
+from howfar.genome.genes import genes_of_places, read_genes, strip_version
 from howfar.genome.intervals import Gene
 
 HEAD = "gene_id,name,chrom,tss,strand,more\n"
@@ -144,7 +145,7 @@ def test_a_bed_file_counts_from_0_and_its_strand_says_which_end(tmp_path):
     path = tmp_path / "g.bed"
     path.write_text("#chrom\n20\t99\t900\tE1\t0\t+\n20\t1999\t2600\tE2\t0\t-\textra\n")
     assert read_genes(path) == [Gene("E1", "E1", "20", 100, "+"), Gene("E2", "E2", "20", 2600, "-")]
-    with pytest.raises(HowfarError, match="'gene' for a BED"):
+    with pytest.raises(HowfarError, match="'gene' or 'centre' for a BED"):
         read_genes(path, tss="first")
 
 
@@ -276,3 +277,19 @@ def test_the_content_tells_the_format_not_the_name(tmp_path, name, packed):
         (tmp_path / name).write_bytes(gzip.compress(data) if packed else data)
         (gene,) = read_genes(tmp_path / name)
         assert (gene.gene_id, gene.chrom, gene.tss, gene.strand) == ("G", "20", 1400, "-"), content
+
+
+def test_peaks_of_a_bed_are_anchored_on_their_centres(tmp_path):
+    """0-based half-open [10, 21) has base 15 in its middle, [10, 20) bases 14 and 15."""
+    path = tmp_path / "peaks.bed"
+    path.write_text("chr1\t10\t21\tp1\nchr1\t10\t20\tp2\t5\t-\nchr2\t0\t1\n")
+    found = read_genes(path, tss="centre")
+    assert [(g.gene_id, g.start0, g.strand) for g in found] == [
+        ("p1", 15, "+"),
+        ("p2", 15, "+"),
+        ("chr2:0-1", 0, "+"),
+    ]
+    places = pd.DataFrame({"chrom": "chr1", "start0": [10, 10], "end": [21, 20]}, ["p1", "p2"])
+    assert [g.start0 for g in genes_of_places(places, "p.bed", "centre")] == [15, 15]
+    with pytest.raises(HowfarError, match="tss: centre` where rows are peaks"):
+        genes_of_places(places, "p.bed")

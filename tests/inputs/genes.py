@@ -68,12 +68,12 @@ def genes_in(name: str, content: str | bytes) -> Prepare:
     return prepare
 
 
-def tss_rule(rule: str, text: str) -> Prepare:
-    """A GTF file whose TSS are read by a rule of the study file."""
+def tss_rule(rule: str, text: str, name: str = "genes.gtf.gz") -> Prepare:
+    """A GTF or BED file whose TSS are read by a rule of the study file."""
 
     def prepare(files: Files) -> Commands:
-        files.put("genes.gtf.gz", text)
-        files.settings(cohort__genes=files.folder / "genes.gtf.gz", cohort__tss=rule)
+        files.put(name, text)
+        files.settings(cohort__genes=files.folder / name, cohort__tss=rule)
         return files.predict()
 
     return prepare
@@ -132,6 +132,16 @@ CASES = [
     *(
         good(f"GTF, `tss: {rule}`", tss_rule(rule, gtf_text()), "letters: 3 genes x 6 people")
         for rule in ("gene", "canonical", "first")
+    ),
+    good(
+        "BED of peaks, `tss: centre`",
+        tss_rule("centre", "20\t800\t1200\tENSG00000000001.4\n", "peaks.bed"),
+        "letters: 1 gene x 6 people",
+    ),
+    bad(
+        "GTF, `tss: centre`",
+        tss_rule("centre", gtf_text()),
+        "any but 'centre' for a GTF",
     ),
     bad(
         "GTF without tags, `tss: canonical`",

@@ -1,4 +1,4 @@
-"""Weights of tracks: both studies' file layouts, both recipes by hand, and a run that takes them."""
+"""Weights of tracks: both studies' file layouts and recipes by hand, and a run that takes them."""
 
 import numpy as np
 import pytest

@@ -10,13 +10,20 @@ from howfar.core.project import resolve
 from howfar.study.schema import Study
 
 
+def has_peaks(study: Study) -> bool:
+    """Return whether the rows of a simulated study are its world's peaks, not its genes."""
+    genes = cohort_of(study).genes
+    return bool(study.simulate) and genes is not None and genes.name == "peaks.csv"
+
+
 def true_values(study: Study) -> pd.DataFrame | None:
-    """Gene x sample true genetic values of a simulated study (cell type A), or None."""
+    """Gene x sample true genetic values of a simulated study (cell type A, or peaks), or None."""
     reference = cohort_of(study).reference
     if not study.simulate or reference is None:
         return None
-    path = resolve(reference).parent / "truth_values.parquet"
+    name, value = ("peaks", "value") if has_peaks(study) else ("values", "value_a")
+    path = resolve(reference).parent / f"truth_{name}.parquet"
     if not path.is_file():
         return None
-    long = sealed.read_own_parquet(path, columns=["gene_id", "sample", "value_a"])
-    return long.pivot(index="gene_id", columns="sample", values="value_a")
+    long = sealed.read_own_parquet(path, columns=["gene_id", "sample", value])
+    return long.pivot(index="gene_id", columns="sample", values=value)

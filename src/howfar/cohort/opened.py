@@ -123,7 +123,7 @@ class OpenCohort:
                 expected="a gene table, or expression in a BED file",
                 do="Name a gene table in cohort.genes.",
             )
-        return genes_of_places(expression.positions, str(self.genes_path))
+        return genes_of_places(expression.positions, str(self.genes_path), settings.tss)
 
     @property
     def genes_path(self) -> Path:

@@ -183,6 +183,7 @@ _FIGURES = {
     "eqtl": "carried eqtl_genes eqtl_lead_only eqtl_overlap eqtl_signs",
     "features": "lead_eqtls",
     "locus": "locus_agreement locus_facts locus_overlap_curves locus_overlaps locus_plot",
+    "modality": "modalities",
     "one_gene": "scatter_people",
     "paired": "paired_density paired_networks paired_scatter",
     "people": "scatters",

@@ -7,6 +7,7 @@ from collections import Counter
 import pandas as pd
 
 from howfar.attribution.variant_effects import linear_approximation
+from howfar.cohort.known_values import has_peaks
 from howfar.eqtl import network_agreement
 from howfar.eqtl.covariates import covariate_words
 from howfar.evaluation import (
@@ -43,7 +44,7 @@ def make(inputs: Inputs) -> Table:
         shown = variants["gene_id"].unique() if len(variants) else []
         parts.append(carriers.rows(inputs.panel, list(shown[:1])))
     parts.append(row_zero.rows(inputs.panel, inputs.options))
-    if inputs.truth is not None:
+    if inputs.truth is not None and not has_peaks(inputs.study):  # causal variants are of genes
         parts.append(_of_truth(inputs))
     return Table("summary", tables.stack("summary", parts, f"study {inputs.study.name}"), counts)
 

@@ -83,7 +83,7 @@ def track_sets(view: View) -> Drawn:
         "track, those of factors' binding, and all but the run's own. Weights are fitted on the "
         "genes of the network's training regions, the penalty is chosen on those of its "
         "validation regions, r is over those of its test regions; 95 % interval by bootstrap over "
-        "blocks of neighbouring genes. Across people the full matrix is one bar of the figure above."
+        "blocks of neighbouring genes. Across people, the full matrix is a bar of the figure above."
     )
     return drawn, table, caption
 

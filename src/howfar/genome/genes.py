@@ -20,7 +20,7 @@ from howfar.genome.intervals import Gene
 from howfar.genome.reference import NoSuchContig
 
 COLUMNS = ("gene_id", "name", "chrom", "tss", "strand")
-TSS_RULES = ("gene", "canonical", "first")
+TSS_RULES = ("gene", "canonical", "first", "centre")
 _CANONICAL = "Ensembl_canonical"
 # An attribute of GTF; a quoted value may hold semicolons.
 _ATTRIBUTE = re.compile(r'\s*([^\s;"]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
@@ -44,7 +44,8 @@ def read_genes(path: str | Path, tss: str = "gene", gene_versions: str = "keep")
     (GENCODE, Ensembl), 1-based: tss 'gene' takes the first base of the gene's
     record by its strand, 'canonical' that of its transcript tagged Ensembl_canonical, 'first' that
     of the first transcript the file lists; a GTF without records of genes has the span of their
-    transcripts instead. The other formats state a TSS and allow 'gene' alone.
+    transcripts instead. The other formats state a TSS and allow 'gene' alone; but of a BED of peaks
+    'centre' takes each row's middle, forward strand, and columns beyond the name may lack.
     gene_versions: 'keep', or 'strip' (ENSG...1.5 becomes ENSG...1).
 
     Raises HowfarError with the line for a missing column, a value that can't be, a gene id that
@@ -133,17 +134,21 @@ def _rows(lines: Iterator[str], path: Path, tss: str) -> Numbered:
         if _is_data(line):
             break
     kind = _format_of(path, head or [""])
-    if tss not in TSS_RULES or (tss != "gene" and kind not in ("gtf", "gff3")):
+    fits = {"gtf": TSS_RULES[:3], "gff3": TSS_RULES[:3], "bed": ("gene", "centre")}
+    if tss not in fits.get(kind, ("gene",)):
         raise _wrong(
             str(path),
             f"the TSS rule {tss!r}",
-            f"one of {', '.join(TSS_RULES)}; 'gene' for a BED, CSV or TSV file",
-            "Correct `cohort.tss` in the study file, or give a GTF or GFF3 file.",
+            f"one of {', '.join(TSS_RULES)}; 'gene' for a CSV or TSV file, 'gene' or 'centre' for "
+            "a BED, any but 'centre' for a GTF or GFF3",
+            "Correct `cohort.tss` in the study file, or give a file of another format.",
         )
     every = chain(head, lines)
     if kind == "table":
         return _table(every, path)
-    return _bed(every, path) if kind == "bed" else _annotation(every, path, tss, kind == "gff3")
+    if kind == "bed":
+        return _bed(every, path, tss == "centre")
+    return _annotation(every, path, tss, kind == "gff3")
 
 
 def _apply_versions(gene: Gene, gene_versions: str) -> Gene:
@@ -230,21 +235,28 @@ def _values(where: str, header: list[str], cells: list[str]) -> dict[str, str]:
 # --- BED -------------------------------------------------------------------------------------
 
 
-def _bed(lines: Iterable[str], path: Path) -> Numbered:
+def centre_of(start0: int, end: int) -> int:
+    """Return the middle base (1-based) of an interval, 0-based and half-open; of two, the right."""
+    return (start0 + end) // 2 + 1
+
+
+def _bed(lines: Iterable[str], path: Path, centre: bool) -> Numbered:
+    fewest = 3 if centre else 6
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith(("#", "track", "browser")):
             continue
         where, cells = f"{path}, line {number}", line.split("\t")
-        if len(cells) < 6:
+        if len(cells) < fewest:
             raise _wrong(
                 where,
                 f"{len(cells)} columns separated by tabs",
-                "chrom, start, end, gene id, score, strand",
+                "chrom, start, end" + ("" if centre else ", gene id, score, strand"),
                 "Add the columns; without a strand there is no TSS.",
             )
-        chrom, start, end, gene_id, _, strand = (c.strip() for c in cells[:6])
+        chrom, start, end, gene_id, _, strand = (*(c.strip() for c in cells), *[""] * 3)[:6]
         low = _whole(where, "start", start, "a whole number, 0-based")
         high = _whole(where, "end", end, "a whole number, 0-based, not included")
+        gene_id = gene_id or (f"{chrom}:{start}-{end}" if centre else "")
         if low < 0 or high <= low or not (chrom and gene_id):
             raise _wrong(
                 where,
@@ -253,6 +265,8 @@ def _bed(lines: Iterable[str], path: Path) -> Numbered:
                 "Correct the line.",
             )
         tss = high if strand == "-" else low + 1
+        if centre:
+            tss, strand = centre_of(low, high), "+"
         yield number, _make_gene(where, gene_id, "", chrom, tss, strand)
 
 
@@ -413,19 +427,23 @@ def _no_transcript(where: str, gene: _GeneRecord, rule: str) -> HowfarError:
     )
 
 
-def genes_of_places(places: pd.DataFrame, where: str) -> list[Gene]:
+def genes_of_places(places: pd.DataFrame, where: str, tss: str = "gene") -> list[Gene]:
     """Return the genes of an expression BED, whose places are single bases, without strands.
 
     places: chrom, start0, end (0-based, half-open) by gene id. HowfarError, naming `where`, for
-    one that is wider, as its TSS isn't stated.
+    one that is wider, as its TSS isn't stated. tss: 'centre' takes the middles of places (peaks)
+    of any width, forward strand.
     """
+    if tss == "centre":
+        rows = zip(places.index, places["chrom"], places["start0"], places["end"], strict=True)
+        return [Gene(p, p, chrom, centre_of(int(a), int(b)), "+") for p, chrom, a, b in rows]
     wide = places.index[places["end"] - places["start0"] != 1]
     if len(wide):
         raise _wrong(
             f"{where}, gene {wide[0]}",
             f"a place of more than one base ({len(wide)} such genes)",
             "each gene's TSS, one base, as FastQTL and tensorQTL have it",
-            "Name a gene table in cohort.genes.",
+            "Name a gene table in cohort.genes, or say `tss: centre` where rows are peaks.",
         )
     rows = zip(places.index, places["chrom"], places["start0"], strict=True)
     return [Gene(gene, gene, chrom, int(start0) + 1, ".") for gene, chrom, start0 in rows]

@@ -74,7 +74,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Gene:
-    """A gene by its transcription start site; `tss` is 1-based.
+    """A gene by its transcription start site, or another locus by its anchor; `tss` is 1-based.
+
+    A peak of accessibility has its centre as `tss` and '+' as strand.
 
     strand: '+', '-', or '.' where it isn't known: `tss` is then the place that variants are
     counted from, which may be none (the eQTL Catalogue has the middle of a gene), and no network

@@ -92,7 +92,8 @@ class Cohort(_Strict):
     samples: StudyPath | None = None  # columns sample, population
     sample_map: StudyPath | None = None  # columns expression, genotype, where samples' names differ
     only: Only | None = None  # None: all genes of the gene table
-    tss: Literal["gene", "canonical", "first"] = "gene"  # of a GTF or GFF3 (genes.read_genes)
+    # Of a GTF or GFF3, or 'centre' of a BED whose rows are peaks (genes.read_genes).
+    tss: Literal["gene", "canonical", "first", "centre"] = "gene"
     alleles: Literal["snv", "all"] = "snv"
     # None: 'dosage' for PLINK 1 files, which carry no phase; else 'error'
     unphased: str | None = Field(None, pattern=r"^(error|dosage|random\(\d+\))$")
@@ -278,6 +279,7 @@ class Study(_Strict):
     cures: Cures | None = None  # None: compared by `howfar cures` alone
     eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
     published: Published | None = None
+    beside: list[str] = []  # studies whose tables stand beside these in some figures
     drawn_from: StudyPath | None = None  # tables (`howfar export --summary`) for a book
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
     _file: Path | None = PrivateAttr(None)
