@@ -9,7 +9,7 @@ and tracks with respect to the one-hot sequence, averaged over strands and shift
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ import pandas as pd
 from howfar.attribution.variant_effects import SingleAlleles
 from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
-from howfar.core.progress import track
 from howfar.genome.intervals import Gene
 from howfar.models.base import SequenceModel
 from howfar.models.engine.network import NetworkModel
@@ -32,15 +31,6 @@ LETTERS = "ACGT"
 _BYTES = np.frombuffer(LETTERS.encode(), np.uint8)
 METHODS = ("ism", "gradient", "gradient_x_input")
 REFERENCE = "reference"
-
-
-def mutants(window: np.ndarray, start: int, stop: int) -> Iterator[np.ndarray]:
-    """Yield the window (uint8 (bases,)) with each other letter at each position of start..stop."""
-    for position in range(start, stop):
-        for letter in _BYTES[window[position] != _BYTES]:
-            changed = window.copy()
-            changed[position] = letter
-            yield changed
 
 
 def ism(
@@ -57,23 +47,16 @@ def ism(
     window: uint8 (context,) as the model reads it; columns A, C, G, T. In the units of the run's
     prediction, transformed on one haplotype. 0 for the letter that is there.
     """
-    every, room = mutants(window, start, stop), max(1, model.windows_at_once - 1)
     where = window[start:stop, None] != _BYTES
-    total, values = int(where.sum()), []
-    (base,) = _numbers(model, run, bins, tracks, window[None])
-    for first in track(range(0, total, room), -(-total // room), "mutants"):
-        block = np.array([next(every) for _ in range(min(room, total - first))])
-        values.append(_numbers(model, run, bins, tracks, block))
+    place, letter = where.nonzero()
+    # The window as it is goes first, through the same arithmetic.
+    at, letter = np.r_[start, start + place], np.r_[-1, letter]
+    parts = model.predict_substitutions(window, at, letter, bins, tracks)
+    values = np.concatenate(list(parts))
+    numbers = transform.transform(values[:, None], run.transform)
     found = np.zeros(where.shape)
-    if values:
-        found[where] = np.concatenate(values) - base
+    found[where] = numbers[1:] - numbers[0]
     return found
-
-
-def _numbers(model: SequenceModel, run: Run, bins, tracks, windows: np.ndarray) -> np.ndarray:
-    """Predict one number per window, as the run combines bins and tracks."""
-    raw = model.predict(windows, bins, tracks)
-    return transform.transform(raw[:, None], run.transform)
 
 
 def gradient(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -133,6 +133,27 @@ class SequenceModel(ABC):
         `tracks`. Returns float32 (n, len(bins), len(tracks)) in `units`.
         """
 
+    def predict_substitutions(
+        self,
+        window: NDArray[np.uint8],
+        positions: NDArray[np.int64],
+        letters: NDArray[np.int64],
+        bins: Sequence[int],
+        tracks: Sequence[int],
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield values (n, bins, tracks) of one window's single substitutions, in parts, in order.
+
+        window: uint8 (context,), in the model's orientation. positions: 0-based indices in it;
+        letters: 0..3 for A, C, G, T, -1 for the one that is there, one for each position. An
+        engine may compute no more than what a substitution changes.
+        """
+        room = max(1, self.windows_at_once)
+        for first in range(0, len(positions), room):
+            at, letter = positions[first : first + room], letters[first : first + room]
+            mutated = np.tile(window, (len(at), 1))
+            mutated[np.arange(len(at)), at] = np.where(letter < 0, window[at], _ACGT[letter])
+            yield self.predict(mutated, bins, tracks).astype(np.float64)
+
     def region_of(self, gene_id: str) -> str | None:
         """Return 'train', 'valid' or 'test', the gene's part in training; None if not known."""
         return None
@@ -202,6 +223,7 @@ class SequenceModel(ABC):
         return HowfarError(where, found=found, expected=expected, do=do)
 
 
+_ACGT = np.frombuffer(b"ACGT", np.uint8)
 #: Bases that an IUPAC letter stands for.
 _BASES = {
     **{base: base for base in "ACGT"},
@@ -228,6 +250,18 @@ def reverse_complement(windows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the reverse complement of uint8 ASCII windows (..., length)."""
     table = np.frombuffer(_COMPLEMENT, np.uint8)
     return np.ascontiguousarray(table[windows[..., ::-1]])
+
+
+def shift_windows(windows: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
+    """Move windows to the right by `shift` bases (left if negative), filled up with N."""
+    if shift == 0:
+        return windows
+    moved = np.full_like(windows, ord("N"))
+    if shift > 0:
+        moved[:, shift:] = windows[:, :-shift]
+    else:
+        moved[:, :shift] = windows[:, -shift:]
+    return moved
 
 
 def default_bins(n_bins: int) -> str:

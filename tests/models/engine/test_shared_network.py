@@ -6,11 +6,11 @@ import pytest
 
 from howfar.bench.inference import lively
 from howfar.core.errors import HowfarError
-from howfar.models.base import Layout, encoding_table
+from howfar.models.base import Layout, encoding_table, shift_windows
 from howfar.models.engine.averaging import mean_of_views
 from howfar.models.engine.enformer_network import embeddings, split
 from howfar.models.engine.network import softplus_head
-from howfar.models.engine.shared_network import SharedNetwork, SharedTower, _shifted
+from howfar.models.engine.shared_network import SharedNetwork, SharedTower
 
 CONTEXT, BIN, CROP = 2048, 128, 2
 SIZES = {"dim": 96, "depth": 2, "heads": 2, "dim_divisible_by": 16, "output_heads": {"human": 2}}
@@ -83,9 +83,9 @@ def test_a_haplotype_has_the_same_bits_in_whatever_company(network):
 
 def test_bytes_are_moved_as_the_one_hot_matrix_is():
     windows = np.frombuffer(b"ACGTT", np.uint8)[None]
-    assert _shifted(windows, 2).tobytes() == b"NNACG"
-    assert _shifted(windows, -1).tobytes() == b"CGTTN"
-    assert _shifted(windows, 0) is windows
+    assert shift_windows(windows, 2).tobytes() == b"NNACG"
+    assert shift_windows(windows, -1).tobytes() == b"CGTTN"
+    assert shift_windows(windows, 0) is windows
 
 
 def test_training_mode_and_unknown_engines_are_refused(network):

@@ -12,6 +12,7 @@ from typing import Any
 from howfar.models.engine.attention import Transformer
 from howfar.models.engine.shared_network import Parts
 from howfar.models.engine.shared_tower import halo_of
+from howfar.models.engine.substitutions import Each, Layer, Pool, convolution
 
 
 def tower(network: Any, one_hot: Any) -> Any:
@@ -38,7 +39,30 @@ def split(
 
     kernels = [network.stem[0], *(block[0][2] for block in network.conv_tower)]
     halo = halo_of([k.kernel_size[0] for k in kernels], 2 ** len(kernels))
-    return Parts(partial(tower, network), after, kernels[-1].out_channels, halo, views)
+    run = partial(tower, network)
+    return Parts(run, after, kernels[-1].out_channels, halo, views, partial(layers, network))
+
+
+def layers(network: Any) -> list[Layer]:
+    """List the tower's layers, for substitutions."""
+    made: list[Layer] = [convolution(network.stem[0])]
+    for k, (*blocks, residual, pool) in enumerate([network.stem, *network.conv_tower]):
+        if k:
+            norm, gelu, module = blocks[0]
+            made += [Each(norm), Each(gelu), convolution(module)]
+        made += [Each(partial(_add, *residual.fn[:2], convolution(residual.fn[2])))]
+        made += [Pool(2, partial(_pool, pool.to_attn_logits.weight[:, :, 0, 0]))]
+    return made
+
+
+def _add(norm: Any, gelu: Any, pointwise: Any, rows: Any) -> Any:
+    return rows + pointwise.apply(gelu(norm(rows)))
+
+
+def _pool(weight: Any, pairs: Any) -> Any:
+    """Pool pairs (n, 2, channels) as `_pair_pool` does."""
+    difference = pairs[:, 0] - pairs[:, 1]
+    return pairs[:, 1] + difference * (difference @ weight.T).sigmoid()
 
 
 def embeddings(network: Any, one_hot: Any, bins: Sequence[int]) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -13,11 +14,12 @@ import numpy as np
 from howfar.core.errors import HowfarError
 from howfar.core.provenance import digest
 from howfar.models.base import Card, SequenceModel, encoding_table
-from howfar.models.engine import VERSION
+from howfar.models.engine import VERSION, substitutions
 from howfar.models.engine.iupac import letters_table
 from howfar.models.engine.memory import keep_freed
 from howfar.models.engine.options import NetworkOptions
 from howfar.models.engine.precision import arithmetic, check_precision
+from howfar.models.engine.substitutions import Local
 from howfar.models.weights.locating import check_fetched, check_package, locate
 
 
@@ -102,6 +104,7 @@ class NetworkModel(SequenceModel):
         if self.device == "cpu":
             keep_freed()
         self._network = network.to(self.device).eval()
+        self.__dict__.pop("_kept_local", None)
         table = encoding_table() if table is None else table
         self._table = torch.from_numpy(table).to(self.device)
 
@@ -147,6 +150,36 @@ class NetworkModel(SequenceModel):
                 out[start : start + len(part)] = values[: len(part)].cpu().numpy()
                 start += len(part)
         return out
+
+    def _local(self) -> Local | None:
+        """Return the network as layers that see few neighbours; None where it isn't so read."""
+        return None
+
+    @cached_property
+    def _kept_local(self) -> Local | None:
+        return self._local()
+
+    def predict_substitutions(
+        self,
+        window: np.ndarray,
+        positions: np.ndarray,
+        letters: np.ndarray,
+        bins: Sequence[int],
+        tracks: Sequence[int],
+    ) -> Iterator[np.ndarray]:
+        """Yield values of substitutions; see `SequenceModel`, and `substitutions` for how."""
+        import torch
+
+        local = self._kept_local
+        if local is None or not len(positions):
+            yield from super().predict_substitutions(window, positions, letters, bins, tracks)
+            return
+        self._check(window[None])
+        rows = torch.as_tensor(list(tracks), device=self.device)
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
+            yield from substitutions.values(
+                self, local, window, positions, letters, list(bins), rows
+            )
 
     def _batch(self, windows: np.ndarray) -> Any:
         import torch

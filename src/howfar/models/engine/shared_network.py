@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from howfar.core.errors import HowfarError
-from howfar.models.base import reverse_complement
+from howfar.models.base import reverse_complement, shift_windows
 from howfar.models.engine.network import NetworkModel, free_memory
 from howfar.models.engine.options import bad_option
 from howfar.models.engine.precision import arithmetic
 from howfar.models.engine.shared_tower import SharedTower, block_of
+from howfar.models.engine.substitutions import Layer, Local, of_features
 
 ENGINES = ("shared", "plain")
 #: Bins of a block: fewest bins to run on the real megabase (421 people), of 4 to 96.
@@ -35,7 +36,8 @@ class Parts:
     tower: one-hot tensor (batch, length, 4) to features (batch, length // bin_size, channels).
     after: (features, bins, tracks) to values (batch, bins, tracks), `bins` as the model's output
     numbers them. halo: bins that the tower sees beyond a bin. views: (shift, whether reverse
-    complemented) of the windows whose values are averaged.
+    complemented) of the windows whose values are averaged. layers: those of the tower, for
+    substitutions (see `substitutions`).
     """
 
     tower: Callable[[Any], Any]
@@ -43,6 +45,7 @@ class Parts:
     channels: int
     halo: int
     views: tuple[tuple[int, bool], ...] = ((0, False),)
+    layers: Callable[[], Sequence[Layer]] | None = None
 
 
 class SharedNetwork(NetworkModel):
@@ -114,11 +117,17 @@ class SharedNetwork(NetworkModel):
                     self._shrink(error)
                     self._tower = self._new_tower()
 
+    def _local(self) -> Local | None:
+        parts = self._parts
+        if self.engine == "plain" or parts.layers is None:
+            return None
+        return Local(parts.layers(), of_features(parts.after, self.batch_size), parts.views)
+
     def _mean_of_views(self, windows: np.ndarray, bins: list[int], tracks: Any) -> np.ndarray:
         """Average over strands and shifts; see `averaging.mean_of_views` for its rules."""
         total = np.zeros((len(windows), len(bins), len(tracks)))
         for shift, turned in self._parts.views:
-            seen = _shifted(windows, shift)
+            seen = shift_windows(windows, shift)
             seen = reverse_complement(seen) if turned else seen
             chosen = [self.layout.n_bins - 1 - b for b in bins] if turned else bins
             start = 0
@@ -127,18 +136,6 @@ class SharedNetwork(NetworkModel):
                 total[start : start + real] += values.double().cpu().numpy()
                 start += real
         return total / len(self._parts.views)
-
-
-def _shifted(windows: np.ndarray, shift: int) -> np.ndarray:
-    """Move windows to the right by `shift` bases (left if negative), filled up with N."""
-    if shift == 0:
-        return windows
-    moved = np.full_like(windows, ord("N"))
-    if shift > 0:
-        moved[:, shift:] = windows[:, :-shift]
-    else:
-        moved[:, :shift] = windows[:, -shift:]
-    return moved
 
 
 def _check_engine(name: str, engine: str) -> None:

@@ -28,6 +28,7 @@ from howfar.models.engine.network import softplus_head
 from howfar.models.engine.options import NetworkOptions, numbered_tracks
 from howfar.models.engine.shared_network import Parts, SharedNetwork
 from howfar.models.engine.shared_tower import halo_of
+from howfar.models.engine.substitutions import Each, Layer, convolution, largest
 from howfar.models.weights.keras_hdf5 import Shapes, fill, read_weights
 from howfar.models.weights.targets import HUMAN_TRACKS, check_number, human_tracks, read_tracks
 
@@ -295,7 +296,8 @@ batch_size: 1 # windows at once; more on a GPU
         tower_sizes = self.architecture.tower
         halo = halo_of([kernel for _, kernel in tower_sizes], self.layout.bin_size)
         channels = tower_sizes[-1][0]
-        return Parts(partial(tower, network), self._after, channels, halo, self._views)
+        run = partial(tower, network)
+        return Parts(run, self._after, channels, halo, self._views, partial(layers, network))
 
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
         return self._after(tower(self._network, one_hot), bins, tracks)
@@ -365,6 +367,14 @@ def tower(network: Any, one_hot: Any) -> Any:
     for block in network["tower"]:
         x = block(activation(x))
     return x.transpose(1, 2)
+
+
+def layers(network: Any) -> list[Layer]:
+    """List the tower's layers, for substitutions."""
+    made: list[Layer] = []
+    for module, norm, pool in network["tower"]:
+        made += [Each(activation), convolution(module), Each(norm), largest(pool.kernel_size)]
+    return made
 
 
 def trunk(network: Any, features: Any) -> Any:

@@ -11,7 +11,7 @@ second on one of two grids, as 50 is 2 beyond a multiple of 4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from howfar.models import engine
 from howfar.models.base import Card, Layout, encoding_table
 from howfar.models.engine.network import NetworkModel
 from howfar.models.engine.options import NetworkOptions, bad_option, choose, numbered_tracks
+from howfar.models.engine.substitutions import Each, Layer, Local, convolution, largest
 from howfar.models.weights.checkpoint import load_tensors, read_tensors
 
 #: Raised when this network's values change by its own code (see `models.engine.VERSION`).
@@ -31,6 +32,10 @@ WINDOW, STEP = 2000, 200  # bp
 MOST_WINDOWS = 1000  # of one sequence; ExPecto has 200
 _CONVOLUTIONS = tuple(f"model.0.{i}" for i in (0, 2, 6, 8, 12, 14))
 _DENSE = ("model.1.2.1", "model.1.4.1")
+#: Published widths of these layers.
+WIDTHS = dict(
+    zip((*_CONVOLUTIONS, *_DENSE), (320, 320, 480, 480, 640, 640, 2003, 2002), strict=True)
+)
 _KERNEL, _POOL = 8, 4
 _LAST = 106  # positions of one window after the last convolution
 _AGCT = [0, 2, 1, 3]  # where A, G, C, T stand among the package's channels A, C, G, T
@@ -116,6 +121,31 @@ batch_size: 32
             total = total + logits[:, list(bins)][..., tracks].double().sigmoid()
         return (total / len(self._turns)).float()
 
+    def _local(self) -> Local | None:
+        if self.windows > 1:
+            return None
+        layers: list[Layer] = [Each(lambda rows: rows[:, _AGCT])]
+        for place, name in enumerate(_CONVOLUTIONS):
+            layers += [convolution(self._network.get_submodule(name)), Each(_relu)]
+            layers += [largest(_POOL)] * (place in (1, 3))
+        hidden, last = (self._network.get_submodule(name) for name in _DENSE)
+        # (hidden, positions, channels), so that the weights of neighbours are one block of columns
+        weight = hidden.weight.view(len(hidden.weight), -1, _LAST).transpose(1, 2).contiguous()
+
+        def after(features: Any, starts: Any, tiles: Any, bins: Sequence[int], tracks: Any) -> Any:
+            """The dense layers; the first on what differs from the window's features alone."""
+            base = hidden(features.T.flatten())
+            x = base.repeat(len(starts), 1)
+            for start in starts.unique().tolist():
+                rows = starts == start
+                first, stop = max(start, 0), min(start + tiles.shape[1], _LAST)
+                part = tiles[rows, first - start : stop - start] - features[first:stop]
+                x[rows] += part.flatten(1) @ weight[:, first:stop].flatten(1).T
+            logits = x.relu() @ last.weight[tracks].T + last.bias[tracks]
+            return logits.double().sigmoid()[:, None][:, [0] * len(bins)]
+
+        return Local(layers, after, tuple((0, turned) for turned in self._turns))
+
 
 def check_letters(name: str, windows: np.ndarray, letters: bytes) -> None:
     """HowfarError where a window of ASCII bytes has a letter that isn't one of `letters`."""
@@ -151,6 +181,10 @@ def forward(network: Any, x: Any) -> Any:
     return last(torch.relu(hidden(pieces)))
 
 
+def _relu(rows: Any) -> Any:
+    return rows.relu()
+
+
 def _pair(x: Any, first: Any, second: Any) -> Any:
     return second(first(x).relu()).relu()
 
@@ -167,22 +201,32 @@ def read_network(file: Path) -> Any:
     The widths of the layers are the file's; names, kernels and what a layer hands to the next
     are checked. Nothing in the file is executed. Raises HowfarError, naming the tensor.
     """
+    tensors = read_tensors(file)
+    widths = {}
+    for name in (*_CONVOLUTIONS, *_DENSE):
+        weight = tensors.get(f"{name}.weight")
+        widths[name] = weight.shape[0] if weight is not None and weight.ndim else 1
+    network = make_network(widths)
+    load_tensors(network, tensors, file)
+    return network
+
+
+def make_network(widths: Mapping[str, int]) -> Any:
+    """Make a Beluga network without weights. widths: outputs of each layer by published name."""
     import torch
     from torch.nn import Conv2d, Linear, ModuleDict
 
-    tensors, layers, inputs = read_tensors(file), {}, len("ACGT")
+    layers, inputs = {}, len("ACGT")
     with torch.device("meta"):
         for name in (*_CONVOLUTIONS, *_DENSE):
-            weight = tensors.get(f"{name}.weight")
-            width = weight.shape[0] if weight is not None and weight.ndim else 1
             inputs *= _LAST if name == _DENSE[0] else 1
             is_dense = name in _DENSE
             layers[name] = (
-                Linear(inputs, width) if is_dense else Conv2d(inputs, width, (1, _KERNEL))
+                Linear(inputs, widths[name])
+                if is_dense
+                else Conv2d(inputs, widths[name], (1, _KERNEL))
             )
-            inputs = width
+            inputs = widths[name]
     body = ModuleDict({name.split(".")[2]: layers[name] for name in _CONVOLUTIONS})
     head = ModuleDict({name.split(".")[2]: ModuleDict({"1": layers[name]}) for name in _DENSE})
-    network = ModuleDict({"model": ModuleDict({"0": body, "1": head})})
-    load_tensors(network, tensors, file)
-    return network
+    return ModuleDict({"model": ModuleDict({"0": body, "1": head})})

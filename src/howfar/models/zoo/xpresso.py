@@ -23,6 +23,7 @@ from howfar.models import engine
 from howfar.models.base import Card, Layout
 from howfar.models.engine.network import NetworkModel
 from howfar.models.engine.options import NetworkOptions, bad_option
+from howfar.models.engine.substitutions import Each, Layer, Local, convolution, largest, of_features
 from howfar.models.weights.keras_hdf5 import Shapes, fill, read_weights
 from howfar.models.weights.locating import locate
 
@@ -138,14 +139,30 @@ options: { cell: GM12878 } # or human_median
 
     def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
         """Turn a batch of bytes (batch, context) into (batch, bins, tracks)."""
+        x = self._network["convolutions"](self._one_hot(bases).transpose(1, 2))
+        return self._dense(flatten(x), bins, tracks)
+
+    def _dense(self, flat: Any, bins: Sequence[int], tracks: Any) -> Any:
         import torch
 
-        x = self._network["convolutions"](self._one_hot(bases).transpose(1, 2))
-        flat = flatten(x).double()
+        flat = flat.double()
         features = self._half_life.expand(len(flat), -1)
         # The dense layers are small, and in float64 don't round by a window's place in the batch.
         value = self._network["dense"](torch.cat([flat, features], dim=1)).float()
         return value[:, :, None][:, list(bins)][..., tracks]
+
+    def _local(self) -> Local:
+        layers: list[Layer] = []
+        for padding, module, relu, pool in zip(
+            *[iter(self._network["convolutions"])] * 4, strict=True
+        ):
+            layers += [convolution(module, *padding.padding), Each(relu)]
+            layers.append(largest(pool.kernel_size))
+
+        def after(features: Any, bins: Sequence[int], tracks: Any) -> Any:
+            return self._dense(features.flatten(1), bins, tracks)
+
+        return Local(layers, of_features(after, 256))
 
 
 def flatten(x: Any) -> Any:
