@@ -24,6 +24,7 @@ _PLACES = {
     "build_windows": "genome.windows:build_windows",
     "evaluate": "evaluation.study_tables:evaluate_cohort",
     "example_cohort": "simulate.example:example_cohort",
+    "fine_tune": "training.fine_tune:fine_tune",
     "fit_linear": "linear.baseline:fit_linear",
     "load_model": "models.registry:load_model",
     "load_prediction": "prediction.run:load_prediction",

@@ -112,6 +112,30 @@ def borzoi(folder: Path) -> Path:
     return folder
 
 
+def fine_tuned(folder: Path) -> Path:
+    """The demo's small Enformer with an attention head, its transformer changed by training."""
+    from dataclasses import asdict
+
+    from safetensors.torch import save_file
+
+    from howfar.core import sealed
+    from howfar.training.build import build
+    from howfar.training.recipe import recipe_of
+
+    (folder / "base").mkdir()
+    base = {"model": "demo-enformer", "weights": str(demo_enformer(folder / "base")), "options": {}}
+    recipe = recipe_of("pair_regression", {"train": "transformer"})
+    built = build(base, recipe)
+    state = fill(built.network, 8)
+    changed = {n: t for n, t in state.items() if "transformer" in n or n.startswith("head.")}
+    save_file(changed, folder / "weights.safetensors", {sealed.KEY: sealed.BLANK})
+    sealed.seal(folder / "weights.safetensors")
+    config = {"base": base | {"weights_sha256": built.model.weights_sha256}, "units": "toys",
+              "recipe": asdict(recipe), "splits": {"people": {}, "genes": {}}}  # fmt: skip
+    sealed.write_json(folder / "config.json", config)
+    return folder
+
+
 def _enformer_options(folder: Path) -> dict[str, Any]:
     return {"context": 2048, "targets": folder / "targets.txt", "batch_size": 2}
 
@@ -149,6 +173,7 @@ CASES: list[tuple[str, str, Callable[[Path], Path], _Options]] = [
         lambda f: {"iupac": "zero", "half_life": [1, 0, 0, 0, 0, 2]},
     ),
     ("borzoi", "borzoi", borzoi, lambda f: {"context": 1024} | {"rc": True, "shifts": [0, 2]}),
+    ("fine-tuned", "fine-tuned", fine_tuned, lambda f: {}),
 ]
 
 

@@ -16,6 +16,8 @@ EXTRAS = {
     "safetensors": "models",
     "torch": "models",
     "xxhash": "models",
+    "lightning": "training",
+    "peft": "training",
     "msprime": "simulate",
     "ipykernel": "book",
     "jupyter_book": "book",

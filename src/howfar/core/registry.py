@@ -83,6 +83,30 @@ MODELS = Registry(
     ("xpresso", "Xpresso (Agarwal and Shendure 2020)", "models.zoo.xpresso:XpressoModel"),
     ("gc-content", "GC content, a control without weights", "models.zoo.gc_content:GcContent"),
     ("borzoi", "Borzoi (Linder et al. 2025)", "models.zoo.borzoi:BorzoiModel"),
+    (
+        "fine-tuned",
+        "A network trained on people by `howfar finetune`",
+        "training.fine_tuned:FineTunedModel",
+    ),
+)
+
+#: Strategies of training on people; their defaults stand in training/strategies.yaml.
+STRATEGIES = Registry(
+    "training strategy",
+    *(
+        (name, "", f"training.strategies:{name}")
+        for name in (
+            "single",
+            "pair_regression",
+            "pair_classification",
+            "pair_counts",
+            "joint_tracks",
+            "joint_mpra",
+            "variformer",
+            "sagenet",
+            "heads_realigned",
+        )
+    ),
 )
 
 #: In the order in which figures and tables show them; the help is their label there.

@@ -86,6 +86,9 @@ class SequenceModel(ABC):
     windows_at_once: int = 128
     #: 'shared' where work is shared between windows, 'plain' where each is computed alone.
     engine: str = "plain"
+    #: Whether a person is predicted from both haplotypes together, by
+    #: ``predict_people(reference, windows, index)``: float32 (people, bins, tracks).
+    whole_people: bool = False
     #: Versions of the code that decides values: kept predictions of another version are stale.
     version: Mapping[str, int | str] = MappingProxyType({})
 

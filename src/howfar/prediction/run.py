@@ -307,6 +307,10 @@ def predict_genes(
     for gene, built in ahead(every):  # files are read while the device works on the gene before
         if counts is not None:
             counts[gene.gene_id] = built.counts
+        if getattr(model, "whole_people", False):
+            values = _finite(_whole_people(model, built), run, gene)
+            yield gene, values, _each_person(len(built.index))
+            continue
         index = (built.index + 1).astype(np.int32)
         if sum(len(windows) for _, windows, _ in waiting) + len(built) + 1 > room:
             yield from _predicted(run, model, outputs, waiting)
@@ -320,6 +324,20 @@ def predict_genes(
         else:
             waiting.append((gene, next(_blocks(model, gene, built, room)), index))
     yield from _predicted(run, model, outputs, waiting)
+
+
+def _whole_people(model: Any, built: Windows) -> np.ndarray:
+    """Values of the reference, as a person who has it twice, then of each person."""
+    windows = np.concatenate([built.reference[None], built.sequences])
+    index = np.concatenate([np.zeros((1, 2), np.int64), built.index + 1])
+    turned = model.oriented and built.gene.strand == "-"
+    windows = reverse_complement(windows) if turned else windows
+    return model.predict_people(windows[0], windows, index)
+
+
+def _each_person(count: int) -> np.ndarray:
+    """Rows of each person's values, which stand for both haplotypes: int32 (people, 2)."""
+    return np.repeat(np.arange(1, count + 1, dtype=np.int32)[:, None], 2, axis=1)
 
 
 def _blocks(model: SequenceModel, gene: Gene, built: Windows, room: int) -> Iterator[np.ndarray]:

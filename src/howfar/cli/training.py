@@ -1,0 +1,98 @@
+"""Commands that train networks on people."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from howfar.cli.app import NETWORKS, app
+from howfar.cli.common import DeviceOption, StudyOption, open_study, place, results, say_counts
+from howfar.core.errors import wrong_option
+from howfar.core.registry import STRATEGIES
+
+
+def parse_options(words: list[str] | None, option: str) -> dict[str, Any]:
+    """Return key=value words as YAML reads them; HowfarError for a word without "="."""
+    import yaml
+
+    found = {}
+    for word in words or ():
+        key, there, value = word.partition("=")
+        if not there:
+            raise wrong_option(option, word, "KEY=VALUE, such as epochs=3")
+        number = value.replace("-", "").replace("+", "").replace(".", "").replace("e", "")
+        found[key] = float(value) if "e" in value and number.isdecimal() else yaml.safe_load(value)
+    return found
+
+
+@app.command(rich_help_panel=NETWORKS)
+def finetune(
+    study: StudyOption,
+    strategy: Annotated[str, typer.Option(help=f"{', '.join(STRATEGIES)}.")],
+    run: Annotated[
+        str, typer.Option(help="The run whose network it begins from; the first if left out.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="Of its folder; RUN-STRATEGY if left out.")] = "",
+    train: Annotated[
+        str, typer.Option(help="all, head, pointwise, transformer, tower, heads or lora(RANK).")
+    ] = "",
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="KEY=VALUE of the strategy, such as epochs=3; repeatable."),
+    ] = None,
+    splits: Annotated[
+        list[str] | None,
+        typer.Option("--split", help="KEY=VALUE: test, validation, population, unseen, genes..."),
+    ] = None,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="The study's own settings as defaults.")
+    ] = False,
+    devices: Annotated[int, typer.Option(min=1, help="Processes, one on each device.")] = 1,
+    device: DeviceOption = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say steps, hours and memory; train nothing.")
+    ] = False,
+) -> None:
+    """Train a network on a cohort's people. A killed training goes on where it was.
+
+    Its folder, results/STUDY/finetune/NAME, is the `weights` of a run with `model: fine-tuned`.
+    Expression of people who are tested is not read in training.
+    """
+    from howfar.cohort.opened import OpenCohort
+    from howfar.training import fine_tune
+
+    given = parse_options(options, "--set") | ({"train": train} if train else {})
+    with open_study(study) as opened:
+        cohort = OpenCohort(opened)
+        chosen = (run or None, name or None, given, parse_options(splits, "--split"), as_published)
+        if dry_run:
+            prepared = fine_tune.prepare(cohort, strategy, *chosen)
+            found = fine_tune.estimate(prepared, device)
+            typer.echo(prepared.splits.definition)
+            typer.echo(
+                f"{found.trained:,} weights train; {found.steps:,} steps of {found.seconds:.2g} s: "
+                f"{found.hours:.2g} h; {found.memory / 1e9:.1f} GB of memory"
+            )
+            return
+        done = fine_tune.fine_tune(
+            cohort,
+            strategy,
+            chosen[0],
+            results=results(),
+            name=chosen[1],
+            options=given,
+            splits=chosen[3],
+            as_published=as_published,
+            devices=devices,
+            device=device,
+            say=typer.echo,
+        )
+        say_counts(cohort.warnings)
+        for row in done.summary.itertuples():
+            typer.echo(
+                f"{row.group}: mean r {row.r:.3f} ({row.ci_low:.3f} to {row.ci_high:.3f}), "
+                f"{row.genes} genes, {row.people} people"
+            )
+        typer.echo(f"{done.config['steps']:,} steps, {done.config['seconds']:.0f} s")
+        typer.echo(place(done.folder))

@@ -1,0 +1,351 @@
+"""The loop of a training, by Lightning: one process or several, resumed to the same bits.
+
+An epoch is cut into legs of some batches, each an epoch of Lightning's own, and a checkpoint ends
+each: what was killed begins its leg again. Batches depend on seed and epoch alone, and random
+numbers of a batch on the seed and the batch's number, so that nothing else decides a weight.
+Checkpoints hold what training changes, not the network it began from.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from howfar.core.atomic import whole
+from howfar.core.extras import is_installed
+from howfar.core.registry import STRATEGIES
+from howfar.training import losses, schedules, strategies
+from howfar.training.build import Built, choose_trained
+from howfar.training.data import Batch, Draw, TrainingData, epoch_draws, validation_draws
+from howfar.training.recipe import Recipe
+
+#: Batches between checkpoints.
+LEG = 64
+_PRECISION = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+
+
+class _Batches(Dataset):  # type: ignore[type-arg]
+    """Batches of draws, with those of data trained on besides."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        draws: Sequence[Sequence[Draw]],
+        rank: int,
+        processes: int,
+        others: Callable[[int], dict[str, Any]],
+        first: int,
+    ) -> None:
+        self.data, self.draws, self.others, self.first = data, draws, others, first
+        self.rank, self.processes = rank, processes
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, k: int) -> tuple[Batch, dict[str, Any]]:
+        batch = self.data.batch(self.draws[k], self.rank, self.processes)
+        number = (self.first + k) * self.processes + self.rank
+        return batch, self.others(number)
+
+
+def _no_others(number: int) -> dict[str, Any]:
+    return {}
+
+
+class _Whole(TorchCheckpointIO):
+    """Checkpoints that are whole or not there."""
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        """Write a checkpoint under another name, then move it."""
+        with whole(path) as part:
+            torch.save(checkpoint, part)
+
+
+class Loop(lightning.LightningModule):
+    """A network in training on people."""
+
+    strict_loading = False
+
+    def __init__(
+        self,
+        built: Built,
+        data: TrainingData,
+        recipe: Recipe,
+        others: Callable[[int], dict[str, Any]] = _no_others,
+    ) -> None:
+        """Choose what trains; HowfarError where the network lacks the part."""
+        super().__init__()
+        self.network, self.data, self.recipe, self.others = built.network, data, recipe, others
+        self.changed = choose_trained(self.network, recipe)
+        self.share = built.shares and recipe.batch_norm == "frozen"
+        self.register_buffer("table", torch.from_numpy(built.table), persistent=False)
+        self.loss = STRATEGIES.load(recipe.strategy)
+        self.batches = len(epoch_draws(data, 0))
+        self.leg_size = -(-LEG // recipe.accumulate) * recipe.accumulate
+        self.legs = -(-self.batches // self.leg_size)
+        self.leg = 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the optimiser in the whole training."""
+        accumulate = self.recipe.accumulate
+        full = self.batches // self.leg_size * (self.leg_size // accumulate)
+        return (full + -(-(self.batches % self.leg_size) // accumulate)) * self.recipe.epochs
+
+    # -- data
+
+    def train_dataloader(self) -> Any:
+        """Batches of the leg that comes next."""
+        epoch, leg = divmod(self.leg, self.legs)
+        first = leg * self.leg_size
+        draws = epoch_draws(self.data, epoch)[first : first + self.leg_size]
+        return self._loader(draws, epoch * self.batches + first)
+
+    def val_dataloader(self) -> Any:
+        """Batches of people who validate."""
+        return self._loader(validation_draws(self.data), 0)
+
+    def _loader(self, draws: Sequence[Sequence[Draw]], first: int) -> Any:
+        trainer = self._trainer
+        rank = 0 if trainer is None else trainer.global_rank
+        processes = 1 if trainer is None else trainer.world_size
+        batches = _Batches(self.data, draws, rank, processes, self.others, first)
+        return DataLoader(batches, batch_size=None, shuffle=False)
+
+    # -- steps
+
+    def predicted(self, batch: Batch) -> Tensor:
+        """Predict all people of a batch, those of other processes too."""
+        if self.recipe.task == "tracks":
+            return torch.zeros(0, device=self.device)
+        each_person = self.training and self.recipe.dropout == "person"
+        found = self.network.people(batch.windows, batch.rows, self.table, self.share, each_person)
+        found = found.float()
+        trainer = self._trainer
+        if trainer is not None and trainer.world_size > 1:
+            every = self.all_gather(found, sync_grads=self.training)
+            found = every.transpose(0, 1).flatten(0, 1)
+        return found[: batch.people]
+
+    def loss_of(self, item: tuple[Batch, dict[str, Any]]) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, and its people's predictions."""
+        batch, others = item
+        found = self.predicted(batch)
+        return self.loss(found, batch, self.recipe, self._other_losses(others)), found
+
+    def _other_losses(self, others: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Compute losses of data trained on besides, by name."""
+        found: dict[str, Tensor] = {}
+        for name, given in others.items():
+            if name == "mpra":
+                alleles, effects, measured = given
+                activity = self.network.reporters(self.network.embed(alleles))
+                first, second = activity.chunk(2)
+                found[name] = losses.masked_squared_error(first - second, effects, measured)
+                continue
+            windows, tracks = given
+            x = self.network.embed(self.table[windows.long()])
+            edge = (x.shape[1] - tracks.shape[1]) // 2
+            head = self.network.body.heads(self.network.base)[name]
+            values = head(x[:, edge : edge + tracks.shape[1]])
+            found[name] = losses.poisson(values, tracks)
+            if name == "human" and self.recipe.head == "track":
+                at = self.recipe.track
+                found["track"] = losses.poisson(values[..., at], tracks[..., at])
+        return found
+
+    def training_step(self, item: tuple[Batch, dict[str, Any]], number: int) -> Tensor:
+        """Compute the loss of a batch."""
+        loss, _ = self.loss_of(item)
+        self.log("loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def validation_step(self, item: tuple[Batch, dict[str, Any]], number: int) -> None:
+        """Compute the monitored number of a batch of people who validate."""
+        batch, _ = item
+        loss, found = self.loss_of(item)
+        self.log("val_loss", loss, batch_size=1)
+        if self.recipe.monitor != "loss":
+            values = found[:, 1] if found.ndim == 2 else found
+            found = strategies.score(self.recipe.monitor, values, batch)
+            self.log("val_score", found, batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimiser, and its schedule by step."""
+        recipe = self.recipe
+        kind = torch.optim.AdamW if recipe.optimiser == "adamw" else torch.optim.Adam
+        trained = [p for p in self.network.parameters() if p.requires_grad]
+        made = kind(trained, lr=recipe.rate, weight_decay=recipe.weight_decay)
+        if recipe.schedule == "constant":
+            return made
+        steps, warm_up = self.steps, min(recipe.warm_up, max(1, self.steps // 10))
+
+        def share(step: int) -> float:
+            if recipe.schedule == "triangular":
+                return schedules.triangular(step, 0.5, 2.0, recipe.warm_up)
+            return schedules.warm_up_then_cosine(step, 1.0, warm_up, steps)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(made, share)
+        return {"optimizer": made, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    # -- what is to be the same however a training is cut
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze batch norm again, which `train()` has switched back."""
+        if self.recipe.batch_norm == "frozen":
+            schedules.freeze_batch_norm(self.network)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Let a batch's random numbers depend on its number alone."""
+        number = self.leg * self.leg_size + batch_idx
+        torch.manual_seed((self.recipe.seed * 1_000_003 + number) * 64 + self.global_rank)
+
+    def on_train_epoch_end(self) -> None:
+        """Count the leg, before the checkpoint that ends it."""
+        self.leg += 1
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what training changes alone."""
+        kept = {f"network.{name}" for name in self.changed}
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {n: t for n, t in state.items() if n in kept}
+        checkpoint["leg"] = self.leg
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the leg that follows."""
+        self.leg = int(checkpoint["leg"])
+
+
+class _Stopped(EarlyStopping):
+    """Early stopping that a training goes on to heed when it is resumed after its last epoch."""
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Stop at once where the epochs without a better score are already enough."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class _Said(lightning.Callback):
+    """Says how each epoch went, and counts seconds of training."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say, self.begun = say, time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Loop) -> None:
+        """Say the losses of an epoch once its last leg has ended."""
+        epoch, rest = divmod(pl_module.leg + 1, pl_module.legs)
+        if rest == 0 and trainer.is_global_zero:
+            found = {k: float(v) for k, v in trainer.callback_metrics.items()}
+            numbers = ", ".join(f"{name} {value:.4g}" for name, value in sorted(found.items()))
+            seconds = time.perf_counter() - self.begun
+            self.say(f"epoch {epoch}/{pl_module.recipe.epochs}: {numbers}; {seconds:.0f} s")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left: the changed tensors of the best epoch, steps and seconds."""
+
+    tensors: dict[str, Tensor]
+    steps: int
+    epochs: int
+    seconds: float
+
+
+def trainer_of(loop: Loop, folder: Path, devices: int, accelerator: str, say: Any) -> Any:
+    """Make Lightning's trainer for a training in `folder`."""
+    recipe = loop.recipe
+    mode = "min" if recipe.monitor == "loss" else "max"
+    name = "val_loss" if recipe.monitor == "loss" else "val_score"
+    validates = bool(validation_draws(loop.data))
+    kept = folder / "checkpoints"
+    last = ModelCheckpoint(
+        kept, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    callbacks: list[Any] = [last, _Said(say)]
+    if validates:
+        best = ModelCheckpoint(
+            kept,
+            filename="best",
+            monitor=name,
+            mode=mode,
+            save_weights_only=True,
+            enable_version_counter=False,
+        )
+        callbacks.append(best)
+        if recipe.patience:
+            callbacks.append(_Stopped(name, patience=recipe.patience, mode=mode))
+    loggers: list[Any] = [CSVLogger(folder, name="", version="logs")]
+    if is_installed("tensorboard"):
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(folder, name="", version="logs"))
+    return lightning.Trainer(
+        accelerator=accelerator,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=_PRECISION[recipe.precision],
+        max_epochs=recipe.epochs * loop.legs,
+        check_val_every_n_epoch=loop.legs,
+        limit_val_batches=1.0 if validates else 0,
+        val_check_interval=1.0,
+        num_sanity_val_steps=0,
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip or None,
+        reload_dataloaders_every_n_epochs=1,
+        use_distributed_sampler=False,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[_Whole()],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1,
+    )
+
+
+def train(
+    loop: Loop,
+    folder: Path,
+    *,
+    devices: int = 1,
+    accelerator: str = "auto",
+    say: Callable[[str], None] = print,
+) -> Trained:
+    """Train, going on from the last checkpoint in `folder`; return what changed."""
+    begun = time.perf_counter()
+    with _quiet():
+        trainer = trainer_of(loop, folder, devices, accelerator, say)
+        last = folder / "checkpoints" / "last.ckpt"
+        if last.is_file():
+            say(f"goes on from {last}")
+        trainer.fit(loop, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    best = folder / "checkpoints" / "best.ckpt"
+    state = loop.state_dict()
+    if best.is_file():
+        state |= torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    tensors = {n: state[f"network.{n}"].detach().cpu().contiguous() for n in loop.changed}
+    epochs = loop.leg // loop.legs
+    return Trained(tensors, trainer.global_step, epochs, time.perf_counter() - begun)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out Lightning's own words: what it says of loaders and devices is chosen here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning|torch")
+        for name in ("lightning.pytorch", "lightning.fabric"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
