@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 import howfar as hf
 from helpers import reduced_networks
-from howfar.core.errors import HowfarError
 from howfar.models.weights.checkpoint import read_tensors
 from howfar.prediction.run import predict_cohort
 from howfar.study.schema import Run
 from howfar.training import fine_tune as ft
-from howfar.training import loop as loops
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPLITS = {"population": "none", "validation": 0.3}
