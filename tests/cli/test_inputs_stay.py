@@ -34,6 +34,7 @@ STUDY = {
     "cures": ("--tracks", ""),
     "evaluate": (),
     "drivers": ("--out", "{out}/d.csv"),
+    "finetune": ("--strategy", "sagenet", "--set", "context=64", "--dry-run"),
     "training-set": ("--context", "64", "--out", "{out}/p.h5"),
     "export": ("--to", "{out}/export"),
     "run": ("--dry-run",),
