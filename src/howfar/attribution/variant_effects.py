@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,10 +109,11 @@ class SingleAlleles:
     cohort: OpenCohort
     built: Windows | None = None
     frequencies: dict[str, float] = field(default_factory=dict)
+    people: Any = None  # whose windows; None: `OneAlleleEach` of the cohort
 
     def windows(self, gene: Gene, length: int, tss_offset: int, alleles: str | None) -> Windows:
         """Windows of `length` bp around the gene's TSS, one per allele; `samples` names them."""
-        people = OneAlleleEach(self.cohort.variants, self.cohort.samples)
+        people = self.people or OneAlleleEach(self.cohort.variants, self.cohort.samples)
         settings = self.cohort.settings
         self.built = build_windows(
             self.cohort.reference,
@@ -135,10 +137,20 @@ def gene_effects(
     the allele's frequency and the rest, among the cohort's people. distance: position - TSS in bp,
     not signed by strand. outputs: bins by strand and tracks.
     """
-    found, values, rows = _single_values(cohort, run, model, outputs, gene)
-    on_one = transform.transform(values[:, None], run.transform)
-    found["effect"] = on_one[rows] - on_one[0]
+    found = raw_effects(SingleAlleles(cohort), run, model, outputs, gene)
+    found = found.drop(columns=["reference", "alternate"])
     return found.assign(run_id=run.id, gene_id=gene.gene_id, source=SOURCE)
+
+
+def raw_effects(
+    single: SingleAlleles, run: Run, model: SequenceModel, outputs: Outputs, gene: Gene
+) -> pd.DataFrame:
+    """Return variant, maf, distance, reference, alternate (predictions) and effect, by allele."""
+    found, values, rows = _single_values(single, run, model, outputs, gene)
+    on_one = transform.transform(values[:, None], run.transform)
+    found["reference"], found["alternate"] = on_one[0], on_one[rows]
+    found["effect"] = on_one[rows] - on_one[0]
+    return found
 
 
 #: How the differences of several tracks become one score of a variant.
@@ -162,7 +174,8 @@ def track_scores(
     wanted: 'all', or a regular expression that a track's description must contain. score: 'mean',
     the mean over tracks of alternative less reference, each the mean over the run's bins on the
     linear scale; 'abs', the mean of the size. Columns variant, maf, distance (position - TSS, bp),
-    score, tracks (how many), top_track (description of the one that changes most).
+    score, reference and alternate (means over tracks), tracks (how many), top_track (description
+    of the one that changes most).
     """
     tracks = matching_tracks(model, wanted)
     if score not in SCORES:
@@ -173,11 +186,12 @@ def track_scores(
             do="Correct --score.",
         )
     several = replace(outputs, tracks=tracks)
-    found, values, rows = _single_values(cohort, run, model, several, gene)
+    found, values, rows = _single_values(SingleAlleles(cohort), run, model, several, gene)
     of_bins = values.mean(axis=1, dtype=np.float64)
     difference = of_bins[rows] - of_bins[0]
     top = np.asarray(tracks)[np.abs(difference).argmax(axis=1)]
     found["score"] = SCORES[score](difference)
+    found["reference"], found["alternate"] = of_bins[0].mean(), of_bins[rows].mean(axis=1)
     found["tracks"] = len(tracks)
     return found.assign(top_track=model.tracks["description"].loc[top].to_numpy())
 
@@ -217,13 +231,12 @@ def matching_tracks(model: SequenceModel, wanted: str) -> list[int]:
 
 
 def _single_values(
-    cohort: OpenCohort, run: Run, model: SequenceModel, outputs: Outputs, gene: Gene
+    single: SingleAlleles, run: Run, model: SequenceModel, outputs: Outputs, gene: Gene
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """(variant, maf, distance of each allele that reaches into the window; raw values; its row).
 
     Row 0 of the values (windows, bins, tracks) is the reference's.
     """
-    single = SingleAlleles(cohort)
     ((_, values, index),) = predict_genes(single, run, model, outputs, [gene])
     rows = [_row(name, single.frequencies[name], gene) for name in single.built.samples]
     found = pd.DataFrame(rows, columns=["variant", "maf", "distance", "start0", "end0"])

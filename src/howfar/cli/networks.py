@@ -25,6 +25,8 @@ from howfar.cli.common import (
 from howfar.core.errors import HowfarError, wrong_option
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from howfar.study.schema import Run, Study
 
 _VALUES = "Gene x person values, to write (.csv, .csv.gz)."
@@ -200,33 +202,74 @@ def effects(
         str, typer.Option(help="all, or a regular expression: score these tracks, for --out.")
     ] = "",
     score: Annotated[str, typer.Option(help="Over tracks: mean, or abs (of the size).")] = "mean",
+    on: Annotated[
+        str,
+        typer.Option(
+            help="reference (the allele alone), or people (on the haplotypes that carry it, too): "
+            "the raw values of one gene's variants, for --out."
+        ),
+    ] = "",
+    variants: Annotated[
+        Path | None,
+        typer.Option(help="Table of variants (GWAS): scored for all genes in reach, for --out."),
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "--csv", help="Where scores over tracks go.")
+        Path | None, typer.Option("--out", "--csv", help="Where scores and raw values go.")
     ] = None,
 ) -> None:
     """Predict each variant of a gene's window by itself. Finished genes are kept.
 
-    With --tracks, variants get one score over many tracks instead, written to --out.
+    With --tracks, variants get one score over many tracks instead, written to --out; with --on,
+    the run's own values from reference and allele beside the effect; with --variants, those of a
+    table, beside a percentile among common variants of the same distance and frequency and the
+    eQTL's slope.
     """
-    scored = bool(tracks or out or score != "mean")
-    if scored and (out is None or not gene):
+    scored = bool(tracks or score != "mean" or (out and not (on or variants)))
+    if (scored or on or variants) and (out is None or not (gene or variants)):
+        option = "--on" if on else "--variants" if variants else "--tracks"
         raise HowfarError(
-            "--tracks",
-            found="no --out" if gene else "no --gene",
-            expected="one gene, and a file for the scores",
-            do="Give --gene GENE and --out FILE.",
+            option,
+            found="no --out" if gene or variants else "no --gene",
+            expected="a file for the scores" if variants else "one gene, and a file for the scores",
+            do=f"Give {'' if variants else '--gene GENE and '}--out FILE.",
         )
+    if on not in ("", "reference", "people"):
+        raise wrong_option("--on", on, "reference or people")
+    from howfar.attribution.listed_variants import score_listed
     from howfar.attribution.variant_effects import score_tracks
 
     with open_study(study) as opened:
         runs = opened.chosen_runs(run)
-        if scored:
+        if variants is not None:
+            table, counts = score_listed(opened, runs[0], results(), variants)
+            write_frame(out, table, float_format="%.9g")
+            say_counts(counts)
+            _say_agreement(table)
+            typer.echo(f"{len(table):,} pairs of variant and gene in {place(out)}")
+        elif on:
+            from howfar.attribution.own_haplotypes import effects_on
+
+            table = effects_on(opened, runs[0], results(), gene, on)
+            write_frame(out, table, float_format="%.9g")
+            typer.echo(f"{len(table):,} effects of variants in {place(out)}")
+        elif scored:
             table = score_tracks(opened, runs, gene, tracks or "all", score)
             write_frame(out, table, float_format="%.9g")
             typer.echo(f"{len(table):,} scores of variants in {place(out)}")
-            return
-        for each in runs:
-            _effects(opened, each, [gene] if gene else opened.effects or None)
+        else:
+            for each in runs:
+                _effects(opened, each, [gene] if gene else opened.effects or None)
+
+
+def _say_agreement(table: pd.DataFrame) -> None:
+    from howfar.attribution.listed_variants import agreement
+
+    agreeing, pairs, genes, p = agreement(table)
+    if pairs:
+        say(
+            f"{agreeing:,} of {pairs:,} pairs with an eQTL (p <= 0.05) in {genes:,} genes have its "
+            f"sign; permutation by gene: p = {p:.3g}"
+        )
 
 
 @app.command(rich_help_panel=NETWORKS)

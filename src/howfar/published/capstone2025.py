@@ -239,8 +239,8 @@ def _shuffled_numbers(rows: Rows, snps: pd.DataFrame, seed: int) -> None:
             p,
             len(snps),
             f"Share of {_DRAWS:,} random exchanges of scores between SNPs whose combined score "
-            "overlaps with the top 50 by -log10 P at least as much as the true one; "
-            f"{LABELS[run]}.",
+            "overlaps with the top 50 by -log10 P at least as much as the true one; it ignores "
+            f"linkage between SNPs, so that it is too small; {LABELS[run]}.",
             ", ".join([EQTL, name]),
         )
 
