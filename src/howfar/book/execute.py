@@ -14,6 +14,7 @@ from unittest.mock import patch
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.project import project_root
+from howfar.core.warm import SOCKET, warm_command
 from howfar.results import policy
 from howfar.study.reading import load_study
 from howfar.study.schema import Study
@@ -53,6 +54,8 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
         tempfile.TemporaryDirectory(prefix="howfar-") as sockets,
         patch.dict(os.environ, {"HOWFAR_RESULTS": str(results.resolve())}),
     ):
+        if SOCKET in os.environ:
+            _write_kernel(Path(sockets))
         # A kernel on sockets of its own: no port open to others, none shared with a neighbour.
         config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}})
         with _as_one_message(source):
@@ -66,6 +69,16 @@ def execute_notebook(source: Path, out: Path, *, study: str | None, results: Pat
                 config=config,
             )
         part.write_text(_page(executed, load_study(study) if study else None, results), "utf-8")
+
+
+def _write_kernel(folder: Path) -> None:
+    """Let the kernel be one of the warm process, under its usual name."""
+    kernel = folder / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    words = [*warm_command("ipykernel_launcher"), "-f", "{connection_file}"]
+    spec = {"argv": words, "display_name": "Python 3 (ipykernel)", "language": "python"}
+    kernel.write_text(json.dumps(spec), "utf-8")
+    os.environ["JUPYTER_PATH"] = str(folder)
 
 
 def _page(executed: NotebookNode, study: Study | None, results: Path) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from howfar.core.atomic import only_one, sweep, whole
 from howfar.core.errors import HowfarError
 from howfar.core.extras import require_module
 from howfar.core.project import book_folder, project_root, resolve
+from howfar.core.registry import FIGURES
 from howfar.core.versions import versions_of
+from howfar.core.warm import SOCKET, Warm
 from howfar.fetch import catalogue
 from howfar.study.reading import load_study
 from howfar.study.schema import Study, study_file
@@ -59,6 +61,12 @@ _FOLDERS = {
     "stack": ("stacking",),
     "tables": ("tables", "individuals", "eqtl"),
 }
+#: What each notebook and its kernel would import anew.
+WARM = [
+    *("ipykernel.kernelapp", "ipykernel.ipkernel", "papermill", "pyarrow.parquet", "seaborn"),
+    *("statsmodels.stats.multitest", "howfar.cli"),
+    *sorted({f"howfar.{entry.target.partition(':')[0]}" for entry in FIGURES.values()}),
+]
 TARGETS = ("tables", "notebooks", "book")
 #: Environment variable: a file to which a command writes its error instead of showing it.
 ERRORS = "HOWFAR_ERRORS"
@@ -304,7 +312,9 @@ def run(
         )
         env |= {ERRORS: str(results / f".errors.{os.getpid()}")}
         Path(env[ERRORS]).unlink(missing_ok=True)  # of a killed run with the same number
-        status = _run_stoppable(command, pass_fds=[lock.fileno()], env=env)
+        with nullcontext() if dry or profile or target == "tables" else Warm(WARM) as warm:
+            env |= {SOCKET: warm} if warm else {}
+            status = _run_stoppable(command, pass_fds=[lock.fileno()], env=env)
         _forget_host(results)
         for each in [] if dry else plans:
             each.note_made()
