@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import re
 from collections.abc import Mapping
@@ -47,10 +48,26 @@ def write_numbers(results: Path, study: str) -> None:
     """Make table `numbers` from the other tables; rows of its own that are there stay."""
     loaded = tables.load(study, results)
     if loaded is not None:
-        made = numbers_table(loaded, draws=50)
+        made = numbers_of(loaded)
         own = loaded["numbers"]
         frame = pd.concat([made, own[~own["id"].isin(made["id"])]])
         tables.write(tables.path_of(results, study, "numbers"), "numbers", frame, {})
+
+
+_numbers: dict[str, pd.DataFrame] = {}
+
+
+def numbers_of(loaded: tables.Tables) -> pd.DataFrame:
+    """Table `numbers` of the other tables, computed once where tests have the same ones."""
+    digest = hashlib.sha256(loaded.study.encode())
+    for name, frame in loaded.items():
+        if name != "numbers":
+            digest.update(f"{name}{list(frame.columns)}{len(frame)}".encode())
+            digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    key = digest.hexdigest()
+    if key not in _numbers:
+        _numbers[key] = numbers_table(loaded, draws=50)
+    return _numbers[key].copy()
 
 
 def text_of(shown: figures.Shown) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from helpers.figure_views import numbers_of
 from howfar import stats
-from howfar.evaluation.numbers import numbers_table
 from howfar.results import tables
 
 RUNS = [
@@ -28,7 +28,7 @@ def write(results: Path, study: str = "demo", seed: int = 1, numbers: bool = Tru
     for name, frame in frames.items():
         tables.write(tables.path_of(results, study, name), name, frame, {})
     if numbers:
-        found = numbers_table(tables.load(study, results), draws=50)
+        found = numbers_of(tables.load(study, results))
         tables.write(tables.path_of(results, study, "numbers"), "numbers", found, {})
 
 

@@ -17,12 +17,16 @@ def blocks_of(genes: pd.DataFrame, gene_ids: Sequence[str]) -> tuple[np.ndarray,
     Chromosomes; where the genes lie on fewer than 5, regions of 1 Mb; where those are fewer than 5
     (or positions are unknown), genes, which takes them as independent.
     """
-    place = genes.set_index("gene_id").reindex(gene_ids)
-    chrom, tss = place["chrom"].astype("string"), pd.to_numeric(place["tss"])
-    if chrom.nunique() >= MIN_BLOCKS and chrom.notna().all():
-        return chrom.to_numpy(dtype=object), "chromosomes"
-    if chrom.notna().all() and tss.notna().all():
-        regions = chrom + ":" + (tss.astype("Int64") // 1_000_000).astype("string")
-        if regions.nunique() >= MIN_BLOCKS:
-            return regions.to_numpy(dtype=object), "1-Mb regions"
+    # Called thousands of times: plain arrays, in which -1, a gene that isn't there, finds the last.
+    places = pd.Index(genes["gene_id"]).get_indexer(pd.Index(gene_ids))
+    chrom = np.append(genes["chrom"].to_numpy(dtype=object), None)[places]
+    known = bool(pd.notna(chrom).all())
+    if known and len(set(chrom)) >= MIN_BLOCKS:
+        return chrom, "chromosomes"
+    tss = np.append(pd.to_numeric(genes["tss"]).to_numpy(dtype=float, na_value=np.nan), np.nan)
+    tss = tss[places]
+    if known and np.isfinite(tss).all():
+        regions = [f"{c}:{int(t) // 1_000_000}" for c, t in zip(chrom, tss, strict=True)]
+        if len(set(regions)) >= MIN_BLOCKS:
+            return np.asarray(regions, dtype=object), "1-Mb regions"
     return np.asarray(gene_ids, dtype=object), "genes, taken as independent"
