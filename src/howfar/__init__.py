@@ -20,7 +20,7 @@ _PLACES = {
     "Reference": "genome.reference:Reference",
     "Variant": "genome.intervals:Variant",
     "VariantFile": "genome.genotypes.vcf:VariantFile",
-    "attribute": "attribution.saturation:attribute",
+    "attribute": "attribution.attribute:attribute",
     "build_windows": "genome.windows:build_windows",
     "evaluate": "evaluation.study_tables:evaluate_cohort",
     "example_cohort": "simulate.example:example_cohort",

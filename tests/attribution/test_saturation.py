@@ -8,10 +8,7 @@ import torch
 
 import howfar as hf
 from helpers import reduced_networks
-from helpers.tiny import CONTEXT, CountLetters
-from howfar.attribution import saturation
-from howfar.cohort.opened import OpenCohort
-from howfar.core.errors import HowfarError
+from howfar.attribution import gradients, saturation
 from howfar.prediction.run import run_in_memory
 
 STEPS = ("sum_bins", "mean_tracks", "mean_haplotypes")
@@ -48,7 +45,7 @@ def test_shared_mutants_equal_plain_ones(models, tmp_path):
 def test_gradients_are_finite_differences(models):
     made, window = models
     model = made["plain"]
-    found = saturation.gradient(model, BINS, TRACKS, window)
+    found = gradients.gradient(model, BINS, TRACKS, window)
     assert found.shape == (1024, 4)
     direction = np.random.default_rng(3).standard_normal(found.shape).astype(np.float32)
     ends, step = [], 1e-3
@@ -59,32 +56,3 @@ def test_gradients_are_finite_differences(models):
         del model.__dict__["_one_hot"]
     slope = (ends[0] - ends[1]) / (2 * step)
     assert slope == pytest.approx((found * direction).sum(), rel=0.02)
-
-
-@pytest.mark.parametrize("gene", ["g1", "g2"])
-def test_positions_and_letters_by_hand(study, gene):
-    """The model counts G in its bins: each substitution to G adds one where a bin is read."""
-    cohort, model = OpenCohort(study), CountLetters()
-    found = hf.attribute(cohort, model, gene, window=CONTEXT, tracks=["G"], bins="centre1")
-    tss = cohort.gene(gene).tss
-    inside = found["G"] == 1
-    assert (found["base"] == "A").all() and (found[["C", "T", "A"]] == 0).all(axis=None)
-    assert inside.sum() == 8 and found.loc[inside, "pos"].between(tss - 8, tss + 8).all()
-    on = hf.attribute(
-        cohort, model, "g1", on="1:95:A:G", window=CONTEXT, tracks=["G"], bins="centre3"
-    )
-    row = on[on["pos"] == 95].iloc[0]
-    # With the G put in, every other letter loses one.
-    assert row["base"] == "G" and row[list("ACGT")].tolist() == [-1, -1, 0, -1]
-
-
-def test_what_does_not_fit_is_an_error(study):
-    cohort, model = OpenCohort(study), CountLetters()
-    for wrong, text in (
-        ({"window": CONTEXT + 1}, "Choose a smaller window"),
-        ({"on": "1:1:A:G"}, "none so named"),
-        ({"method": "magic"}, "Correct --method"),
-        ({"method": "gradient"}, "without gradients"),
-    ):
-        with pytest.raises(HowfarError, match=text):
-            hf.attribute(cohort, model, "g1", tracks=["G"], **({"window": 10} | wrong))

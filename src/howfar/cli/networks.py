@@ -276,29 +276,56 @@ def _say_agreement(table: pd.DataFrame) -> None:
 def attribute(
     study: StudyOption,
     gene: Annotated[str, typer.Option(help="A gene (id or name).")],
-    out: Annotated[Path, typer.Option("--out", "--csv", help="Where the values go.")],
+    out: Annotated[Path | None, typer.Option("--out", "--csv", help="Where the values go.")] = None,
     run: Annotated[str, typer.Option(help="A run of the study; its first if left out.")] = "",
-    method: Annotated[str, typer.Option(help="ism, gradient or gradient_x_input.")] = "ism",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="ism, gradient, gradient_x_input, integrated_gradients, deeplift_shap, attention."
+        ),
+    ] = "ism",
     on: Annotated[
-        str, typer.Option(help="reference, or a variant to put in, as chrom:pos:ref:alt.")
+        str,
+        typer.Option(
+            help="reference; main_variant; a variant to put in, as chrom:pos:ref:alt; or a person."
+        ),
     ] = "reference",
-    window: Annotated[int, typer.Option(min=1, help="bp, centred on the TSS.")] = 200,
+    window: Annotated[
+        int, typer.Option(min=1, help="bp around the TSS, up to all that the model reads.")
+    ] = 200,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Estimate predictions, hours and memory; run none.")
+    ] = False,
 ) -> None:
     """Attribute a gene's prediction to every base of a window around its TSS.
 
-    ism: the prediction with each other letter in a base's place, less the prediction.
+    ism: the prediction with each other letter in a base's place, less the prediction. Finished
+    blocks are kept, so that the same command goes on where it was cut off.
     """
-    from howfar.attribution.saturation import attribute_run
+    from howfar.attribution.attribute import Question, attribute_study, estimate, require_place
     from howfar.cohort.opened import OpenCohort
     from howfar.prediction.run import open_model
 
+    if out is None and not dry_run:
+        raise HowfarError(
+            "--out",
+            found="nothing",
+            expected="a file for the values",
+            do="Give --out FILE, or --dry-run.",
+        )
     with open_study(study) as opened:
         chosen, cohort = opened.chosen_runs(run)[0], OpenCohort(opened)
         (place_of,) = cohort.genes_to_run(gene)
+        question = Question(place_of, method, on, window)
+        if out is not None:
+            require_place(cohort, question, out, results())
         model = open_model(chosen)
-        table = attribute_run(cohort, chosen, model, place_of, method, on, window)
+        if dry_run:
+            say(estimate(cohort, chosen, model, question).to_string(index=False))
+            return
+        table = attribute_study(cohort, chosen, model, question, results())
         write_frame(out, table, float_format="%.9g")
-        typer.echo(f"{len(table):,} bases of {place_of.gene_id} in {place(out)}")
+        say(f"{len(table):,} rows of {place_of.gene_id} in {place(out)}")
 
 
 @app.command("predict-sequences", rich_help_panel=NETWORKS)

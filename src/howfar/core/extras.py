@@ -10,6 +10,8 @@ from howfar.core.errors import HowfarError
 #: Module to extra, for modules that the core doesn't need.
 EXTRAS = {
     "borzoi_pytorch": "borzoi",
+    "tangermeme": "attribution",
+    "captum": "attribution",
     "enformer_pytorch": "models",
     "h5py": "models",
     "huggingface_hub": "models",

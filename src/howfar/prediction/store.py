@@ -188,14 +188,9 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
     return replace(key, versions=key.versions | version_of(run.model))
 
 
-def folder_of(results: str | Path, study: str) -> Path:
-    """Where a study's predictions lie."""
-    return Path(results) / study / "predictions"
-
-
-def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str | Path) -> Store:
-    """Return the store of a run on the cohort's people; made if it isn't there."""
-    network = {
+def network_of(run: Run, model: SequenceModel) -> dict[str, Any]:
+    """Return what a loaded model adds to the key of a run's raw outputs."""
+    return {
         "weights_sha256": model.weights_sha256,
         "context": model.layout.context,
         **asdict(outputs_of(run, model)),
@@ -203,7 +198,16 @@ def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str 
         "engine": model.engine,
         "units": model.units,
     }
-    key = store_key(cohort, run, network)
+
+
+def folder_of(results: str | Path, study: str) -> Path:
+    """Where a study's predictions lie."""
+    return Path(results) / study / "predictions"
+
+
+def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str | Path) -> Store:
+    """Return the store of a run on the cohort's people; made if it isn't there."""
+    key = store_key(cohort, run, network_of(run, model))
     units = Units.open(folder_of(results, cohort.study.name), run.id, key)
     others = stores_of(cohort.study.name, run, results)
     latest = max(others, key=lambda store: store.description.opened, default=None)

@@ -31,6 +31,16 @@ class Transformer:
             x = block(x)
         return self._blocks[-1](x, rows) if self._blocks else x[:, rows]
 
+    def weights(self, x: Any, bins: Sequence[int]) -> Any:
+        """Return what those bins attend to: (batch, layers, heads, len(bins), length)."""
+        import torch
+
+        rows, found = torch.as_tensor(list(bins), device=x.device), []
+        for block in self._blocks:
+            found.append(block.weights(x, rows))
+            x = block(x)
+        return torch.stack(found, dim=1)
+
 
 class _Block:
     """Attention and feed-forward of one block, each with its residual."""
@@ -42,6 +52,11 @@ class _Block:
     def __call__(self, x: Any, rows: Any = None) -> Any:
         kept = x if rows is None else x[:, rows]
         return self._feed_forward(kept + self._attend(self._norm(x), rows))
+
+    def weights(self, x: Any, rows: Any) -> Any:
+        """Return (batch, heads, len(rows), length)."""
+        query, key, bias = self._attend.scores(self._norm(x), rows)
+        return (query @ key.transpose(2, 3) + bias).softmax(dim=3)
 
 
 class _Attention:
@@ -61,17 +76,23 @@ class _Attention:
     def __call__(self, x: Any, rows: Any = None) -> Any:
         from torch.nn.functional import scaled_dot_product_attention
 
+        module = self._module
+        content, key, bias = self.scores(x, rows)
+        value = _by_head(module.to_v(x), module.heads)
+        out = scaled_dot_product_attention(
+            content.to(value.dtype), key, value, attn_mask=bias.to(value.dtype), scale=1.0
+        )
+        return module.to_out(out.transpose(1, 2).flatten(2))
+
+    def scores(self, x: Any, rows: Any = None) -> tuple[Any, Any, Any]:
+        """Return queries, keys and the positions' term, whose scores are softmax's input."""
         module, heads = self._module, self._module.heads
         kept = x if rows is None else x[:, rows]
         query = _by_head(module.to_q(kept), heads) * module.scale
-        key, value = _by_head(module.to_k(x), heads), _by_head(module.to_v(x), heads)
+        key = _by_head(module.to_k(x), heads)
         relative = (query + module.rel_pos_bias) @ self._position_keys(x).transpose(1, 2)
         bias = _absolute(relative) if rows is None else _absolute_rows(relative, rows)
-        content = (query + module.rel_content_bias).to(value.dtype)
-        out = scaled_dot_product_attention(
-            content, key, value, attn_mask=bias.to(value.dtype), scale=1.0
-        )
-        return module.to_out(out.transpose(1, 2).flatten(2))
+        return query + module.rel_content_bias, key, bias
 
     def _position_keys(self, x: Any) -> Any:
         """Return keys (heads, 2 length - 1, dim_key) of distances -(length - 1) .. length - 1."""

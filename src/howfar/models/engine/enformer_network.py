@@ -40,7 +40,8 @@ def split(
     kernels = [network.stem[0], *(block[0][2] for block in network.conv_tower)]
     halo = halo_of([k.kernel_size[0] for k in kernels], 2 ** len(kernels))
     run = partial(tower, network)
-    return Parts(run, after, kernels[-1].out_channels, halo, views, partial(layers, network))
+    channels, of_substitutions = kernels[-1].out_channels, partial(layers, network)
+    return Parts(run, after, channels, halo, views, of_substitutions, transformer.weights)
 
 
 def layers(network: Any) -> list[Layer]:

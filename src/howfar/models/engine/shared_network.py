@@ -37,7 +37,8 @@ class Parts:
     after: (features, bins, tracks) to values (batch, bins, tracks), `bins` as the model's output
     numbers them. halo: bins that the tower sees beyond a bin. views: (shift, whether reverse
     complemented) of the windows whose values are averaged. layers: those of the tower, for
-    substitutions (see `substitutions`).
+    substitutions (see `substitutions`). attention: (features, bins) to what those bins attend to,
+    (batch, layers, heads, bins, all bins); bins at the sequence's ends that `after` crops count.
     """
 
     tower: Callable[[Any], Any]
@@ -46,6 +47,7 @@ class Parts:
     halo: int
     views: tuple[tuple[int, bool], ...] = ((0, False),)
     layers: Callable[[], Sequence[Layer]] | None = None
+    attention: Callable[[Any, Sequence[int]], Any] | None = None
 
 
 class SharedNetwork(NetworkModel):
@@ -122,6 +124,35 @@ class SharedNetwork(NetworkModel):
         if self.engine == "plain" or parts.layers is None:
             return None
         return Local(parts.layers(), of_features(parts.after, self.batch_size), parts.views)
+
+    def attention(self, window: np.ndarray, bins: Sequence[int]) -> np.ndarray:
+        """Return what output bins attend to: float64 (layers, heads, len(bins), all bins).
+
+        window: uint8 (context,). The mean over strands and shifts; all bins: of the whole window.
+        HowfarError for a network without attention.
+        """
+        import torch
+
+        if self._parts.attention is None:
+            raise HowfarError(
+                f"model {self.name}",
+                found="no attention",
+                expected="a network with a transformer",
+                do="Take --method ism or gradient.",
+            )
+        length = self.layout.context // self.layout.bin_size
+        first = self.layout.first_base // self.layout.bin_size
+        total: Any = 0
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
+            for shift, turned in self._parts.views:
+                seen = shift_windows(window[None], shift)
+                seen = reverse_complement(seen) if turned else seen
+                x = self._parts.tower(self._one_hot(torch.from_numpy(seen).to(self.device)))
+                rows = [first + b for b in bins]
+                rows = [length - 1 - row for row in rows] if turned else rows
+                weights = self._parts.attention(x, rows)[0].double()
+                total = total + (weights.flip(3) if turned else weights)
+        return np.asarray((total / len(self._parts.views)).cpu())
 
     def _mean_of_views(self, windows: np.ndarray, bins: list[int], tracks: Any) -> np.ndarray:
         """Average over strands and shifts; see `averaging.mean_of_views` for its rules."""
