@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import howfar as hf
-from helpers import reduced_networks
+from helpers import golden, reduced_networks
+from helpers.places import TESTS
+from howfar import training
+from howfar.core.errors import HowfarError
+from howfar.core.registry import STRATEGIES
 from howfar.models.weights.checkpoint import read_tensors
 from howfar.prediction.run import predict_cohort
 from howfar.study.schema import Run
+from howfar.training import data as training_data
 from howfar.training import fine_tune as ft
+from howfar.training import loop as loops
+from howfar.training import rare
+from howfar.training.mpra import CELLS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPLITS = {"population": "none", "validation": 0.3}
+SMALL = {"people": 4, "genes": 2, "pairs": 6}
 OPTIONS = {"epochs": 2, "people": 6, "pairs": 6, "rate": 1e-3}
 
 
@@ -38,6 +49,7 @@ def train(cohort, strategy, run, results, name=None, splits=SPLITS, **options) -
         name=name,
         options=OPTIONS | options,
         splits=splits,
+        as_published=options.pop("as_published", False),
         device="cpu",
         say=lambda text: None,
     )
@@ -59,10 +71,186 @@ def paired(cohort, run, tmp_path_factory) -> ft.FineTuned:
 def test_a_trained_network_is_a_run_like_any_other(cohort, paired):
     model = hf.load_model("fine-tuned", paired.folder)
     found = predict_cohort(cohort, model)
-    prepared = ft.prepare(cohort, "pair_regression", None, options=OPTIONS, splits=SPLITS)
+    prepared = ft.prepare(cohort, "sagenet", options=OPTIONS, splits=SPLITS)
     scores = ft.score(prepared, found.people)
     both = paired.scores.merge(scores, on=["gene_id", "group"], validate="one_to_one")
     assert len(both) == len(paired.scores) == 9
     np.testing.assert_allclose(both["r_x"], both["r_y"], atol=1e-4)
     assert model.region_of("GENE0001") == "train"
     assert model.region_of("GENE0004") == "test"
+
+
+def test_values_of_people_who_are_tested_are_never_read(run, paired, tmp_path):
+    cohort = hf.example_cohort()
+    splits = paired.config["splits"]
+    values = cohort.expression.values
+    for gene, kind in splits["genes"].items():
+        people = splits["people"][kind]
+        kept = [*people.get("train", []), *people.get("validation", [])]
+        values.loc[gene, [p for p in values if p not in kept]] = 1e30
+    poisoned = train(cohort, "pair_regression", run, tmp_path)
+    assert equal(weights(poisoned), weights(paired))
+    assert not paired.scores.equals(poisoned.scores)
+
+
+@pytest.fixture(scope="module")
+def uncut(cohort, run, tmp_path_factory) -> ft.FineTuned:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loops, "LEG", 2)  # batches between checkpoints, of 4 an epoch
+        return train(cohort, "pair_regression", run, tmp_path_factory.mktemp("uncut"), **SMALL)
+
+
+@pytest.mark.parametrize("after", [1, 6])
+def test_a_killed_training_goes_on_to_the_same_bits(
+    cohort, run, tmp_path, monkeypatch, uncut, after
+):
+    monkeypatch.setattr(loops, "LEG", 2)
+    steps = []
+
+    def killed(self, item, number):
+        steps.append(number)
+        if len(steps) > after:
+            raise KeyboardInterrupt
+        return original(self, item, number)
+
+    original = loops.Loop.training_step
+    monkeypatch.setattr(loops.Loop, "training_step", killed)
+    with pytest.raises(BaseException):  # noqa: B017
+        train(cohort, "pair_regression", run, tmp_path, **SMALL)
+    monkeypatch.setattr(loops.Loop, "training_step", original)
+    cut = train(cohort, "pair_regression", run, tmp_path, **SMALL)
+    assert uncut.config["steps"] == cut.config["steps"] == 8
+    assert equal(weights(uncut), weights(cut))
+
+
+def test_the_same_with_a_tower_shared_or_not(cohort, run, tmp_path, monkeypatch):
+    found = []
+    for shared in (True, False):
+        prepared = ft.prepare(cohort, "variformer", run, options=OPTIONS, splits=SPLITS)
+        _, loop = ft._loop(prepared, "cpu")
+        loop.eval()
+        loop.share = shared
+        loss, _ = loop.loss_of(next(iter(loop.train_dataloader())))
+        loss.backward()
+        found.append({n: p.grad for n, p in loop.network.named_parameters() if p.grad is not None})
+    assert len(found[0]) > 40
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(gradient, found[1][name], rtol=1e-3, atol=1e-5)
+
+
+def other_data(folder, kind):
+    draw = np.random.default_rng(1)
+    path = folder / f"{kind}.{'h5' if kind == 'tracks' else 'csv'}"
+    if kind == "tracks":
+        with h5py.File(path, "w") as file:
+            group = file.create_group("human")
+            group["sequences"] = draw.choice(np.frombuffer(b"ACGT", np.uint8), (6, 1024))
+            group["targets"] = draw.gamma(1, 1, (6, 32, 3)).astype(np.float16)
+    else:
+        sequence = ["".join(draw.choice(list("ACGT"), 200)) for _ in range(24)]
+        frame = pd.DataFrame({"ref_sequence": sequence[:12], "alt_sequence": sequence[12:]})
+        for cell in CELLS:
+            frame[f"{cell}_normalized_variant_effect"] = draw.normal(size=12)
+        frame.assign(split="train").to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_each_strategy_trains_and_is_served(cohort, run, tmp_path, strategy, paired):
+    more = {"epochs": 1, "context": 1000} if strategy == "sagenet" else {"epochs": 1}
+    if strategy in ("joint_tracks", "heads_realigned", "joint_mpra"):
+        more["data"] = other_data(tmp_path, "mpra" if "mpra" in strategy else "tracks")
+    if strategy == "heads_realigned":
+        run = Run(id="t", label="t", model="fine-tuned", weights=paired.folder)
+    done = train(cohort, strategy, run, tmp_path, **more)
+    assert done.config["steps"] > 0
+    model = hf.load_model("fine-tuned", done.folder)
+    people = predict_cohort(cohort, model, ["demo0002"]).people
+    assert people.notna().all(axis=None) and people.nunique(axis=1).min() > 1
+    assert set(done.scores["group"]) == {"seen people", "unseen people", "unseen genes"}
+    if strategy == "heads_realigned":
+        assert all("heads.human" in name for name in weights(done))
+        tracks = hf.load_model("fine-tuned", done.folder, output="network")
+        assert list(tracks.tracks["description"]) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "size"),
+    [
+        ("head", lambda n: n.startswith("head."), 4),
+        ("tower", lambda n: "transformer" not in n, None),
+        ("lora(2)", lambda n: "lora_" in n or n.startswith("head."), 20),
+    ],
+)
+def test_only_what_trains_changes_and_is_kept(cohort, run, tmp_path, part, changes, size):
+    done = train(cohort, "pair_regression", run, tmp_path, train=part, epochs=1)
+    kept = weights(done)
+    assert all(map(changes, kept)) and (size is None or len(kept) == size)
+    checkpoint = torch.load(done.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert {n.removeprefix("network.") for n in checkpoint["state_dict"]} == set(kept)
+    model = hf.load_model("fine-tuned", done.folder)
+    found = predict_cohort(cohort, model).people
+    unseen = done.scores[done.scores["group"] == "unseen genes"].set_index("gene_id")
+    y = cohort.expression.values.loc[unseen.index, cohort.samples]
+    r = found.loc[unseen.index].corrwith(y, axis=1).fillna(0.0)
+    np.testing.assert_allclose(r, unseen["r"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options", "words"),
+    [
+        ("no_such", {}, "no_such"),
+        ("single", {"rates": 1.0}, "rates"),
+        ("single", {"rate": "fast"}, "fast"),
+        ("single", {"train": "lora"}, "lora"),
+        ("sagenet", {"train": "transformer"}, "without a part 'transformer'"),
+        ("joint_mpra", {}, "no file of mpra"),
+        ("pair_regression", {"maf": 0.1}, "alleles: all"),
+    ],
+)
+def test_what_means_nothing_is_refused(cohort, run, tmp_path, strategy, options, words):
+    with pytest.raises(HowfarError, match=words):
+        train(cohort, strategy, run, tmp_path, **options)
+
+
+def test_a_network_without_embeddings_is_refused(cohort, tmp_path):
+    control = Run(id="gc", label="gc", model="gc-content")
+    with pytest.raises(HowfarError, match="without embeddings"):
+        train(cohort, "single", control, tmp_path)
+
+
+def test_another_training_of_the_same_name_is_refused(cohort, run, paired):
+    with pytest.raises(HowfarError, match="other options"):
+        train(cohort, "pair_regression", run, paired.folder.parents[2], epochs=3)
+
+
+def test_rare_bases_are_replaced_in_windows_as_in_one_hots():
+    draw, letters = np.random.default_rng(1), np.frombuffer(b"ACGTN", np.uint8)
+    windows = letters[draw.choice(5, (8, 60), p=[0.5, 0.2, 0.1, 0.1, 0.1])]
+    index = draw.integers(0, 8, (9, 2))
+    made = object.__new__(training_data.TrainingData)
+    made.recipe = type("Recipe", (), {"maf": 0.2})
+    made._rows = {("g", "train"): np.arange(6)}
+    found = made._without_rare("g", windows, index)
+    one_hot = (windows[..., None] == letters[:4]).astype(np.float32)
+    expected = rare.without_rare(
+        one_hot[index], ["g"] * 9, one_hot[index[:6]], ["g"] * 6, threshold=0.2
+    )
+    seen = (found[..., None] == letters[:4]).astype(np.float32)
+    assert np.array_equal(seen[index], expected)
+    assert not np.array_equal(found, windows)
+
+
+def test_mixed_windows_are_the_mean_of_both_one_hots():
+    from howfar.models.base import encoding_table
+
+    table, letters = encoding_table(), np.frombuffer(b"ACGT", np.uint8)
+    first, second = (each.ravel()[None] for each in np.meshgrid(letters, letters))
+    mean = (table[first] + table[second]) / 2
+    assert np.array_equal(table[training_data.mixed(first, second)], mean)
+
+
+def test_values_do_not_change_without_a_new_version(paired):
+    found = {n: t.double().numpy().ravel()[:3] for n, t in sorted(weights(paired).items())[::9]}
+    found = {n: v.round(4) for n, v in found.items()} | {"r": paired.scores["r"].round(3)}
+    golden.check(TESTS / "training" / "golden.csv", training.VERSION, found)

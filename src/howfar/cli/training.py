@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from howfar.cli.app import NETWORKS, app
 from howfar.cli.common import DeviceOption, StudyOption, open_study, place, results, say_counts
 from howfar.core.errors import wrong_option
 from howfar.core.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from howfar.study.schema import Study
 
 
 def parse_options(words: list[str] | None, option: str) -> dict[str, Any]:
@@ -24,6 +27,28 @@ def parse_options(words: list[str] | None, option: str) -> dict[str, Any]:
         number = value.replace("-", "").replace("+", "").replace(".", "").replace("e", "")
         found[key] = float(value) if "e" in value and number.isdecimal() else yaml.safe_load(value)
     return found
+
+
+def _made_data(study: Study, strategy: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Make what a joint strategy trains on besides people, where the demo world is simulated."""
+    options = study.simulate or {}
+    hard = options.get("world") == "demo" and options.get("setting", "hard") == "hard"
+    if not hard or "data" in given or strategy not in STRATEGIES:
+        return {}
+    from howfar.core.project import resolve
+    from howfar.simulate import besides
+    from howfar.training.recipe import recipe_of
+
+    kind = recipe_of(strategy, given).others
+    write = {"tracks": besides.write_tracks, "mpra": besides.write_reporters}.get(kind)
+    if write is None:
+        return {}
+    world = resolve(study.cohort.reference).parent
+    path = results() / study.name / "finetune" / ("tracks.h5" if kind == "tracks" else "mpra.csv")
+    if not path.is_file():
+        write(world, path)
+    typer.echo(f"made data, by the simulation's own rules: {place(path)}")
+    return {"data": str(path)}
 
 
 @app.command(rich_help_panel=NETWORKS)
@@ -65,6 +90,7 @@ def finetune(
     given = parse_options(options, "--set") | ({"train": train} if train else {})
     with open_study(study) as opened:
         cohort = OpenCohort(opened)
+        given |= _made_data(opened, strategy, given)
         chosen = (run or None, name or None, given, parse_options(splits, "--split"), as_published)
         if dry_run:
             prepared = fine_tune.prepare(cohort, strategy, *chosen)

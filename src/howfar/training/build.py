@@ -15,6 +15,7 @@ from howfar.models.base import Layout, SequenceModel, encoding_table
 from howfar.models.registry import load_model
 from howfar.training import heads, schedules
 from howfar.training.data import Reads
+from howfar.training.mpra import CELLS, LENGTH
 from howfar.training.network import ENFORMER, PersonalNetwork, SagePeople, body_of
 from howfar.training.recipe import Recipe, lacking
 from howfar.training.sagenet import SageNet
@@ -55,7 +56,9 @@ class Built:
                     setattr(parent, name, child.get_base_layer())
 
 
-def _head_of(recipe: Recipe, body: Any, base: nn.Module, channels: int) -> nn.Module | None:
+def _head_of(
+    recipe: Recipe, body: Any, base: nn.Module, channels: int, track: int
+) -> nn.Module | None:
     """Return the head that a recipe asks for; HowfarError where the network has no such part."""
     if recipe.head == "none":
         return None
@@ -64,7 +67,7 @@ def _head_of(recipe: Recipe, body: Any, base: nn.Module, channels: int) -> nn.Mo
         if not own:
             found = "a network without a head of its own"
             raise lacking(recipe.strategy, found, "tracks to read", "Choose `head: attention`.")
-        return heads.TrackHead(next(iter(own.values())), recipe.track)
+        return heads.TrackHead(next(iter(own.values())), track)
     return {"attention": heads.AttentionHead, "centre": heads.CentreHead}[recipe.head](channels)
 
 
@@ -104,11 +107,19 @@ def build(base: Mapping[str, Any] | None, recipe: Recipe, device: str = "cpu") -
             "Correct the model's `embeddings`.",
         )
     bins = found.shape[1]
-    head = _head_of(recipe, body, network, found.shape[2])
+    track = recipe.track
+    if recipe.head == "track" and track < 0:
+        track = model.track_indices(base.get("tracks"))[0]
+    head = _head_of(recipe, body, network, found.shape[2], track)
     head = before.network.head if before is not None and head is None else head
     personal = PersonalNetwork(network, head, body)
+    if recipe.others == "mpra":
+        with torch.no_grad():
+            bins = body.after(network, body.tower(network, window[:, :LENGTH])).shape[1]
+        personal.reporters = heads.ReporterHead(found.shape[2], len(CELLS), bins)
     if recipe.rank:
         _adapt(network, recipe)
+    bins = found.shape[1]
     size = reads.context // bins if body is ENFORMER else model.layout.bin_size
     first = reads.context // 2 - (reads.context // 2) % size
     layout = Layout(reads.context, size, 1, min(first, reads.context - size))

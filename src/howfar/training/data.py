@@ -197,6 +197,8 @@ class TrainingData:
         Where people can't be dealt evenly, the first is dealt again.
         """
         count = sum(len(draw.people) for draw in draws)
+        if not count:
+            return Batch(*[torch.zeros(0)] * 6, people=0)
         mine = np.arange(-(-count // processes)) * processes + rank
         mine[mine >= count] = 0
         windows: list[np.ndarray] = []

@@ -180,7 +180,7 @@ def prepare(
             options_of = {k: str(v) if isinstance(v, Path) else v
                           for k, v in of_run.network_options.items()}  # fmt: skip
             base = {"run": of_run.id, "model": of_run.model, "weights": weights}
-            base |= {"options": options_of}
+            base |= {"options": options_of, "tracks": of_run.tracks}
             alleles = of_run.alleles or alleles
     default = strategy if base is None else f"{base['run']}-{strategy}"
     made_of = {
@@ -289,6 +289,8 @@ def predict(loop: Any) -> pd.DataFrame:
 
     data, found = loop.data, {}
     network = loop.network.eval()
+    if getattr(network, "head", True) is None:  # its own heads alone were trained
+        return pd.DataFrame(columns=data.cohort.samples)
     with torch.inference_mode():
         for gene in data.splits.genes:
             parts = [
@@ -311,6 +313,8 @@ def score(prepared: Prepared, predicted: pd.DataFrame) -> pd.DataFrame:
     observed = prepared.cohort.require_expression("to score").values
     rows = []
     for gene, kind in prepared.splits.genes.items():
+        if gene not in predicted.index:
+            continue
         parts = {
             "unseen genes": prepared.splits.of(gene, "test"),
             "other population": [],

@@ -31,6 +31,7 @@ from howfar.core.registry import STRATEGIES
 from howfar.training import losses, schedules, strategies
 from howfar.training.build import Built, choose_trained
 from howfar.training.data import Batch, Draw, TrainingData, epoch_draws, validation_draws
+from howfar.training.others import others_of
 from howfar.training.recipe import Recipe
 
 #: Batches between checkpoints.
@@ -47,8 +48,8 @@ class _Batches(Dataset):  # type: ignore[type-arg]
         draws: Sequence[Sequence[Draw]],
         rank: int,
         processes: int,
-        others: Callable[[int], dict[str, Any]],
-        first: int,
+        others: Any,
+        first: int | None,
     ) -> None:
         self.data, self.draws, self.others, self.first = data, draws, others, first
         self.rank, self.processes = rank, processes
@@ -58,12 +59,10 @@ class _Batches(Dataset):  # type: ignore[type-arg]
 
     def __getitem__(self, k: int) -> tuple[Batch, dict[str, Any]]:
         batch = self.data.batch(self.draws[k], self.rank, self.processes)
+        if self.first is None:
+            return batch, self.others(k, train=False)
         number = (self.first + k) * self.processes + self.rank
         return batch, self.others(number)
-
-
-def _no_others(number: int) -> dict[str, Any]:
-    return {}
 
 
 class _Whole(TorchCheckpointIO):
@@ -85,16 +84,17 @@ class Loop(lightning.LightningModule):
         built: Built,
         data: TrainingData,
         recipe: Recipe,
-        others: Callable[[int], dict[str, Any]] = _no_others,
     ) -> None:
         """Choose what trains; HowfarError where the network lacks the part."""
         super().__init__()
-        self.network, self.data, self.recipe, self.others = built.network, data, recipe, others
+        self.network, self.data, self.recipe = built.network, data, recipe
+        self.others = others_of(recipe, built)
         self.changed = choose_trained(self.network, recipe)
         self.share = built.shares and recipe.batch_norm == "frozen"
         self.register_buffer("table", torch.from_numpy(built.table), persistent=False)
         self.loss = STRATEGIES.load(recipe.strategy)
-        self.batches = len(epoch_draws(data, 0))
+        self.alone = recipe.task == "tracks"  # no people
+        self.batches = self.others.batches if self.alone else len(epoch_draws(data, 0))
         self.leg_size = -(-LEG // recipe.accumulate) * recipe.accumulate
         self.legs = -(-self.batches // self.leg_size)
         self.leg = 0
@@ -112,14 +112,20 @@ class Loop(lightning.LightningModule):
         """Batches of the leg that comes next."""
         epoch, leg = divmod(self.leg, self.legs)
         first = leg * self.leg_size
-        draws = epoch_draws(self.data, epoch)[first : first + self.leg_size]
+        drawn = [[]] * self.batches if self.alone else epoch_draws(self.data, epoch)
+        draws = drawn[first : first + self.leg_size]
         return self._loader(draws, epoch * self.batches + first)
 
     def val_dataloader(self) -> Any:
         """Batches of people who validate."""
-        return self._loader(validation_draws(self.data), 0)
+        return self._loader(self.validation, None)
 
-    def _loader(self, draws: Sequence[Sequence[Draw]], first: int) -> Any:
+    @property
+    def validation(self) -> list[list[Draw]]:
+        """Batches that validate."""
+        return [[]] * self.others.validates if self.alone else validation_draws(self.data)
+
+    def _loader(self, draws: Sequence[Sequence[Draw]], first: int | None) -> Any:
         trainer = self._trainer
         rank = 0 if trainer is None else trainer.global_rank
         processes = 1 if trainer is None else trainer.world_size
@@ -130,7 +136,7 @@ class Loop(lightning.LightningModule):
 
     def predicted(self, batch: Batch) -> Tensor:
         """Predict all people of a batch, those of other processes too."""
-        if self.recipe.task == "tracks":
+        if self.alone:
             return torch.zeros(0, device=self.device)
         each_person = self.training and self.recipe.dropout == "person"
         found = self.network.people(batch.windows, batch.rows, self.table, self.share, each_person)
@@ -145,7 +151,10 @@ class Loop(lightning.LightningModule):
         """Return the loss of a batch, and its people's predictions."""
         batch, others = item
         found = self.predicted(batch)
-        return self.loss(found, batch, self.recipe, self._other_losses(others)), found
+        if others or self.training or self.recipe.others == "none":
+            return self.loss(found, batch, self.recipe, self._other_losses(others)), found
+        pair = strategies.pair_classification if self.recipe.head == "track" else None
+        return (pair or strategies.pair_regression)(found, batch, self.recipe, {}), found
 
     def _other_losses(self, others: Mapping[str, Any]) -> dict[str, Tensor]:
         """Compute losses of data trained on besides, by name."""
@@ -157,16 +166,20 @@ class Loop(lightning.LightningModule):
                 first, second = activity.chunk(2)
                 found[name] = losses.masked_squared_error(first - second, effects, measured)
                 continue
-            windows, tracks = given
-            x = self.network.embed(self.table[windows.long()])
-            edge = (x.shape[1] - tracks.shape[1]) // 2
-            head = self.network.body.heads(self.network.base)[name]
-            values = head(x[:, edge : edge + tracks.shape[1]])
+            values, tracks = self._values_of(name, given)
             found[name] = losses.poisson(values, tracks)
             if name == "human" and self.recipe.head == "track":
-                at = self.recipe.track
+                at = self.network.head.track
                 found["track"] = losses.poisson(values[..., at], tracks[..., at])
         return found
+
+    def _values_of(self, species: str, given: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return a species' tracks as predicted and as they are: (windows, bins, tracks)."""
+        windows, tracks = given
+        x = self.network.embed(self.table[windows.long()])
+        edge = (x.shape[1] - tracks.shape[1]) // 2
+        head = self.network.body.heads(self.network.base)[species]
+        return head(x[:, edge : edge + tracks.shape[1]]), tracks
 
     def training_step(self, item: tuple[Batch, dict[str, Any]], number: int) -> Tensor:
         """Compute the loss of a batch."""
@@ -176,12 +189,15 @@ class Loop(lightning.LightningModule):
 
     def validation_step(self, item: tuple[Batch, dict[str, Any]], number: int) -> None:
         """Compute the monitored number of a batch of people who validate."""
-        batch, _ = item
-        loss, found = self.loss_of(item)
+        batch, others = item
+        loss, found = self.loss_of(item if self.alone else (batch, {}))
         self.log("val_loss", loss, batch_size=1)
         if self.recipe.monitor != "loss":
             values = found[:, 1] if found.ndim == 2 else found
-            found = strategies.score(self.recipe.monitor, values, batch)
+            if self.alone:
+                found = r2_of_tracks(*self._values_of("human", others["human"]))
+            else:
+                found = strategies.score(self.recipe.monitor, values, batch)
             self.log("val_score", found, batch_size=1)
 
     def configure_optimizers(self) -> Any:
@@ -255,6 +271,14 @@ class _Said(lightning.Callback):
             self.say(f"epoch {epoch}/{pl_module.recipe.epochs}: {numbers}; {seconds:.0f} s")
 
 
+def r2_of_tracks(predicted: Tensor, tracks: Tensor) -> Tensor:
+    """Return the mean over tracks of R2 over all bins: (windows, bins, tracks) both."""
+    rest = ((predicted - tracks) ** 2).sum(dim=(0, 1))
+    total = ((tracks - tracks.mean(dim=(0, 1))) ** 2).sum(dim=(0, 1))
+    varies = total > 0
+    return (1 - rest[varies] / total[varies]).mean()
+
+
 @dataclass(frozen=True)
 class Trained:
     """What a training left: the changed tensors of the best epoch, steps and seconds."""
@@ -270,7 +294,7 @@ def trainer_of(loop: Loop, folder: Path, devices: int, accelerator: str, say: An
     recipe = loop.recipe
     mode = "min" if recipe.monitor == "loss" else "max"
     name = "val_loss" if recipe.monitor == "loss" else "val_score"
-    validates = bool(validation_draws(loop.data))
+    validates = bool(loop.validation)
     kept = folder / "checkpoints"
     last = ModelCheckpoint(
         kept, filename="last", save_on_train_epoch_end=True, enable_version_counter=False

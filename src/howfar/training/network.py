@@ -195,7 +195,8 @@ class PersonalNetwork(nn.Module):
 
     def parts(self) -> dict[str, list[nn.Module]]:
         """Return the parts that a strategy can train or freeze, by name."""
-        return {**self.body.parts(self.base), "head": [] if self.head is None else [self.head]}
+        ours = [self.head, getattr(self, "reporters", None)]
+        return {**self.body.parts(self.base), "head": [each for each in ours if each is not None]}
 
 
 class SagePeople(nn.Module):

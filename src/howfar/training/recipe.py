@@ -51,8 +51,9 @@ class Recipe:
     shift at random. ratio: of the people who train. maf: alleles rarer than that among those are
     replaced by the common one. alpha: Variformer's weight of the squared error. difference:
     SAGE-net's weight of the person. others: data trained on besides, its file `data`. double: add
-    the loss of people twice, as published. tracks: the number of the track that a 'track' head
-    reads. context: bp, of a network without a run. precision: of the arithmetic.
+    the loss of people twice, as published. track: the number of the one that a 'track' head
+    reads; -1: the run's first. context: bp, of a network without a run. precision: of the
+    arithmetic.
     """
 
     strategy: str
@@ -86,7 +87,7 @@ class Recipe:
     others: str = "none"
     data: str = ""
     double: bool = False
-    track: int = 0
+    track: int = -1
     context: int = 40_000
     seed: int = 1
     precision: str = "float32"
