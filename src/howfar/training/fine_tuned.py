@@ -106,6 +106,9 @@ weights: results/demo/finetune/NAME # a folder that `howfar finetune` wrote
         self.oriented = self.built.reads.oriented
         self.whole_people = self.built.whole_people and not self._of_network
         if self._of_network:
+            while isinstance(model, FineTunedModel):  # trained further
+                model = model.built.model
+            self._own = model
             self.layout, self.tracks, self.units = model.layout, model.tracks, model.units
         else:
             self.layout, self.units = self.built.layout, config["units"]
@@ -156,7 +159,7 @@ weights: results/demo/finetune/NAME # a folder that `howfar finetune` wrote
     ) -> np.ndarray:
         """Predict windows; of SAGE-net, people who have the window twice, without a reference."""
         if self._of_network:
-            return self.built.model.predict(windows, bins, tracks)
+            return self._own.predict(windows, bins, tracks)
         if self.built.model is None:
             raise HowfarError(
                 f"model {self.name}",
