@@ -129,3 +129,15 @@ def test_powers_on_a_logarithmic_axis_are_text(tmp_path, scale):
     style.save(drawn, pd.DataFrame(), "powers", tmp_path, "")
     text = (tmp_path / "powers.svg").read_text()
     assert "mathdefault" not in text and "10²" in text and "10⁻²" in text
+
+
+@pytest.mark.parametrize("words", [3, 30])
+def test_a_long_title_is_broken_into_lines(tmp_path, words):
+    with style.look():
+        drawn, (axis,) = style.panels([2.0])
+        axis.set_title("eight by\n" + " ".join(["letters"] * words))
+        style.save(drawn, pd.DataFrame(), "title", tmp_path, "")
+    title = axis._left_title
+    assert title.get_window_extent().x1 <= drawn.bbox.width
+    assert title.get_text().split() == ["eight", "by", *["letters"] * words]
+    assert (title.get_text().count("\n") > 1) == (words == 30)

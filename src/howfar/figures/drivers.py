@@ -163,13 +163,13 @@ def driver_halves(view: View) -> Drawn:
     names = []
     for place, row in enumerate(table.itertuples()):
         style.estimate(axis, place, row, view.colours[row.method])
-        text = f" {100 * row.value:.0f} % {style.ends(row, 0, 100)}, n = {row.n} genes"
-        style.words(axis, style.end_of(row) + 0.01, place, text, 8.5)
+        text = f" {100 * row.value:.0f} % {style.ends(row, 0, 100)}, n = {row.n}"
+        style.words(axis, style.end_of(row) + 0.04, place, text, 8.5)
         names.append(f"{style.wrapped(view.labels[row.method])}:\nslope of {row.group}")
     style.rows(axis, names, 8)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
-    axis.set(xlim=(0, 1.6), xticks=[0, 0.25, 0.5, 0.75, 1])
-    axis.set_xlabel("share of genes")
+    axis.set(xlim=(0, 2.2), xticks=[0, 0.25, 0.5, 0.75, 1])
+    axis.set_xlabel("share of genes; n: genes")
     caption = (
         "Genes whose main driver (the variant that carries most of the prediction) foretells the "
         "sign of r: effect and slope of the same sign where r is positive, of opposite sign where "

@@ -154,8 +154,8 @@ def _scatter(axis, view: View, couple: Couple) -> None:
     level = pair.genes - pair.wins - pair.losses
     style.note(
         axis,
-        f"n = {pair.genes} genes; mean r {style.signed(pair.means[0])} (axis across) and "
-        f"{style.signed(pair.means[1])} (axis up)\n"
+        f"n = {pair.genes} genes; mean r {style.signed(pair.means[0])} (horizontal) and "
+        f"{style.signed(pair.means[1])} (vertical)\n"
         f"below the line {pair.wins} genes, above {pair.losses}, on it {level}\n"
         f"r over genes of the two = {style.signed(pair.r, 2)} {style.interval(*pair.r_ci, 2)}",
         size=8.5,

@@ -323,6 +323,21 @@ def _write_powers_plainly(figure: Figure) -> None:
             axis.set_minor_formatter(_PlainPowers(axis.get_minor_formatter()))
 
 
+def _wrap_titles(figure: Figure) -> bool:
+    """Break titles that would be cut at the figure's right edge into lines; whether any was."""
+    found = False
+    for axes in figure.axes:
+        for title in (axes.title, axes._left_title, axes._right_title):
+            box = title.get_window_extent()
+            room, wide = figure.bbox.width - box.x0, box.width
+            if title.get_text() and wide > room > 0:
+                lines = title.get_text().split("\n")
+                width = max(20, int(max(map(len, lines)) * room / wide) - 1)
+                title.set_text(textwrap.fill(" ".join(lines), width))
+                found = True
+    return found
+
+
 def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: str) -> Shown:
     """Write `<name>.svg`, `.png`, `.pdf` and the plotted numbers as `.csv` into `output`.
 
@@ -333,6 +348,8 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     one_is_singular(figure)
     _write_powers_plainly(figure)
     figure.draw_without_rendering()
+    if _wrap_titles(figure):
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, not again for each file
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for kind, metadata in dateless.items():
