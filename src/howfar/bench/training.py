@@ -1,10 +1,10 @@
 """What a training step on people of one gene costs with a shared tower, and that it is the same.
 
 A step is forward, loss and backward of all people at once, batch norm frozen, without dropout.
-The plain way runs in chunks of people whose gradients add up: its seconds are of all people, its
-memory is that of two sizes of chunk, continued in a line to all people. Gradients are compared
-with the plain ones in the same precision, where plain passes in other chunks show what the order
-of sums alone changes, and in double precision.
+The plain way runs in chunks of people, whose gradients add up: its seconds are those of a chunk,
+scaled to all people, its memory that of two sizes of chunk, continued in a line. Gradients are
+compared with the plain ones in the same precision, where plain passes in other chunks show what
+the order of sums alone changes, and in double precision.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from howfar.genome.reference import Reference
 from howfar.genome.windows import build_windows
 from howfar.models.base import encoding_table
 from howfar.models.engine.enformer_network import tower
+from howfar.models.engine.memory import keep_freed
 from howfar.models.engine.network import pick_device
 from howfar.models.engine.precision import arithmetic, check_precision
 from howfar.models.zoo.enformer import SIZES, layout_of
@@ -86,6 +87,12 @@ class Step:
         """Predict windows by themselves: (n,) rows of the windows to (n,)."""
         return self.model.head(embeddings(self.model.base, self._encode(self.windows[rows])))
 
+    def every(self) -> Any:
+        """Rows of all distinct windows."""
+        import torch
+
+        return torch.arange(len(self.windows), device=self.windows.device)
+
     def _loss(self, people: Any) -> Any:
         return losses.variformer(people, self._observed.to(people.dtype))
 
@@ -125,9 +132,7 @@ class Step:
 
     def exact(self) -> tuple[np.ndarray, dict[str, Any]]:
         """Return predictions and gradients of passes of one window, each distinct one by itself."""
-        import torch
-
-        rows = torch.arange(len(self.windows), device=self.windows.device)
+        rows = self.every()
         people, asked = self.asked(rows, lambda values: values[self.index].mean(1), 1)
         self.passes(rows, asked, 1)
         return people, self.gradients()
@@ -162,38 +167,48 @@ def errors(found: dict[str, Any], expected: dict[str, Any]) -> tuple[float, floa
     return float(np.linalg.norm(list(apart.values()))) / whole, max(each)
 
 
-def run(case: Case) -> pd.DataFrame:
+def run(case: Case, say: Callable[[str], None] = lambda text: None) -> pd.DataFrame:
     """Measure a row for each way: plain, and the shared tower's two.
 
     seconds, cpu_s: of a step of all people; peak_gb: memory beyond what was taken before; speedup,
     memory_less: against plain; ceiling: the same by operations; tower: its work in windows' worth;
-    error, error_largest: of gradients against plain (`errors`); error_sd: of predictions, over
-    their SD between people. Of plain passes, the errors are those of other chunks, on the people
-    of one chunk; error_double, on the same people, is that in double precision.
+    error, error_largest: of gradients (`errors`) against plain passes over every distinct window;
+    error_sd: of predictions, over their SD between people. Plain's errors are those of other
+    chunks, on the people of one chunk; error_double is on half of them, in double precision.
     """
     step, half = Step(case), max(case.chunk // 2, 1)
-    people, rows = len(case.index), step.index.flatten()
+    people, rows, size = len(case.index), step.index.flatten(), 2 * case.chunk
+    every = step.every()
     with arithmetic(case.precision, case.device):
-        predicted, asked = step.asked(rows, heads.people_of, 2 * case.chunk)
+        predicted, asked = step.asked(every, lambda values: values[step.index].mean(1), size)
+        step.passes(every, asked, size)
+        expected = step.gradients()
+        say("plain gradients")
+        of_rows = asked[rows] / rows.bincount()[rows]
 
-        def plain(n: int, size: int) -> Callable[[], np.ndarray]:
-            """Run the first `n` people, `size` at once."""
-            return lambda: step.passes(rows[: 2 * n], asked[: 2 * n], 2 * size) or predicted
+        def plain(n: int, at_once: int) -> Callable[[], None]:
+            """Run the first `n` people, so many at once."""
+            return lambda: step.passes(rows[: 2 * n], of_rows[: 2 * n], 2 * at_once)
 
         few, most, order = (
             _timed(plain(*n), step) for n in ((half, half), (2 * half, 2 * half), (2 * half, half))
         )
-        ways = {
-            PLAIN: plain(people, case.chunk),
-            SHARED: step.shared,
-            ONCE: partial(step.shared, once=True),
+        found = {PLAIN: most} | {
+            name: _timed(partial(step.shared, once=once), step)
+            for name, once in ((SHARED, False), (ONCE, True))
         }
-        found = {name: _timed(way, step) for name, way in ways.items()}
+    say("timed")
+    scale = people / (2 * half)
     more = (most["peak_gb"] - few["peak_gb"]) / half
-    found[PLAIN]["peak_gb"] = most["peak_gb"] + more * (people - 2 * half)
-    apart = {n: errors(f["gradients"], found[PLAIN]["gradients"]) for n, f in found.items()}
+    apart = {n: errors(found[n]["gradients"], expected) for n in (SHARED, ONCE)}
     apart[PLAIN] = errors(order["gradients"], most["gradients"])
-    double = _in_double(case)
+    found[PLAIN] = {
+        "out": predicted,
+        "seconds": scale * most["seconds"],
+        "cpu_s": scale * most["cpu_s"],
+        "peak_gb": most["peak_gb"] + more * (people - 2 * half),
+    }
+    double = _in_double(case, half)
     flop = operations(case.sizes | {"output_heads": {"human": 1}}, case.windows.shape[1])
     table = []
     for name, one in found.items():
@@ -204,6 +219,7 @@ def run(case: Case) -> pd.DataFrame:
             {
                 "way": name,
                 "precision": case.precision,
+                "timed": 2 * half if name == PLAIN else people,
                 "tower": tower_windows,
                 "tflop": 3 * (tower_windows * flop["tower"] + after) / 1e12,
                 **{k: one[k] for k in ("seconds", "cpu_s", "peak_gb")},
@@ -220,9 +236,9 @@ def run(case: Case) -> pd.DataFrame:
     return frame
 
 
-def _in_double(case: Case) -> dict[str, float]:
-    """Return the largest error of the shared tower's ways on the people of one chunk."""
-    used, index = np.unique(case.index[: case.chunk], return_inverse=True)
+def _in_double(case: Case, people: int) -> dict[str, float]:
+    """Return the largest error of the shared tower's ways on the first people."""
+    used, index = np.unique(case.index[:people], return_inverse=True)
     step = Step(replace(case, windows=case.windows[used], index=index.reshape(-1, 2)))
     with step.double():
         exact = step.exact()[1]
@@ -258,6 +274,7 @@ def measure(
     precision: str,
     chunk: int,
     quick: bool,
+    say: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:
     """Measure a gene of a cohort's files, with SNVs alone and with all alleles.
 
@@ -266,6 +283,7 @@ def measure(
     """
     import torch
 
+    keep_freed()  # both ways profit
     device = pick_device(device)
     check_precision("enformer", precision, device)
     layout_of(BIN, context, None)
@@ -286,7 +304,7 @@ def measure(
             sizes = QUICK if quick else SIZES
             case = Case(sizes, found.sequences, found.index, device, precision, chunk)
             frames.append(
-                run(case).assign(alleles=alleles, people=len(found.index), distinct=len(found))
+                run(case, say).assign(alleles=alleles, people=len(found.index), distinct=len(found))
             )
     cuda = device.startswith("cuda")
     return pd.concat(frames, ignore_index=True).assign(

@@ -15,13 +15,16 @@ from howfar.cli.common import (
     GenesOption,
     OutOption,
     ReferenceOption,
+    StudyOption,
     VariantsOption,
+    open_study,
     results,
     split_words,
     write_frame,
 )
 from howfar.core.errors import HowfarError
 from howfar.core.project import results_folder
+from howfar.core.registry import STRATEGIES
 
 bench = Commands(no_args_is_help=True, help="Measure speed against what you would use instead.")
 app.add_typer(bench, name="bench", rich_help_panel=CHECKS)
@@ -113,9 +116,47 @@ def bench_training(
         precision=precision,
         chunk=chunk,
         quick=quick,
+        say=typer.echo,
     )
     typer.echo(table.T.to_string(header=False))
     write_frame(out, table, float_format="%.6g")
+
+
+@bench.command("finetune")
+def bench_finetune(
+    out: Annotated[Path, typer.Option(help="CSV; rows that it has are taken up.")] = Path(
+        "fine_tuning_demo.csv"
+    ),
+    study: StudyOption = "demo",
+    strategy: Annotated[str, typer.Option(help=f"{', '.join(STRATEGIES)}.")] = "variformer",
+    seeds: Annotated[str, typer.Option(help=SEVERAL)] = "1,2,3,4,5",
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE, as of `howfar finetune`.")
+    ] = None,
+    splits: Annotated[
+        list[str] | None, typer.Option("--split", help="KEY=VALUE, as of `howfar finetune`.")
+    ] = None,
+) -> None:
+    """A network trained on a study's people beside linear models of the same people and window.
+
+    People not trained on, another population, genes not trained on, for each seed; long.
+    """
+    from howfar.bench.fine_tuning import measure
+    from howfar.cli.training import parse_options
+
+    with open_study(study) as opened:
+        table = measure(
+            opened,
+            results(),
+            out,
+            strategy=strategy,
+            seeds=[int(seed) for seed in split_words([seeds])],
+            options=parse_options(options, "--set"),
+            splits=parse_options(splits, "--split"),
+            say=typer.echo,
+        )
+    shown = table.groupby(["group", "method"], sort=False)["r"].agg(["mean", "min", "max", "count"])
+    typer.echo(shown.to_string())
 
 
 @bench.command("baselines")
