@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -324,16 +325,21 @@ def _write_powers_plainly(figure: Figure) -> None:
 
 
 def _wrap_titles(figure: Figure) -> bool:
-    """Break titles that would be cut at the figure's right edge into lines; whether any was."""
+    """Break titles that would be cut at the figure's right edge into lines; whether any was.
+
+    Three lines at most, in smaller letters where they would be more.
+    """
     found = False
     for axes in figure.axes:
-        for title in (axes.title, axes._left_title, axes._right_title):
+        for title in (axes.title, axes._left_title, axes._right_title):  # type: ignore[attr-defined]
             box = title.get_window_extent()
             room, wide = figure.bbox.width - box.x0, box.width
             if title.get_text() and wide > room > 0:
                 lines = title.get_text().split("\n")
-                width = max(20, int(max(map(len, lines)) * room / wide) - 1)
-                title.set_text(textwrap.fill(" ".join(lines), width))
+                text, width = " ".join(lines), max(map(len, lines)) * room / wide - 1
+                smaller = min(1, 2.7 * width / len(text))
+                title.set_text(textwrap.fill(text, max(20, int(width / smaller))))
+                title.set_fontsize(title.get_fontsize() * smaller)
                 found = True
     return found
 
@@ -347,9 +353,11 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     output.mkdir(parents=True, exist_ok=True)
     one_is_singular(figure)
     _write_powers_plainly(figure)
+    _wrap_titles(figure)
     figure.draw_without_rendering()
-    if _wrap_titles(figure):
-        figure.draw_without_rendering()
+    if _wrap_titles(figure):  # beside labels wider than thought
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            figure.draw_without_rendering()  # where it finds no room, the layout stays as it is
     figure.set_layout_engine("none")  # laid out once, not again for each file
     dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
     for kind, metadata in dateless.items():

@@ -445,8 +445,8 @@ def genes_of_places(places: pd.DataFrame, where: str, tss: str = "gene") -> list
             "each gene's TSS, one base, as FastQTL and tensorQTL have it",
             "Name a gene table in cohort.genes, or say `tss: centre` where rows are peaks.",
         )
-    rows = zip(places.index, places["chrom"], places["start0"], strict=True)
-    return [Gene(gene, gene, chrom, int(start0) + 1, ".") for gene, chrom, start0 in rows]
+    single = zip(places.index, places["chrom"], places["start0"], strict=True)
+    return [Gene(gene, gene, chrom, int(start0) + 1, ".") for gene, chrom, start0 in single]
 
 
 class _Contigs(Protocol):
