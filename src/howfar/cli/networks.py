@@ -101,9 +101,11 @@ def predict(
 
 
 def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
+    from howfar.attribution.profiles import compute_study
     from howfar.attribution.variant_effects import compute
 
     table, counts = compute(study, run, results(), genes)
+    compute_study(study, run, results(), genes)
     windows = table["gene_id"].nunique()
     say(
         f"{run.id}: {len(table):,} effects of variants in the windows of {windows} genes in "

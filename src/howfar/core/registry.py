@@ -198,6 +198,10 @@ _FIGURES = {
     ),
     "cures": "cure_seeds cured track_sets",
     "causal": "auroc dnase drivers_per_method prioritisation sign_concordance unseen_alleles",
+    "gene_detail": (
+        "contributions gradient_along gradient_clusters gradient_variants people_map "
+        "slope_against_effect variants_along"
+    ),
     "heritability": "heritability_attained heritability_classes heritability_scatter",
     "distance": "trends",
     "drivers": (

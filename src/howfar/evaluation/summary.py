@@ -14,6 +14,7 @@ from howfar.evaluation import (
     carriers,
     cures,
     driver_halves,
+    gene_detail,
     known_truth,
     locus,
     row_zero,
@@ -43,6 +44,7 @@ def make(inputs: Inputs) -> Table:
     if inputs.study.individuals == "public" and inputs.panel.dosages is not None:
         shown = variants["gene_id"].unique() if len(variants) else []
         parts.append(carriers.rows(inputs.panel, list(shown[:1])))
+    parts.append(gene_detail.rows(inputs))
     parts.append(row_zero.rows(inputs.panel, inputs.options))
     if inputs.truth is not None and not has_peaks(inputs.study):  # causal variants are of genes
         parts.append(_of_truth(inputs))

@@ -41,7 +41,7 @@ _PEOPLE_BEHIND = {
 #: names. A set that is in neither list doesn't leave a private study.
 _OF_GENES = re.compile(
     r"cures\w*|driver_halves|eqtl_\w+|false_positives|overlap\w*|recovered(\.known)?|row_zero"
-    r"|signs\.\w+|stacking\.\w+|sweep_(maf|window)(\.mean)?"
+    r"|gradient\.(bases|clusters)|signs\.\w+|stacking\.\w+|sweep_(maf|window)(\.mean)?"
 )
 
 

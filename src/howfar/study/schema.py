@@ -274,6 +274,7 @@ class Study(_Strict):
     cohort: Cohort | None = None
     runs: list[Run] = []
     effects: list[str] = []  # genes (ids or names) whose variants are looked at one by one
+    gradients: int = Field(0, ge=0)  # along so many genes' windows, evenly spaced, beside `effects`
     evaluation: Evaluation = Evaluation()
     baselines: Baselines = Baselines()
     cures: Cures | None = None  # None: compared by `howfar cures` alone

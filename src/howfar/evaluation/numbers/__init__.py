@@ -14,6 +14,7 @@ from howfar.evaluation.numbers import (
     agreement,
     correlations,
     drivers,
+    gene_detail,
     heritability,
     lead_eqtl,
     locus,
@@ -44,6 +45,7 @@ MAKERS = (
     lead_eqtl.add_map,
     drivers.add_numbers,
     drivers.add_fine_mapped,
+    gene_detail.add_numbers,
     locus.add_numbers,
     row_zero.add_numbers,
 )
