@@ -25,6 +25,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from howfar.core import sealed
 from howfar.core.atomic import whole
 from howfar.core.extras import is_installed
 from howfar.core.registry import STRATEGIES
@@ -72,6 +73,12 @@ class _Whole(TorchCheckpointIO):
         """Write a checkpoint under another name, then move it."""
         with whole(path) as part:
             torch.save(checkpoint, part)
+            sealed.seal_archive(part)
+
+    def load_checkpoint(self, path: Any, *args: Any, **options: Any) -> dict[str, Any]:
+        """Read a checkpoint; HowfarError for a damaged one."""
+        sealed.require(path)
+        return super().load_checkpoint(path, *args, **options)
 
 
 class Loop(lightning.LightningModule):
