@@ -75,8 +75,9 @@ def _panel_table(panels: pd.DataFrame) -> str:
         "panel": "panel",
         "what it shows": "what",
         "status": ("status", STATUS.__getitem__),
-        "where": ("where", _pages),
-        "needs": "needs",
+        "from published tables": ("where", _pages),
+        "from our own cohorts": ("own", _pages),
+        "what real data would add": "needs",
         "granted by": "grants",
     }
     return _searchable(table_of(panels, columns))

@@ -13,7 +13,7 @@ from howfar.study.schema import Study
 def has_peaks(study: Study) -> bool:
     """Return whether the rows of a simulated study are its world's peaks, not its genes."""
     genes = cohort_of(study).genes
-    return bool(study.simulate) and genes is not None and genes.name == "peaks.csv"
+    return bool(study.simulate) and genes is not None and genes.name.startswith("peaks")
 
 
 def true_values(study: Study) -> pd.DataFrame | None:

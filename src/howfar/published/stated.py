@@ -20,7 +20,6 @@ VERDICTS = {
 STATUS = {
     "made": "made",
     "substitute": "shown with other data",
-    "not_run": "not run here",
     "permission": "needs permission",
 }
 
@@ -28,7 +27,7 @@ STATUS = {
 _STATED = ["id", "stated", "where", "note"]
 
 
-_PANELS = ["study", "panel", "what", "status", "where", "needs", "grants"]
+_PANELS = ["study", "panel", "what", "status", "where", "own", "needs", "grants"]
 
 
 def stated() -> pd.DataFrame:
@@ -37,7 +36,10 @@ def stated() -> pd.DataFrame:
 
 
 def panels() -> pd.DataFrame:
-    """Every panel of the studies: columns study, panel, what, status, where, needs, grants."""
+    """Every panel of the studies: columns study, panel, what, status, where, own, needs, grants.
+
+    where: from published tables; own: from cohorts of ours; needs: what real data would add.
+    """
     found = _read("panels.csv", _PANELS, ["study", "panel"])
     wrong = sorted(set(found["status"]) - set(STATUS))
     if wrong:

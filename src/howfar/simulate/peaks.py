@@ -6,10 +6,11 @@ person's value is the log of the two haplotypes' mean plus 0.1; the environment 
 
 - peaks.csv: gene_id (the peak's own name), name, chrom, tss (its centre, 1-based), strand (+), as a
   table of genes; gene (whose), reach, h2_broad, sd_noise.
+- peaks_varying.csv: the rows whose accessibility differs between people.
 - peaks.bed.gz: measured values, log units, a column for each person, the centre as start (0-based).
 - truth_peaks.parquet: gene_id, sample, value without noise.
 
-So the first two are a cohort whose rows are peaks.
+So a table and the measured values are a cohort whose rows are peaks.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def write(
     table = pd.DataFrame(rows)
     genetic, varies, noise = noise_variance(rng, values, *h2)
     broad = np.where(varies, genetic, 0) / (genetic + noise)
-    files.write_csv(folder / "peaks.csv", table.assign(h2_broad=broad, sd_noise=np.sqrt(noise)))
+    table = table.assign(h2_broad=broad, sd_noise=np.sqrt(noise))
+    files.write_csv(folder / "peaks.csv", table)
+    files.write_csv(folder / "peaks_varying.csv", table[varies])
     write_values(folder / "truth_peaks.parquet", table["gene_id"], samples, value=values)
     observed = values + np.sqrt(noise)[:, None] * rng.normal(size=values.shape)
     files.write_bed(folder / "peaks.bed.gz", table, samples, observed)

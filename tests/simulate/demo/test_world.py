@@ -171,7 +171,13 @@ def test_peaks_move_nothing_else(folder, tmp_path, monkeypatch):
     world.simulate(tmp_path, seed=3, people=PEOPLE, genes=GENES)
     without = {path.name: sha256_of(path) for path in tmp_path.iterdir()}
     there = {path.name: sha256_of(path) for path in folder.iterdir()}
-    names = {"peaks.csv", "peaks.bed.gz", "peaks.bed.gz.tbi", "truth_peaks.parquet"}
+    names = {
+        "peaks.csv",
+        "peaks_varying.csv",
+        "peaks.bed.gz",
+        "peaks.bed.gz.tbi",
+        "truth_peaks.parquet",
+    }
     assert set(there) - set(without) == names
     assert without == {name: digest for name, digest in there.items() if name not in names}
 
@@ -185,6 +191,8 @@ def test_peaks_have_their_truth(folder, opened):
     values = values.pivot(index="gene_id", columns="sample", values="value")
     centres = read_genes(folder / "peaks.csv")
     assert (table.groupby("gene").size() == 1 + peaks.ENHANCERS).all()
+    varying = pd.read_csv(folder / "peaks_varying.csv").set_index("gene_id")
+    pd.testing.assert_frame_equal(varying, table[table["h2_broad"] > 0])
     for peak in centres[::3]:
         reach = table.loc[peak.gene_id, "reach"]
         built = build_windows(fasta, variants, peak, 2 * (reach + 50), alleles="all")
