@@ -251,3 +251,18 @@ def test_the_model_of_the_cohort_page_runs_as_written():
     windows = np.frombuffer(b"GCAT" * 1024, np.uint8).reshape(2, 2048)
     assert model.predict(windows, [0], [0]).tolist() == [[[0.5]], [[0.5]]]
     assert model.tss_bin("+") == 0 and model.track_indices(["expression"]) == [0]
+
+
+def test_the_cost_of_fine_tuning_is_that_of_its_operations():
+    """Of a batch of 32 people: 64 windows; with the page's mean of 10.7 and 47.7 distinct."""
+    from howfar.bench.inference import operations
+    from howfar.models.zoo.enformer import SIZES
+
+    text = (project_root() / "book" / "fine_tune.md").read_text()
+    work = operations(SIZES | {"output_heads": {"human": 1}}, 49_152)
+    after = work["whole"] - work["tower"]
+    batches = 400 * (250 // 16)
+    for tower, passed in ((64, 64), (10.72, 64), (10.72, 47.73)):
+        tflop = 3 * (tower * work["tower"] + passed * after) / 1e12
+        epoch = tflop * batches
+        assert f"| {tflop:.0f} | {round(epoch, -4):,.0f} | {epoch / 150 / 3600:.1f} |" in text

@@ -39,17 +39,6 @@ from howfar.training.fine_tune import fine_tune, prepare
 
 TUNED, NETWORK, BLUP, ENET, PRIOR = "fine-tuned", "network", "blup", "enet", "prior"
 WINDOW, TRUTH, LOOK_UP = "ceiling_window", "ceiling", "look_up"
-#: How tables and figures name them.
-LABELS = {
-    TUNED: "Network trained on people",
-    NETWORK: "Network that saw no people",
-    BLUP: "BLUP, the network's window",
-    ENET: "Elastic net, the network's window",
-    PRIOR: "BLUP with the network's prior",
-    WINDOW: "Ceiling of variants in the window",
-    TRUTH: "True genetic value",
-    LOOK_UP: "Look-up of gene means",
-}
 PEOPLE, POPULATION, GENES = "unseen people", "other population", "unseen genes"
 ACROSS = "across genes"
 

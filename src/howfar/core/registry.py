@@ -221,6 +221,7 @@ _FIGURES = {
         "training_size"
     ),
     "populations": "by_population centred_scatter flips",
+    "fine_tuning": "learning_curves trained_beside_linear",
     "reference": "bars scatter",
     "significance": "rule_counts rule_error volcano",
     "stacking": "stacking_people stacking_splits",

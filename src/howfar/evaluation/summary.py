@@ -7,6 +7,7 @@ from collections import Counter
 import pandas as pd
 
 from howfar.attribution.variant_effects import linear_approximation
+from howfar.cohort.files import input_files
 from howfar.cohort.known_values import has_peaks
 from howfar.eqtl import network_agreement
 from howfar.eqtl.covariates import covariate_words
@@ -19,6 +20,7 @@ from howfar.evaluation import (
     locus,
     row_zero,
     sweep,
+    trainings,
     transfer,
 )
 from howfar.evaluation.inputs import Inputs, Table
@@ -39,6 +41,15 @@ def make(inputs: Inputs) -> Table:
         parts.append(rows)
         stale = rows.empty and step.path_of(inputs.results, inputs.study.name).is_file()
         counts[f"comparisons out of date ({_COMMANDS})"] += stale
+    trained, left_out = trainings.rows(
+        inputs.study.name,
+        inputs.results,
+        input_files(inputs.study),
+        inputs.panel.genes,
+        inputs.options.seed,
+    )
+    parts.append(trained)
+    counts += left_out
     parts += _of_map(inputs, variants)
     parts.append(driver_halves.rows(inputs.panel, inputs.networks, inputs.options.seed))
     if inputs.study.individuals == "public" and inputs.panel.dosages is not None:

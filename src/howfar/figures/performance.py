@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from howfar.evaluation.numbers.pairs import WRONG
 from howfar.evaluation.run_comparison import by_class
-from howfar.figures import style
+from howfar.figures import fine_tuning, style
 from howfar.figures.view import Drawn, View, figure
 from howfar.published import stated as book_stated
 from howfar.published.rastogi2024_methods import BY_RUN, CLASSES
@@ -80,7 +80,12 @@ def _heading(axis, part: pd.DataFrame, group: str) -> None:
 
 @figure("performance", zero="people")
 def method_performance(view: View) -> Drawn:
-    """Mean r over genes per method and class of genes; replicates; what the paper's figure says."""
+    """Mean r over genes per method and class of genes; replicates; what the paper's figure says.
+
+    Of a study that isn't published, the networks trained on its people.
+    """
+    if fine_tuning.trained_here(view):
+        return fine_tuning.trainings(view)
     return _performance(view, "", "mean r over genes", compared)
 
 
