@@ -26,6 +26,7 @@ STUDY = {
     "predict": ("--out", "{out}/p.csv"),
     "effects": ("--gene", "g1", "--out", "{out}/e.csv", "--tracks", "all"),
     "attribute": ("--gene", "g1", "--window", "8", "--out", "{out}/a.csv"),
+    "tracks": ("--out", "{out}/t.csv"),
     "baseline": ("--models", "top1", "--min-maf", "0", "--folds", "2"),
     "apply-weights": ("{results}/tiny/baseline/top1.weights.parquet", "--out", "{out}/w.csv"),
     "eqtl": ("--permutations", "100"),
@@ -44,7 +45,7 @@ STUDY = {
 }
 COHORT = ("--reference", "{in}/ref.fa", "--variants", "{in}/v.vcf.gz", "--genes", "{in}/genes.csv")
 #: Of them those that end in a message on four people, or without kept effects or a world.
-TOO_FEW = ("drivers", "simulate", "train", "transfer", "stack", "cures")
+TOO_FEW = ("tracks", "drivers", "simulate", "train", "transfer", "stack", "cures")
 #: Commands on files.
 OTHERS = {
     "sequences": (*COHORT, "--context", "64", "--out", "{out}/s.fa.gz"),
