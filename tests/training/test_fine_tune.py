@@ -80,6 +80,18 @@ def test_a_trained_network_is_a_run_like_any_other(cohort, paired):
     assert model.region_of("GENE0004") == "test"
 
 
+def test_only_people_who_were_held_out_count(cohort, paired):
+    found = predict_cohort(cohort, hf.load_model("fine-tuned", paired.folder))
+    tables = hf.evaluate(cohort, [found], draws=100)
+    across = tables["across"].query("population == 'pooled' and run_id == 'fine-tuned'")
+    unseen = paired.scores.query("group in ('unseen people', 'unseen genes')")
+    both = across.merge(unseen, on="gene_id", validate="one_to_one")
+    assert len(both) == 6 and list(both["n_x"]) == list(both["n_y"]) == [4, 4, 4, 20, 20, 20]
+    np.testing.assert_allclose(both["pearson"].fillna(0).astype(float), both["r"], atol=1e-4)
+    row = tables["runs"].set_index("run_id").loc["fine-tuned"]
+    assert row["split"] == paired.config["splits"]["definition"]
+
+
 def test_values_of_people_who_are_tested_are_never_read(run, paired, tmp_path):
     cohort = hf.example_cohort()
     splits = paired.config["splits"]

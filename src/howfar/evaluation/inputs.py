@@ -167,6 +167,7 @@ def read_inputs(study: Study, results: str | Path) -> Inputs:
             continue
         people, reference, regions = collect(store, genes, cohort.samples, run.transform)
         known = None if regions.isna().all() else regions
+        people = store.description.held_out(people)
         stores[run.id] = store
         networks.append(Predictions(run.id, people, reference, known))
     linear = tuple(baseline.finished(cohort, results))

@@ -137,9 +137,10 @@ class Prediction:
 
     @property
     def predictions(self) -> Predictions:
-        """The predictions as an evaluation takes them."""
+        """The predictions as an evaluation takes them: of people held out from training."""
         people, reference, regions = self._collected
         known = None if regions.isna().all() else regions
+        people = self.store.description.held_out(people)
         return Predictions(self.run.id, people, reference, known)
 
 

@@ -14,9 +14,9 @@ Logs, sums and means come later (`transform`), so one store serves every definit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ class RunDescription:
     """What an evaluation must know of a run's network, so that it needs no weights.
 
     tracks: descriptions of the tracks kept. bins: the rule that chose them. context: bp. opened:
-    when predictions were last made or asked for (ISO 8601).
+    when predictions were last made or asked for (ISO 8601). splits: of a network trained on the
+    cohort's people, `definition` in words, `genes` to a class, and `people` by class and part.
     """
 
     model: str
@@ -76,6 +77,19 @@ class RunDescription:
     device: str
     opened: str = ""
     bins: str = ""
+    splits: Mapping[str, Any] = field(default_factory=dict)
+
+    def held_out(self, people: pd.DataFrame) -> pd.DataFrame:
+        """Predictions (genes x people) without those of whom a gene was trained or validated on."""
+        if not self.splits:
+            return people
+        kept = people.copy()
+        for gene, kind in self.splits["genes"].items():
+            parts = self.splits["people"].get(kind, {})
+            known = {*parts.get("train", ()), *parts.get("validation", ())}
+            if gene in kept.index and known:
+                kept.loc[gene, kept.columns.isin(list(known))] = np.nan
+        return kept
 
 
 def describe(run: Run, model: SequenceModel) -> RunDescription:
@@ -92,6 +106,7 @@ def describe(run: Run, model: SequenceModel) -> RunDescription:
         model.device,
         datetime.now(UTC).isoformat(timespec="microseconds"),
         str(run.bins or default_bins(model.layout.n_bins)),
+        dict(getattr(model, "splits", {})),
     )
 
 
@@ -151,6 +166,7 @@ def network_row(study: Study, run: Run, network: RunDescription) -> dict[str, An
         "units": _units(run, network),
         "context": network.context,
         "alleles": run.alleles or study.cohort.alleles,
+        "split": network.splits.get("definition"),
         "precision": network.precision,
         "engine": network.engine,
     }
