@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 import howfar as hf
 from helpers import golden, reduced_networks
@@ -16,6 +22,7 @@ from howfar.core.errors import HowfarError
 from howfar.core.registry import STRATEGIES
 from howfar.models.weights.checkpoint import read_tensors
 from howfar.prediction.run import predict_cohort
+from howfar.simulate.example import FOLDER as EXAMPLE
 from howfar.study.schema import Run
 from howfar.training import data as training_data
 from howfar.training import fine_tune as ft
@@ -165,6 +172,44 @@ def other_data(folder, kind):
             frame[f"{cell}_normalized_variant_effect"] = draw.normal(size=12)
         frame.assign(split="train").to_csv(path, index=False)
     return str(path)
+
+
+def study_file(folder, run) -> str:
+    """The example cohort as a study file, its network without dropout."""
+    config = json.loads((run.weights / "config.json").read_text())
+    config["hparams"] |= dict.fromkeys(("dropout_rate", "attn_dropout", "pos_dropout"), 0.0)
+    network = folder / "network"
+    shutil.copytree(run.weights, network)
+    (network / "config.json").write_text(json.dumps(config))
+    files = {"reference": "reference.fa", "variants": "variants.vcf.gz", "genes": "genes.csv",
+             "expression": "expression.csv", "samples": "samples.csv"}  # fmt: skip
+    study = {
+        "name": "example",
+        "title": "Example",
+        "reality": dict.fromkeys(("genotypes", "expression", "weights"), "simulated"),
+        "cohort": {role: str(EXAMPLE / name) for role, name in files.items()},
+        "runs": [run.model_dump(mode="json") | {"weights": str(network)}],
+    }
+    (folder / "example.yaml").write_text(yaml.safe_dump(study))
+    return str(folder / "example.yaml")
+
+
+def test_two_processes_train_as_one(run, tmp_path):
+    file, found = study_file(tmp_path, run), []
+    for devices in ("1", "2"):
+        words = ["finetune", "--study", file, "--strategy", "variformer", "--name", f"of{devices}"]
+        words += ["--set", "people=5", "--set", "epochs=2", "--set", "rate=0.001"]
+        words += ["--set", "accumulate=1", "--split", "population=none", "--split", "test=0.3"]
+        command = [sys.executable, "-m", "howfar", "--results", str(tmp_path / "r"), *words]
+        done = subprocess.run(
+            [*command, "--devices", devices, "--device", "cpu"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(ft.load(tmp_path / "r" / "example" / "finetune" / f"of{devices}"))
+    first, second = map(weights, found)
+    assert found[0].config["steps"] == found[1].config["steps"] > 4
+    for name, tensor in first.items():
+        assert (tensor - second[name]).norm() <= 1e-4 * tensor.norm(), name
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

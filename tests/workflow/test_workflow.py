@@ -13,6 +13,7 @@ import time
 import pytest
 import yaml
 
+from helpers.places import ROOT
 from helpers.workflows import content, run_killed, start
 from howfar import evaluation, workflow
 from howfar.cli import app as cli
@@ -352,3 +353,20 @@ def test_cures_are_a_step_where_the_study_file_asks_for_them(tmp_path, capfd):
     assert re.search(r"^cures +1$", capfd.readouterr().out, re.MULTILINE)
     assert workflow.run(["demo_kind"], tmp_path, extra=["--dry-run"]) == 0
     assert not re.search(r"^cures", capfd.readouterr().out, re.MULTILINE)
+
+
+def test_trainings_on_people_are_a_step_before_the_runs_that_take_them(tmp_path, capfd):
+    file = tmp_path / "own" / "tuned.yaml"
+    file.parent.mkdir()
+    study = yaml.safe_load((ROOT / "data" / "studies" / "demo.yaml").read_text())
+    study["name"] = "tuned"
+    text = yaml.safe_dump(study).replace("results/demo/", "results/tuned/")
+    study = yaml.safe_load(text)
+    study["finetune"] = [{"name": "people", "strategy": "single"}]
+    folder = "results/tuned/finetune/people"
+    run = {"id": "people", "label": "Trained", "model": "fine-tuned", "weights": folder}
+    study["runs"].append(run)
+    file.write_text(yaml.safe_dump(study))
+    assert workflow.run([str(file)], tmp_path, extra=["--dry-run"]) == 0
+    assert re.search(r"^finetune +1$", capfd.readouterr().out, re.MULTILINE)
+    assert [path.name for path in load_study(str(file)).trained_weights] == ["weights"]

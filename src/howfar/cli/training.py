@@ -12,7 +12,7 @@ from howfar.core.errors import wrong_option
 from howfar.core.registry import STRATEGIES
 
 if TYPE_CHECKING:
-    from howfar.study.schema import Study
+    from howfar.study.schema import FineTune, Study
 
 
 def parse_options(words: list[str] | None, option: str) -> dict[str, Any]:
@@ -54,7 +54,9 @@ def _made_data(study: Study, strategy: str, given: dict[str, Any]) -> dict[str, 
 @app.command(rich_help_panel=NETWORKS)
 def finetune(
     study: StudyOption,
-    strategy: Annotated[str, typer.Option(help=f"{', '.join(STRATEGIES)}.")],
+    strategy: Annotated[
+        str, typer.Option(help=f"{', '.join(STRATEGIES)}; left out: the study's key `finetune`.")
+    ] = "",
     run: Annotated[
         str, typer.Option(help="The run whose network it begins from; the first if left out.")
     ] = "",
@@ -84,41 +86,70 @@ def finetune(
     Its folder, results/STUDY/finetune/NAME, is the `weights` of a run with `model: fine-tuned`.
     Expression of people who are tested is not read in training.
     """
-    from howfar.cohort.opened import OpenCohort
-    from howfar.training import fine_tune
+    from howfar.study.schema import FineTune
 
     given = parse_options(options, "--set") | ({"train": train} if train else {})
     with open_study(study) as opened:
-        cohort = OpenCohort(opened)
-        given |= _made_data(opened, strategy, given)
-        chosen = (run or None, name or None, given, parse_options(splits, "--split"), as_published)
-        if dry_run:
-            prepared = fine_tune.prepare(cohort, strategy, *chosen)
-            found = fine_tune.estimate(prepared, device)
-            typer.echo(prepared.splits.definition)
-            typer.echo(
-                f"{found.trained:,} weights train; {found.steps:,} steps of {found.seconds:.2g} s: "
-                f"{found.hours:.2g} h; {found.memory / 1e9:.1f} GB of memory"
-            )
-            return
-        done = fine_tune.fine_tune(
-            cohort,
-            strategy,
-            chosen[0],
-            results=results(),
-            name=chosen[1],
-            options=given,
-            splits=chosen[3],
-            as_published=as_published,
-            devices=devices,
-            device=device,
-            say=typer.echo,
+        if strategy:
+            if strategy not in STRATEGIES:
+                raise wrong_option("--strategy", strategy, f"one of {', '.join(STRATEGIES)}")
+            wanted = [
+                FineTune.model_construct(
+                    name=name,
+                    strategy=strategy,
+                    run=run or None,
+                    as_published=as_published,
+                    options=given,
+                    splits=parse_options(splits, "--split"),
+                )
+            ]
+        else:
+            wanted = [each for each in opened.finetune if name in ("", each.name)]
+            if not wanted:
+                do = "Give --strategy, or the study a key `finetune`."
+                raise wrong_option("--strategy", strategy, f"one of {', '.join(STRATEGIES)}", do)
+        for each in wanted:
+            _train(opened, each, devices, device, dry_run, anew=not strategy)
+
+
+def _train(
+    study: Study, wanted: FineTune, devices: int, device: str, dry_run: bool, anew: bool
+) -> None:
+    from howfar.cohort.opened import OpenCohort
+    from howfar.training import fine_tune
+
+    cohort = OpenCohort(study)
+    given = wanted.options | _made_data(study, wanted.strategy, wanted.options)
+    if dry_run:
+        prepared = fine_tune.prepare(
+            cohort, wanted.strategy, wanted.run, "", given, wanted.splits, wanted.as_published
         )
-        say_counts(cohort.warnings)
-        for row in done.summary.itertuples():
-            typer.echo(
-                f"{row.group}: mean r {row.r:.3f} ({row.ci_low:.3f} to {row.ci_high:.3f}), "
-                f"{row.genes} genes, {row.people} people"
-            )
-        typer.echo(f"{done.config['steps']:,} steps, {done.config['seconds']:.0f} s")
-        typer.echo(place(done.folder))
+        found = fine_tune.estimate(prepared, device)
+        typer.echo(prepared.splits.definition)
+        typer.echo(
+            f"{found.trained:,} weights train; {found.steps:,} steps of {found.seconds:.2g} s: "
+            f"{found.hours:.2g} h; {found.memory / 1e9:.1f} GB of memory"
+        )
+        return
+    done = fine_tune.fine_tune(
+        cohort,
+        wanted.strategy,
+        wanted.run,
+        results=results(),
+        name=wanted.name or None,
+        options=given,
+        splits=wanted.splits,
+        as_published=wanted.as_published,
+        devices=devices,
+        device=device,
+        anew=anew,
+        say=typer.echo,
+    )
+    say_counts(cohort.warnings)
+    for row in done.summary.itertuples():
+        typer.echo(
+            f"{row.group}: mean r {row.r:.3f} ({row.ci_low:.3f} to {row.ci_high:.3f}), "
+            f"{row.genes} genes, {row.people} people"
+        )
+    typer.echo(f"{done.config['steps']:,} steps, {done.config['seconds']:.0f} s")
+    typer.echo(place(done.folder))

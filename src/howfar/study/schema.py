@@ -20,13 +20,14 @@ from pydantic import (
 
 from howfar.core.errors import HowfarError
 from howfar.core.project import from_folder, is_there, project_root, resolve
-from howfar.core.registry import DRIVER_RULES, LINEAR_MODELS
+from howfar.core.registry import DRIVER_RULES, LINEAR_MODELS, STRATEGIES
 
 _MOST = 2**31 - 1  # a contig's length, a seed, as every library takes them
 
 
 _Linear = Literal[tuple(LINEAR_MODELS)]  # type: ignore[valid-type]
 _DriverRule = Literal[tuple(DRIVER_RULES)]  # type: ignore[valid-type]
+_Strategy = Literal[tuple(STRATEGIES)]  # type: ignore[valid-type]
 
 
 #: Folders of the results folder that are no study's.
@@ -250,6 +251,17 @@ class Cures(_Strict):
     seed: int = Field(1, ge=0, le=_MOST)
 
 
+class FineTune(_Strict):
+    """A training on the study's people (see `howfar.training`), kept in finetune/<name>."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+    strategy: _Strategy
+    run: str | None = None  # that it begins from; None: the study's first
+    as_published: bool = False
+    options: dict[str, Any] = {}  # of the strategy (training.recipe.Recipe)
+    splits: dict[str, Any] = {}  # who and what is held out (training.splits.SplitOptions)
+
+
 class Published(_Strict):
     """A study whose tables others published: the loader and the files it needs."""
 
@@ -278,6 +290,7 @@ class Study(_Strict):
     evaluation: Evaluation = Evaluation()
     baselines: Baselines = Baselines()
     cures: Cures | None = None  # None: compared by `howfar cures` alone
+    finetune: list[FineTune] = []  # trained in this order, before runs are predicted
     eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
     published: Published | None = None
     beside: list[str] = []  # studies whose tables stand beside these in some figures
@@ -314,6 +327,9 @@ class Study(_Strict):
             raise ValueError("`baselines` need a cohort")
         if self.cures and (self.cures.run or next(iter(ids), None)) not in ids:
             raise ValueError(f"`cures` need a run of the study, found {self.cures.run} of {ids}")
+        names = [each.name for each in self.finetune]
+        if len(set(names)) < len(names) or {t.run for t in self.finetune} - {*ids, None}:
+            raise ValueError(f"`finetune` needs names that differ and the study's runs: {names}")
         return self
 
     @property
@@ -361,7 +377,8 @@ class Study(_Strict):
         """Weights that the study's own training makes: those of a simulation, not fetched."""
         if not self.simulate:
             return []
-        kept = {r.weights for r in self.runs if r.weights and not r.fetched_weights}
+        own = [r for r in self.runs if r.model != "fine-tuned"]
+        kept = {r.weights for r in own if r.weights and not r.fetched_weights}
         return sorted(resolve(path) for path in kept)
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +31,7 @@ from howfar.training.recipe import Recipe, recipe_of
 from howfar.training.splits import SplitOptions, Splits, split
 
 CONFIG, TENSORS, SCORES = "config.json", "weights.safetensors", "scores.parquet"
+_MADE_OF = "made_of.json"
 #: Groups of (gene, person) that a training is scored on.
 GROUPS = ("seen people", "unseen people", "other population", "unseen genes")
 
@@ -97,6 +100,7 @@ def fine_tune(
     as_published: bool = False,
     devices: int = 1,
     device: str = "auto",
+    anew: bool = False,
     say: Callable[[str], None] = print,
 ) -> FineTuned:
     """Train a network on a cohort's people.
@@ -120,6 +124,8 @@ def fine_tune(
         Start from the study's own settings.
     devices, device
         Processes, one on each device, and their kind: 'auto', 'cpu' or 'cuda'.
+    anew
+        Another training of that name is put in this one's place, not refused.
 
     Returns
     -------
@@ -138,7 +144,11 @@ def fine_tune(
     """
     prepared = prepare(cohort, strategy, run, name, options, splits, as_published)
     folder = folder_of(results, cohort.study.name, prepared.name)
+    if int(os.environ.get("LOCAL_RANK", 0)):  # started by the first process, which holds the lock
+        return _train(prepared, folder, devices, device, say)
     with only_one(folder.with_name(f".{prepared.name}.lock"), "`howfar finetune` of this name"):
+        if anew and _is_other(prepared, folder):
+            shutil.rmtree(folder)
         return _train(prepared, folder, devices, device, say)
 
 
@@ -213,13 +223,18 @@ def _loop(prepared: Prepared, device: str) -> Any:
     return built, Loop(built, data, prepared.recipe)
 
 
+def _is_other(prepared: Prepared, folder: Path) -> bool:
+    """Whether a folder holds a training with other options or of other files."""
+    made = folder / _MADE_OF
+    return made.is_file() and sealed.read_json(made) != prepared.made_of
+
+
 def _train(
     prepared: Prepared, folder: Path, devices: int, device: str, say: Callable[[str], None]
 ) -> FineTuned:
     from safetensors.torch import save_file
 
-    made = folder / "made_of.json"
-    if made.is_file() and sealed.read_json(made) != prepared.made_of:
+    if _is_other(prepared, folder):
         raise HowfarError(
             str(folder),
             found="a training with other options or of other files",
@@ -228,8 +243,8 @@ def _train(
         )
     if (folder / SCORES).is_file():
         return load(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    sealed.write_json(made, prepared.made_of)
+    if not int(os.environ.get("LOCAL_RANK", 0)):
+        sealed.write_json(folder / _MADE_OF, prepared.made_of)
     built, loop = _loop(prepared, device)
     say(prepared.splits.definition)
     if not (folder / CONFIG).is_file():

@@ -71,7 +71,7 @@ class FineTunedModel(SharedNetwork, AveragingModel):
         package="peft",
         run="""
 weights: results/demo/finetune/NAME # a folder that `howfar finetune` wrote
-tracks: [expression] # of a joint training also the network's own
+tracks: [expression]
 bins: centre1 # the one that there is
 transform: [mean_bins, mean_tracks, mean_haplotypes]
 batch_size: 4 # windows at once

@@ -210,6 +210,9 @@ class SagePeople(nn.Module):
     def people(self, windows: Tensor, rows: Tensor, table: Tensor, *_: bool) -> Tensor:
         """Predict (gene's mean, person's z-score) of people: (people, 2)."""
         one_hot = table[windows.long()].transpose(1, 2)
+        if not self.training:  # a window is then the same whoever has it
+            features = self.net.trunk(one_hot)
+            return self.net.compared(*(features[rows[:, k]] for k in range(3)))
         return self.net(*(one_hot[rows[:, k]] for k in range(3)))
 
     def parts(self) -> dict[str, list[nn.Module]]:

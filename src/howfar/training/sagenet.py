@@ -66,8 +66,12 @@ class SageNet(nn.Module):
         The three pass each batch norm one after the other, so that its statistics are of one kind
         of sequence at a time.
         """
-        common = self.fc0(self.trunk(reference))
-        person = self.fc0((self.trunk(maternal) + self.trunk(paternal)) / 2)
+        return self.compared(*(self.trunk(each) for each in (reference, maternal, paternal)))
+
+    def compared(self, reference: Tensor, maternal: Tensor, paternal: Tensor) -> Tensor:
+        """Predict (mean, difference) from features of the three, (n, features): (n, 2)."""
+        common = self.fc0(reference)
+        person = self.fc0((maternal + paternal) / 2)
         mean = self.ref_out(self.fclayers(common))
         difference = self.diff_out(self.diff_fclayers(person - common))
         return torch.cat([mean, difference], dim=1)

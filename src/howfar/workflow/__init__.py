@@ -38,6 +38,7 @@ SNAKEFILE = Path(__file__).with_name("Snakefile")
 LAYERS = {
     "simulate": ("simulate",),
     "train": ("simulate",),
+    "finetune": ("cohort", "genome", "training"),
     "predict": ("attribution", "cohort", "genome", "prediction"),
     "baseline": ("cohort", "genome", "linear"),
     "cures": ("attribution", "cohort", "evaluation", "genome", "linear", "prediction", "stats"),
@@ -57,6 +58,7 @@ PAGES = {
 _FOLDERS = {
     "baseline": ("baseline",),
     "cures": ("cures",),
+    "finetune": ("finetune",),
     "transfer": ("transfer",),
     "stack": ("stacking",),
     "tables": ("tables", "individuals", "eqtl"),
