@@ -283,7 +283,7 @@ def _blocks(
     names = {begin: f"{haplotype}-{begin}" for begin in starts}
     todo = [begin for begin in starts if not units.has(names[begin])]
     done, every = len(starts) - len(todo), len(starts)
-    for begin in track(todo, every, f"{run.id}: blocks of {BLOCK} bases", done=done):
+    for begin in track(todo, every, f"{run.id}: blocks", done=done):
         end = min(begin + BLOCK, last)
         values = ism(model, run, bins, tracks, seen, begin, end)
         units.write(names[begin], {"values": values}, Counter())

@@ -40,6 +40,15 @@ _FITTING = {
     "hours, 3,259 genes": ("hours", rate),
 }
 
+_SATURATION = {
+    "way": "way",
+    "precision": "precision",
+    "substitutions": ("substitutions", "{:,}"),
+    "ms of CPU each": ("ms", rate),
+    "faster by": ("times", "{:.1f}×"),
+    "largest difference / largest effect": ("largest", "{:.0e}"),
+}
+
 
 def measured(name: str) -> pd.DataFrame:
     """Read a committed table of ``data/measured``: what was measured, when and on what."""
@@ -54,6 +63,7 @@ def circumstances(table: pd.DataFrame) -> pd.Series:
 def speed_page() -> str:
     """Write the page."""
     haplotypes, scoring = measured("haplotype_benchmark"), measured("inference_benchmark")
+    saturation = measured("attribution_benchmark")
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
     return fill(
         "speed",
@@ -61,6 +71,8 @@ def speed_page() -> str:
         haplotype=circumstances(haplotypes),
         scoring=table_of(scoring, _SCORING),
         inference=circumstances(scoring),
+        saturating=table_of(saturation, _SATURATION),
+        saturation=circumstances(saturation),
         growing=_growth(growth),
         growth=circumstances(growth),
         fitting=table_of(linear, _FITTING),

@@ -179,6 +179,44 @@ def bench_baselines(
     write_frame(out, table, float_format="%.6g")
 
 
+@bench.command("attribution")
+def bench_attribution(
+    positions: Annotated[int, typer.Option(min=1, help="Bases whose letters are replaced.")] = 150,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="The best one counts.")] = 1,
+    out: OutOption = None,
+) -> None:
+    """Saturation mutagenesis: ours, plain, and tangermeme's, on Beluga with random weights.
+
+    Minutes of CPU time; tangermeme tries its fast way only where the slow one takes 30 s.
+    """
+    from howfar.bench.attribution import measure
+
+    table = measure(positions, threads=threads, rounds=rounds)
+    typer.echo(table.T.to_string(header=False))
+    write_frame(out, table, float_format="%.6g")
+
+
+@bench.command("attribution-truth")
+def bench_attribution_truth(
+    study: Annotated[list[str], typer.Option(help=f"A simulated study. {SEVERAL}")],
+    out: Annotated[Path, typer.Option(help="CSV; other studies' rows in it stay.")] = Path(
+        "attribution_truth.csv"
+    ),
+    genes: Annotated[int, typer.Option(min=1, help="Whose variants are judged.")] = 120,
+    saturated: Annotated[int, typer.Option(min=1, help="Whose bases are replaced.")] = 8,
+) -> None:
+    """Do attributions name the causal variants, their signs and motifs? Minutes of CPU time.
+
+    Of simulated studies whose network is trained and whose linear models are fitted.
+    """
+    from howfar.bench.attribution_truth import measure
+    from howfar.study.reading import load_study
+
+    studies = [load_study(name) for name in split_words(study)]
+    measure(studies, results(), out, genes=genes, ism_genes=saturated, say=typer.echo)
+
+
 @bench.command("knobs")
 def bench_knobs(
     out: Annotated[Path, typer.Option(help="Table to write: .csv.")] = Path("demo_knobs.csv"),

@@ -295,6 +295,9 @@ def attribute(
     window: Annotated[
         int, typer.Option(min=1, help="bp around the TSS, up to all that the model reads.")
     ] = 200,
+    figure: Annotated[
+        Path | None, typer.Option(help="A track over the window, and a logo: .svg, .png or .pdf.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate predictions, hours and memory; run none.")
     ] = False,
@@ -319,8 +322,8 @@ def attribute(
         chosen, cohort = opened.chosen_runs(run)[0], OpenCohort(opened)
         (place_of,) = cohort.genes_to_run(gene)
         question = Question(place_of, method, on, window)
-        if out is not None:
-            require_place(cohort, question, out, results())
+        for path in filter(None, (out, figure)):
+            require_place(cohort, question, path, results())
         model = open_model(chosen)
         if dry_run:
             say(estimate(cohort, chosen, model, question).to_string(index=False))
@@ -328,6 +331,24 @@ def attribute(
         table = attribute_study(cohort, chosen, model, question, results())
         write_frame(out, table, float_format="%.9g")
         say(f"{len(table):,} rows of {place_of.gene_id} in {place(out)}")
+        if figure is not None:
+            _draw_bases(cohort, question, table, figure)
+
+
+def _draw_bases(cohort, question, table, path: Path) -> None:
+    """Draw attributions; of a person the first haplotype in --figure, the second beside it."""
+    from howfar.core.project import resolve
+    from howfar.figures import bases
+    from howfar.genome.genes import read_exons
+
+    gene = question.gene
+    exons = read_exons(resolve(cohort.settings.genes), gene.gene_id)
+    _, variants = cohort.dosages(gene, 2 * question.window)
+    for number, part in table.groupby("haplotype") if "haplotype" in table else [(1, table)]:
+        drawn = bases.draw(part, gene, question.method, variants, exons)
+        file = path if number == 1 else path.with_stem(f"{path.stem}.haplotype{number}")
+        bases.save(drawn, file)
+        say(f"figure in {place(file)}")
 
 
 @app.command("predict-sequences", rich_help_panel=NETWORKS)

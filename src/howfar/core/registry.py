@@ -192,6 +192,7 @@ _FIGURES = {
         "agreement_failures agreement_genes agreement_matrix agreement_reference variant_effects"
     ),
     "attribution": "attribution_profile driver_motifs driver_sequences",
+    "attribution_truth": "truth_bases truth_ranks truth_signs",
     "baselines": (
         "bslmm calibration linear_distribution linear_wins polygenic_scores "
         "population_transfer sweeps training_people"

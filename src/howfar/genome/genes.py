@@ -335,6 +335,19 @@ def _spans(
         yield gene
 
 
+def read_exons(path: str | Path, gene_id: str) -> list[tuple[int, int]]:
+    """Exons (start, end), 1-based, both in, of a gene in a GTF; none for other files."""
+    found = set()
+    if ".gtf" not in Path(path).name:
+        return []
+    for _, cells in _features(lines_of(path, _EXPECTED), Path(path)):
+        if cells[2] == "exon" and gene_id.partition(".")[0] in cells[8]:
+            name = attributes(cells[8], gff3=False).get("gene_id", [""])[0]
+            if gene_id in (name, name.partition(".")[0]):
+                found.add((int(cells[3]), int(cells[4])))
+    return sorted(found)
+
+
 def _features(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(lines, start=1):
         if line.startswith("##FASTA"):
