@@ -65,9 +65,10 @@ def test_a_networks_drivers_stand_in_the_studys_tables(predicted, results_folder
     assert known["source"].tolist() == ["run g"] and known["value"].item() == pytest.approx(1)
     out = tmp_path / "drivers.csv"
     said = invoke(predicted, results_folder, "drivers", "--rule", "rastogi", "--out", str(out))
-    assert "1 driver in 1 gene" in str(said.output) and pd.read_csv(out)["variant"].tolist() == [
-        "1:95:A:G"
-    ]
+    assert "1 driver in 1 gene" in str(said.output)
+    assert "(r > 0.2) in 1 of 1 gene, median r 1.000" in str(said.output)
+    written = pd.read_csv(out)[["variant", "type", "linear_r"]].iloc[0].tolist()
+    assert written == ["1:95:A:G", "supported", 1]
 
 
 def test_a_linear_models_weights_are_its_effects(predicted, results_folder):

@@ -9,6 +9,7 @@ the book draws its committed table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from howfar.attribution.variant_effects import gene_effects
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core.atomic import whole
-from howfar.core.errors import HowfarError
+from howfar.core.errors import HowfarError, NotMade
 from howfar.core.progress import track
 from howfar.evaluation.known_truth import truth_folder
 from howfar.genome.intervals import Gene
@@ -81,7 +82,8 @@ def measure(
     """Judge each study's first run, and write rows to `out` (CSV); other studies' rows stay.
 
     genes, ism_genes: how many, evenly spaced. Columns date, study, set, method, group, x, value,
-    n (genes), ci_low, ci_high: means over genes, intervals by block bootstrap.
+    n (genes), ci_low, ci_high: means over genes, intervals by block bootstrap. A linear model that
+    isn't fitted has no rows.
     """
     out = Path(out)
     table = pd.read_csv(out) if out.is_file() else pd.DataFrame(columns=["study"])
@@ -104,11 +106,10 @@ def judge(study: Study, results: str | Path, genes: int, ism_genes: int) -> pd.D
     cohort, run = OpenCohort(study), study.chosen_runs()[0]
     panel, model = cohort.panel(), open_model(run)
     networks = {TRAINED: model, SHUFFLED: shuffled(model)}
-    weights = {
-        label: baseline.read_finished(cohort, name, results).weights
-        for name, label in LINEAR.items()
-        if name in study.baselines.models
-    }
+    weights = {}
+    for name, label in LINEAR.items():
+        with suppress(NotMade):  # judged without a linear model that isn't fitted
+            weights[label] = baseline.read_finished(cohort, name, results).weights
     every = cohort.genes_to_run()
     chosen = every[:: max(1, len(every) // genes)][:genes]
     rng = np.random.default_rng(1)

@@ -64,26 +64,34 @@ def drivers(
     """Find the few variants that carry a run's predictions, by a study's rule.
 
     Of a network: in the genes of `howfar effects`. Table `drivers`, which `howfar evaluate` makes
-    of every run, takes the rule of the study file (`evaluation.drivers`).
+    of every run, takes the rule of the study file (`evaluation.drivers`). First it says in how many
+    genes single effects add up to the prediction; the file has this r beside each driver, and
+    whether the eQTL supports it.
     """
-    from howfar.evaluation.drivers import chosen_run, drivers_of
+    from howfar.evaluation.drivers import approximations, chosen_run, drivers_of
     from howfar.evaluation.inputs import read_inputs
-    from howfar.evaluation.run_comparison import driver_types, mains
+    from howfar.evaluation.run_comparison import TRUSTED, driver_types, mains
 
     with open_study(study) as opened:
         rule = rule or opened.evaluation.drivers
         inputs = read_inputs(opened, results())
         name = chosen_run(inputs, run)
+        sums = approximations(inputs, [name]).set_index("gene_id")["value"]
         table = drivers_of(inputs, [name], rule)
         say_counts(inputs.cohort.warnings)
         kinds = driver_types(table).value_counts()
         say(
+            f"{name}: the sum of single effects follows the prediction (r > {TRUSTED}) in "
+            f"{int((sums > TRUSTED).sum()):,} of {len(sums):,} genes, median r {sums.median():.3f}"
+        )
+        say(
             f"{name}, rule {rule}: {len(table):,} drivers in {len(mains(table)):,} genes; "
             f"{kinds.get('supported', 0):,} have the sign of the eQTL's slope, "
-            f"{kinds.get('unsupported', 0):,} the other"
+            f"{kinds.get('unsupported', 0):,} the other, {kinds.get('neither', 0):,} neither"
         )
         if out:
-            write_frame(out, table, float_format="%.9g")
+            known = {"type": driver_types(table), "linear_r": table["gene_id"].map(sums)}
+            write_frame(out, table.assign(**known), float_format="%.9g")
             typer.echo(f"drivers in {place(out)}")
 
 

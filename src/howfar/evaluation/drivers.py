@@ -78,11 +78,15 @@ def drivers_of(inputs: Inputs, runs: list[str], rule: str) -> pd.DataFrame:
     return tables.stack("drivers", parts, "drivers")
 
 
-def approximations(inputs: Inputs) -> pd.DataFrame:
-    """Rows of table `features`: `APPROXIMATION` of each network and gene with effects."""
+def approximations(inputs: Inputs, runs: list[str] | None = None) -> pd.DataFrame:
+    """Rows of table `features`: `APPROXIMATION` of each run and gene with effects.
+
+    runs: None: all networks. A linear model's is 1: its prediction is such a sum.
+    """
+    runs = [run.id for run in inputs.predicted] if runs is None else runs
     rows = [
         (gene.gene_id, APPROXIMATION, drivers.approximation(*_three(gene)), source_of(gene.run_id))
-        for gene in attributed(inputs, [run.id for run in inputs.predicted])
+        for gene in attributed(inputs, runs)
     ]
     return pd.DataFrame(rows, columns=["gene_id", "feature", "value", "source"])
 
