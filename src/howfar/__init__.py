@@ -34,6 +34,7 @@ _PLACES = {
     "open_variants": "genome.genotypes.open:open_variants",
     "personalize": "genome.windows:personalize",
     "predict": "prediction.run:predict_cohort",
+    "predictions_from": "prediction.given:predictions_from",
     "variant_effects": "attribution.variant_effects:predict_effects",
 }
 

@@ -82,6 +82,7 @@ MODELS = Registry(
     ),
     ("xpresso", "Xpresso (Agarwal and Shendure 2020)", "models.zoo.xpresso:XpressoModel"),
     ("gc-content", "GC content, a control without weights", "models.zoo.gc_content:GcContent"),
+    ("table", "Predictions made elsewhere, in a table", "prediction.given:GivenPredictions"),
     ("borzoi", "Borzoi (Linder et al. 2025)", "models.zoo.borzoi:BorzoiModel"),
     (
         "fine-tuned",

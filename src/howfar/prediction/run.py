@@ -23,6 +23,7 @@ from howfar.genome.windows import Windows
 from howfar.models.base import SequenceModel, reverse_complement
 from howfar.models.readout import TrackReadout, read_readout
 from howfar.models.registry import load_model
+from howfar.prediction.given import GivenPredictions
 from howfar.prediction.store import (
     Outputs,
     Store,
@@ -252,9 +253,13 @@ def predict_missing(
 ) -> Counter[str]:
     """Predict those of `genes` that `store` lacks; return what was counted of the files alone."""
     todo = [gene for gene in genes if not store.has(gene)]
+    counts: dict[str, Counter[str]] = {}
+    if isinstance(model, GivenPredictions):
+        for gene, values, index in model.predict_genes(cohort, todo, counts):
+            store.write(gene, values, index, counts[gene.gene_id])
+        return cohort.warnings - sum(counts.values(), Counter())
     for contig in dict.fromkeys(gene.chrom for gene in todo):
         cohort.variants.contig(contig)  # raises before any gene is done, not hours later
-    counts: dict[str, Counter[str]] = {}
     values_of = predict_genes(cohort, run, model, outputs_of(run, model), todo, counts)
     done = len(genes) - len(todo)
     for gene, values, index in track(values_of, len(genes), f"{run.id}: genes", done=done):

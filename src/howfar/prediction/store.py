@@ -164,7 +164,7 @@ def network_row(study: Study, run: Run, network: RunDescription) -> dict[str, An
         "bins": network.bins or str(run.bins or default_bins(3)),
         "transform": " > ".join(run.transform),
         "units": _units(run, network),
-        "context": network.context,
+        "context": None if network.engine == "given" else network.context,
         "alleles": run.alleles or study.cohort.alleles,
         "split": network.splits.get("definition"),
         "precision": network.precision,

@@ -147,6 +147,19 @@ class Run(_Strict):
     _place: str = PrivateAttr("")
     _folder: Path = PrivateAttr(Path())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_table(cls, given: Any) -> Any:
+        """``predictions: FILE`` with `units` and `made` stands for model `table`."""
+        if not isinstance(given, dict) or "predictions" not in given:
+            return given
+        keys = dict(given)
+        if {"model", "weights", "tracks", "options"} & set(keys):
+            raise ValueError("either `predictions`, or a model with its keys")
+        words = {name: keys.pop(name) for name in ("units", "made") if name in keys}
+        file = keys.pop("predictions")
+        return keys | {"model": "table", "weights": file, "options": words}
+
     @field_validator("options")
     @classmethod
     def _not_of_the_run(cls, options: dict[str, Any]) -> dict[str, Any]:
@@ -318,7 +331,8 @@ class Study(_Strict):
                 f"models of `baselines` and run ids must differ, found {models}, {ids}"
             )
         if self.cohort is not None and self.cohort.reference is None:
-            reads = {"runs": self.runs, "effects": self.effects, "simulate": self.simulate}
+            networks = [run for run in self.runs if run.model != "table"]
+            reads = {"runs": networks, "effects": self.effects, "simulate": self.simulate}
             if keys := [key for key, value in reads.items() if value]:
                 raise ValueError(f"`cohort.reference`, a FASTA, as `{keys[0]}` reads sequence")
         if self.cohort is not None and self.cohort.genes is None is self.cohort.expression:
