@@ -35,6 +35,7 @@ STUDY = {
     "cures": ("--tracks", ""),
     "evaluate": (),
     "drivers": ("--out", "{out}/d.csv"),
+    "motifs": ("--out", "{out}/m.csv"),
     "finetune": ("--strategy", "sagenet", "--set", "context=64", "--dry-run"),
     "training-set": ("--context", "64", "--out", "{out}/p.h5"),
     "export": ("--to", "{out}/export"),
@@ -45,7 +46,7 @@ STUDY = {
 }
 COHORT = ("--reference", "{in}/ref.fa", "--variants", "{in}/v.vcf.gz", "--genes", "{in}/genes.csv")
 #: Of them those that end in a message on four people, or without kept effects or a world.
-TOO_FEW = ("tracks", "drivers", "simulate", "train", "transfer", "stack", "cures")
+TOO_FEW = ("tracks", "drivers", "motifs", "simulate", "train", "transfer", "stack", "cures")
 #: Commands on files.
 OTHERS = {
     "sequences": (*COHORT, "--context", "64", "--out", "{out}/s.fa.gz"),

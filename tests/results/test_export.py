@@ -90,10 +90,14 @@ def test_tables_for_a_book_are_small_hold_nobody_and_come_back(results_folder, t
         export.take_tables(load_study("demo"), results_folder)
 
 
-def test_the_kind_worlds_tables_are_committed_and_small(results_folder):
-    study = load_study("demo_kind")
+@pytest.mark.parametrize(
+    ("name", "run", "most"),
+    [("demo_kind", "demo-cage-a", 500_000), ("demo_peaks", "demo-accessibility", 600_000)],
+)
+def test_committed_tables_are_small_and_of_their_study(results_folder, name, run, most):
+    study = load_study(name)
     files = export.take_tables(study, results_folder)
-    assert sum(path.stat().st_size for path in files) <= 500_000
-    found = tables.load("demo_kind", results_folder)
-    assert {"demo-cage-a", "blup", "truth"} <= set(found["runs"]["run_id"])
-    assert found["numbers"]["id"].str.startswith("demo_kind.").all()
+    assert sum(path.stat().st_size for path in files) <= most
+    found = tables.load(name, results_folder)
+    assert {run, "blup", "truth"} <= set(found["runs"]["run_id"])
+    assert found["numbers"]["id"].str.startswith(f"{name}.").all()

@@ -96,6 +96,40 @@ def drivers(
 
 
 @app.command(rich_help_panel=EVALUATION)
+def motifs(
+    study: StudyOption,
+    out: Annotated[Path, typer.Option("--out", "--csv", help="Write the groups here.")],
+    run: Annotated[str, typer.Option(help="A run, or a linear model; the first if left out.")] = "",
+    jaspar: Annotated[
+        bool, typer.Option(help="Name JASPAR's nearest motif (TOMTOM); needs the extra.")
+    ] = True,
+) -> None:
+    """Group the sequences at a run's drivers; are unsupported ones in patterns of their own?
+
+    Drivers are those of table `drivers`, 13 bases of the reference around each, grouped by common
+    stretches (Sasse et al. 2023, S10). Each group is tested for unsupported against supported.
+    """
+    from howfar.attribution import driver_motifs
+    from howfar.cohort.opened import OpenCohort
+    from howfar.evaluation.run_comparison import driver_types
+    from howfar.results import tables
+
+    with open_study(study) as opened:
+        made = tables.load(opened.name, results())
+        table = tables.empty("drivers") if made is None else made["drivers"]
+        named = run or next(iter(table["run_id"]), "")
+        table = table[table["run_id"] == named]
+        letters = driver_motifs.windows(OpenCohort(opened).reference, list(table["variant"]))
+        groups, patterns = driver_motifs.groups(letters, list(driver_types(table)))
+        if jaspar and patterns:
+            found = driver_motifs.nearest(patterns, driver_motifs.jaspar())
+            groups = groups.merge(found, on="group")
+        write_frame(out, groups, float_format="%.6g")
+        say(f"{named}: {len(table):,} drivers, {len(groups):,} groups of two or more")
+        typer.echo(f"groups in {place(out)}")
+
+
+@app.command(rich_help_panel=EVALUATION)
 def numbers(
     study: Annotated[str, typer.Argument(help="A study's name, or its YAML file.")],
     out: Annotated[Path | None, typer.Option("--out", "--csv", help="Write id,value here.")] = None,

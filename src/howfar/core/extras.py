@@ -12,6 +12,7 @@ EXTRAS = {
     "borzoi_pytorch": "borzoi",
     "tangermeme": "attribution",
     "captum": "attribution",
+    "pyjaspar": "attribution",
     "enformer_pytorch": "models",
     "h5py": "models",
     "huggingface_hub": "models",

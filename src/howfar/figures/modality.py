@@ -23,12 +23,12 @@ def modalities(view: View) -> Drawn:
     for axis, each, part in zip(axes, views, parts, strict=True):
         for place, row in enumerate(part.itertuples()):
             style.bar(axis, place, row, each.colours[row.run_id], height=0.62)
-            text = f"{style.estimated(row, 2)}, {100 * row.negative:.0f} % negative"
+            text = f"{style.estimated(row, 2)}, {100 * row.negative:.0f} % below 0"
             style.words(axis, 1.03 * high, place, text, 7.5)
         style.rows(axis, [style.wrapped(each.labels[run], 26) for run in part["run_id"]], 7.5)
         axis.axvline(0, color=style.INK, lw=0.8)
         axis.set_title(f"{each.study.title} (n = {int(part['n'].iloc[0])} rows)", fontsize=9)
-        axis.set_xlim(low, 1.9 * high)
+        axis.set_xlim(low, 2.3 * high)
         style.no_ticks_beyond(axis.xaxis, high)
     axes[-1].set_xlabel("mean r across people")
     caption = (
