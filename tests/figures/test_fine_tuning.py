@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from helpers import synthetic
 from helpers.figure_views import open_view, text_of
 from howfar import figures
+from howfar.core.project import project_root
 from howfar.evaluation.trainings import CURVE, MEAN, TRAINED
 from howfar.figures import fine_tuning
 
@@ -63,3 +66,15 @@ def test_studies_without_trainings_say_so(tmp_path):
     assert "howfar finetune" in fine_tuning.trainings(bare)
     assert "ratio=0.5" in fine_tuning.training_share(bare)
     assert "howfar bench finetune" in figures.trained_beside_linear(bare).lines[0]
+
+
+def test_the_committed_comparison_is_drawn_for_the_demo_alone(view, tmp_path):
+    table = pd.read_csv(project_root() / "data" / "measured" / "fine_tuning_demo.csv")
+    shown = SimpleNamespace(study=SimpleNamespace(name="demo"))
+    drawn, _, caption = fine_tuning.trained_beside_linear.__wrapped__(shown)
+    assert f"{table['seed'].nunique()} seeds" in caption
+    bars = [patch.get_width() for patch in drawn.axes[0].patches]
+    people = table[table["group"] == "unseen people"].groupby("method")["r"].mean()
+    assert sorted(bars) == pytest.approx(sorted(people))
+    assert set(table["method"]) == fine_tuning._COMPARED.keys()
+    assert "howfar bench finetune" in figures.trained_beside_linear(view).lines[0]

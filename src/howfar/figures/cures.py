@@ -58,8 +58,7 @@ def cured(view: View) -> Drawn:
         "variants, and the true genetic value, the ceiling. All but the network, random weights "
         "and the ceiling learn from people, and predict others; n: genes. A gene's own people "
         "train all of these but the one weighting, which learns from people of the genes that the "
-        "network learnt from. Mean over genes, 95 % interval by block bootstrap. Fine-tuning it on "
-        "people is not among them yet."
+        "network learnt from. Mean over genes, 95 % interval by block bootstrap."
     )
     return drawn, table, caption
 

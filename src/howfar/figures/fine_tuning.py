@@ -138,7 +138,7 @@ def trained_beside_linear(view: View) -> Drawn:
     table = pd.read_csv(path)
     groups = [g for g in (*_HEADINGS, "across genes") if g in set(table["group"])]
     sizes = [table.loc[table["group"] == g, "method"].nunique() for g in groups]
-    drawn, axes = style.panels([0.75 + 0.3 * n for n in sizes])
+    drawn, axes = style.panels([1.2 + 0.3 * n for n in sizes])
     for axis, group in zip(axes, groups, strict=True):
         part = table[table["group"] == group]
         names = [name for name in _COMPARED if name in set(part["method"])]
@@ -154,8 +154,8 @@ def trained_beside_linear(view: View) -> Drawn:
         axis.axvline(0, color=style.INK, lw=0.8)
         n, people = style.span(part["genes"]), style.span(part["people"])
         title = _HEADINGS.get(group, "Across genes, people not trained on")
-        axis.set_title(f"{title} (n = {n} genes, {people} people)", fontsize=9)
-    axes[-1].set_xlabel("r across genes" if groups[-1] == "across genes" else "mean r over genes")
+        axis.set_title(f"{title}\nn = {n} genes, {people} people", fontsize=9)
+        axis.set_xlabel("r across genes" if group == "across genes" else "mean r over genes")
     seeds, first = table["seed"].nunique(), table.iloc[0]
     caption = (
         f"{first['strategy'].replace('_', ' ')} on {first['trained_genes']} genes and "
