@@ -50,8 +50,6 @@ def test_lollipops_are_the_change_of_the_variants_letter(frame, tmp_path):
     assert (tmp_path / "f.svg").read_text().count("<svg") == 1
     with pytest.raises(HowfarError, match=r"ends in \.svg"):
         bases.save(drawn, tmp_path / "f.gif")
-    with pytest.raises(HowfarError, match="--method attention"):
-        bases.draw(frame, GENE, "attention")
 
 
 def test_the_logo_shows_the_strongest_stretch(frame):
@@ -59,6 +57,17 @@ def test_the_logo_shows_the_strongest_stretch(frame):
     drawn = bases.draw(frame, GENE, "gradient")
     ticks = [text.get_text() for text in drawn.axes[1].get_xticklabels()]
     assert ticks[0] == "131" and len(drawn.axes[1].patches) > 50
+
+
+def test_attention_has_a_panel_per_layer_and_a_line_per_head():
+    rows = [(la, h, 101 + 8 * b, 108 + 8 * b, 0.1 * h + b) for la in (1, 2) for h in (1, 2, 3)
+            for b in range(4)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["layer", "head", "first", "last", "weight"])
+    drawn = bases.draw(frame, GENE, "attention")
+    assert len(drawn.axes) == 2 and "no attribution" in drawn.axes[1].get_xlabel()
+    lines = [line for line in drawn.axes[0].lines if len(line.get_xdata()) == 4]
+    assert [line.get_ydata()[1] for line in lines] == pytest.approx([1.1, 1.2, 1.3])
+    assert lines[0].get_xdata()[0] == 104.5
 
 
 def test_exons_of_a_gtf(tmp_path):

@@ -296,7 +296,7 @@ def attribute(
         int, typer.Option(min=1, help="bp around the TSS, up to all that the model reads.")
     ] = 200,
     figure: Annotated[
-        Path | None, typer.Option(help="A track over the window, and a logo: .svg, .png or .pdf.")
+        Path | None, typer.Option(help="Draw it: a track and a logo, .svg, .png or .pdf.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate predictions, hours and memory; run none.")

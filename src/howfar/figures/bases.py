@@ -54,15 +54,11 @@ def draw(
 
     frame: of one sequence. variants: of the window; a lollipop is as high as the change that the
     variant makes (ISM of a single base), its colour the sign. exons: (start, end), 1-based, both
-    in. HowfarError for attention, which is of bins.
+    in. Of attention, which is of bins: what the bins at the TSS attend to, by layer and head.
     """
     if method not in _UNITS:
-        raise HowfarError(
-            "--figure",
-            found=f"--method {method}",
-            expected=f"a method that says something of bases: {', '.join(_UNITS)}",
-            do="Leave --figure out, or take another method.",
-        )
+        with style.look():
+            return _attention(frame, gene)
     require_module("logomaker")
     with style.look():
         return _drawn(frame, gene, method, variants, exons)
@@ -97,6 +93,24 @@ def _drawn(frame: pd.DataFrame, gene: Gene, method: str, variants, exons):
     words += "; grey: exons" if exons else ""
     axis.set_xlabel(f"position, bp\n({words})")
     _logo(logo, frame, score, pos)
+    return drawn
+
+
+def _attention(frame: pd.DataFrame, gene: Gene):
+    """Draw one panel per layer, one line per head."""
+    layers = sorted(frame["layer"].unique())
+    drawn, axes = style.panels([1.7] * len(layers))
+    for axis, layer in zip(axes, layers, strict=True):
+        for head, part in frame[frame["layer"] == layer].groupby("head"):
+            middle = (part["first"].astype(float) + part["last"].astype(float)) / 2
+            axis.plot(middle, part["weight"].astype(float), lw=1, label=f"head {head}")
+        axis.axvline(gene.tss, color=style.INK, lw=1, ls="--")
+        axis.set(ylabel="attention", ylim=(0, None))
+        axis.set_title(f"Layer {layer}: what bins at the TSS attend to", fontsize=9.5)
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes[-1].set_xlabel("position, bp (dashed: TSS)\nattention is no attribution")
+    style.legend(drawn, axes[0], ncols=4)
     return drawn
 
 
