@@ -47,7 +47,9 @@ def run(tmp_path_factory) -> Run:
     return Run(id="toy", label="toy", model="demo-enformer", weights=folder, tracks=["a"])
 
 
-def train(cohort, strategy, run, results, name=None, splits=SPLITS, **options) -> ft.FineTuned:
+def train(
+    cohort, strategy, run, results, name=None, splits=SPLITS, as_published=False, **options
+) -> ft.FineTuned:
     return ft.fine_tune(
         cohort,
         strategy,
@@ -56,7 +58,7 @@ def train(cohort, strategy, run, results, name=None, splits=SPLITS, **options) -
         name=name,
         options=OPTIONS | options,
         splits=splits,
-        as_published=options.pop("as_published", False),
+        as_published=as_published,
         device="cpu",
         say=lambda text: None,
     )
@@ -140,6 +142,21 @@ def test_a_killed_training_goes_on_to_the_same_bits(
     cut = train(cohort, "pair_regression", run, tmp_path, **SMALL)
     assert uncut.config["steps"] == cut.config["steps"] == 8
     assert equal(weights(uncut), weights(cut))
+
+
+@pytest.mark.parametrize(
+    ("dropout", "batch_norm"), [("none", "frozen"), ("window", "frozen"), ("person", "training")]
+)
+def test_parts_are_in_the_mode_that_the_recipe_says(cohort, run, dropout, batch_norm):
+    options = OPTIONS | {"dropout": dropout, "batch_norm": batch_norm}
+    prepared = ft.prepare(cohort, "pair_regression", run, options=options, splits=SPLITS)
+    _, loop = ft._loop(prepared, "cpu")
+    loop.eval()
+    loop.on_train_epoch_start()
+    kinds = {"Dropout": dropout != "none", "BatchNorm1d": batch_norm == "training"}
+    for kind, training in kinds.items():
+        found = [m.training for m in loop.network.modules() if type(m).__name__ == kind]
+        assert len(found) > 4 and set(found) == {training}, kind
 
 
 def test_the_same_with_a_tower_shared_or_not(cohort, run, tmp_path, monkeypatch):
@@ -268,6 +285,42 @@ def test_only_what_trains_changes_and_is_kept(cohort, run, tmp_path, part, chang
 def test_what_means_nothing_is_refused(cohort, run, tmp_path, strategy, options, words):
     with pytest.raises(HowfarError, match=words):
         train(cohort, strategy, run, tmp_path, **options)
+
+
+def test_the_published_recipe_trains_batch_norm_and_accumulates_64_pairs(cohort, run, tmp_path):
+    done = train(
+        cohort, "pair_regression", run, tmp_path, as_published=True, pairs=22, people=2, epochs=1
+    )
+    recipe = done.config["recipe"]
+    assert (recipe["batch_norm"], recipe["mixing"], recipe["accumulate"]) == (
+        "training",
+        "published",
+        64,
+    )
+    assert done.config["steps"] == 2  # of 66 pairs: 64 and the rest
+    moved = [t for n, t in weights(done).items() if n.endswith("num_batches_tracked")]
+    assert moved and all(t == 66 for t in moved)
+
+
+@pytest.mark.parametrize("model", ["helpers.own_network:load", "borzoi"])
+def test_other_networks_train_too(cohort, tmp_path, model):
+    given = {"id": "x", "label": "x", "model": model, "tracks": [0]}
+    if model == "borzoi":
+        pytest.importorskip("borzoi_pytorch")
+        folder = tmp_path / "borzoi"
+        folder.mkdir()
+        given |= {"weights": reduced_networks.borzoi(folder), "options": {"context": 1024}}
+    run = Run.model_validate(given)
+    prepared = ft.prepare(cohort, "pair_classification", run, options=SMALL, splits=SPLITS)
+    _, loop = ft._loop(prepared, "cpu")
+    loss, _ = loop.loss_of(next(iter(loop.train_dataloader())))
+    loss.backward()
+    changed = {n for n, p in loop.network.named_parameters() if p.grad is not None}
+    assert changed == set(loop.changed) and len(changed) > 3
+    if model != "borzoi":
+        done = train(cohort, "pair_regression", run, tmp_path, epochs=1, pairs=3)
+        served = predict_cohort(cohort, hf.load_model("fine-tuned", done.folder))
+        assert served.people.nunique(axis=1).max() > 1
 
 
 def test_a_network_without_embeddings_is_refused(cohort, tmp_path):

@@ -97,7 +97,7 @@ class Loop(lightning.LightningModule):
         self.network, self.data, self.recipe = built.network, data, recipe
         self.others = others_of(recipe, built)
         self.changed = choose_trained(self.network, recipe)
-        self.share = built.shares and recipe.batch_norm == "frozen"
+        self.share = recipe.batch_norm == "frozen"
         self.register_buffer("table", torch.from_numpy(built.table), persistent=False)
         self.loss = STRATEGIES.load(recipe.strategy)
         self.alone = recipe.task == "tracks"  # no people
@@ -228,9 +228,14 @@ class Loop(lightning.LightningModule):
     # -- what is to be the same however a training is cut
 
     def on_train_epoch_start(self) -> None:
-        """Freeze batch norm again, which `train()` has switched back."""
+        """Put the network in training mode, which Lightning leaves as it was, but for parts."""
+        self.network.train()
         if self.recipe.batch_norm == "frozen":
             schedules.freeze_batch_norm(self.network)
+        if self.recipe.dropout == "none":
+            for module in self.network.modules():
+                if isinstance(module, torch.nn.modules.dropout._DropoutNd):
+                    module.eval()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Let a batch's random numbers depend on its number alone."""

@@ -161,28 +161,29 @@ class PersonalNetwork(nn.Module):
         """Predict people whose windows are listed: (people,).
 
         windows: uint8 (n, length), each once; rows: int64 (people, windows of each); table: float
-        (256, 4), one-hot of letters. share: the tower runs once for each distinct stretch, and
-        what follows it once for each window; that is equal where batch norm is frozen, and is
-        refused otherwise. each_person: what follows the tower, with its dropout, runs for each
-        window of each person.
+        (256, 4), one-hot of letters. share: the tower runs once for each distinct stretch, where
+        the network allows it, and all else once for each window; that is equal where batch norm
+        is frozen, and is refused otherwise. each_person: what follows the tower, with its
+        dropout, runs for each window of each person.
         """
 
         def encode(bases: Tensor) -> Tensor:
             return table[bases.long()]
 
-        halo = self.body.halo(self.base) if share else None
-        each = rows.flatten()
-        if halo is None:
+        halo, each = self.body.halo(self.base), rows.flatten()
+        if not share:
             features = self.body.tower(self.base, encode(windows[each]))
+        elif halo is None:
+            features = self.body.tower(self.base, encode(windows))
         else:
             check_frozen(self.parts()["tower"])
             size = 2 ** (1 + len(self.base.conv_tower))
             stretches = lay_stretches(windows.cpu().numpy(), size, halo)
             run = partial(self.body.tower, self.base)
             features = stretches.features(run, encode, windows)
-            features = features[each] if each_person else features
+        features = features[each] if share and each_person else features
         values = self.head(self.body.after(self.base, features))
-        values = values if halo is None or each_person else values[each]
+        values = values[each] if share and not each_person else values
         return values.unflatten(0, (-1, rows.shape[1])).mean(dim=1)
 
     def pairs(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,7 @@ _CHOICES = {
     "schedule": ("constant", "warm_up_cosine", "triangular"),
     "monitor": ("loss", "accuracy", "r2", "pearson"),
     "batch_norm": ("frozen", "training"),
-    "dropout": ("window", "person"),
+    "dropout": ("none", "window", "person"),
     "mixing": ("genes", "published", "one_gene"),
     "precision": ("float32", "bfloat16"),
     "others": ("none", "tracks", "mpra"),
@@ -44,8 +44,8 @@ class Recipe:
     'lora(rank)'. init: of the network. input: both haplotypes, or the 'mean' of their one-hots.
     rate, weight_decay, optimiser, schedule, warm_up (steps; half a cycle where triangular), clip
     (norm of the gradient; 0: none): of the optimiser. epochs: at most; patience: epochs without a
-    better `monitor` (0: all are run). batch_norm: 'frozen' statistics, or of each batch. dropout
-    (after a shared tower): drawn once for each distinct window, or for each person. mixing:
+    better `monitor` (0: all are run). batch_norm: 'frozen' statistics, or of each batch. dropout:
+    none, or drawn once for each distinct window, or for each person. mixing:
     'genes' in a batch, each with many people, 'published', or 'one_gene'. genes: a step's; people:
     of each of them; pairs: of a gene in an epoch; accumulate: batches a step. augment: strand and
     shift at random. ratio: of the people who train. maf: alleles rarer than that among those are
@@ -73,7 +73,7 @@ class Recipe:
     patience: int = 5
     monitor: str = "loss"
     batch_norm: str = "frozen"
-    dropout: str = "window"
+    dropout: str = "none"
     mixing: str = "genes"
     genes: int = 2
     people: int = 32
