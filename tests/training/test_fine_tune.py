@@ -154,9 +154,9 @@ def test_parts_are_in_the_mode_that_the_recipe_says(cohort, run, dropout, batch_
     loop.eval()
     loop.on_train_epoch_start()
     kinds = {"Dropout": dropout != "none", "BatchNorm1d": batch_norm == "training"}
-    for kind, training in kinds.items():
+    for kind, trains in kinds.items():
         found = [m.training for m in loop.network.modules() if type(m).__name__ == kind]
-        assert len(found) > 4 and set(found) == {training}, kind
+        assert len(found) > 4 and set(found) == {trains}, kind
 
 
 def test_the_same_with_a_tower_shared_or_not(cohort, run, tmp_path, monkeypatch):
