@@ -129,7 +129,7 @@ def test_who_and_what_is_not_given_is_missing_and_counted(tmp_path, frame, resul
         (lambda f: f.replace(9.0, np.inf), "inf"),
         (
             lambda f: f.rename(columns={"P1": "P1.hap1"}),
-            "1 of its columns ending in .hap1, 0 in .hap2",
+            "for .hap1, 0 for .hap2",
         ),
     ],
 )

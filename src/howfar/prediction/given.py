@@ -147,11 +147,11 @@ def _checked(table: pd.DataFrame, place: str) -> pd.DataFrame:
             expected="a finite number, or an empty cell",
             do="Correct it; the logarithm of 0 is no prediction.",
         )
-    ends = [sum(str(c).endswith(half) for c in table.columns) for half in HAPLOTYPES]
-    if ends[0] != ends[1]:
+    one, other = (sum(str(c).endswith(half) for c in table.columns) for half in HAPLOTYPES)
+    if one != other:
         raise HowfarError(
             place,
-            found=f"{ends[0]} of its columns ending in {HAPLOTYPES[0]}, {ends[1]} in {HAPLOTYPES[1]}",
+            found=f"{one} columns for {HAPLOTYPES[0]}, {other} for {HAPLOTYPES[1]}",
             expected="two of each person, or none",
             do="Write both haplotypes of each person, or one number.",
         )
