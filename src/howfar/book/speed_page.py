@@ -28,6 +28,18 @@ _SCORING = {
     "largest error / SD": ("error_sd", "{:.0e}"),
     "r": ("r", "{:.6f}"),
 }
+_TRAINING = {
+    "alleles": "alleles",
+    "way": "way",
+    "windows of tower": ("tower", "{:.1f}"),
+    "seconds a step": ("cpu_s", rate),
+    "faster by": ("cpu_speedup", "{:.1f}×"),
+    "ceiling by operations": ("ceiling", "{:.1f}×"),
+    "memory, GB": ("peak_gb", "{:.1f}"),
+    "less memory by": ("memory_less", "{:.1f}×"),
+    "error of gradients": ("error", "{:.0e}"),
+    "in double precision, any parameter": ("error_double", "{:.0e}"),
+}
 _FITTING = {
     "model": "model",
     "task": "task",
@@ -65,8 +77,11 @@ def speed_page() -> str:
     haplotypes, scoring = measured("haplotype_benchmark"), measured("inference_benchmark")
     saturation = measured("attribution_benchmark")
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
+    training = measured("training_benchmark")
     return fill(
         "speed",
+        stepping=table_of(training, _TRAINING),
+        training=circumstances(training),
         haplotypes=table_of(haplotypes, _HAPLOTYPES),
         haplotype=circumstances(haplotypes),
         scoring=table_of(scoring, _SCORING),
