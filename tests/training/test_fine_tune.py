@@ -248,6 +248,17 @@ def test_each_strategy_trains_and_is_served(cohort, run, tmp_path, strategy, pai
         assert list(tracks.tracks["description"]) == ["a", "b", "c"]
 
 
+def test_a_network_whose_own_heads_alone_trained_gives_its_tracks(cohort, run, tmp_path):
+    data = other_data(tmp_path, "tracks")
+    done = train(cohort, "heads_realigned", run, tmp_path, epochs=1, data=data)
+    assert done.scores.empty and done.summary.empty
+    model = hf.load_model("fine-tuned", done.folder)
+    assert list(model.tracks["description"]) == ["a", "b", "c"]
+    before = hf.load_model("demo-enformer", run.weights)
+    found = [predict_cohort(cohort, m, ["demo0002"], tracks=["a"]).people for m in (before, model)]
+    assert not np.allclose(*found)
+
+
 @pytest.mark.parametrize(
     ("part", "changes", "size"),
     [

@@ -104,7 +104,8 @@ batch_size: 4 # windows at once
                 expected=f"those of SHA-256 {base['weights_sha256'][:12]}...",
                 do="Name where those lie as the option `base` of the run, or train again.",
             )
-        self._of_network = choose(self.name, "output", self.options.output, _OUTPUTS)
+        no_head = getattr(self.built.network, "head", 1) is None  # its own heads alone were trained
+        self._of_network = choose(self.name, "output", self.options.output, _OUTPUTS) or no_head
         if self._of_network and model is None:
             choose(self.name, "output", self.options.output, {"people": False})
         self.oriented = self.built.reads.oriented
