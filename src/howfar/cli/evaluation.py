@@ -101,7 +101,8 @@ def motifs(
     out: Annotated[Path, typer.Option("--out", "--csv", help="Write the groups here.")],
     run: Annotated[str, typer.Option(help="A run, or a linear model; the first if left out.")] = "",
     jaspar: Annotated[
-        bool, typer.Option(help="Name JASPAR's nearest motif (TOMTOM); needs the extra.")
+        bool,
+        typer.Option(help="Name JASPAR's nearest motif; the first time TOMTOM is compiled."),
     ] = True,
 ) -> None:
     """Group the sequences at a run's drivers; are unsupported ones in patterns of their own?
