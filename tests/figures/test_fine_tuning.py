@@ -64,7 +64,7 @@ def test_studies_without_trainings_say_so(tmp_path):
     bare = figures.view(str(study_file(tmp_path, "open")), ["truth"], tmp_path, tmp_path / "f")
     assert "howfar finetune" in figures.learning_curves(bare).lines[0]
     assert "howfar finetune" in fine_tuning.trainings(bare)
-    assert "ratio=0.5" in fine_tuning.training_share(bare)
+    assert "ratio=0.5" in figures.training_size(bare).lines[0]
     assert "howfar bench finetune" in figures.trained_beside_linear(bare).lines[0]
 
 

@@ -226,7 +226,7 @@ def test_inputs_dated_in_the_future_are_inputs_like_others(study, results_folder
 @pytest.mark.parametrize("name", study_names())
 def test_plans_without_files_ask_for_nothing_impossible(name, tmp_path):
     plan = workflow.plan(name, tmp_path)
-    simulated = name in ("demo", "demo_kind")
+    simulated = name in ("demo", "demo_kind", "demo_peaks")
     assert plan.tables == ([plan.stamp("tables")] if simulated else [])
 
 

@@ -235,6 +235,8 @@ def _both_versions(axis, place: int, part: pd.DataFrame, versions: dict[str, pd.
 @figure("training_size", zero="people")
 def training_size(view: View) -> Drawn:
     """Mean r against the share of people trained on; fine-tuned network and BLUP."""
+    if fine_tuning.trained_here(view):
+        return fine_tuning.training_share(view)
     table = summary(view, "training_size")
     if table.empty:
         return "No results by the number of people trained on are public for this study."
