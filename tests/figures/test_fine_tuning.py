@@ -53,6 +53,7 @@ def test_sizes_and_curves_are_those_of_the_table(view):
     line = drawn.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xydata(), [[70, 0.1], [140, 0.2]])
     assert set(table["x"]) == {70, 140}
+    assert figures.training_size(view).caption.startswith("Mean r by people trained on")
     text = text_of(figures.learning_curves(view))
     assert "validation loss" in text and "pair regression" in text
 
@@ -64,7 +65,7 @@ def test_studies_without_trainings_say_so(tmp_path):
     bare = figures.view(str(study_file(tmp_path, "open")), ["truth"], tmp_path, tmp_path / "f")
     assert "howfar finetune" in figures.learning_curves(bare).lines[0]
     assert "howfar finetune" in fine_tuning.trainings(bare)
-    assert "ratio=0.5" in figures.training_size(bare).lines[0]
+    assert "ratio=0.5" in fine_tuning.training_share(bare)
     assert "howfar bench finetune" in figures.trained_beside_linear(bare).lines[0]
 
 
