@@ -14,6 +14,7 @@ from howfar import stats
 from howfar.attribution import profiles
 from howfar.evaluation.drivers import attributed
 from howfar.evaluation.inputs import Inputs
+from howfar.stats.blocks import blocks_of
 
 #: Sets of table `summary`; method: run_id. BASES: group gene, x bp from the TSS, value the gradient
 #: as a share of the gene's largest. BY_GRADIENT: group gene, x effect of a variant, value what the
@@ -26,12 +27,17 @@ BASES, BY_GRADIENT, CLUSTERS, LINEAR = (
     "gradient.clusters",
     "gradient.linear",
 )
+#: Method 'reference', group supported or unsupported (main drivers with and without the sign of the
+#: slope), x bp from the driver on the forward strand, value mean |gradient| as a share of the
+#: gene's largest within 1 kb of the TSS (Sasse S13, by gradients).
+AROUND = "driver_profile"
 #: Group gene, x bp from the TSS, value a variant's effect x SD of its copies, with the sign of its
 #: correlation with expression; CUMULATED: x rank by size, value r of the sum so far with the
 #: prediction.
 CONTRIBUTIONS, CUMULATED = "contributions", "contributions.cumulated"
 #: Method gene, group 'group k of n people', x group of variants, value mean copies.
 MAP = "carried.map"
+_REACH, _PROMOTER = 20, 1_000  # bp either side of a driver, and of the TSS
 _CLUSTERS, _SHOWN = 5, 2  # clusters of profiles; genes whose every base is kept
 
 
@@ -73,11 +79,12 @@ def _of_effects(inputs: Inputs):
 def _of_gradients(inputs: Inputs, run: str, units) -> list[pd.DataFrame]:
     genes = [gene for gene in inputs.cohort.genes if units.has(gene.gene_id)]
     kept = {gene.gene_id: units.read(gene.gene_id).arrays for gene in genes}
-    parts, shown = [], 0
+    parts, shown, near = [], 0, []
     for each in attributed(inputs, [run]):
         arrays = kept.get(each.gene_id)
         if arrays is None:
             continue
+        near += _near_driver(each.rows(inputs.options.drivers), each.tss, arrays)
         told = pd.Series(arrays["difference"], arrays["variant"])
         told = told[~told.index.duplicated()].reindex([str(v) for v in each.variants])
         both = told.notna().to_numpy()
@@ -99,7 +106,48 @@ def _of_gradients(inputs: Inputs, run: str, units) -> list[pd.DataFrame]:
             frame = pd.DataFrame({"x": away.astype(float), "value": base / np.abs(base).max()})
             units_of = "share of the gene's largest gradient"
             parts.append(frame.assign(set=BASES, units=units_of, replicate=1, n=1, **common))
+    if run == inputs.predicted[0].id:  # one profile for a study
+        parts += _around(near, inputs.panel.genes)
     return parts + _profiles(run, genes, kept)
+
+
+def _near_driver(rows: pd.DataFrame, tss: int, arrays: dict) -> list[tuple[str, str, np.ndarray]]:
+    """Gene, type and |gradient| around its main driver; nothing where the window doesn't hold it.
+
+    rows: of table `drivers`, one gene's.
+    """
+    main = rows[rows["is_main"] & np.isfinite(rows["eqtl_slope"].astype(float))]
+    base, first = np.abs(arrays["base"].astype(float)), int(arrays["first"][0])
+    promoter = base[max(0, tss - 1 - first - _PROMOTER) : max(0, tss - first + _PROMOTER)]
+    found = []
+    for row in main.itertuples():
+        at = tss - 1 + row.distance - first
+        if _REACH <= at < len(base) - _REACH and promoter.max(initial=0) > 0:
+            agrees = row.effect * row.eqtl_slope > 0
+            values = base[at - _REACH : at + _REACH + 1] / promoter.max()
+            found.append((row.gene_id, "supported" if agrees else "unsupported", values))
+    return found
+
+
+def _around(near: list[tuple[str, str, np.ndarray]], genes: pd.DataFrame) -> list[pd.DataFrame]:
+    """Mean |gradient| around main drivers of each type, with its interval over genes."""
+    parts = []
+    for kind in ("supported", "unsupported"):
+        here = [(gene, values) for gene, its, values in near if its == kind]
+        if len(here) < 2:
+            continue
+        values = np.array([each for _, each in here])
+        blocks, _ = blocks_of(genes, [gene for gene, _ in here])
+        low, high = stats.block_bootstrap(values, blocks, _means, seed=1, weighted=True)
+        frame = pd.DataFrame({"x": np.arange(-_REACH, _REACH + 1.0), "value": values.mean(axis=0)})
+        frame = frame.assign(ci_low=low, ci_high=high, n=len(here), replicate=1, group=kind)
+        units = "share of the gene's largest |gradient| within 1 kb of the TSS"
+        parts.append(frame.assign(set=AROUND, method="reference", units=units))
+    return parts
+
+
+def _means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return weights @ values / weights.sum(axis=1, keepdims=True)
 
 
 def _profiles(run: str, genes: list, kept: dict) -> list[pd.DataFrame]:

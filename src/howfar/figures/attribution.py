@@ -23,22 +23,25 @@ def attribution_profile(view: View) -> Drawn:
     """Mean contribution of bases around main drivers, supported against unsupported."""
     table = view.summary("driver_profile")
     if table.empty:
-        return "No attributions around drivers are public for this study."
-    sides = ["reference", "variant"]
-    drawn, axes = style.panels([2.1, 2.1, 1.9])
+        return "No attributions around drivers are known for this study; `howfar effects` first."
+    sides = [side for side in ("reference", "variant") if side in set(table["method"])]
+    shares = _shares(view)
+    drawn, axes = style.panels([2.1] * len(sides) + [1.9] * (len(shares) > 0))
     for axis, side in zip(axes, sides, strict=False):
         peaks = _profile_panel(axis, table[table["method"] == side])
         axis.set_title(f"{side.capitalize()} sequence: {' against '.join(peaks)}")
-    axes[1].set_xlabel("bp from the driver, forward strand")
-    shares = _shares(view)
-    _share_panel(axes[2], shares)
+    axes[len(sides) - 1].set_xlabel("bp from the driver, forward strand")
     caption = (
-        "How strongly the prediction depends on each base around the main driver of a gene: mean "
-        "size of the base's contribution, relative to the largest effect of any base within 1 kb "
-        "of the TSS; bands are 95 % intervals by block bootstrap. Variant sequence: with the "
-        "driver's allele set in. Below: genes in which the driver's own base reaches 10 % or 20 % "
-        "of the largest, in either sequence."
+        "How strongly the prediction depends on each base around the main driver of a gene, a "
+        f"{table['units'].iloc[0]}: mean size over genes; bands are 95 % intervals by block "
+        "bootstrap."
     )
+    if len(shares):
+        _share_panel(axes[-1], shares)
+        caption += (
+            " Variant sequence: with the driver's allele set in. Below: genes in which the "
+            "driver's own base reaches 10 % or 20 % of the largest, in either sequence."
+        )
     return drawn, pd.concat([table, shares]), caption
 
 
