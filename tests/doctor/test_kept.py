@@ -2,15 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from helpers.commands import invoke
-from howfar import genome, linear
+from howfar import attribution, genome, linear
+from howfar.attribution import attribute, profiles
 from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
 from howfar.doctor.kept import list_kept
 from howfar.prediction import run as running
 from howfar.prediction.store import require_store
+from howfar.results.cache import Units
 
 
 @pytest.fixture
@@ -37,6 +40,23 @@ def test_what_was_just_made_is_current(made, results_folder):
     assert set(found) == {"predictions", "effects", "linear model"}
     assert all(reasons == () for each in found.values() for reasons in each)
     assert all(item.size > 0 for item in list_kept(made, results_folder))
+
+
+def test_gradients_and_attributions_are_kept_things_too(made, model, results_folder, monkeypatch):
+    cohort, run = OpenCohort(made), made.runs[0]
+    store = require_store(cohort, run, results_folder)
+    parent = profiles.folder_of(results_folder, made.name)
+    Units.open(parent, run.id, profiles.key_of(run, store)).write("g1", {"base": np.ones(3)})
+    for on in ("reference", "P1"):
+        question = attribute.Question(cohort.gene("g1"), "ism", on, 8)
+        attribute.attribute_study(cohort, run, model, question, results_folder)
+    found = states(made, results_folder)
+    assert found["gradients"] == [()] and found["attribution"] == [(), ()]
+    assert set(found) == {"predictions", "effects", "gradients", "attribution", "linear model"}
+    monkeypatch.setattr(attribution, "VERSION", attribution.VERSION + 1)
+    found = states(made, results_folder)
+    assert found["attribution"] == [("versions.attribution",)] * 2
+    assert found["gradients"] == [("versions.attribution",)]
 
 
 def test_a_raised_version_makes_stale_what_it_touches_and_says_so(

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from howfar.attribution import variant_effects
+from howfar.attribution import profiles, variant_effects
 from howfar.cohort.opened import OpenCohort
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
 from howfar.core.registry import LINEAR_MODELS
 from howfar.core.sealed import Older
+from howfar.core.versions import versions_of
 from howfar.eqtl import study_map
 from howfar.linear import baseline
 from howfar.prediction import store as prediction
@@ -60,6 +61,7 @@ def list_kept(study: Study, results: str | Path) -> list[Kept]:
     return [
         *_predictions(cohort, folder),
         *_effects(cohort, folder),
+        *_attributions(cohort, folder),
         *_linear(cohort, folder),
         *_eqtl(study, folder),
         *_rows(cohort, folder),
@@ -128,11 +130,31 @@ def _predictions(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
 
 
 def _effects(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
-    for path in (p for p in _folders(folder / "effects") if p.is_dir()):
-        run = _run_of(cohort.study, path)
-        store = None if run is None else prediction.find_store(cohort, run, folder.parent)
-        key = None if run is None or store is None else variant_effects.effects_key(run, store)
-        yield Kept("effects", path.name.rpartition("-")[0], path, _differences(key, path))
+    gradients = profiles.folder_of(folder.parent, cohort.study.name)
+    of_effects = (p for p in _folders(folder / "effects") if p.is_dir() and p != gradients)
+    for step, paths, key_of in (
+        ("effects", of_effects, variant_effects.effects_key),
+        ("gradients", _folders(gradients), profiles.key_of),
+    ):
+        for path in paths:
+            run = _run_of(cohort.study, path)
+            store = None if run is None else prediction.find_store(cohort, run, folder.parent)
+            key = None if run is None or store is None else key_of(run, store)
+            yield Kept(step, path.name.rpartition("-")[0], path, _differences(key, path))
+
+
+def _attributions(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
+    """Blocks of `howfar attribute`: any gene, method and window that was once asked for."""
+    asked = [f"options.{name}" for name in ("gene", "method", "on", "window", "transform")]
+    for parent in (folder / "attribution", folder / "individuals" / "attribution"):
+        for path in _folders(parent):
+            run = _run_of(cohort.study, path)
+            key = None if run is None else store_key(cohort, run, {})
+            if key is not None:
+                more = versions_of("attribution")
+                key = replace(key, step="attribute", versions=dict(key.versions) | more)
+            reasons = _differences(key, path, [*_NETWORK, *asked])
+            yield Kept("attribution", path.name.rpartition("-")[0], path, reasons)
 
 
 def _linear(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
