@@ -101,3 +101,9 @@ def _curve(folder: Path, monitor: str) -> pd.DataFrame:
     kept = log.dropna(subset=[column]).drop_duplicates("epoch", keep="last")
     words = "validation loss" if column == "val_loss" else f"validation {monitor}"
     return pd.DataFrame({"x": kept["epoch"] + 1, "group": words, "value": kept[column]})
+
+
+def measured(path: Path) -> pd.DataFrame:
+    """Read the table that `howfar bench finetune` wrote; `mean`: each row's method over seeds."""
+    table = pd.read_csv(path)
+    return table.assign(mean=table.groupby(["group", "method"])["r"].transform("mean"))

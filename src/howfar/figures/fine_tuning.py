@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from howfar.core.project import project_root
-from howfar.evaluation.trainings import CURVE, MEAN, TRAINED
+from howfar.evaluation.trainings import CURVE, MEAN, TRAINED, measured
 from howfar.figures import style
 from howfar.figures.view import Drawn, View, figure
 
@@ -135,7 +135,7 @@ def trained_beside_linear(view: View) -> Drawn:
     path = project_root() / "data" / "measured" / "fine_tuning_demo.csv"
     if view.study.name != "demo" or not path.is_file():
         return "Only on the demo cohort was this compared; `howfar bench finetune --study` does it."
-    table = pd.read_csv(path)
+    table = measured(path)
     groups = [g for g in (*_HEADINGS, "across genes") if g in set(table["group"])]
     sizes = [table.loc[table["group"] == g, "method"].nunique() for g in groups]
     drawn, axes = style.panels([1.2 + 0.3 * n for n in sizes])
@@ -144,7 +144,7 @@ def trained_beside_linear(view: View) -> Drawn:
         names = [name for name in _COMPARED if name in set(part["method"])]
         for place, name in enumerate(names):
             colour, rows = _COMPARED[name][0], part[part["method"] == name]
-            axis.barh(place, rows["r"].mean(), color=colour, height=0.6, alpha=0.75)
+            axis.barh(place, rows["mean"].iloc[0], color=colour, height=0.6, alpha=0.75)
             shifts = 0.12 * (rows["seed"].rank() - (len(rows) + 1) / 2)
             ends = [rows["r"] - rows["ci_low"], rows["ci_high"] - rows["r"]]
             axis.errorbar(

@@ -198,7 +198,7 @@ def people(folder: Path, table: pd.DataFrame) -> dict[str, float]:
         "network_switch_plus": network.loc[network["switch"] > 0, "r"].mean(),
         "network_switch_minus": network.loc[network["switch"] < 0, "r"].mean(),
     }
-    methods = [name for name in cures.LABELS if name != cures.NETWORK]
+    methods = [name for name in cures.LABELS if name not in (cures.NETWORK, cures.TRACKS)]
     mean = all_people.groupby("method")["r"].mean()
     out |= {name: mean[name] for name in methods}
     out["ceiling"] = np.sqrt(truth["h2_broad"][network["gene_id"]]).mean()
