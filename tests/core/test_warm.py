@@ -21,7 +21,7 @@ sys.exit(3 if sys.argv[1] == "exit" else None)
 
 @pytest.fixture(scope="module")
 def warm():
-    with Warm(["json"]) as path:
+    with Warm(["json", "no_such_module"]) as path:
         yield path
 
 

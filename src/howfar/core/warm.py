@@ -78,7 +78,8 @@ def serve(path: str, modules: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal, meant for whoever started us
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # read as ipykernel is imported
     for module in modules:
-        importlib.import_module(module)
+        with suppress(ImportError):  # whoever needs it says what lacks
+            importlib.import_module(module)
     gc.freeze()  # what forks share is not collected, hence not copied
     while True:
         ready, _, _ = select.select([listening, sys.stdin], [], [])
