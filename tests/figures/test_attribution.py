@@ -59,13 +59,15 @@ def test_information_is_two_bits_less_the_entropy():
     np.testing.assert_allclose(found.loc[2, ["A", "C"]], 0.5, atol=1e-6)
 
 
-@pytest.mark.parametrize("letter", "ACGT")
-def test_a_letter_fills_its_box(letter):
+def test_letters_are_stacked_to_the_heights_of_the_table():
+    heights = pd.DataFrame([[0.5, 0.2, 0, -0.3], [0, 0, 1, 0]], columns=list("ACGT"))
     _, (axis,) = figures.style.panels([2])
-    attribution._letter(axis, letter, 3, 1.5, 0.7)
-    box = axis.patches[0].get_path().get_extents()
-    assert (box.y0, box.y1) == pytest.approx((1.5, 2.2))
-    assert (box.x0, box.x1) == pytest.approx((2.55, 3.45))
+    attribution._logo(axis, heights)
+    ends = [patch.get_path().get_extents() for patch in axis.patches]
+    assert max(e.y1 for e in ends) == pytest.approx(1, abs=0.05)
+    assert min(e.y0 for e in ends) == pytest.approx(-0.3, abs=0.05)
+    first = [e.y1 for e in ends if e.x1 < 0.5]
+    assert max(first) == pytest.approx(0.7, abs=0.05)  # A on top of C
 
 
 @pytest.mark.parametrize("name", ["attribution_profile", "driver_motifs", "driver_sequences"])

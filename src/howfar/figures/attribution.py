@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.patches import PathPatch
-from matplotlib.textpath import TextPath
-from matplotlib.transforms import Affine2D
 
+from howfar.core.extras import require_module
 from howfar.evaluation.numbers.drivers import LEVELS
 from howfar.figures import style
 from howfar.figures.drivers import TYPES, first_run
@@ -15,7 +13,6 @@ from howfar.figures.view import Drawn, View, figure
 
 #: Okabe and Ito's green, blue, orange and vermilion.
 LETTERS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00"}
-_ALPHABET = {letter: TextPath((0, 0), letter, size=1) for letter in "ACGT"}
 
 
 @figure("attribution_profile")
@@ -103,6 +100,7 @@ def _logos(view: View, method: str, words: str) -> Drawn:
     table = table[table["method"] == method]
     if table.empty:
         return "No sequence windows around drivers are public for this study."
+    require_module("logomaker")
     counts = view.summary("driver_motif_grouped")
     counts = counts[counts["method"] == method].set_index("group")
     ranks = sorted(table["replicate"].unique())
@@ -153,24 +151,11 @@ def information(frequency: pd.DataFrame) -> pd.DataFrame:
 
 def _logo(axis, heights: pd.DataFrame) -> None:
     """Letters stacked at each position (rows of `heights`), the highest on top; minus downwards."""
-    for place, row in heights.dropna().iterrows():
-        up, down = 0.0, 0.0
-        for letter, height in row.sort_values(key=np.abs).items():
-            if height >= 0:
-                _letter(axis, letter, place, up, height)
-                up += height
-            else:
-                _letter(axis, letter, place, down + height, -height)
-                down += height
-    total = heights.clip(lower=0).sum(axis=1).max(), heights.clip(upper=0).sum(axis=1).min()
+    import logomaker
+
+    known = heights.dropna()
+    logomaker.Logo(known, ax=axis, color_scheme=LETTERS, flip_below=False, show_spines=True)
+    total = known.clip(lower=0).sum(axis=1).max(), known.clip(upper=0).sum(axis=1).min()
     axis.set(xlim=(-6.6, 6.6), ylim=(min(1.1 * total[1], 0), 1.1 * max(total[0], 1e-9)))
     axis.axhline(0, color=style.INK, lw=0.8)
     axis.set_xticks(range(-6, 7, 2))
-
-
-def _letter(axis, letter: str, place: float, base: float, height: float) -> None:
-    path = _ALPHABET[letter]
-    box = path.get_extents()
-    fit = Affine2D().translate(-box.x0, -box.y0).scale(0.9 / box.width, height / box.height)
-    moved = fit.translate(place - 0.45, base).transform_path(path)
-    axis.add_patch(PathPatch(moved, facecolor=LETTERS[letter], lw=0))

@@ -125,7 +125,7 @@ def truth_bases(view: View) -> Drawn:
         axis.axvline(0, color=style.INK, lw=0.8)
         axis.set_title(f"{kind} (n = {style.span(part['n'])} genes)", fontsize=9)
     axes[0].set_xlabel("area under the precision-recall curve")
-    axes[-1].set_xlabel("Spearman r over bins, mean over genes")
+    axes[-1].set_xlabel("Spearman r, mean over genes")
     caption = (
         "Above: do attributions find the bases of motif sites that act on the gene? Score: mean "
         "size of a base's three changes (ISM), or of its gradient less that of the other letters. "
