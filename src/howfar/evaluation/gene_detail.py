@@ -138,16 +138,14 @@ def _around(near: list[tuple[str, str, np.ndarray]], genes: pd.DataFrame) -> lis
             continue
         values = np.array([each for _, each in here])
         blocks, _ = blocks_of(genes, [gene for gene, _ in here])
-        low, high = stats.block_bootstrap(values, blocks, _means, seed=1, weighted=True)
+        low, high = stats.block_bootstrap(
+            values, blocks, stats.weighted_mean, seed=1, weighted=True
+        )
         frame = pd.DataFrame({"x": np.arange(-_REACH, _REACH + 1.0), "value": values.mean(axis=0)})
         frame = frame.assign(ci_low=low, ci_high=high, n=len(here), replicate=1, group=kind)
         units = "share of the gene's largest |gradient| within 1 kb of the TSS"
         parts.append(frame.assign(set=AROUND, method="reference", units=units))
     return parts
-
-
-def _means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return weights @ values / weights.sum(axis=1, keepdims=True)
 
 
 def _profiles(run: str, genes: list, kept: dict) -> list[pd.DataFrame]:

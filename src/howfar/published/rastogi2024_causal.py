@@ -225,7 +225,7 @@ def curves(
     parts = []
     for run in _ordered(effects):
         within = in_top(effects[run].percentiles(pairs), TOP)
-        low, high = stats.block_bootstrap(within, blocks, _means, weighted=True)
+        low, high = stats.block_bootstrap(within, blocks, stats.weighted_mean, weighted=True)
         part = pd.DataFrame({"x": TOP, "value": within.mean(axis=0), "ci_low": low})
         parts.append(part.assign(ci_high=high, method=effects[run].method.label))
     words = {"mage_curve": "PIP above 0.9", "mpra_curve": "FDR below 0.25"}
@@ -237,10 +237,6 @@ def in_top(shares: np.ndarray, top: np.ndarray) -> np.ndarray:
     """Whether each rank share (pairs,) is among the first `top` (k,): (pairs, k) of 0 and 1."""
     # 1 - x of a binary fraction isn't exact: without the margin a rank on the edge could go astray.
     return (shares[:, None] >= 1 - np.asarray(top)[None, :] - 1e-9).astype(float)
-
-
-def _means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return weights @ values / weights.sum(axis=1, keepdims=True)
 
 
 def _blocks(pairs: pd.DataFrame, genes: pd.DataFrame) -> np.ndarray:

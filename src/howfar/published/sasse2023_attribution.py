@@ -88,7 +88,9 @@ def profiles(
         values = np.abs([found[side, gene, at].sum(axis=1) for gene, at in keys])
         values /= largest[rows["gene_id"]].to_numpy(float)[:, None]
         blocks, _ = blocks_of(genes, rows["gene_id"])
-        low, high = stats.block_bootstrap(values, blocks, _column_means, seed=1, weighted=True)
+        low, high = stats.block_bootstrap(
+            values, blocks, stats.weighted_mean, seed=1, weighted=True
+        )
         part = pd.DataFrame({"x": np.arange(_POSITIONS) - _POSITIONS // 2})
         part = part.assign(value=values.mean(axis=0), ci_low=low, ci_high=high, n=len(rows))
         parts.append(part.assign(set="driver_profile", method=side, group=kind))
@@ -101,10 +103,6 @@ def _profile_groups(drivers: pd.DataFrame):
         rows = drivers[drivers["type"] == kind]
         if len(rows):
             yield from (((kind, side), rows) for side in _SIDES.values())
-
-
-def _column_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return weights @ values / weights.sum(axis=1, keepdims=True)
 
 
 def driver_windows(files: Files) -> tuple[np.ndarray, pd.DataFrame]:

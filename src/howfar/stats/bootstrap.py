@@ -91,8 +91,9 @@ def _counts(picked: np.ndarray) -> np.ndarray:
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average `values` (genes,) under each row of `weights` (draws, genes): (draws,)."""
-    return weights @ values / weights.sum(axis=1)
+    """Average `values` (genes,) or (genes, k) by each row of `weights` (draws, genes)."""
+    total = weights.sum(axis=1)
+    return weights @ values / (total if values.ndim == 1 else total[:, None])
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
