@@ -116,8 +116,8 @@ options: { units: not stated, made: not stated } # how they were made, in words
             row = next((g for g in (gene.gene_id, gene.name) if g in named), None)
             if row is None:
                 continue
-            found = self.table.loc[row].reindex(columns).to_numpy(float)
-            level = self.table.loc[row].get(REFERENCE, np.nan)
+            given = self.table.loc[row]
+            found, level = given.reindex(columns).to_numpy(float), given.get(REFERENCE, np.nan)
             if np.isnan(level) and np.isfinite(found).any():
                 level = np.nanmean(found)
             counts[gene.gene_id] = Counter(
