@@ -49,6 +49,7 @@ COHORT = ("--reference", "{in}/ref.fa", "--variants", "{in}/v.vcf.gz", "--genes"
 TOO_FEW = ("tracks", "drivers", "motifs", "simulate", "train", "transfer", "stack", "cures")
 #: Commands on files.
 OTHERS = {
+    "init": ("mine", "{in}/ref.fa", "{in}/v.vcf.gz", "{in}/genes.csv", "--out", "{out}/m.yaml"),
     "sequences": (*COHORT, "--context", "64", "--out", "{out}/s.fa.gz"),
     "preprocess": ("rastogi2024", "{in}/expression.csv", "{out}/x.csv"),
     "predict-sequences": (

@@ -17,6 +17,7 @@ from howfar.cli.common import (
     open_study,
     place,
     results,
+    say,
     write_text,
 )
 from howfar.core.errors import HowfarError, wrong_option
@@ -123,6 +124,68 @@ def template(
     out: Annotated[Path | None, typer.Option(help="Left out: NAME.yaml here.")] = None,
 ) -> None:
     """Write a study file to fill in: every key, its default, and what it means."""
+    given = {
+        "reference": reference,
+        "variants": variants,
+        "genes": genes,
+        "expression": expression,
+        "samples": samples,
+    }
+    out = _write_study(name, models, {key: path for key, path in given.items() if path}, {}, out)
+    typer.echo(f"{place(out)}; next: howfar doctor --study {place(out)}")
+
+
+@app.command(rich_help_panel=START)
+def init(
+    name: Annotated[str, typer.Argument(help="Of the study: small letters, digits, _.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Your files, or folders of them: genotypes, expression, genes, FASTA, people, "
+            "covariates.",
+            show_default=False,
+        ),
+    ],
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="A network to run; repeatable. Left out: linear models."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Left out: NAME.yaml here.")] = None,
+) -> None:
+    """Write a study file from your files: what each was taken for, and what is left to fill in."""
+    from howfar.cohort.recognise import recognise
+    from howfar.doctor.looks import look_at
+    from howfar.study.reading import load_study
+
+    found = recognise(paths)
+    files = {file.role: str(file.path) for file in found.files if file.role}
+    keys = {key: value for key, (value, _) in found.keys.items()}
+    out = _write_study(name, models, files, keys, out)
+    for file in found.files:
+        say(f"{file.role or '-':<11} {place(file.path)}: {file.seen}")
+    if not all(file.role for file in found.files):
+        typer.echo("a study that needs one of - names it in its file; the doctor says what's wrong")
+    for key, (value, why) in found.keys.items():
+        say(f"{key}: {value}, as {why}")
+    for look in look_at(load_study(str(out))):
+        say(f"{look.what}: {look.seen}")
+    typer.echo(f"left to fill in, in {place(out)}:")
+    described = {"title, summary, reality": "what the pages say of your data"}
+    for key, what in (found.left | described).items():
+        say(f"  {key}: {what}")
+    if not files.get("variants") or not files.get("expression"):
+        return
+    typer.echo(f"next: howfar doctor --study {place(out)}")
+
+
+def _write_study(
+    name: str,
+    models: list[str] | None,
+    files: dict[str, str],
+    keys: dict[str, str],
+    out: Path | None,
+) -> Path:
+    """Write the template with the user's files and keys of `cohort`; return where."""
     from howfar.models.registry import MODELS
     from howfar.study.reading import load_study
     from howfar.study.template import TemplateRun, fill_template
@@ -139,21 +202,13 @@ def template(
         if model not in MODELS:
             raise wrong_option("--model", model, f"one of {', '.join(MODELS)}")
     runs = [TemplateRun(m, MODELS[m].title, MODELS[m].card.run) for m in models or ()]
-    given = {
-        "reference": reference,
-        "variants": variants,
-        "genes": genes,
-        "expression": expression,
-        "samples": samples,
-    }
-    files = {key: _from(out, path) for key, path in given.items() if path}
-    write_text(out, fill_template(name, runs, files))
+    write_text(out, fill_template(name, runs, {k: _from(out, p) for k, p in files.items()}, keys))
     try:
         load_study(str(out))
     except HowfarError:
         out.unlink()
         raise
-    typer.echo(f"{place(out)}; next: howfar doctor --study {place(out)}")
+    return out
 
 
 def _from(study: Path, path: str) -> str:

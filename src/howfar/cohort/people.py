@@ -90,6 +90,12 @@ def read_rows(path: Path) -> tuple[list[list[str]], int]:
     return rows, first
 
 
+def has_sample_column(path: Path) -> bool:
+    """Whether a table's header names a column of people, as `read_samples` wants it."""
+    head = [cell.lower().lstrip("#") for cell in read_rows(path)[0][0]]
+    return any(name in head for name in _SAMPLE_HEADERS)
+
+
 def _second_words(rows: list[list[str]], known: set[str]) -> list[list[str]]:
     """The people of PLINK's lists and .fam files: family, person and what follows; else `rows`."""
     words = [row if len(row) > 1 else row[0].split() for row in rows]
@@ -285,6 +291,15 @@ def read_covariates(
     table = pd.DataFrame({n: v for column in columns for n, v in column.items()}, places.index)
     table.index.name, table.columns.name = "sample", "covariate"
     return _complete(path, table)
+
+
+def covariates_of(path: Path, people: Sequence[str]) -> list[str]:
+    """Names of the covariates in a table of numbers for some of `people`; none where it is none."""
+    cells, _ = _cells(path, set(people))
+    sides = [set(people) & set(names) for names in (cells.columns, cells.index)]
+    if not any(sides) or not cells.stack().map(lambda cell: is_number(str(cell))).all():
+        return []
+    return list(map(str, cells.index if sides[0] else cells.columns))
 
 
 def _cells(path: Path, people: set[str]) -> tuple[pd.DataFrame, int]:

@@ -22,19 +22,28 @@ class TemplateRun:
 
 
 def fill_template(
-    name: str, runs: Sequence[TemplateRun] = (), files: Mapping[str, str] | None = None
+    name: str,
+    runs: Sequence[TemplateRun] = (),
+    files: Mapping[str, str] | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> str:
     """Return the text of a study file that is complete: every key, with its default.
 
     runs: of networks; without any, linear models are trained and nothing is fetched. files: paths
-    by their key of `cohort`; those that are left out stay as the template has them.
+    by their key of `cohort`, or 'covariates' of `eqtl`; those that are left out stay as the
+    template has them. keys: other keys of `cohort`, as YAML.
     """
     text = (project_root() / "data" / "studies" / "template.yaml").read_text("utf-8")
     text = re.sub(r"(?m)^name: \S+", lambda _: f"name: {name}", text)
     for key in (*_OPTIONAL, *(["reference"] if files and not runs else [])):
         text = _with_file(text, key, "null")
-    for key, path in (files or {}).items():
-        text = _with_file(text, key, _quoted(path))
+    written = {key: _quoted(path) for key, path in (files or {}).items()}
+    covariates = written.pop("covariates", "")
+    for key, value in (written | dict(keys or {})).items():
+        text = _with_file(text, key, value)
+    if covariates:
+        before = "  # covariates: /data/covariates.txt #"
+        text = text.replace(before, f"  covariates: {covariates} #")
     before, _, rest = text.partition("\nruns:\n")
     _, _, after = rest.partition("\n\n")
     text = f"{before}\nruns:{''.join(map(_lines, runs)) or ' [] # no network'}\n\n{after}"
