@@ -28,6 +28,7 @@ from howfar.core.versions import versions_of
 from howfar.genome.intervals import Gene
 from howfar.models.base import SequenceModel
 from howfar.prediction.run import run_in_memory
+from howfar.prediction.spans import bins_on
 from howfar.prediction.store import network_of, outputs_of, store_key
 from howfar.results import policy, tables
 from howfar.results.cache import MemoryUnits, Units, samples_digest
@@ -141,7 +142,7 @@ def attribute_run(
     units = MemoryUnits() if units is None else units
     parts = []
     for read in _reads(cohort, run, model, question):
-        found = _attributed(run, model, question, read, start, stop, units)
+        found = _attributed(cohort, run, model, question, read, start, stop, units)
         if read.haplotype:
             found.insert(0, "haplotype", read.haplotype)
         parts.append(found)
@@ -211,7 +212,7 @@ def estimate(
     first = next(_reads(cohort, run, model, replace(question, on=REFERENCE)))
     outputs, bases = outputs_of(run, model), stop - start
     seen = model.orient(first.bases[None], question.gene.strand)[0]
-    bins, tracks = outputs.bins[question.gene.strand], outputs.tracks
+    bins, tracks = bins_on(cohort, run, model, outputs, question.gene), outputs.tracks
     if question.method == "ism":
         few, many = 1, min(5, bases)
         seconds = []
@@ -249,14 +250,21 @@ def _check(question: Question) -> None:
 
 
 def _attributed(
-    run: Run, model: SequenceModel, question: Question, read: Read, start: int, stop: int, units
+    cohort: OpenCohort,
+    run: Run,
+    model: SequenceModel,
+    question: Question,
+    read: Read,
+    start: int,
+    stop: int,
+    units: Units | MemoryUnits,
 ) -> pd.DataFrame:
     """Attribute one sequence: start..stop of its forward window."""
     gene, context = question.gene, model.layout.context
     seen = model.orient(read.bases[None], gene.strand)[0]
     turned = model.oriented and gene.strand == "-"
     outputs = outputs_of(run, model)
-    bins, tracks = outputs.bins[gene.strand], outputs.tracks
+    bins, tracks = bins_on(cohort, run, model, outputs, gene, read.positions), outputs.tracks
     if question.method == ATTENTION:
         return _attention(model, bins, seen, read, (start, stop))
     first, last = (context - stop, context - start) if turned else (start, stop)

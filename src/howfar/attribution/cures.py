@@ -143,7 +143,7 @@ def gene_data(
     measured = cohort.require_expression("to tell the network's signs from").values
     for gene in genes[::step]:
         ((_, values, index),) = predict_genes(cohort, run, model, outputs, [gene])
-        mine = values[:, own.bins[gene.strand], : len(own.tracks)]
+        mine = values[:, own.at(gene.strand), : len(own.tracks)]
         first, last = len(own.tracks), len(own.tracks) + len(told)
         if watch:
             watch[1](gene, values[:, :, last : last + len(watched)], index)

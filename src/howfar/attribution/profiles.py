@@ -21,6 +21,7 @@ from howfar.core.progress import track
 from howfar.genome.intervals import Gene
 from howfar.models.engine.network import NetworkModel
 from howfar.prediction.run import open_model
+from howfar.prediction.spans import bins_on
 from howfar.prediction.store import Outputs, Store, open_store, outputs_of
 from howfar.results.cache import Key, Units
 from howfar.study.schema import Run, Study
@@ -38,7 +39,7 @@ def of_gene(
     window = gene.window(model.layout.context, model.tss_offset(gene.strand))
     bases = cohort.reference.fetch(window)
     seen = model.orient(bases[None], gene.strand)[0]
-    found = gradient(model, outputs.bins[gene.strand], outputs.tracks, seen)
+    found = gradient(model, outputs.at(gene.strand), outputs.tracks, seen)
     turned = model.oriented and gene.strand == "-"
     return bases, found[::-1, ::-1] if turned else found
 
@@ -83,7 +84,8 @@ def compute(
     outputs, context = outputs_of(run, model), model.layout.context
     todo = [gene for gene in genes if not units.has(gene.gene_id)]
     for gene in track(iter(todo), len(todo), f"{run.id}: gradients"):
-        bases, found = of_gene(cohort, model, outputs, gene)
+        bins = {gene.strand: bins_on(cohort, run, model, outputs, gene)}
+        bases, found = of_gene(cohort, model, Outputs(bins, outputs.tracks), gene)
         first = gene.start0 - model.tss_offset(gene.strand)
         names, differences = [], []
         for v in cohort.dosages(gene, 2 * context)[1]:

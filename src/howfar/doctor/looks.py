@@ -109,7 +109,7 @@ def _covariates(study: Study) -> str:
 def _network(run: Run) -> str:
     model = open_model(run)
     outputs = outputs_of(run, model)
-    bins = ",".join(map(str, outputs.bins["+"]))
+    bins = outputs.rule or ",".join(map(str, outputs.bins["+"]))
     names = model.tracks.loc[outputs.tracks, "description"]
     tracks = "; ".join(str(text) for text in names[:3]) + (" ..." if len(names) > 3 else "")
     weights = model.weights_sha256[:12]

@@ -89,6 +89,8 @@ class SequenceModel(ABC):
     #: Whether a person is predicted from both haplotypes together, by
     #: ``predict_people(reference, windows, index)``: float32 (people, bins, tracks).
     whole_people: bool = False
+    #: Rule for bins where a run names none; empty: three around the TSS, or the one there is.
+    usual_bins: str = ""
     #: Versions of the code that decides values: kept predictions of another version are stale.
     version: Mapping[str, int | str] = MappingProxyType({})
 
@@ -267,6 +269,10 @@ def shift_windows(windows: NDArray[np.uint8], shift: int) -> NDArray[np.uint8]:
     return moved
 
 
+#: Rules for `bins` that depend on a gene's exons, in each haplotype's own coordinates.
+GENE_RULES = ("gene", "exons")
+
+
 def default_bins(n_bins: int) -> str:
     """Return the rule for `bins` where none is given: three around the TSS, or the one there is."""
     return "centre3" if n_bins >= 3 else "centre1"
@@ -277,15 +283,20 @@ def parse_bins(
 ) -> list[int]:
     """Return the 0-based output bins that a rule chooses; HowfarError where it chooses none.
 
+    `tss`: the bin that holds the haplotype's TSS base, which indels don't move in its window.
     `centreK` with odd K: the TSS bin and (K-1)/2 either side; with even K: the K bins around the
     left edge of bin `tss_edge` (default: the TSS bin; see `SequenceModel.tss_edge`), so centre10
     of Enformer's and Basenji2's 896 bins is 443..452 on both strands, as Huang et al. 2023 took
     them. A list is taken as it is.
     """
     if isinstance(bins, str):
+        bins = "centre1" if bins == "tss" else bins
         if not re.fullmatch(r"centre0*[1-9][0-9]{0,8}", bins):
             do = "Correct the run's `bins` in the study file."
-            raise _bad_bins(f"{bins!r}", "centreK (K = 1, 2, 3, ...) or a list of bin numbers", do)
+            words = "tss, centreK (K = 1, 2, 3, ...) or a list of bin numbers"
+            if bins in GENE_RULES:
+                words += " here, where no gene's exons are known"
+            raise _bad_bins(f"{bins!r}", words, do)
         k = int(bins[6:])
         middle = tss_bin if k % 2 or tss_edge is None else tss_edge
         first = middle - k // 2

@@ -46,12 +46,17 @@ def _estimate(study: Study, run: Run, results: str | Path, genes_tried: int = 8)
     built = [cohort.windows(g, context, model.tss_offset(g.strand), alleles) for g in tried]
     passes = sum(len(w) + 1 for w in built) / len(tried) * len(genes)
     outputs = outputs_of(run, model)
-    bins, tracks = outputs.bins["+"], outputs.tracks
+    # Those of a gene aren't known here: all take about as long.
+    bins = list(range(model.layout.n_bins)) if outputs.rule else outputs.bins["+"]
+    tracks = outputs.tracks
     batch = built[0].rows(0, run.batch_size)
     start = time.perf_counter()
     model.predict(batch, bins, tracks)
     seconds = (time.perf_counter() - start) / len(batch) * passes
-    size = passes * len(bins) * len(tracks) * 4 + len(genes) * len(cohort.samples) * 8
+    size = (
+        passes * (1 if outputs.rule else len(bins)) * len(tracks) * 4
+        + len(genes) * len(cohort.samples) * 8
+    )
     return row | {
         "genes": len(genes),
         "people": len(cohort.samples),

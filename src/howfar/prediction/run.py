@@ -18,12 +18,15 @@ from howfar.core import provenance
 from howfar.core.errors import HowfarError, about
 from howfar.core.progress import ahead, track
 from howfar.core.project import resolve, results_folder
+from howfar.genome.exons import Intervals
 from howfar.genome.intervals import Gene
 from howfar.genome.windows import Windows
 from howfar.models.base import SequenceModel, reverse_complement
+from howfar.models.engine.gene_bins import carried, covered
 from howfar.models.readout import TrackReadout, read_readout
 from howfar.models.registry import load_model
 from howfar.prediction.given import GivenPredictions
+from howfar.prediction.spans import GeneSpans, reference_positions, require_bins, shown_bases
 from howfar.prediction.store import (
     Outputs,
     Store,
@@ -152,12 +155,13 @@ def run_in_memory(
     transform: Sequence[str],
     alleles: str | None = None,
     name: str | None = None,
+    **keys: Any,
 ) -> Run:
     """Return the run that a study file would describe by these keys, for a loaded model."""
     given = {"id": name or model.name, "label": name or model.name, "model": model.name}
     given |= {"tracks": tracks and list(tracks), "transform": list(transform), "alleles": alleles}
     rule = bins if bins is None or isinstance(bins, str) else list(bins)
-    return Run.model_validate(given | {"bins": rule})
+    return Run.model_validate(given | {"bins": rule} | keys)
 
 
 def predict_cohort(
@@ -171,6 +175,8 @@ def predict_cohort(
     alleles: str | None = None,
     name: str | None = None,
     store: str | Path | None = None,
+    annotation: str | Path | None = None,
+    transcripts: str | Sequence[str] = "merged",
 ) -> Prediction:
     """Predict a cohort's people with a network, in memory or resumably on disk.
 
@@ -181,14 +187,18 @@ def predict_cohort(
     genes
         Gene ids or names; all of the gene table where left out.
     tracks, bins, transform, alleles
-        As the keys of a study file's run: which outputs of the network are kept (bins None: three
-        around the TSS, or the one there is; tracks None: the only one there is), how they become
-        one number per person, and 'snv' or 'all' alleles (None: as the cohort says).
+        As the keys of a study file's run: which outputs of the network are kept (bins None: as the
+        network is read, or three around the TSS, or the one there is; tracks None: the only one
+        there is), how they become one number per person, and 'snv' or 'all' alleles (None: as the
+        cohort says).
     name
         Id of the run, the model's name where left out.
     store
         A results folder: finished genes are kept there, in the store of `howfar predict`, and are
         not predicted again.
+    annotation, transcripts
+        With bins 'exons' or 'gene': a GTF or GFF3 in the place of the cohort's gene table, and
+        'merged', 'canonical' or a list of transcripts.
 
     Returns
     -------
@@ -203,7 +213,8 @@ def predict_cohort(
     >>> prediction.people.shape
     (6, 20)
     """
-    run = run_in_memory(model, tracks, bins, transform, alleles, name)
+    chosen_exons = {"annotation": annotation and Path(annotation), "transcripts": transcripts}
+    run = run_in_memory(model, tracks, bins, transform, alleles, name, **chosen_exons)
     check_transform(run.transform)
     chosen = cohort.genes_to_run() if genes is None else [cohort.gene(gene) for gene in genes]
     kept = (
@@ -310,12 +321,18 @@ def predict_genes(
     waiting: list[tuple[Gene, np.ndarray, np.ndarray]] = []
     context, offset = model.layout.context, model.tss_offset
     every = ((g, cohort.windows(g, context, offset(g.strand), run.alleles)) for g in genes)
+    spans = GeneSpans.of_run(cohort, run, outputs.rule, genes) if outputs.rule else None
     for gene, built in ahead(every):  # files are read while the device works on the gene before
         if counts is not None:
             counts[gene.gene_id] = built.counts
         if getattr(model, "whole_people", False):
             values = _finite(_whole_people(model, built), run, gene)
             yield gene, values, _each_person(len(built.index))
+            continue
+        if spans is not None:
+            with about(run.place):
+                values = _summed(model, outputs, built, spans.of(gene))
+            yield gene, _finite(values, run, gene), (built.index + 1).astype(np.int32)
             continue
         index = (built.index + 1).astype(np.int32)
         if sum(len(windows) for _, windows, _ in waiting) + len(built) + 1 > room:
@@ -330,6 +347,33 @@ def predict_genes(
         else:
             waiting.append((gene, next(_blocks(model, gene, built, room)), index))
     yield from _predicted(run, model, outputs, waiting)
+
+
+def _summed(
+    model: SequenceModel, outputs: Outputs, built: Windows, intervals: Intervals
+) -> np.ndarray:
+    """Sums over the bins that a gene has in each window: (1 + distinct, 1, tracks)."""
+    turned = model.oriented and built.gene.strand == "-"
+    positions = [reference_positions(model, built.gene)]
+    positions += [built.position_map(row) for row in range(len(built))]
+    of_window = np.array([covered(carried(p, intervals), model.layout, turned) for p in positions])
+    require_bins(model, built.gene, of_window[0])
+    beyond = shown_bases(model, positions[0], intervals, turned) < np.diff(intervals).sum()
+    built.counts["genes that reach beyond the network's output, summed as far as it goes"] += int(
+        beyond
+    )
+    lost = ~of_window[1:].any(axis=1)
+    built.counts["haplotypes without a base of their gene, whose sum is 0"] += int(
+        lost[built.index].sum()
+    )
+    bins = np.flatnonzero(of_window.any(axis=0))
+    parts, done = [], 0
+    for block in _blocks(model, built.gene, built, model.windows_at_once):
+        values = model.predict(block, bins.tolist(), outputs.tracks)
+        which = of_window[done : done + len(block), bins]
+        parts.append(np.einsum("nbt,nb->nt", values.astype(np.float64), which)[:, None])
+        done += len(block)
+    return np.concatenate(parts)
 
 
 def _whole_people(model: Any, built: Windows) -> np.ndarray:
@@ -356,7 +400,7 @@ def _blocks(model: SequenceModel, gene: Gene, built: Windows, room: int) -> Iter
 
 
 def _values(model: SequenceModel, outputs: Outputs, gene: Gene, windows: np.ndarray) -> np.ndarray:
-    return model.predict(windows, outputs.bins[gene.strand], outputs.tracks)
+    return model.predict(windows, outputs.at(gene.strand), outputs.tracks)
 
 
 def _predicted(

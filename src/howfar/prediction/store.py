@@ -27,9 +27,12 @@ import pandas as pd
 from howfar.cohort.files import unphased_rule
 from howfar.cohort.opened import OpenCohort
 from howfar.core import sealed
-from howfar.core.errors import NotMade, about, damaged_file
+from howfar.core.errors import HowfarError, NotMade, about, damaged_file
+from howfar.core.project import resolve
+from howfar.core.provenance import digest
 from howfar.genome.intervals import Gene
-from howfar.models.base import SequenceModel, default_bins, parse_bins
+from howfar.models.base import GENE_RULES, SequenceModel, default_bins, parse_bins
+from howfar.models.engine.gene_bins import check_rule
 from howfar.models.registry import version_of
 from howfar.prediction.transform import reference_prediction, transform
 from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key
@@ -43,19 +46,44 @@ _ROLES = ("reference", "variants", "genes")
 
 @dataclass(frozen=True)
 class Outputs:
-    """Which outputs of a network are kept: bins by strand ("+", "-"), and tracks, by number."""
+    """Which outputs of a network are kept: bins by strand ("+", "-"), and tracks, by number.
+
+    rule: 'gene' or 'exons' where bins depend on each gene and haplotype (see `gene_bins`): their
+    sum is kept, one value a track, and `bins` is empty. Else ''.
+    """
 
     bins: dict[str, list[int]]
     tracks: list[int]
+    rule: str = ""
+
+    def at(self, strand: str) -> list[int]:
+        """Return the bins of genes on a strand; HowfarError where they depend on the gene."""
+        if not self.rule:
+            return self.bins[strand]
+        raise HowfarError(
+            f"bins: {self.rule}",
+            found="bins that depend on each gene",
+            expected="the same bins for all genes here",
+            do="Take a run with `bins: tss` or centreK.",
+        )
+
+
+def rule_of(run: Run, model: SequenceModel) -> str | list[int]:
+    """Return a run's rule for bins; where it names none, that of the network."""
+    usual = model.usual_bins or default_bins(model.layout.n_bins)
+    return default_bins(model.layout.n_bins) if run.readout else run.bins or usual
 
 
 def outputs_of(run: Run, model: SequenceModel) -> Outputs:
     """Return the bins and tracks that a run asks of a model; HowfarError where it has none such."""
     n_bins = model.layout.n_bins
     with about(run.place):
-        rule = default_bins(n_bins) if run.readout or not run.bins else run.bins
+        rule, tracks = rule_of(run, model), model.track_indices(run.tracks)
+        if rule in GENE_RULES:
+            check_rule(model, str(rule), run.transform)
+            return Outputs({}, tracks, str(rule))
         bins = {s: parse_bins(rule, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
-        return Outputs(bins, model.track_indices(run.tracks))
+        return Outputs(bins, tracks)
 
 
 @dataclass(frozen=True)
@@ -105,9 +133,19 @@ def describe(run: Run, model: SequenceModel) -> RunDescription:
         model.engine,
         model.device,
         datetime.now(UTC).isoformat(timespec="microseconds"),
-        str(run.bins or default_bins(model.layout.n_bins)),
+        bins_text(run, model),
         dict(getattr(model, "splits", {})),
     )
+
+
+def bins_text(run: Run, model: SequenceModel) -> str:
+    """Say which bins a run's values are of."""
+    rule = run.bins if run.readout else rule_of(run, model)
+    if rule not in GENE_RULES:
+        return str(rule or default_bins(model.layout.n_bins))
+    named = run.transcripts if isinstance(run.transcripts, str) else ", ".join(run.transcripts)
+    what = "exons" if rule == "exons" else "first to last exon"
+    return f"{rule}: sum of the bins over the gene's {what}, transcripts {named}, by haplotype"
 
 
 @dataclass(frozen=True)
@@ -191,13 +229,17 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
         "model": run.model,
         "options": run.options,
         "tracks": [0] if run.tracks is None else run.tracks,
-        "bins": run.bins or default_bins(3),  # of the network's own number, `network` tells
+        # Where the network's own rule or number of bins decides, `network` tells.
+        "bins": run.bins or default_bins(3),
         "alleles": run.alleles or cohort.settings.alleles,
         "unphased": cohort.unphased,
         "network": network,
     }
     if run.readout is not None:
         options["readout"] = run.readout.recipe
+    if run.annotation is not None or run.transcripts != "merged":
+        options["transcripts"] = run.transcripts
+        options["annotation"] = run.annotation and digest(resolve(run.annotation))
     key = cohort_key(
         cohort, "predict", options, ["prediction"], roles=_ROLES, cohort_settings=_SETTINGS
     )
@@ -206,10 +248,11 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
 
 def network_of(run: Run, model: SequenceModel) -> dict[str, Any]:
     """Return what a loaded model adds to the key of a run's raw outputs."""
+    outputs = asdict(outputs_of(run, model))
     return {
         "weights_sha256": model.weights_sha256,
         "context": model.layout.context,
-        **asdict(outputs_of(run, model)),
+        **{name: value for name, value in outputs.items() if value != ""},
         "precision": model.precision,
         "engine": model.engine,
         "units": model.units,

@@ -139,7 +139,10 @@ class Run(_Strict):
     options: dict[str, Any] = {}
     tracks: list[int | str | dict[str, Any]] | None = None  # None: the only one of the model
     readout: Readout | None = None  # None: the tracks themselves
-    bins: str | list[int] | None = None  # None: three around the TSS, or the one there is
+    # None: as the network is read (Borzoi: exons), or three around the TSS, or the one there is
+    bins: str | list[int] | None = None
+    annotation: StudyPath | None = None  # GTF or GFF3 of `bins: exons | gene`; None: cohort.genes
+    transcripts: Literal["merged", "canonical"] | list[str] = "merged"
     transform: list[str] = ["sum_bins", "mean_tracks", "mean_haplotypes"]
     alleles: Literal["snv", "all"] | None = None  # None: as the cohort says
     device: str = "auto"

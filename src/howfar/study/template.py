@@ -75,6 +75,8 @@ def _lines(run: TemplateRun) -> str:
         *keys,
         "alleles: null # snv or all; null: as the cohort",
         "readout: null # instead of `tracks`, all of them weighted: `howfar tracks`",
+        "annotation: null # GTF or GFF3 of `bins: exons`; null: cohort.genes",
+        "transcripts: merged # or canonical, or a list: whose exons",
         "device: auto # auto, cpu, cuda, cuda:1",
     ]
     named += [] if "options:" in run.keys else ["options: {} # of the model"]

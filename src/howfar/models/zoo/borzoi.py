@@ -70,6 +70,7 @@ class BorzoiModel(AveragingModel):
 
     name = "borzoi"
     version = engine.versions("borzoi", VERSION)
+    usual_bins = "exons"
     option_class = BorzoiOptions
     options: BorzoiOptions
     card = Card(
@@ -82,8 +83,9 @@ class BorzoiModel(AveragingModel):
         run="""
 weights: results/sources/borzoi/model.safetensors # by path: `howfar models` says more
 tracks: [0] # by number, or by {index, description} of the table of tracks
-bins: centre3 # the TSS bin and one either side
-transform: [mean_bins, mean_tracks, mean_haplotypes]
+options: { unsquash: true } # linear coverage, so that sums over bins are counts
+bins: exons # of the gene, summed on each haplotype; needs a GTF: cohort.genes, or `annotation`
+transform: [sum_bins, mean_tracks, mean_haplotypes, log1p]
 batch_size: 1
 """,
     )
