@@ -14,12 +14,16 @@ from howfar.cli.common import (
     ReferenceOption,
     VariantsOption,
     place,
+    results,
     say,
     say_counts,
     split_words,
 )
-from howfar.core.errors import HowfarError, about
+from howfar.core.errors import HowfarError, about, wrong_option
+from howfar.core.project import project_root
 from howfar.core.registry import RECIPES
+
+_COHORTS = sorted(path.stem for path in (project_root() / "data" / "recipes").glob("*.yaml"))
 
 
 @app.command(rich_help_panel=COHORT)
@@ -118,3 +122,59 @@ def preprocess(
     genes, people = prepared.values.shape
     say(f"{place(out)}: {genes:,} genes x {people:,} samples, {prepared.units}")
     say_counts(prepared.counts)
+
+
+@app.command(rich_help_panel=COHORT)
+def cohort(
+    recipe: Annotated[str, typer.Argument(help=f"{', '.join(_COHORTS)}.")],
+    folder: Annotated[
+        Path | None, typer.Option(help="Where all of it goes; else results/cohorts/RECIPE.")
+    ] = None,
+    have: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=PATH, a file of yours instead of the one fetched; repeat it."),
+    ] = None,
+    step: Annotated[str, typer.Option(help="Go as far as this step, and make it anew.")] = "",
+    phaser: Annotated[
+        str, typer.Option(help="shapeit4, beagle, eagle, or none; else the recipe's.")
+    ] = "",
+    missing: Annotated[
+        str, typer.Option(help="What a phaser puts in for missing calls: filled, or kept missing.")
+    ] = "filled",
+    swap: Annotated[
+        str, typer.Option(help="Samples that are known to be swapped: back, or drop.")
+    ] = "back",
+    cores: Annotated[int, typer.Option(min=1, help="Contigs that are worked on at once.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say steps, files, licences and access; do nothing.")
+    ] = False,
+) -> None:
+    """A public or controlled cohort, from its published files to a study file.
+
+    A chain of steps, which goes on where it was cut off: fetch, check, liftover, normalise, filter,
+    phase, expression, genes, covariates, study.
+    """
+    from howfar.cohort.recipes import chain
+    from howfar.cohort.recipes.recipe import load_recipe, parse_have
+
+    if missing not in ("filled", "kept"):
+        raise wrong_option("--missing", missing, "filled or kept")
+    if swap not in ("back", "drop"):
+        raise wrong_option("--swap", swap, "back or drop")
+    chosen = load_recipe(recipe)
+    given = parse_have(chosen, have or [])
+    options = {
+        "phase": {"missing": missing, **({"phaser": phaser} if phaser else {})},
+        "expression": {"swap": swap},
+        "check": {"swap": swap},
+    }
+    place_of = folder or results() / "cohorts" / recipe
+    work = chain.Chain(chosen, place_of, given, options, cores)
+    if dry_run:
+        say(work.plan())
+        return
+    done = work.run(step, say)
+    chain.write_report(done, place_of / "counts.csv")
+    if not step or step == chain.NAMES[-1]:
+        file = place(place_of / "study" / f"{recipe}.yaml")
+        say(f"{file}: next, `howfar run --study {file} --dry-run`")

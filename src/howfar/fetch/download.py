@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 import zipfile
@@ -156,6 +157,68 @@ def extract(
         expected=f"the file {member}",
         do="Run `howfar fetch` again; if it stays so, the authors have changed the archive.",
     )
+
+
+class _Remote(io.RawIOBase):
+    """A file behind an address, read by ranges: what `zipfile` needs of an archive elsewhere."""
+
+    def __init__(self, url: str, timeout: tuple[float, float]) -> None:
+        self.url, self.timeout, self.at = url, timeout, 0
+        with self._ask(0, 1) as answer:
+            self.size = _total(answer) or 0
+        if not self.size:
+            raise requests.ConnectionError(f"{url}: the server sends no parts of a file")
+
+    def _ask(self, first: int, end: int) -> requests.Response:
+        headers = {"Range": f"bytes={first}-{end - 1}", "Accept-Encoding": "identity"}
+        answer = requests.get(self.url, headers=headers, stream=True, timeout=self.timeout)
+        answer.raise_for_status()
+        if answer.status_code != 206 or _first_byte(answer) != first:
+            raise requests.ConnectionError(f"{self.url}: another range than the one asked for")
+        return answer
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
+        return self.at
+
+    def readinto(self, buffer) -> int:
+        end = min(self.at + len(buffer), self.size)
+        if end <= self.at:
+            return 0
+        with self._ask(self.at, end) as answer:
+            data = answer.content
+        buffer[: len(data)] = data
+        self.at += len(data)
+        return len(data)
+
+
+def extract_remote(
+    url: str, member: str, target: Path, timeout: tuple[float, float], most: int = MOST
+) -> None:
+    """Write the file `member` of a zip archive behind `url`, of which no more is downloaded.
+
+    The archive's own checksum (CRC-32) is checked. Errors as of `extract` and `download`.
+    """
+    try:
+        file = io.BufferedReader(_Remote(url, timeout), 1 << 22)
+        with zipfile.ZipFile(file) as box, box.open(member) as source:
+            _copy(source, target, most)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
+        raise HowfarError(
+            url,
+            found=f"an archive that can't be read ({error})",
+            expected=f"the file {member}",
+            do="Fetch again; if it stays so, the authors have changed the archive.",
+        ) from error
 
 
 def _copy(source, target: Path, most: int) -> None:

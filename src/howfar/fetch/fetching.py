@@ -31,7 +31,7 @@ from howfar.fetch.catalogue import (
     record_checksum,
     select,
 )
-from howfar.fetch.download import MOST, download, extract, forget
+from howfar.fetch.download import MOST, download, extract, extract_remote, forget
 from howfar.fetch.licences import CONSENT, licence_table, licences_to_accept
 
 CONNECT_S, READ_S, RETRIES = 10, 60, 3
@@ -66,7 +66,7 @@ class FetchReport:
         lines += [f"failed: {name}: {error}" for name, error in failed[:_SHOWN]]
         if len(failed) > _SHOWN:
             lines.append(f"failed: {len(failed) - _SHOWN} more")
-        for row in licence_table([s.id for s in self.sources]).itertuples():
+        for row in licence_table(self.sources).itertuples():
             lines.append(
                 f"{row.study}: {row.files} file(s), {row.bytes / 1e6:.1f} MB from "
                 f"{row.repository}, licence: {row.licence}"
@@ -90,8 +90,18 @@ def fetch(
     that can't be reached, and content that differs from the catalogue (the file is kept as
     ``<name>.rejected``).
     """
-    folder = Path(folder)
-    report = FetchReport(folder, select(words))
+    return fetch_sources(select(words), Path(folder), progress, workers, accepted)
+
+
+def fetch_sources(
+    listed: list[Source],
+    folder: Path,
+    progress: bool = True,
+    workers: int = 8,
+    accepted: bool = False,
+) -> FetchReport:
+    """As `fetch`, of files that need not stand in ``data/sources.csv``."""
+    report = FetchReport(folder, listed)
     wanted = [s for s in report.sources if not is_there(s, folder, checksums=True)]
     for source in report.sources:
         if source in wanted:
@@ -209,6 +219,9 @@ def _download(source: Source, part: Path, file: Path, at: _At, most: int) -> Non
 
     A failure that may pass is tried again. most: bytes that the file may have.
     """
+    if source.member and source.address.endswith(".zip"):  # its directory says where a file lies
+        extract_remote(source.address, source.member, file, (CONNECT_S, READ_S), most)
+        return
     archive = MOST if source.member else most  # of an archive the catalogue knows the member alone
     for attempt in range(RETRIES + 1):
         try:

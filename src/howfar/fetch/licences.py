@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from howfar.fetch.catalogue import LARGE, Source, select, sources
+from howfar.fetch.catalogue import LARGE, Source, sources
 
 #: Licences that a user must agree to before anything is fetched: (what they say, where).
 CONSENT = {
@@ -36,9 +36,9 @@ def announce(wanted: Iterable[Source]) -> str:
     return "\n".join(lines)
 
 
-def licence_table(words: Iterable[str] | None = None) -> pd.DataFrame:
-    """Count files and bytes per study, repository and licence, of all files or those asked for."""
-    rows = sources().values() if words is None else select(words)
+def licence_table(listed: Iterable[Source] | None = None) -> pd.DataFrame:
+    """Count files and bytes per study, repository and licence, of `listed` or all files."""
+    rows = sources().values() if listed is None else listed
     frame = pd.DataFrame(
         [(s.study, s.repository, s.licence, s.citation, s.bytes) for s in rows],
         columns=["study", "repository", "licence", "citation", "bytes"],
