@@ -121,3 +121,38 @@ def test_a_member_larger_than_it_may_be_is_refused(tmp_path, kind):
     (tmp_path / "a").write_bytes(archive_of(kind, wanted=b"0" * 1_000_000))
     with pytest.raises(HowfarError, match="more than 1,000 bytes"):
         download.extract(tmp_path / "a", "wanted", tmp_path / "out", most=1_000)
+
+
+def _parts(content: bytes, sent: list[int]):
+    """Answers that honour both ends of a range, as Zenodo's."""
+
+    def answer(handler):
+        first, end = handler.headers["Range"].removeprefix("bytes=").split("-")
+        part = content[int(first) : int(end) + 1]
+        sent.append(len(part))
+        handler.send_response(206)
+        last = int(first) + len(part) - 1
+        handler.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+        handler.send_header("Content-Length", str(len(part)))
+        handler.end_headers()
+        handler.wfile.write(part)
+
+    return answer
+
+
+def test_one_file_of_a_zip_archive_elsewhere_comes_alone(server, tmp_path):
+    archive = archive_of("zip", a=bytes(30_000_000), b=b"wanted", c=bytes(30_000_000))
+    sent: list[int] = []
+    url = server.url("box.zip", _parts(archive, sent))
+    download.extract_remote(url, "b", tmp_path / "b", (5, 5))
+    assert (tmp_path / "b").read_bytes() == b"wanted"
+    assert sum(sent) < len(archive) / 4
+    with pytest.raises(HowfarError, match="expected the file z"):
+        download.extract_remote(url, "z", tmp_path / "z", (5, 5))
+    spoilt = archive.replace(b"wanted", b"wanned", 1)
+    with pytest.raises(HowfarError, match="CRC-32"):
+        download.extract_remote(
+            server.url("s.zip", _parts(spoilt, sent)), "b", tmp_path / "s", (5, 5)
+        )
+    with pytest.raises(requests.ConnectionError, match="another range"):
+        download.extract_remote(server.url("w.zip", send(archive)), "b", tmp_path / "w", (5, 5))

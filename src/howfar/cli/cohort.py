@@ -127,7 +127,7 @@ def preprocess(
 @app.command(rich_help_panel=COHORT)
 def cohort(
     recipe: Annotated[str, typer.Argument(help=f"{', '.join(_COHORTS)}.")],
-    folder: Annotated[
+    to: Annotated[
         Path | None, typer.Option(help="Where all of it goes; else results/cohorts/RECIPE.")
     ] = None,
     have: Annotated[
@@ -168,7 +168,7 @@ def cohort(
         "expression": {"swap": swap},
         "check": {"swap": swap},
     }
-    place_of = folder or results() / "cohorts" / recipe
+    place_of = to or results() / "cohorts" / recipe
     work = chain.Chain(chosen, place_of, given, options, cores)
     if dry_run:
         say(work.plan())

@@ -32,7 +32,7 @@ from howfar.genome.genotypes.open import variant_files
 
 GENOTYPES = "genotypes"
 #: Ends of what lies beside a file of genotypes.
-_BESIDE = (".csi", ".tbi")
+_BESIDE = (".csi", ".tbi", genotypes.FILLED, genotypes.REJECTED)
 
 
 @dataclass(frozen=True)
@@ -268,11 +268,11 @@ class Chain:
         start = time.monotonic()
         products = {role: self._keep(path, step, job) for role, path in step.make(job).items()}
         shutil.rmtree(work)
-        files_made = [p for path in products.values() for p in _files_of(self.folder / path)]
+        made = [p for path in products.values() for p in _files_of(self.folder / path)]
         new = {
             "key": written,
             "products": products,
-            "digests": {str(p): self._digests.of(p) for p in files_made},
+            "digests": {os.path.relpath(p, self.folder): self._digests.of(p) for p in made},
             "counts": {what: n for what, n in job.counts.items() if n},
             "notes": job.notes,
             "seconds": round(time.monotonic() - start, 1),
@@ -310,8 +310,8 @@ class Chain:
         )
 
     def _are_whole(self, stamp: dict[str, Any]) -> bool:
-        known = stamp["digests"].items()
-        return all(Path(p).is_file() and self._digests.of(Path(p)) == d for p, d in known)
+        known = {self.folder / path: digest for path, digest in stamp["digests"].items()}
+        return all(p.is_file() and self._digests.of(p) == d for p, d in known.items())
 
 
 class _Digests:

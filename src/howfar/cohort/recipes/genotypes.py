@@ -9,13 +9,13 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from howfar.cohort.recipes import tables
 from howfar.cohort.recipes.job import Job
-from howfar.cohort.recipes.tools import pipe, require, run
+from howfar.cohort.recipes.tools import pipe, require, run, tally
 from howfar.core.errors import HowfarError
 from howfar.core.text import is_gzip, lines_of
 from howfar.genome.genotypes.bgzf import is_bgzf
@@ -26,6 +26,8 @@ from howfar.genome.reference import NoSuchContig, Reference, match_contig
 _LOOK = 2_000  # records of a file that are looked at for phase, ploidy and REF
 _WRONG_BUILD = 0.01  # share of REF alleles that differ, from which on the build is another
 _SYMBOLIC = 'ALT~"<"'
+#: Ends of the files beside a step's genotypes: calls that a phaser filled in, records not lifted.
+FILLED, REJECTED = ".filled.tsv.gz", ".rejected.vcf.gz"
 
 
 # --- check -----------------------------------------------------------------------------------
@@ -170,17 +172,15 @@ def count(path: Path) -> int:
     return int(run("bcftools", "index", "-n", path))
 
 
-def _records(path: Path) -> int:
-    return run("bcftools", "query", "-f", r"\n", path).count("\n")
+def _contigs(path: Path) -> Counter[str]:
+    """Number of records of each contig that has some, in the file's order."""
+    if any(Path(f"{path}{end}").is_file() for end in (".csi", ".tbi")):
+        rows = [line.split("\t") for line in run("bcftools", "index", "-s", path).splitlines()]
+        return Counter({contig: int(n) for contig, _, n in rows})
+    return tally("bcftools", "query", "-f", r"%CHROM\n", path)
 
 
-def _contigs(path: Path) -> list[str]:
-    """Contigs of a VCF that have records, in their order."""
-    seen = dict.fromkeys(run("bcftools", "query", "-f", r"%CHROM\n", path).split())
-    return list(seen)
-
-
-def _rename(contigs: list[str], known: list[str], where: str) -> dict[str, str]:
+def _rename(contigs: Iterable[str], known: Collection[str], where: str) -> dict[str, str]:
     """Contigs that are named otherwise in `known`, and their name there."""
     found = {}
     for name in contigs:
@@ -211,8 +211,8 @@ def liftover(job: Job) -> dict[str, Path]:
     plain = job.work / "plain.vcf.gz"
     pipe(["bcftools", "view", "-e", _SYMBOLIC, "-Oz", "-o", plain, job.source])
     index(plain)
-    before, given = _records(job.source), count(plain)
-    lifted, rejected = job.work / "lifted.vcf.gz", job.work / "rejected.vcf.gz"
+    before, given = _contigs(job.source).total(), count(plain)
+    lifted, rejected = job.work / "lifted.vcf.gz", Path(f"{job.target}{REJECTED}")
     run(
         *("PicardCommandLine", "LiftoverVcf", f"I={plain}", f"O={lifted}", f"REJECT={rejected}"),
         *(f"CHAIN={chain}", f"R={fasta}", f"TMP_DIR={job.work}", "WARN_ON_MISSING_CONTIG=true"),
@@ -220,11 +220,13 @@ def liftover(job: Job) -> dict[str, Path]:
         *("WRITE_ORIGINAL_ALLELES=true", "VERBOSITY=ERROR", "QUIET=true"),
     )
     index(lifted)
-    reasons = Counter(run("bcftools", "query", "-f", r"%FILTER\n", rejected).split())
-    swapped = run("bcftools", "query", "-i", "SwappedAlleles=1", "-f", r".\n", lifted)
+    reasons: Counter[str] = Counter()
+    for mark, n in tally("bcftools", "query", "-f", r"%FILTER\n", rejected).items():
+        reasons[mark.rpartition(";")[2]] += n  # a record's own FILTER stands before
+    swapped = tally("bcftools", "query", "-i", "SwappedAlleles=1", "-f", r".\n", lifted).total()
     job.counts["records"] = before
     job.counts["records with symbolic alleles, left out"] = before - given
-    job.counts["records with REF and ALT swapped, with their calls"] = swapped.count(".")
+    job.counts["records with REF and ALT swapped, with their calls"] = swapped
     job.counts |= {f"records lost: {reason}": n for reason, n in reasons.items()}
     if given != count(lifted) + sum(reasons.values()) or not count(lifted):
         raise HowfarError(
@@ -280,7 +282,16 @@ def _restore(lifted: Path, job: Job) -> None:
     if job.unit != "all":
         own = _rename([job.unit], _contigs(lifted), "").get(job.unit, job.unit)
         commands.append(["bcftools", "view", "-t", own, "-Ou"])
-    fill = ["bcftools", "+fill-tags", "-Oz", "-o", job.target, "--", "-t", "AC,AN,AF"]
+    fill: list[str | Path] = [
+        "bcftools",
+        "+fill-tags",
+        "-Oz",
+        "-o",
+        job.target,
+        "--",
+        "-t",
+        "AC,AN,AF",
+    ]
     pipe(*commands, fill)
     index(job.target)
     job.counts["records that moved to another contig, left out"] = count(lifted) - count(job.target)
@@ -315,7 +326,7 @@ def normalise(job: Job) -> dict[str, Path]:
     names.write_text("".join(f"{old} {new}\n" for old, new in renamed.items()), "utf-8")
     here = [c for c in contigs if renamed.get(c, c) in known]
     if not here:
-        match_contig(contigs[0] if contigs else "", known, str(job.source))
+        match_contig(next(iter(contigs), ""), known, str(job.source))
     regions = ",".join(renamed.get(c, c) for c in here)
     norm: list[str | Path] = [
         "bcftools",
@@ -335,7 +346,7 @@ def normalise(job: Job) -> dict[str, Path]:
         ["bcftools", "sort", "-T", job.work / "sort", "-Oz", "-o", job.target],
     )
     index(job.target)
-    before, after = _records(job.source), count(job.target)
+    before, after = contigs.total(), count(job.target)
     lines = [line for line in said.splitlines() if line.startswith("Lines")]
     total, split, moved, wrong = (int(n) for n in lines[0].rpartition("\t")[2].split("/"))
     job.counts |= {
@@ -375,9 +386,10 @@ def select(job: Job) -> dict[str, Path]:
     steps[-1][2] = "-Ob"
     steps[-1] += ["-o", tagged]
     pipe(*steps)
-    marked = run("bcftools", "query", "-f", r"%FILTER\n", tagged).split()
-    job.counts["records"] = len(marked)
-    first = Counter(next((t for t in tags if t in m.split(";")), "") for m in marked)
+    marked, first = tally("bcftools", "query", "-f", r"%FILTER\n", tagged), Counter[str]()
+    job.counts["records"] = marked.total()
+    for mark, n in marked.items():
+        first[next((tag for tag in tags if tag in mark.split(";")), "")] += n
     job.counts |= {f"{why}, left out": first[tag] for tag, why in tags.items()}
     none = " && ".join(f'FILTER!~"{tag}"' for tag in tags)
     pipe(
@@ -432,7 +444,8 @@ def phase(job: Job) -> dict[str, Path]:
         phased = job.work / "phased.vcf.gz"
         pipe(["bcftools", "concat", "-Oz", "-o", phased, *parts])
         index(phased)
-    _put_back(job, phased)
+    restored = _put_back(job, phased)
+    pipe(["bcftools", "+fill-tags", "-Oz", "-o", job.target, restored, "--", "-t", "AC,AN,AF"])
     index(job.target)
     job.notes.append(f"phased by {phaser}, seed {job.options.get('seed', 1)}")
     return {"genotypes": job.target}
@@ -476,8 +489,8 @@ def _eagle(job: Job, source: Path, contig: str) -> Path:
 _PHASERS = {"shapeit4": _shapeit4, "beagle": _beagle, "eagle": _eagle}
 
 
-def _put_back(job: Job, phased: Path) -> None:
-    """Write the records as they were before, with the calls that were phased.
+def _put_back(job: Job, phased: Path) -> Path:
+    """Write the records as they were before, with the calls that were phased; return the file.
 
     Records that the phaser left out are left out here, and counted.
     """
@@ -492,8 +505,9 @@ def _put_back(job: Job, phased: Path) -> None:
             expected="those of the file before",
             do="Use another phaser.",
         )
-    writer = Writer(str(job.target), before, mode="wz")
-    mask = job.target.with_name(job.target.name.replace(".vcf.gz", ".filled.tsv.gz"))
+    restored = job.work / "restored.vcf.gz"
+    writer = Writer(str(restored), before, mode="wz")
+    mask = Path(f"{job.target}{FILLED}")
     calls = iter(after)
     record = next(calls, None)
     with gzip.open(mask, "wt", encoding="utf-8") as filled:
@@ -522,6 +536,7 @@ def _put_back(job: Job, phased: Path) -> None:
     writer.close()
     before.close()
     after.close()
+    return restored
 
 
 def _site(record: object) -> tuple[str, int, str, str]:

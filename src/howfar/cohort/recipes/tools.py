@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,20 @@ def run(*words: str | Path, before: str | None = None) -> str:
     if done.returncode:
         raise _failed([words], done.returncode, done.stderr or done.stdout)
     return done.stdout
+
+
+def tally(*words: str | Path) -> Counter[str]:
+    """Count the different lines that a program prints, however many there are."""
+    require(str(words[0]))
+    with tempfile.TemporaryFile("w+") as log:
+        command = [str(word) for word in words]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        counts = Counter(line.rstrip("\n") for line in process.stdout)
+        if status := process.wait():
+            log.seek(0)
+            raise _failed([words], status, log.read())
+    return counts
 
 
 def pipe(*commands: Sequence[str | Path]) -> str:
