@@ -155,4 +155,4 @@ def test_one_file_of_a_zip_archive_elsewhere_comes_alone(server, tmp_path):
             server.url("s.zip", _parts(spoilt, sent)), "b", tmp_path / "s", (5, 5)
         )
     with pytest.raises(requests.ConnectionError, match="another range"):
-        download.extract_remote(server.url("w.zip", send(archive)), "b", tmp_path / "w", (5, 5))
+        download.extract_remote(server.url("w.zip", send(b"no parts")), "b", tmp_path / "w", (5, 5))
