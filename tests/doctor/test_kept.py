@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 
 from helpers.commands import invoke
-from howfar import attribution, genome, linear
+from howfar import attribution, genome, linear, training
 from howfar.attribution import attribute, profiles
+from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
+from howfar.core.provenance import digest
+from howfar.core.versions import versions_of
 from howfar.doctor.kept import list_kept
 from howfar.prediction import run as running
 from howfar.prediction.store import require_store
 from howfar.results.cache import Units
+from howfar.training import fine_tune
 
 
 @pytest.fixture
@@ -68,6 +73,22 @@ def test_a_raised_version_makes_stale_what_it_touches_and_says_so(
     assert found["predictions"] == [()]
     monkeypatch.setattr(genome, "VERSION", genome.VERSION + 1)
     assert states(made, results_folder)["predictions"] == [("versions.genome",)]
+
+
+def test_trainings_are_kept_things_too(made, results_folder, monkeypatch):
+    folder = results_folder / made.name / "finetune" / "one"
+    inputs = {role: digest(path) for role, path in input_files(made).items()}
+    versions = versions_of(*fine_tune.LAYERS)
+    sealed.write_json(folder / fine_tune.MADE_OF, {"inputs": inputs, "versions": versions})
+    (folder.parent / "mpra.csv").write_text("made data")
+    assert states(made, results_folder)["training"] == [(), ()]
+    said = {item.run: item.describe() for item in list_kept(made, results_folder)}
+    assert said["one"].endswith("current") and "training mpra: mpra.csv" in said["mpra"]
+    monkeypatch.setattr(training, "VERSION", training.VERSION + 1)
+    made.cohort.samples.write_text(made.cohort.samples.read_text() + "\n")
+    assert states(made, results_folder)["training"][1] == ("inputs.samples", "versions.training")
+    (folder / fine_tune.MADE_OF).write_text("{")
+    assert "damaged" in states(made, results_folder)["training"][1][0]
 
 
 def test_changed_inputs_and_dropped_runs_are_named(made, results_folder):

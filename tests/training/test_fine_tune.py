@@ -10,6 +10,7 @@ import sys
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 import torch
 import yaml
@@ -17,9 +18,10 @@ import yaml
 import howfar as hf
 from helpers import golden, reduced_networks
 from helpers.places import TESTS
-from howfar import training
+from howfar import stats, training
 from howfar.core.errors import HowfarError
 from howfar.core.registry import STRATEGIES
+from howfar.evaluation import trainings
 from howfar.models.weights.checkpoint import read_tensors
 from howfar.prediction.run import predict_cohort
 from howfar.simulate.example import FOLDER as EXAMPLE
@@ -89,6 +91,13 @@ def test_a_trained_network_is_a_run_like_any_other(cohort, paired):
     assert model.region_of("GENE0004") == "test"
 
 
+def test_intervals_of_the_summary_are_the_block_bootstrap(paired):
+    rows = paired.scores[paired.scores["group"] == "unseen people"]
+    found = paired.summary.set_index("group").loc["unseen people"]
+    low, high = stats.block_bootstrap(rows["r"].to_numpy(), rows["gene_id"].to_numpy())
+    assert found[["ci_low", "ci_high"]].tolist() == [low, high]
+
+
 def test_only_people_who_were_held_out_count(cohort, paired):
     found = predict_cohort(cohort, hf.load_model("fine-tuned", paired.folder))
     tables = hf.evaluate(cohort, [found], draws=100)
@@ -142,6 +151,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(
     cut = train(cohort, "pair_regression", run, tmp_path, **SMALL)
     assert uncut.config["steps"] == cut.config["steps"] == 8
     assert equal(weights(uncut), weights(cut))
+    curves = [trainings._curve(each.folder, "loss") for each in (uncut, cut)]
+    assert list(curves[0]["x"]) == [0, 1, 2]  # before training, too
+    pd.testing.assert_frame_equal(*(each.reset_index(drop=True) for each in curves))
 
 
 @pytest.mark.parametrize(
@@ -212,17 +224,19 @@ def study_file(folder, run) -> str:
 
 
 def test_two_processes_train_as_one(run, tmp_path):
-    file, found = study_file(tmp_path, run), []
-    for devices in ("1", "2"):
-        words = ["finetune", "--study", file, "--strategy", "variformer", "--name", f"of{devices}"]
-        words += ["--set", "people=5", "--set", "epochs=2", "--set", "rate=0.001"]
-        words += ["--set", "accumulate=1", "--split", "population=none", "--split", "test=0.3"]
-        command = [sys.executable, "-m", "howfar", "--results", str(tmp_path / "r"), *words]
-        done = subprocess.run(
-            [*command, "--devices", devices, "--device", "cpu"], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(ft.load(tmp_path / "r" / "example" / "finetune" / f"of{devices}"))
+    file, results = study_file(tmp_path, run), tmp_path / "r"
+    options = {"people": 5, "epochs": 2, "rate": 0.001, "accumulate": 1}
+    splits = {"population": "none", "test": 0.3}
+    words = ["finetune", "--study", file, "--strategy", "variformer", "--name", "of2"]
+    words += [w for k, v in options.items() for w in ("--set", f"{k}={v}")]
+    words += [w for k, v in splits.items() for w in ("--split", f"{k}={v}")]
+    command = [sys.executable, "-m", "howfar", "--results", str(results), *words]
+    done = subprocess.run(
+        [*command, "--devices", "2", "--device", "cpu"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one = train(hf.open_cohort(file), "variformer", None, results, "of1", splits, **options)
+    found = [one, ft.load(results / "example" / "finetune" / "of2")]
     first, second = map(weights, found)
     assert found[0].config["steps"] == found[1].config["steps"] > 4
     for name, tensor in first.items():
@@ -236,7 +250,8 @@ def test_each_strategy_trains_and_is_served(cohort, run, tmp_path, strategy, pai
         more["data"] = other_data(tmp_path, "mpra" if "mpra" in strategy else "tracks")
     if strategy == "heads_realigned":
         run = Run(id="t", label="t", model="fine-tuned", weights=paired.folder)
-    done = train(cohort, strategy, run, tmp_path, **more)
+    known = strategy == "pair_regression"
+    done = paired if known else train(cohort, strategy, run, tmp_path, **more)
     assert done.config["steps"] > 0
     model = hf.load_model("fine-tuned", done.folder)
     people = predict_cohort(cohort, model, ["demo0002"]).people
@@ -246,6 +261,49 @@ def test_each_strategy_trains_and_is_served(cohort, run, tmp_path, strategy, pai
         assert all("heads.human" in name for name in weights(done))
         tracks = hf.load_model("fine-tuned", done.folder, output="network")
         assert list(tracks.tracks["description"]) == ["a", "b", "c"]
+
+
+def test_sagenet_starts_from_the_trunk_of_a_reference_model(cohort, run, tmp_path, paired):
+    small = {"context": 1000, "epochs": 1}
+    first = train(cohort, "sagenet", run, tmp_path, "r", input="reference", **small)
+    assert first.scores.empty and first.config["steps"] > 0
+    people = predict_cohort(cohort, hf.load_model("fine-tuned", first.folder)).people
+    assert (people.nunique(axis=1) == 1).all() and len(set(people.iloc[:, 0])) > 1
+    small["start"] = str(first.folder)
+    prepared = ft.prepare(cohort, "sagenet", None, None, OPTIONS | small, SPLITS)
+    (built, _), kept = ft._loop(prepared, "cpu"), weights(first)
+    trunk = [n for n in kept if n.startswith(("net.conv0.", "net.convlayers."))]
+    now = built.network.state_dict()
+    assert len(trunk) > 10 and all(torch.equal(now[n], kept[n]) for n in trunk)
+    assert not torch.equal(now["net.fc0.0.weight"], kept["net.fc0.0.weight"])
+    done = train(cohort, "sagenet", run, tmp_path, "p", **small)
+    shutil.rmtree(first.folder)
+    served = predict_cohort(cohort, hf.load_model("fine-tuned", done.folder), ["demo0002"]).people
+    assert served.nunique(axis=1).min() > 1
+
+
+@pytest.mark.parametrize(
+    ("splits", "words"),
+    [
+        ({"seed": 2}, "who is tested here"),
+        ({"unseen": "chr1"}, "which is unseen here"),
+        ({}, "context 1000"),
+    ],
+)
+def test_a_start_that_knows_what_is_held_out_is_refused(tmp_path, cohort, splits, words):
+    made = ft.prepare(cohort, "sagenet", None, None, {"input": "reference"}, SPLITS)
+    recipe = vars(made.recipe) | {"context": 1000}
+    config = {
+        "recipe": recipe,
+        "splits": {"people": made.splits.people, "genes": made.splits.genes},
+    }
+    ft.sealed.write_json(tmp_path / ft.CONFIG, config)
+    none = pyarrow.table({"gene_id": pyarrow.array([], "string")})
+    ft.tables.write_arrow(tmp_path / ft.SCORES, none, {})
+    context = 2000 if words.startswith("context") else 1000
+    options = {"start": str(tmp_path), "context": context}
+    with pytest.raises(HowfarError, match=words):
+        ft.prepare(cohort, "sagenet", None, None, options, SPLITS | splits)
 
 
 def test_a_network_whose_own_heads_alone_trained_gives_its_tracks(cohort, run, tmp_path):
@@ -289,6 +347,8 @@ def test_only_what_trains_changes_and_is_kept(cohort, run, tmp_path, part, chang
         ("single", {"rate": "fast"}, "fast"),
         ("single", {"train": "lora"}, "lora"),
         ("sagenet", {"train": "transformer"}, "without a part 'transformer'"),
+        ("sagenet", {"start": "nowhere"}, "no finished training of sagenet"),
+        ("single", {"input": "reference"}, "strategy sagenet"),
         ("joint_mpra", {}, "no file of mpra"),
         ("pair_regression", {"maf": 0.1}, "alleles: all"),
     ],

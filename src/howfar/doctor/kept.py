@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from howfar.attribution import profiles, variant_effects
+from howfar.cohort.files import input_files
 from howfar.cohort.opened import OpenCohort
+from howfar.core import sealed
 from howfar.core.errors import HowfarError
 from howfar.core.project import resolve
+from howfar.core.provenance import digest
 from howfar.core.registry import LINEAR_MODELS
 from howfar.core.sealed import Older
 from howfar.core.versions import versions_of
@@ -21,6 +24,7 @@ from howfar.prediction import store as prediction
 from howfar.prediction.store import store_key
 from howfar.results.cache import Key, Units, kept_key
 from howfar.study.schema import Eqtl, Run, Study
+from howfar.training import fine_tune
 
 _OLDER = "made by an older version of howfar"
 _DAMAGED = "damaged"
@@ -63,6 +67,7 @@ def list_kept(study: Study, results: str | Path) -> list[Kept]:
         *_effects(cohort, folder),
         *_attributions(cohort, folder),
         *_linear(cohort, folder),
+        *_trainings(cohort, folder),
         *_eqtl(study, folder),
         *_rows(cohort, folder),
     ]
@@ -169,6 +174,24 @@ def _linear(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
             )
             key = baseline.key_of(cohort, plan)
         yield Kept("linear model", model, path, _differences(key, path))
+
+
+def _trainings(cohort: OpenCohort, folder: Path) -> Iterator[Kept]:
+    """Networks that `howfar finetune` trained, and files beside them; stale by files or code."""
+    now = versions_of(*fine_tune.LAYERS)
+    inputs = {role: digest(path) for role, path in input_files(cohort.study).items()}
+    for path in _folders(folder / "finetune"):
+        made, reasons = path / fine_tune.MADE_OF, []
+        try:
+            kept = sealed.read_json(made) if made.is_file() else {}
+        except HowfarError as error:
+            kept, reasons = {}, [error.found]
+        for name, current in (("inputs", inputs), ("versions", now)):
+            was = kept.get(name, current)
+            reasons += [
+                f"{name}.{k}" for k in sorted(was.keys() | current) if was.get(k) != current.get(k)
+            ]
+        yield Kept("training", path.stem, path, tuple(reasons))
 
 
 def _eqtl(study: Study, folder: Path) -> Iterator[Kept]:

@@ -17,11 +17,13 @@ from howfar.core import sealed
 from howfar.core.provenance import digest
 from howfar.results import tables
 from howfar.stats.blocks import blocks_of
-from howfar.training.fine_tune import CONFIG, SCORES, folder_of
+from howfar.training.fine_tune import CONFIG, MADE_OF, SCORES, folder_of
 from howfar.training.recipe import Recipe, recipe_of
 
 #: Sets of table `summary`: r by training, its mean over seeds, and the curve of a training.
 TRAINED, MEAN, CURVE = "trained", "trained.mean", "trained.curve"
+#: The group of `howfar bench finetune` that is one correlation over genes.
+ACROSS = "across genes"
 #: Options by which trainings of one strategy are told apart, and how a label says them.
 _TOLD = ("train", "init", "head", "target", "batch_norm", "mixing", "input", "maf", "others")
 
@@ -43,7 +45,7 @@ def rows(
         folder = config_file.parent
         if not (folder / SCORES).is_file():
             continue
-        made = sealed.read_json(folder / "made_of.json")
+        made = sealed.read_json(folder / MADE_OF)
         if any(
             now(inputs[role]) != kept for role, kept in made["inputs"].items() if role in inputs
         ):
@@ -88,13 +90,14 @@ def label_of(recipe: dict[str, Any]) -> str:
         for name in _TOLD
         if name in known and recipe.get(name, getattr(usual, name)) != getattr(usual, name)
     ]
+    told += ["from a reference model"] if recipe.get("start") else []
     return ", ".join([recipe["strategy"].replace("_", " "), *told])
 
 
 def _curve(folder: Path, monitor: str) -> pd.DataFrame:
-    """Read what was watched in validation by epoch: columns x, group, value."""
-    file = folder / "logs" / "metrics.csv"
-    log = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["epoch"])
+    """Read what was watched in validation by epoch, 0 before training: columns x, group, value."""
+    logs = map(pd.read_csv, sorted((folder / "logs").glob("metrics*.csv")))  # one each time it ran
+    log = pd.concat([pd.DataFrame(columns=["epoch"]), *logs], ignore_index=True)
     column = "val_loss" if monitor == "loss" or "val_score" not in log else "val_score"
     if column not in log:
         return pd.DataFrame(columns=["x", "group", "value"])
@@ -104,6 +107,5 @@ def _curve(folder: Path, monitor: str) -> pd.DataFrame:
 
 
 def measured(path: Path) -> pd.DataFrame:
-    """Read the table that `howfar bench finetune` wrote; `mean`: each row's method over seeds."""
-    table = pd.read_csv(path)
-    return table.assign(mean=table.groupby(["group", "method"])["r"].transform("mean"))
+    """Read a table that `howfar bench finetune` wrote; seed 0 stands for all seeds together."""
+    return pd.read_csv(path)

@@ -209,6 +209,6 @@ def choose_trained(network: Any, recipe: Recipe) -> list[str]:
     changed = [name for name, p in network.named_parameters() if p.requires_grad]
     if recipe.batch_norm == "training":
         changed += [n for n, _ in network.named_buffers() if "running_" in n or "num_batches" in n]
-    if recipe.init == "random":
+    if recipe.init == "random" or recipe.start:
         changed = list(network.state_dict())
     return changed

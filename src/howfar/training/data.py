@@ -237,6 +237,8 @@ class TrainingData:
         """Return the windows that people need, each once, and rows of them (people, width)."""
         windows, index = self.windows(gene_id)
         rows = index[people]
+        if self.recipe.input == "reference":
+            return windows[:1], np.zeros((len(people), 3), np.int64)
         if self.recipe.input == "mean":
             kinds, rows = np.unique(rows, axis=0, return_inverse=True)
             return mixed(windows[kinds[:, 0]], windows[kinds[:, 1]]), rows.reshape(-1, 1)
@@ -340,6 +342,8 @@ class _Published:
     def _single(self, epoch: int) -> list[list[Draw]]:
         recipe, rows = self.recipe, self.data.rows("train")
         none = np.zeros((0, 2), np.int64)
+        if recipe.input == "reference":  # the same for everybody
+            rows = {gene: each[:1] for gene, each in rows.items()}
         items = [(gene, person) for gene, each in rows.items() for person in each]
         if recipe.mixing == "one_gene":
             place, count = {}, 0
@@ -378,6 +382,8 @@ def validation_draws(data: TrainingData) -> list[list[Draw]]:
     lie far enough apart.
     """
     recipe, batches = data.recipe, []
+    if recipe.input == "reference":  # whose genes all train
+        return batches
     for gene, rows in data.rows("validation").items():
         if len(rows) < 2:
             continue

@@ -26,12 +26,17 @@ from howfar.core.project import resolve, results_folder
 from howfar.core.provenance import digest
 from howfar.core.versions import versions_of
 from howfar.results import tables
+from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Run
 from howfar.training.recipe import Recipe, recipe_of
 from howfar.training.splits import SplitOptions, Splits, split
 
 CONFIG, TENSORS, SCORES = "config.json", "weights.safetensors", "scores.parquet"
-_MADE_OF = "made_of.json"
+MADE_OF = "made_of.json"
+#: What begins the names of SAGE-net's convolutions.
+_TRUNK = ("net.conv0.", "net.convlayers.")
+#: Packages whose version a training depends on.
+LAYERS = ("cohort", "genome", "training")
 #: Groups of (gene, person) that a training is scored on.
 GROUPS = ("seen people", "unseen people", "other population", "unseen genes")
 
@@ -57,16 +62,19 @@ class FineTuned:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """Mean r by group with its 95 % interval over genes, and how many genes and people."""
-        rows = []
+        """Mean r by group with its 95 % interval, and how many genes and people.
+
+        Block bootstrap over genes, as in all tables.
+        """
+        genes = self.scores.reindex(columns=["gene_id", "chrom", "tss"])
+        rows, genes = [], genes.drop_duplicates("gene_id")
         for group in GROUPS:
             here = self.scores[self.scores["group"] == group]
             r = here["r"].to_numpy(float)
             if not len(r):
                 continue
-            error = 1.96 * r.std(ddof=1) / np.sqrt(len(r)) if len(r) > 1 else np.nan
-            n = int(here["n"].median())
-            rows.append((group, r.mean(), r.mean() - error, r.mean() + error, len(r), n))
+            low, high = stats.block_bootstrap(r, blocks_of(genes, here["gene_id"])[0])
+            rows.append((group, r.mean(), low, high, len(r), int(here["n"].median())))
         names = ["group", "r", "ci_low", "ci_high", "genes", "people"]
         return pd.DataFrame(rows, columns=names)
 
@@ -193,13 +201,17 @@ def prepare(
             base |= {"options": options_of, "tracks": of_run.tracks}
             alleles = of_run.alleles or alleles
     default = strategy if base is None else f"{base['run']}-{strategy}"
+    start = None
+    if recipe.start:
+        start = digest(_started(Path(recipe.start), recipe, made) / TENSORS)
     made_of = {
+        "start": start,
         "base": base,
         "recipe": asdict(recipe),
         "splits": asdict(made),
         "alleles": alleles,
         "inputs": {role: digest(path) for role, path in input_files(study).items()},
-        "versions": versions_of("cohort", "genome", "training"),
+        "versions": versions_of(*LAYERS),
     }
     return Prepared(cohort, name or default, recipe, made, base, alleles, made_of)
 
@@ -212,6 +224,13 @@ def _loop(prepared: Prepared, device: str) -> Any:
     from howfar.training.loop import Loop
 
     built = build(prepared.base, prepared.recipe, "cpu" if device == "auto" else device)
+    if start := prepared.recipe.start:
+        from howfar.models.weights.checkpoint import read_tensors
+        from howfar.training.fine_tuned import load_changed
+
+        tensors = read_tensors(Path(start) / TENSORS)
+        trunk = {n: t for n, t in tensors.items() if n.startswith(_TRUNK)}
+        load_changed(built.network, trunk, Path(start) / TENSORS)
     data = TrainingData(
         prepared.cohort,
         prepared.cohort.genes,
@@ -223,9 +242,40 @@ def _loop(prepared: Prepared, device: str) -> Any:
     return built, Loop(built, data, prepared.recipe)
 
 
+def _started(folder: Path, recipe: Recipe, splits: Splits) -> Path:
+    """Return a training's folder to start from; HowfarError where it knows what is held out here.
+
+    A gene that trained there may not be unseen here, nor a person who trained there be tested.
+    """
+    config = load(folder).config if (folder / SCORES).is_file() else {"recipe": {}}
+    was = config["recipe"]
+    found = ""
+    if (was.get("strategy"), was.get("input")) != ("sagenet", "reference"):
+        found = "no finished training of sagenet with input=reference"
+    elif (was["context"], was["train"]) != (recipe.context, "all"):
+        found = f"a training of context {was['context']} and train {was['train']}"
+    else:
+        kinds, people = config["splits"]["genes"], config["splits"]["people"]
+        unseen = {g for g, kind in splits.genes.items() if kind == "unseen"}
+        if lost := sorted(g for g in unseen if kinds.get(g, "unseen") != "unseen"):
+            found = f"a training on gene {lost[0]}, which is unseen here"
+        trained = {p for of in people.values() for p in of.get("train", ())}
+        tested = {p for g in splits.trained for p in splits.of(g, "test")}
+        if lost := sorted(trained & tested):
+            found = f"a training on person {lost[0]}, who is tested here"
+    if found:
+        raise HowfarError(
+            str(folder),
+            found=found,
+            expected=f"a reference model of {recipe.context:,} bp that read nothing held out",
+            do="Train one with the same --split: --strategy sagenet --set input=reference.",
+        )
+    return folder
+
+
 def _is_other(prepared: Prepared, folder: Path) -> bool:
     """Whether a folder holds a training with other options or of other files."""
-    made = folder / _MADE_OF
+    made = folder / MADE_OF
     return made.is_file() and sealed.read_json(made) != prepared.made_of
 
 
@@ -244,7 +294,7 @@ def _train(
     if (folder / SCORES).is_file():
         return load(folder)
     if not int(os.environ.get("LOCAL_RANK", 0)):
-        sealed.write_json(folder / _MADE_OF, prepared.made_of)
+        sealed.write_json(folder / MADE_OF, prepared.made_of)
     built, loop = _loop(prepared, device)
     say(prepared.splits.definition)
     if not (folder / CONFIG).is_file():
@@ -275,12 +325,27 @@ def _train(
     from howfar.training.fine_tuned import load_changed
 
     load_changed(built.network, read_tensors(folder / TENSORS), folder / TENSORS)
-    scores = score(prepared, predict(loop))
+    predicted = predict(loop)
+    if prepared.recipe.input == "reference":
+        _say_across(prepared, predicted, say)
+    scores = score(prepared, predicted)
     import pyarrow
 
     table = pyarrow.Table.from_pandas(scores, preserve_index=False)
     tables.write_arrow(folder / SCORES, table, {"made_of": prepared.made_of["versions"]})
     return load(folder)
+
+
+def _say_across(prepared: Prepared, predicted: pd.DataFrame, say: Callable[[str], None]) -> None:
+    """Say how a reference model's values go with the genes' means."""
+    observed, splits = prepared.cohort.require_expression("to score").values, prepared.splits
+    for words, part in (("trained", "train"), ("unseen", "test")):
+        genes = [g for g, kind in splits.genes.items() if (kind == "unseen") == (words == "unseen")]
+        means = [float(np.nanmean(observed.loc[g, splits.of(g, part)])) for g in genes]
+        r = stats.pearson_rows(
+            predicted.loc[genes].mean(axis=1).to_numpy()[None], np.array([means])
+        )[0]
+        say(f"r of means across {len(genes)} {words} genes: {r[0]:.3f}")
 
 
 def _units(prepared: Prepared) -> str:
@@ -318,15 +383,20 @@ def predict(loop: Any) -> pd.DataFrame:
                 for batch in everybody(data, gene)
             ]
             values = torch.cat(parts).float().cpu().numpy()
-            values = values[:, 1] if values.ndim == 2 else values
+            values = values[:, loop.recipe.column] if values.ndim == 2 else values
             found[gene] = values.reshape(-1, len(data.cohort.samples)).mean(axis=0)
     return pd.DataFrame.from_dict(found, orient="index", columns=data.cohort.samples)
 
 
 def score(prepared: Prepared, predicted: pd.DataFrame) -> pd.DataFrame:
-    """Correlate predictions with expression, of each gene in each of `GROUPS`."""
-    observed = prepared.cohort.require_expression("to score").values
-    rows = []
+    """Correlate predictions with expression, of each gene in each of `GROUPS`.
+
+    Columns gene_id, chrom, tss, group, n, r.
+    """
+    observed, rows = prepared.cohort.require_expression("to score").values, []
+    if prepared.recipe.input == "reference":  # one number for everybody
+        return pd.DataFrame(columns=["gene_id", "chrom", "tss", "group", "n", "r"])
+    genes = {gene.gene_id: gene for gene in prepared.cohort.genes}
     for gene, kind in prepared.splits.genes.items():
         if gene not in predicted.index:
             continue
@@ -347,8 +417,9 @@ def score(prepared: Prepared, predicted: pd.DataFrame) -> pd.DataFrame:
             y = observed.loc[[gene], people].to_numpy(float)
             r, n = stats.pearson_rows(x, y)
             # As published, a gene whose prediction is one number for everybody counts as 0.
-            rows.append((gene, group, int(n[0]), float(np.nan_to_num(r[0]))))
-    return pd.DataFrame(rows, columns=["gene_id", "group", "n", "r"])
+            place = genes[gene].chrom, genes[gene].tss
+            rows.append((gene, *place, group, int(n[0]), float(np.nan_to_num(r[0]))))
+    return pd.DataFrame(rows, columns=["gene_id", "chrom", "tss", "group", "n", "r"])
 
 
 def estimate(prepared: Prepared, device: str = "auto", batches: int = 3) -> Estimate:

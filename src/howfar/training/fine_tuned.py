@@ -191,8 +191,9 @@ batch_size: 4 # windows at once
         rows = torch.from_numpy(np.asarray(index) + 1).to(self.device)
         rows = torch.cat([torch.zeros_like(rows[:, :1]), rows], dim=1)
         with torch.inference_mode():
+            column = self.recipe.column
             parts = [
-                self._network.people(every, rows[k : k + self.batch_size], self._table)[:, 1]
+                self._network.people(every, rows[k : k + self.batch_size], self._table)[:, column]
                 for k in range(0, len(rows), self.batch_size)
             ]
         return torch.cat(parts).cpu().numpy()[:, None, None]

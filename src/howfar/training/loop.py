@@ -192,12 +192,20 @@ class Loop(lightning.LightningModule):
         """Compute the loss of a batch."""
         loss, _ = self.loss_of(item)
         self.log("loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
+        self._log_epoch()
         return loss
+
+    def _log_epoch(self) -> None:
+        """Log the epoch from 0, -1 before training, where Lightning would log the leg."""
+        before = self.trainer.state.fn == "validate"
+        epoch = -1 if before else self.leg // self.legs
+        self.log("epoch", float(epoch), on_step=False, on_epoch=True, batch_size=1)
 
     def validation_step(self, item: tuple[Batch, dict[str, Any]], number: int) -> None:
         """Compute the monitored number of a batch of people who validate."""
         batch, others = item
         loss, found = self.loss_of(item if self.alone else (batch, {}))
+        self._log_epoch()
         self.log("val_loss", loss, batch_size=1)
         if self.recipe.monitor != "loss":
             values = found[:, 1] if found.ndim == 2 else found
@@ -277,8 +285,8 @@ class _Said(lightning.Callback):
         """Say the losses of an epoch once its last leg has ended."""
         epoch, rest = divmod(pl_module.leg + 1, pl_module.legs)
         if rest == 0 and trainer.is_global_zero:
-            found = {k: float(v) for k, v in trainer.callback_metrics.items()}
-            numbers = ", ".join(f"{name} {value:.4g}" for name, value in sorted(found.items()))
+            found = sorted((k, float(v)) for k, v in trainer.callback_metrics.items())
+            numbers = ", ".join(f"{name} {value:.4g}" for name, value in found if name != "epoch")
             seconds = time.perf_counter() - self.begun
             self.say(f"epoch {epoch}/{pl_module.recipe.epochs}: {numbers}; {seconds:.0f} s")
 
@@ -361,12 +369,17 @@ def train(
     say: Callable[[str], None] = print,
 ) -> Trained:
     """Train, going on from the last checkpoint in `folder`; return what changed."""
-    begun = time.perf_counter()
+    begun, log = time.perf_counter(), folder / "logs" / "metrics.csv"
+    if log.is_file():  # Lightning would delete it
+        earlier = len(list(log.parent.glob("metrics-*.csv")))
+        log.rename(log.with_name(f"metrics-{earlier:03}.csv"))
     with _quiet():
         trainer = trainer_of(loop, folder, devices, accelerator, say)
         last = folder / "checkpoints" / "last.ckpt"
         if last.is_file():
             say(f"goes on from {last}")
+        elif loop.validation:
+            trainer.validate(loop, verbose=False)
         trainer.fit(loop, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
     best = folder / "checkpoints" / "best.ckpt"
     state = loop.state_dict()

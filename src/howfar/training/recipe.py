@@ -21,7 +21,7 @@ _CHOICES = {
     "target": ("z", "values"),
     "head": ("attention", "track", "centre", "none"),
     "init": ("pretrained", "random"),
-    "input": ("haplotypes", "mean"),
+    "input": ("haplotypes", "mean", "reference"),
     "optimiser": ("adamw", "adam"),
     "schedule": ("constant", "warm_up_cosine", "triangular"),
     "monitor": ("loss", "accuracy", "r2", "pearson"),
@@ -41,7 +41,9 @@ class Recipe:
     a person (SAGE-net), or tracks alone. target: 'z', z-scores over a gene's training people, or
     'values' of the study's expression. head: what reads the embeddings. train: which part trains,
     'all', 'head', 'pointwise' (and the head, as in the others), 'transformer', 'tower', or
-    'lora(rank)'. init: of the network. input: both haplotypes, or the 'mean' of their one-hots.
+    'lora(rank)'. init: of the network. start: of sagenet, the folder of a training with ``input:
+    reference``, whose trunk it begins with. input: both haplotypes, the 'mean' of their one-hots,
+    or, of sagenet, the 'reference' alone, which learns the genes' means, once a gene in an epoch.
     rate, weight_decay, optimiser, schedule, warm_up (steps; half a cycle where triangular), clip
     (norm of the gradient; 0: none): of the optimiser. epochs: at most; patience: epochs without a
     better `monitor` (0: all are run). batch_norm: 'frozen' statistics, or of each batch. dropout:
@@ -88,9 +90,15 @@ class Recipe:
     data: str = ""
     double: bool = False
     track: int = -1
+    start: str = ""
     context: int = 40_000
     seed: int = 1
     precision: str = "float32"
+
+    @property
+    def column(self) -> int:
+        """Which of SAGE-net's two numbers is read: the gene's mean, or the person's z-score."""
+        return 0 if self.input == "reference" else 1
 
     @property
     def rank(self) -> int:
@@ -111,6 +119,8 @@ class Recipe:
                 raise wrong_option(f"option {name}", getattr(self, name), "1 or more")
         if self.task in ("pairs", "contrast") and self.people < 2:
             raise wrong_option("option people", self.people, "2 or more, as people are compared")
+        if self.strategy != "sagenet" and (self.start or self.input == "reference"):
+            raise wrong_option("options start and input", self.strategy, "strategy sagenet")
         if not (0 < self.ratio <= 1 and 0 <= self.maf < 0.5):
             raise wrong_option(
                 "options ratio and maf",
