@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -37,8 +39,17 @@ def test_gradients_are_equal_and_less_is_run(table):
     assert (table["error_double"].dropna() < 1e-9).all()
     assert table.loc[[SHARED, ONCE], "error_double"].notna().all()
     assert table["error"].between(1e-12, 1e-3).all() and (table["error_sd"] < 1e-3).all()
+    assert (table["error"] < 30 * table.loc[PLAIN, "error"]).all()
     assert table.loc[SHARED, "tower"] < 16 / 4 and table.loc[PLAIN, "tower"] == 16
     assert table.loc[ONCE, "tflop"] < table.loc[SHARED, "tflop"] < table.loc[PLAIN, "tflop"]
+
+
+def test_bfloat16_runs_on_a_cpu_too(case):
+    """What a GPU is timed by: rows, memory and rates, and errors of that precision."""
+    table = training.run(replace(case, precision="bfloat16")).set_index("way")
+    assert set(table["precision"]) == {"bfloat16"}
+    assert table["error"].between(1e-4, 0.5).all() and (table["people_per_s"] > 0).all()
+    assert (table["error"] < 30 * table.loc[PLAIN, "error"]).all()
 
 
 @pytest.mark.parametrize("fault", ["halo", "gather", "person"])

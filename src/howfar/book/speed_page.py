@@ -40,6 +40,11 @@ _TRAINING = {
     "error of gradients": ("error", "{:.0e}"),
     "in double precision, any parameter": ("error_double", "{:.0e}"),
 }
+_ROUNDING = {
+    "way": "way",
+    "error of gradients": ("error", "{:.1e}"),
+    "of any parameter": ("error_largest", "{:.1e}"),
+}
 _FITTING = {
     "model": "model",
     "task": "task",
@@ -77,11 +82,13 @@ def speed_page() -> str:
     haplotypes, scoring = measured("haplotype_benchmark"), measured("inference_benchmark")
     saturation = measured("attribution_benchmark")
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
-    training = measured("training_benchmark")
+    training, rounding = measured("training_benchmark"), measured("training_rounding")
     return fill(
         "speed",
         stepping=table_of(training, _TRAINING),
         training=circumstances(training),
+        rounding_table=table_of(rounding, _ROUNDING),
+        rounding=circumstances(rounding),
         haplotypes=table_of(haplotypes, _HAPLOTYPES),
         haplotype=circumstances(haplotypes),
         scoring=table_of(scoring, _SCORING),
