@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import howfar as hf
 from helpers import reduced_networks
 from howfar.bench import fine_tuning
-from howfar.bench.fine_tuning import ACROSS, BLUP, GENES, NETWORK, PEOPLE, PRIOR
+from howfar.bench.fine_tuning import ACROSS, BLUP, GENES, NETWORK, PEOPLE, PRIOR, TUNED
 from howfar.study.schema import Run
-from howfar.training.fine_tune import prepare
+from howfar.training.fine_tune import FineTuned, prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SPLITS = {"population": "none", "validation": 0.3}
@@ -37,13 +38,12 @@ def table(cohort, made):
 
 
 def test_groups_are_those_of_the_splits(cohort, made, table):
-    r, means = table
     for gene, kind in made.genes.items():
-        rows = r[r["gene_id"] == gene]
-        assert set(rows["group"]) == {GENES if kind == "unseen" else PEOPLE}
+        rows = table[table["gene_id"] == gene]
+        assert set(rows["group"]) == ({GENES} if kind == "unseen" else {PEOPLE, ACROSS})
         assert rows["n"].eq(len(made.of(gene, "test"))).all()
         assert (BLUP in set(rows["method"])) == (kind != "unseen")
-    assert list(means.index) == made.trained
+    assert list(table.loc[table["group"] == ACROSS, "gene_id"].unique()) == made.trained
 
 
 def test_linear_models_train_on_those_who_train_the_network(cohort, made, monkeypatch, table):
@@ -63,11 +63,48 @@ def test_linear_models_train_on_those_who_train_the_network(cohort, made, monkey
 
 
 def test_rows_are_means_over_genes(cohort, table):
-    r, means = table
-    genes = cohort.panel().genes
-    rows = fine_tuning.summarised(r, means, genes, 1).set_index(["group", "method"])
-    part = r[(r["group"] == PEOPLE) & (r["method"] == NETWORK)]
+    part = table[(table["group"] == PEOPLE) & (table["method"] == NETWORK)]
+    tuned = part.assign(method=TUNED, r=part["r"] + np.linspace(0.1, 0.3, len(part)))
+    rows = fine_tuning.summarised(pd.concat([tuned, table]), cohort.panel().genes, 1)
+    rows = rows.set_index(["group", "method"])
     assert rows.loc[(PEOPLE, NETWORK), "r"] == pytest.approx(part["r"].mean())
     assert rows.loc[(PEOPLE, NETWORK), "genes"] == len(part)
+    assert rows.loc[(PEOPLE, NETWORK), "gain"] == pytest.approx(0.2)
+    assert 0.1 <= rows.loc[(PEOPLE, NETWORK), "gain_low"] <= 0.2
+    assert np.isnan(rows.loc[(GENES, NETWORK), "gain"])
+    means = table[table["group"] == ACROSS].pivot(index="gene_id", columns="method", values="r")
     expected = np.corrcoef(means["observed"], means["look_up"])[0, 1]
     assert rows.loc[(ACROSS, "look_up"), "r"] == pytest.approx(expected)
+
+
+def test_seeds_are_added_and_averaged_by_gene(cohort, made, table, tmp_path, monkeypatch):
+    """Seed 0 is the mean over seeds; other settings' rows stay; linear models are fitted once."""
+    fitted, scores = [], {}
+    for seed in (1, 2):
+        part = table[(table["group"] == PEOPLE) & (table["method"] == NETWORK)]
+        scores[seed] = part.drop(columns="method").assign(r=part["r"] + seed)
+
+    def trained(cohort, strategy, run, *, results, name, options, splits, say):
+        folder = tmp_path / "finetune" / name
+        folder.parent.mkdir(exist_ok=True)
+        config = {"steps": 3, "epochs": 1, "seconds": 1.0}
+        return FineTuned(folder, config, scores[options["seed"]])
+
+    monkeypatch.setattr(fine_tuning, "fine_tune", trained)
+    monkeypatch.setattr(fine_tuning, "OpenCohort", lambda study: cohort)
+    monkeypatch.setattr(fine_tuning, "compared", lambda *_: fitted.append(1) or table)
+    given = {"strategy": "variformer", "options": OPTIONS, "splits": SPLITS}
+    for setting in ("default", "others"):
+        found = fine_tuning.measure(
+            cohort.study, tmp_path, tmp_path / "t.csv", seeds=(1, 2), setting=setting, **given
+        )
+    assert len(fitted) == 2
+    r = found[(found["group"] == PEOPLE) & (found["method"] == TUNED)].set_index(
+        ["setting", "seed"]
+    )["r"]
+    assert len(r) == 6
+    assert (
+        r["default", 0]
+        == pytest.approx((r["default", 1] + r["default", 2]) / 2)
+        == pytest.approx(r["others", 0])
+    )

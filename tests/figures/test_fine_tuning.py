@@ -71,11 +71,59 @@ def test_studies_without_trainings_say_so(tmp_path):
 
 def test_the_committed_comparison_is_drawn_for_the_demo_alone(view, tmp_path):
     table = pd.read_csv(project_root() / "data" / "measured" / "fine_tuning_demo.csv")
-    shown = SimpleNamespace(study=SimpleNamespace(name="demo"))
+    shown = SimpleNamespace(study=SimpleNamespace(name="demo"), results=tmp_path)
     drawn, _, caption = fine_tuning.trained_beside_linear.__wrapped__(shown)
-    assert f"{table['seed'].nunique()} seeds" in caption
+    assert f"{table['seed'].max()} seeds" in caption and "above BLUP" in caption
     bars = [patch.get_width() for patch in drawn.axes[0].patches]
-    people = table[table["group"] == "unseen people"].groupby("method")["r"].mean()
-    assert sorted(bars) == pytest.approx(sorted(people))
+    people = table[(table["group"] == "unseen people") & (table["seed"] == 0)]
+    assert sorted(bars) == pytest.approx(sorted(people["r"]))
     assert set(table["method"]) == fine_tuning._COMPARED.keys()
+    points = [c.get_offsets() for c in drawn.axes[0].collections if len(c.get_offsets()) > 1]
+    assert {len(each) for each in points} == {table["seed"].max()}
     assert "howfar bench finetune" in figures.trained_beside_linear(view).lines[0]
+
+
+def written(view, name, rows, columns):
+    path = view.results / view.study.name / "finetune" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=columns).assign(date="2026-01-01").to_csv(path, index=False)
+
+
+def test_settings_of_a_training_stand_beside_blup(view):
+    assert "--setting" in figures.training_choices(view).lines[0]
+    rows = [
+        (setting, seed, "unseen people", method, r + seed / 100, r - 0.05, r + 0.05, 24, 40)
+        for setting, r in (("by gene", 0.1), ("published mixing", 0.2))
+        for method in ("fine-tuned", "blup", "network")
+        for seed in (0, 1, 2)
+    ]
+    names = ["setting", "seed", "group", "method", "r", "ci_low", "ci_high", "genes", "people"]
+    counts = {"trained_people": 144, "trained_genes": 24, "steps": 192}
+    frame = pd.DataFrame(rows, columns=names).assign(**counts)
+    written(view, "choices", frame, None)
+    drawn, shown, _ = fine_tuning.training_choices.__wrapped__(view)
+    assert [p.get_width() for p in drawn.axes[0].patches] == pytest.approx([0.1, 0.1, 0.2, 0.2])
+    labels = " ".join(t.get_text() for t in drawn.axes[0].get_yticklabels()).replace("\n", " ")
+    assert "published mixing (144 people, 24 genes, 192 steps)" in labels
+    assert set(shown["method"]) == {"fine-tuned", "blup"}
+
+
+def test_effects_before_and_after_are_drawn_by_class(view):
+    assert "trained-effects" in figures.trained_effects(view).lines[0]
+    kinds = ["common", "private", "absent"]
+    rows = [("g1", kind, 0.1 * k, 0.2 * k) for kind in kinds for k in range(4)]
+    written(view, "effects", rows, ["gene_id", "kind", "before", "after"])
+    rows = [
+        (kind, network, against, 0.1 * place, -0.1, 0.5, 1, 4, "seed1", 144, 4)
+        for kind in ("all", *kinds)
+        for place, network in enumerate(("before", "after"))
+        for against in ("slope", "size")
+    ]
+    names = "kind network against value ci_low ci_high genes variants training trained_people"
+    written(view, "effects_summary", rows, [*names.split(), "epochs"])
+    drawn, _, caption = fine_tuning.trained_effects.__wrapped__(view)
+    assert len(drawn.axes) == 2 and "seed1" in caption
+    labels = [t.get_text() for t in drawn.axes[0].get_yticklabels()]
+    assert labels[0] == "all (n = 4, 1 genes)" and len(labels) == 4
+    last = [c.get_offsets() for c in drawn.axes[1].collections]
+    np.testing.assert_allclose(last[0][:, 1], 2 * last[0][:, 0])

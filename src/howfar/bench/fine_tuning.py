@@ -3,12 +3,14 @@
 For each seed people and genes are split anew and a network is trained. r across people is judged in
 people not trained on, in the population that was kept, and in genes nobody trained on, where linear
 models say nothing. The linear models read the network's own window and the people who train; the
-prior's variances come from the network before it saw people. Rows are added seed by seed, so a
-killed run goes on.
+prior's variances come from the network before it saw people. Rows are added seed by seed, and
+trainings and linear models are kept among the results, so a killed run goes on.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ from howfar.core.progress import track
 from howfar.core.project import resolve
 from howfar.core.threads import one_thread
 from howfar.eqtl.lead import column_means
+from howfar.evaluation.trainings import ACROSS, measured
 from howfar.genome.intervals import Gene
 from howfar.linear.base import fitter
 from howfar.linear.cis import training
@@ -35,12 +38,12 @@ from howfar.prediction.store import outputs_of
 from howfar.prediction.transform import transform
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Run, Study
-from howfar.training.fine_tune import fine_tune, prepare
+from howfar.training.fine_tune import Prepared, fine_tune, prepare
 
 TUNED, NETWORK, BLUP, ENET, PRIOR = "fine-tuned", "network", "blup", "enet", "prior"
-WINDOW, TRUTH, LOOK_UP = "ceiling_window", "ceiling", "look_up"
+WINDOW, TRUTH = "ceiling_window", "ceiling"
+LOOK_UP, OBSERVED = "look_up", "observed"
 PEOPLE, POPULATION, GENES = "unseen people", "other population", "unseen genes"
-ACROSS = "across genes"
 
 
 def measure(
@@ -52,61 +55,77 @@ def measure(
     seeds: Sequence[int],
     options: Mapping[str, Any],
     splits: Mapping[str, Any],
+    setting: str = "default",
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """Train and compare for each seed that `out` lacks, and write its rows; return the table.
 
-    options, splits: of the training (`fine_tune`), the seed aside.
+    options, splits: of the training (`fine_tune`), the seed aside. setting: what tells these
+    trainings from others in `out`. Rows of seed 0 are of r averaged over all seeds by gene.
     """
-    kept = pd.read_csv(out) if out.is_file() else pd.DataFrame(columns=["strategy", "seed"])
-    run = study.runs[0]
+    kept = measured(out) if out.is_file() else pd.DataFrame()
+    run, of_seeds = study.runs[0], []
+    begin = f"bench-{strategy}" + ("" if setting == "default" else f"-{'_'.join(setting.split())}")
     for seed in seeds:
-        if ((kept["strategy"] == strategy) & (kept["seed"] == seed)).any():
-            continue
         begun, cohort = time.perf_counter(), OpenCohort(study)
         given = {"options": {**options, "seed": seed}, "splits": {**splits, "seed": seed}}
-        name = f"bench-{strategy}-{seed}"
+        name = f"{begin}-{seed}"
         tuned = fine_tune(cohort, strategy, run, results=results, name=name, say=say, **given)
-        made = prepare(cohort, strategy, run, name, given["options"], given["splits"]).splits
-        with one_thread():
-            table, means = compared(cohort, run, made)
-        scores = tuned.scores[tuned.scores["group"].isin((PEOPLE, POPULATION, GENES))]
-        table = pd.concat([scores.assign(method=TUNED), table], ignore_index=True)
-        rows = summarised(table, means, cohort.panel().genes, seed)
-        kept = pd.concat(
-            [
-                kept,
-                rows.assign(
-                    strategy=strategy,
-                    seed=seed,
-                    trained_people=len(made.of(made.trained[0], "train")),
-                    trained_genes=len(made.trained),
-                    steps=tuned.config["steps"],
-                    epochs=tuned.config["epochs"],
-                    train_s=round(tuned.config["seconds"]),
-                    seconds=round(time.perf_counter() - begun),
-                    date=time.strftime("%Y-%m-%d"),
-                ),
-            ],
-            ignore_index=True,
-        )
+        prepared = prepare(cohort, strategy, run, name, given["options"], given["splits"])
+        scores = tuned.scores[["gene_id", "group", "n", "r"]].assign(method=TUNED)
+        of_seeds.append(pd.concat([scores, _kept_linear(prepared, tuned.folder.parent, run)]))
+        made, genes = prepared.splits, cohort.panel().genes
+        same = {"study": study.name, "strategy": strategy, "setting": setting}
+        counts = {
+            "trained_people": len(made.of(made.trained[0], "train")),
+            "trained_genes": len(made.trained),
+            "steps": tuned.config["steps"],
+            "epochs": tuned.config["epochs"],
+            "train_s": round(tuned.config["seconds"]),
+            "seconds": round(time.perf_counter() - begun),
+            "date": time.strftime("%Y-%m-%d"),
+        }
+        if len(kept):
+            ours = (kept[list(same)] == pd.Series(same)).all(axis=1)
+            kept = kept[~(ours & kept["seed"].isin((seed, 0)))]
+        rows = summarised(of_seeds[-1], genes, seed).assign(seed=seed)
+        if len(of_seeds) > 1:
+            keys = ["gene_id", "group", "method"]
+            pooled = pd.concat(of_seeds).groupby(keys, sort=False, as_index=False).mean()
+            rows = pd.concat([rows, summarised(pooled, genes, 0).assign(seed=0)])
+        kept = pd.concat([kept, rows.assign(**same, **counts)], ignore_index=True)
         with whole(out) as part:
             kept.to_csv(part, index=False, float_format="%.6g")
     return kept
 
 
-def compared(cohort: OpenCohort, run: Run, splits: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _kept_linear(prepared: Prepared, folder: Path, run: Run) -> pd.DataFrame:
+    """Return `compared` of a training's people, genes and files; kept for trainings of the same."""
+    made_of = {k: v for k, v in prepared.made_of.items() if k != "recipe"}
+    made_of["baselines"] = prepared.cohort.study.baselines.model_dump(mode="json")
+    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+    file = folder / f"linear-{key}.csv"
+    if not file.is_file():
+        with one_thread():
+            table = compared(prepared.cohort, run, prepared.splits)
+        with whole(file) as part:
+            table.to_csv(part, index=False)
+    return pd.read_csv(file)
+
+
+def compared(cohort: OpenCohort, run: Run, splits: Any) -> pd.DataFrame:
     """Compute r by gene, group and method, the trained network's aside, and means of genes.
 
-    The table has gene_id, group, method, n, r. means: by trained gene, over people not trained on
-    of expression (`observed`) and of the network, and of expression over those who train (LOOK_UP).
+    Columns gene_id, group, method, n, r. Of group `ACROSS` r is a trained gene's mean: over people
+    not trained on of expression (OBSERVED) and of the network, and of expression over those who
+    train (LOOK_UP).
     """
     model, truth = open_model(run), true_values(cohort.study)
     outputs, samples = outputs_of(run, model), list(cohort.samples)
     values = cohort.require_expression("to compare").values
     folder = resolve(cohort.study.cohort.reference).parent / "truth_variants.csv"
     effects = pd.read_csv(folder) if truth is not None and folder.is_file() else None
-    means, rows = {}, []
+    rows: list[tuple[str, str, str, int, float]] = []
     for gene_id in track(splits.genes, len(splits.genes), "linear models: genes"):
         gene = cohort.gene(gene_id)
         y = values.loc[gene_id, samples].to_numpy(float)
@@ -116,11 +135,13 @@ def compared(cohort: OpenCohort, run: Run, splits: Any) -> tuple[pd.DataFrame, p
         if who["train"].any():
             groups = {PEOPLE: who["test"], POPULATION: who["population"]}
             made |= _linear(cohort, run, model, gene, y, who["train"] & np.isfinite(y))
-            means[gene_id] = {
-                "observed": np.nanmean(y[who["test"]]),
+            means = {
+                OBSERVED: np.nanmean(y[who["test"]]),
                 NETWORK: made[NETWORK][who["test"]].mean(),
                 LOOK_UP: np.nanmean(y[who["train"]]),
             }
+            count = int(who["test"].sum())
+            rows += [(gene_id, ACROSS, name, count, float(m)) for name, m in means.items()]
         else:
             groups = {GENES: who["test"]}
         if truth is not None:
@@ -134,8 +155,7 @@ def compared(cohort: OpenCohort, run: Run, splits: Any) -> tuple[pd.DataFrame, p
                 for method, value in made.items():
                     r = np.nan_to_num(stats.pearson_rows(value[here], y[here])[0][0])
                     rows.append((gene_id, group, method, int(here.sum()), float(r)))
-    table = pd.DataFrame(rows, columns=["gene_id", "group", "method", "n", "r"])
-    return table, pd.DataFrame.from_dict(means, orient="index")
+    return pd.DataFrame(rows, columns=["gene_id", "group", "method", "n", "r"])
 
 
 def _linear(
@@ -159,32 +179,36 @@ def _window_value(cohort: OpenCohort, gene: Gene, context: int, effects: pd.Seri
     return x @ effects.reindex([str(v) for v in variants]).fillna(0).to_numpy(float)
 
 
-def summarised(
-    table: pd.DataFrame, means: pd.DataFrame, genes: pd.DataFrame, seed: int
-) -> pd.DataFrame:
+def summarised(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Mean r over genes of each method and group with its 95 % interval (block bootstrap).
 
-    Columns group, method, r, ci_low, ci_high, genes, people. Group `ACROSS` is one correlation
+    Columns group, method, r, ci_low, ci_high, genes, people; gain, gain_low, gain_high: what the
+    trained network's r is above the method's, paired by gene. Group `ACROSS` is one correlation
     over genes, of means of people not trained on.
     """
+
+    def interval(values: pd.DataFrame | pd.Series, **how: Any) -> tuple[Any, Any]:
+        blocks, _ = blocks_of(genes, values.index)
+        return stats.block_bootstrap(values.to_numpy(float), blocks, seed=seed, **how)
+
     rows = []
-    for (group, method), part in table.groupby(["group", "method"], sort=False):
-        r = part.set_index("gene_id")["r"]
-        blocks, _ = blocks_of(genes, r.index)
-        low, high = stats.block_bootstrap(r.to_numpy(float), blocks, np.mean, seed=seed)
-        rows.append((group, method, r.mean(), low, high, len(r), int(part["n"].median())))
-    people = int(table.loc[table["group"] == PEOPLE, "n"].median())
-    blocks, _ = blocks_of(genes, means.index)
-    for method in (NETWORK, LOOK_UP):
-        pairs = means[["observed", method]].to_numpy(float)
-        low, high = stats.block_bootstrap(
-            pairs,
-            blocks_of(genes, means.index)[0],
-            stats.weighted_pearson,
-            seed=seed,
-            weighted=True,
-        )
-        r = float(np.corrcoef(pairs.T)[0, 1])
-        rows.append((ACROSS, method, r, low, high, len(pairs), people))
-    names = ["group", "method", "r", "ci_low", "ci_high", "genes", "people"]
-    return pd.DataFrame(rows, columns=names)
+    for group, part in table.groupby("group", sort=False):
+        wide = part.pivot(index="gene_id", columns="method", values="r")
+        people = int(part["n"].median())
+        for method in part["method"].unique():
+            r, row = wide[method].dropna(), {"group": group, "method": method}
+            if group == ACROSS:
+                if method == OBSERVED:
+                    continue
+                r = wide[[OBSERVED, method]]
+                row["r"] = r.corr().iloc[0, 1]
+                low, high = interval(r, statistic=stats.weighted_pearson, weighted=True)
+            else:
+                row["r"], (low, high) = r.mean(), interval(r)
+            row |= {"ci_low": low, "ci_high": high, "genes": len(r), "people": people}
+            if TUNED in wide and method != TUNED:
+                gain = (wide[TUNED] - wide[method]).dropna()
+                low, high = interval(gain)
+                row |= {"gain": gain.mean(), "gain_low": low, "gain_high": high}
+            rows.append(row)
+    return pd.DataFrame(rows)

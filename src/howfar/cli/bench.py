@@ -136,6 +136,9 @@ def bench_finetune(
     splits: Annotated[
         list[str] | None, typer.Option("--split", help="KEY=VALUE, as of `howfar finetune`.")
     ] = None,
+    setting: Annotated[
+        str, typer.Option(help="A word for these options, where --out has others too.")
+    ] = "default",
 ) -> None:
     """A network trained on a study's people beside linear models of the same people and window.
 
@@ -153,10 +156,39 @@ def bench_finetune(
             seeds=[int(seed) for seed in split_words([seeds])],
             options=parse_options(options, "--set"),
             splits=parse_options(splits, "--split"),
+            setting=setting,
             say=typer.echo,
         )
+    table = table[(table["setting"] == setting) & (table["seed"] > 0)]
     shown = table.groupby(["group", "method"], sort=False)["r"].agg(["mean", "min", "max", "count"])
     typer.echo(shown.to_string())
+
+
+@bench.command("trained-effects")
+def bench_trained_effects(
+    training: Annotated[str, typer.Argument(help="The name of a training of the study.")],
+    out: Annotated[
+        Path | None, typer.Option(help="CSV; left out: effects.csv beside the study's trainings.")
+    ] = None,
+    study: StudyOption = "demo",
+) -> None:
+    """Effects of variants before and after training on people, beside slopes of expression.
+
+    The CSV has a row for each variant; one beside it, NAME_summary.csv, the means by class.
+    """
+    from howfar.bench import trained_effects
+    from howfar.cohort.opened import OpenCohort
+    from howfar.training.fine_tune import folder_of
+
+    with open_study(study) as opened:
+        folder = folder_of(results(), opened.name, training)
+        cohort = OpenCohort(opened)
+        table = trained_effects.measure(cohort, folder)
+        summary = trained_effects.summarised(table, cohort.panel().genes, folder)
+    out = out or folder.parent / "effects.csv"
+    write_frame(out, table, float_format="%.4g")
+    write_frame(out.with_name(f"{out.stem}_summary.csv"), summary, float_format="%.4g")
+    typer.echo(summary.to_string(index=False))
 
 
 @bench.command("baselines")

@@ -223,7 +223,8 @@ _FIGURES = {
         "training_size"
     ),
     "populations": "by_population centred_scatter flips",
-    "fine_tuning": "learning_curves trained_beside_linear",
+    "fine_tuning": "learning_curves strategies_tried trained_beside_linear trained_effects "
+    "training_choices",
     "reference": "bars scatter",
     "significance": "rule_counts rule_error volcano",
     "stacking": "stacking_people stacking_splits",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
+from matplotlib.figure import Figure
 
 from howfar.core.project import project_root
-from howfar.evaluation.trainings import CURVE, MEAN, TRAINED, measured
+from howfar.evaluation.trainings import ACROSS, CURVE, MEAN, TRAINED, measured
 from howfar.figures import style
 from howfar.figures.view import Drawn, View, figure
 
@@ -129,40 +132,195 @@ _COMPARED = {
 }
 
 
+def _measured(view: View, name: str) -> pd.DataFrame | None:
+    """Read what a long command wrote beside the study's trainings, or what is committed of it."""
+    own = view.results / view.study.name / "finetune" / f"{name}.csv"
+    kept = project_root() / "data" / "measured" / f"fine_tuning_{name}.csv"
+    path = own if own.is_file() or view.study.name != "demo" else kept
+    return measured(path) if path.is_file() else None
+
+
 @figure("trained_beside_linear", zero="people")
 def trained_beside_linear(view: View) -> Drawn:
     """Mean r of a network trained on people, linear models and the ceiling, by seed."""
-    path = project_root() / "data" / "measured" / "fine_tuning_demo.csv"
-    if view.study.name != "demo" or not path.is_file():
-        return "Only on the demo cohort was this compared; `howfar bench finetune --study` does it."
-    table = measured(path)
-    groups = [g for g in (*_HEADINGS, "across genes") if g in set(table["group"])]
+    table = _measured(view, "demo")
+    if table is None:
+        return "Not compared with linear models here; `howfar bench finetune --study` does it."
+    seeds, pooled = table[table["seed"] > 0], table[table["seed"] == 0]
+    groups = [g for g in (*_HEADINGS, ACROSS) if g in set(table["group"]) and g != "seen people"]
     sizes = [table.loc[table["group"] == g, "method"].nunique() for g in groups]
     drawn, axes = style.panels([1.2 + 0.3 * n for n in sizes])
     for axis, group in zip(axes, groups, strict=True):
-        part = table[table["group"] == group]
+        part = seeds[seeds["group"] == group]
+        means = pooled[pooled["group"] == group].rename(columns={"r": "value"})
         names = [name for name in _COMPARED if name in set(part["method"])]
         for place, name in enumerate(names):
-            colour, rows = _COMPARED[name][0], part[part["method"] == name]
-            axis.barh(place, rows["mean"].iloc[0], color=colour, height=0.6, alpha=0.75)
-            shifts = 0.12 * (rows["seed"].rank() - (len(rows) + 1) / 2)
-            ends = [rows["r"] - rows["ci_low"], rows["ci_high"] - rows["r"]]
-            axis.errorbar(
-                rows["r"], place + shifts, xerr=ends, fmt="o", ms=3, lw=0.9, color=style.INK
-            )
+            row = means[means["method"] == name].iloc[0]
+            style.bar(axis, place, row, _COMPARED[name][0], alpha=0.75)
+            points = part[part["method"] == name]["r"]
+            axis.scatter(points, [place] * len(points), s=10, color=style.INK, zorder=4)
         style.rows(axis, [style.wrapped(_COMPARED[name][1], 30) for name in names])
         axis.axvline(0, color=style.INK, lw=0.8)
         n, people = style.span(part["genes"]), style.span(part["people"])
         title = _HEADINGS.get(group, "Across genes, people not trained on")
         axis.set_title(f"{title}\nn = {n} genes, {people} people", fontsize=9)
-        axis.set_xlabel("r across genes" if group == "across genes" else "mean r over genes")
-    seeds, first = table["seed"].nunique(), table.iloc[0]
+        axis.set_xlabel("r across genes" if group == ACROSS else "mean r over genes")
+    first = table.iloc[0]
     caption = (
         f"{first['strategy'].replace('_', ' ')} on {first['trained_genes']} genes and "
-        f"{first['trained_people']} people, {first['epochs']} epochs, {seeds} seeds of splits and "
-        f"training (measured on {table['date'].max()}). Bars: mean over seeds; points: seeds with "
-        "95 % intervals, block bootstrap over genes. Linear models have the same people and the "
-        "same window, and say nothing of genes without people. The last panel is one correlation "
-        "over genes: the mean of the people who train needs no sequence."
+        f"{first['trained_people']} people, {first['epochs']} epochs, {seeds['seed'].nunique()} "
+        f"seeds of splits and training (measured on {table['date'].max()}). Bars: r of each gene "
+        "averaged over seeds, mean over genes, 95 % interval by block bootstrap over genes; "
+        f"points: seeds. {_gains(pooled)}Linear models have the same people and the same window, "
+        "and say nothing of genes without people. The last panel is one correlation over genes: "
+        "the mean of the people who train needs no sequence."
     )
     return drawn, table, caption
+
+
+def _gains(pooled: pd.DataFrame) -> str:
+    """Say what the trained network's r is above others', paired by gene."""
+    part = pooled[pooled["group"] == "unseen people"].set_index("method")
+    said = [
+        f"{style.signed(row.gain)} {style.interval(row.gain_low, row.gain_high)} above {words}"
+        for name, words in (("network", "the network before"), ("blup", "BLUP"))
+        if (row := part.loc[name]) is not None
+    ]
+    return f"In unseen people, paired by gene, the trained network's r is {' and '.join(said)}. "
+
+
+@figure("training_choices", zero="people")
+def training_choices(view: View) -> Drawn:
+    """Mean r by how batches are made and batch norm, people and epochs; seeds as points."""
+    table = _measured(view, "choices")
+    if table is None:
+        return "Not measured here; `howfar bench finetune --setting` does it."
+    shown = table[table["method"].isin(("fine-tuned", "blup"))]
+    caption = (
+        "The same training, one thing changed at a time (measured on "
+        f"{table['date'].max()}). Bars: r of each gene averaged over seeds, mean over genes, 95 % "
+        "interval by block bootstrap over genes; points: seeds of splits and training."
+    )
+    return _by_setting(shown), shown, caption
+
+
+@figure("strategies_tried", zero="people")
+def strategies_tried(view: View) -> Drawn:
+    """Mean r of one short training by each strategy."""
+    table = _measured(view, "strategies")
+    if table is None:
+        return "Only on the demo cohort was each strategy tried."
+    shown = table.dropna(subset=["r"]).assign(method="fine-tuned", seed=0)
+    minutes = (shown["seconds"] / 60).map("{:.1f}".format)
+    shown["setting"] = shown["strategy"].str.replace("_", " ") + ", " + minutes + " min"
+    seen = shown[shown["group"] == "seen people"].set_index("setting")["people"]
+    shown["trained_people"] = shown["setting"].map(seen).astype(int)
+    joint = ", ".join(sorted(set(table.loc[table["other_data"].notna(), "strategy"]))).replace(
+        "_", " "
+    )
+    caption = (
+        "Each strategy ran end to end, one seed, minutes each (measured on "
+        f"{table['date'].max()}): too short to rank them. Of {joint} the other data were made by "
+        "the simulation's rules. Lines: 95 % intervals, block bootstrap over genes. Where a "
+        "strategy stands twice, the longer training has more genes."
+    )
+    return _by_setting(shown), table, caption
+
+
+def _by_setting(shown: pd.DataFrame) -> Figure:
+    """Draw a panel for each group, a row for each setting, with BLUP's r where it is there."""
+    groups = [g for g in _HEADINGS if g in set(shown["group"])]
+    settings = list(shown["setting"].unique())
+    methods = [m for m in ("fine-tuned", "blup") if m in set(shown["method"])]
+    shifts = {m: 0.32 * (k - (len(methods) - 1) / 2) for k, m in enumerate(methods)}
+    drawn, axes = style.panels([0.9 + 0.42 * len(settings)] * len(groups))
+    for axis, group in zip(axes, groups, strict=True):
+        part, names = shown[shown["group"] == group], []
+        for place, setting in enumerate(settings):
+            one = part[part["setting"] == setting]
+            for method, shift in shifts.items():
+                rows = one[one["method"] == method].rename(columns={"r": "value"})
+                mean = rows[rows["seed"] == 0] if (rows["seed"] == 0).any() else rows
+                colour, label = _COMPARED[method]
+                if len(mean):
+                    style.bar(axis, place + shift, mean.iloc[0], colour, 0.3, label=label)
+                points = rows[rows["seed"] > 0]["value"]
+                axis.scatter(points, [place + shift] * len(points), s=10, color=style.INK, zorder=4)
+            first = shown[shown["setting"] == setting].iloc[0]
+            words = f"{first['trained_people']} people, {first['trained_genes']} genes"
+            names.append(style.wrapped(f"{setting} ({words}, {first['steps']} steps)", 34))
+        style.rows(axis, names)
+        axis.axvline(0, color=style.INK, lw=0.8)
+        n, people = style.span(part["genes"]), style.span(part["people"])
+        axis.set_title(f"{_HEADINGS[group]}\nn = {n} genes, {people} people", fontsize=9)
+    axes[-1].set_xlabel("mean r over genes")
+    _legend_once(drawn, axes[0])
+    return drawn
+
+
+def _legend_once(drawn: Figure, axis: Any) -> None:
+    """Name each colour once, above the panels."""
+    marks = dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
+    drawn.legend(marks.values(), marks.keys(), loc="outside upper left", ncols=2, fontsize=8.5)
+
+
+_CLASSES = {"common": "#0072B2", "rare": "#009E73", "private": "#D55E00", "absent": "#959595"}
+_AGAINST = {
+    "slope": "Slope among people who train",
+    "slope_others": "Slope among all others",
+    "truth": "True effect",
+    "size": "Size of effects",
+}
+
+
+@figure("trained_effects", zero="signs")
+def trained_effects(view: View) -> Drawn:
+    """Effects of variants before and after training, and how they go with eQTL slopes."""
+    table, summary = _measured(view, "effects"), _measured(view, "effects_summary")
+    if table is None or summary is None:
+        return "Not measured here; `howfar bench trained-effects` does it for one training."
+    kinds = [kind for kind in ("all", *_CLASSES) if kind in set(summary["kind"])]
+    wanted = [name for name in _AGAINST if name in set(summary["against"])]
+    drawn, axes = style.panels([0.8 + 0.38 * len(kinds)] * len(wanted) + [3.2])
+    for axis, against in zip(axes, wanted, strict=False):
+        part = summary[summary["against"] == against]
+        names = []
+        for place, kind in enumerate(kinds):
+            rows = part[part["kind"] == kind].set_index("network")
+            for network, shift in (("before", -0.14), ("after", 0.14)):
+                if network in rows.index:
+                    colour = _COMPARED["network" if network == "before" else "fine-tuned"][0]
+                    style.estimate(axis, place + shift, rows.loc[network], colour)
+                    axis.plot([], [], "o-", color=colour, label=f"{network} training")
+            n = (
+                f"n = {rows['variants'].iloc[0]:,}, {rows['genes'].iloc[0]} genes"
+                if len(rows)
+                else "–"
+            )
+            names.append(f"{kind} ({n})")
+        style.rows(axis, names)
+        axis.axvline(0, color=style.INK, lw=0.8)
+        axis.set_title(_AGAINST[against], fontsize=9.5)
+        r = "r within a gene, mean over genes"
+        axis.set_xlabel("mean of a gene's |effect|, SD of all" if against == "size" else r)
+    _legend_once(drawn, axes[0])
+    last = axes[-1]
+    for kind, colour in _CLASSES.items():
+        part = table[table["kind"] == kind]
+        label = f"{kind}, n = {len(part):,}"
+        last.scatter(part["before"], part["after"], s=6, alpha=0.6, color=colour, label=label)
+    style.cross(last)
+    last.set(xlabel="effect before, SD", ylabel="effect after, SD")
+    last.set_title("Each variant's effect (alternative allele)", fontsize=9.5)
+    last.legend(fontsize=7.5)
+    first = summary.iloc[0]
+    caption = (
+        f"Variants in the windows of {table['gene_id'].nunique()} genes trained on "
+        f"{first['trained_people']} people for {first['epochs']} epochs (training "
+        f"{first['training']}, measured on {summary['date'].max()}). Slopes: of expression on one "
+        "variant at a time. Common: minor allele frequency of 5 % or more among those who train; "
+        "private: one of them carries it; absent: none does, so that its effect changed by what "
+        "others taught. Intervals: 95 %, block bootstrap over genes. A private variant's slope is "
+        "its carrier's expression, by whatever it was caused."
+    )
+    return drawn, summary, caption
