@@ -122,8 +122,8 @@ def test_effects_before_and_after_are_drawn_by_class(view):
     names = "kind network against value ci_low ci_high genes variants training trained_people"
     written(view, "effects_summary", rows, [*names.split(), "epochs"])
     drawn, _, caption = fine_tuning.trained_effects.__wrapped__(view)
-    assert len(drawn.axes) == 2 and "seed1" in caption
+    assert len(drawn.axes) == 3 and "seed1" in caption
     labels = [t.get_text() for t in drawn.axes[0].get_yticklabels()]
     assert labels[0] == "all (n = 4, 1 genes)" and len(labels) == 4
-    last = [c.get_offsets() for c in drawn.axes[1].collections]
+    last = [c.get_offsets() for c in drawn.axes[2].collections]
     np.testing.assert_allclose(last[0][:, 1], 2 * last[0][:, 0])
