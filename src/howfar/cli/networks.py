@@ -33,16 +33,54 @@ _VALUES = "Gene x person values, to write (.csv, .csv.gz)."
 
 
 @app.command(rich_help_panel=NETWORKS)
-def models() -> None:
-    """The models: what each reads and gives, its licence, what it needs, what was verified."""
+def models(
+    name: Annotated[str, typer.Argument(help="One of them; all where left out.")] = "",
+    tracks: Annotated[
+        str | None, typer.Option(help="Find its tracks by words, such as 'lcl rna'; '' shows all.")
+    ] = None,
+    assay: Annotated[str | None, typer.Option(help="With --tracks: RNA, CAGE, ...")] = None,
+    tissue: Annotated[str | None, typer.Option(help="With --tracks: words of the rest.")] = None,
+    strand: Annotated[str | None, typer.Option(help="With --tracks: +, -, or . (none).")] = None,
+) -> None:
+    """The models: what each reads and gives, its licence, what it needs, what was verified.
+
+    With --tracks, the tracks of one, and the line of a study file that stands for them.
+    """
     from howfar.doctor.verdicts import models_table
 
-    for row in models_table(results()):
+    if tracks is not None:
+        _say_tracks(name, tracks, {"assay": assay, "tissue": tissue, "strand": strand})
+        return
+    rows = [row for row in models_table(results()) if name in ("", row["name"])]
+    if not rows:
+        from howfar.core.registry import MODELS
+
+        MODELS.load(name)  # which says what there is
+    for row in rows:
         weights = {"yes": "weights here", "no": "weights not here"}.get(row["present"], "no fetch")
         typer.echo(f"{row['name']}: {row['title']}; {weights}; {row['verified']}")
         typer.echo(f"  reads {row['reads']}; gives {row['gives']}")
         typer.echo(f"  licence of the weights: {row['licence']}; needs {row['needs']}")
         typer.echo(f"  {row['checked']}")
+
+
+def _say_tracks(name: str, words: str, narrow: dict[str, str | None]) -> None:
+    from howfar.models.registry import track_table
+    from howfar.models.tracks import listed
+
+    if not name:
+        raise HowfarError(
+            "--tracks",
+            found="no model",
+            expected="whose tracks are looked for",
+            do="Write `howfar models NAME --tracks WORDS`.",
+        )
+    found = track_table(name).find(words, **narrow)
+    for line in listed(found, len(found)):
+        typer.echo(line)
+    keys = {"match": words} | {key: value for key, value in narrow.items() if value is not None}
+    said = ", ".join(f'{key}: "{value}"' for key, value in keys.items())
+    say(f"{len(found):,} tracks; in a study file: tracks: {{ {said}, count: {len(found)} }}")
 
 
 @app.command(rich_help_panel=NETWORKS)

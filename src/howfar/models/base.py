@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from howfar.core.errors import HowfarError
 
-#: A track as a study file names it: number, description, or {index, description}.
+#: A track as a study file names it: number, description, {index, description}, or {match: words,
+#: count: how many}, which stands for several.
 TrackName = str | int | Mapping[str, Any]
 
 
@@ -159,16 +160,22 @@ class SequenceModel(ABC):
             mutated[np.arange(len(at)), at] = np.where(letter < 0, window[at], _ACGT[letter])
             yield self.predict(mutated, bins, tracks).astype(np.float64)
 
+    @classmethod
+    def published_tracks(cls) -> pd.DataFrame | None:
+        """Return the tracks of the published weights, without them; None where no table says."""
+        return None
+
     def region_of(self, gene_id: str) -> str | None:
         """Return 'train', 'valid' or 'test', the gene's part in training; None if not known."""
         return None
 
     def track_indices(self, wanted: Sequence[TrackName] | None) -> list[int]:
-        """Return track numbers for names, numbers or ``{index, description}`` pairs.
+        """Return track numbers for names, numbers, ``{index, description}`` or ``{match, count}``.
 
         None: the only track of a model with one. A bare string must equal exactly one description;
-        a pair's index must carry the description given. Raises HowfarError for any other, and for
-        a track twice or none.
+        a pair's index must carry the description given; `match`, words of `TrackTable.find` (with
+        assay, tissue or strand beside it), must give as many as `count` says. Raises HowfarError
+        for any other, and for a track twice or none.
         """
         if wanted is None:
             if len(self.tracks) > 1:
@@ -176,11 +183,34 @@ class SequenceModel(ABC):
                 do = "Name the tracks that stand for the gene's expression in your tissue."
                 raise self._bad_track("s", found, "`tracks`: numbers or descriptions", do)
             wanted = [int(self.tracks.index[0])]
-        numbers = [self._track_index(item) for item in wanted]
+        numbers = []
+        for item in wanted:
+            several = isinstance(item, Mapping) and "match" in item
+            numbers += self._matching(item) if several else [self._track_index(item)]
         if not numbers or len(set(numbers)) < len(numbers):
             found = f"tracks {', '.join(map(str, numbers))}" if numbers else "no track"
             raise self._bad_track("s", found, "one track at least, and each once")
         return numbers
+
+    def _matching(self, item: Mapping[str, Any]) -> list[int]:
+        """Return the tracks of ``{match: words, count: number}``; HowfarError for another number.
+
+        `assay`, `tissue` and `strand` may stand beside them.
+        """
+        from howfar.models.tracks import TrackTable, listed
+
+        narrow = {name: str(item[name]) for name in ("assay", "tissue", "strand") if name in item}
+        if set(item) - set(narrow) != {"match", "count"}:
+            expected = "`match` and `count`, and assay, tissue or strand if wanted"
+            raise self._bad_track("s", f"the keys {', '.join(map(str, item))}", expected)
+        found = TrackTable(self.tracks).find(str(item["match"]), **narrow)
+        if len(found) != item["count"]:
+            words = f"{len(found):,} tracks" + (
+                ": " + "; ".join(listed(found)) if len(found) else ""
+            )
+            do = "Correct `match` or `count`: `howfar models NAME --tracks WORDS` shows what fits."
+            raise self._bad_track(f"s {item['match']!r}", words, f"{item['count']}, by `count`", do)
+        return [int(number) for number in found.index]
 
     def _track_index(self, item: TrackName) -> int:
         index: Any = item

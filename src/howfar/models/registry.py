@@ -13,6 +13,7 @@ from howfar.core.errors import HowfarError, refused_option
 from howfar.core.extras import require_addresses
 from howfar.models.base import Card, Layout, SequenceModel
 from howfar.models.engine.options import refused
+from howfar.models.tracks import TrackTable
 
 __all__ = ["MODELS", "Layout", "Model", "SequenceModel", "load_model", "version_of"]
 
@@ -85,14 +86,26 @@ def load_model(
     if _is_own(name):
         from howfar.models.zoo.user_model import load_own
 
-        return load_own(name, path, _device(device), options)
+        return _with_finder(load_own(name, path, _device(device), options))
     require_addresses()
     try:
-        return MODELS[name].network(path, device, **options)
+        return _with_finder(MODELS[name].network(path, device, **options))
     except TypeError as error:  # an option of another kind than the network computes with
         if not options:
             raise
         raise refused(f"model {name}", refused_option(error)) from error
+
+
+def _with_finder(model: SequenceModel) -> SequenceModel:
+    """Give a model's table of tracks the method `find`."""
+    model.tracks = TrackTable(model.tracks)
+    return model
+
+
+def track_table(name: str) -> TrackTable:
+    """Return the tracks of a model, by its published table where that needs no weights."""
+    published = None if _is_own(name) else MODELS[name].network.published_tracks()
+    return TrackTable(load_model(name).tracks if published is None else published)
 
 
 def version_of(name: str) -> dict[str, int | str]:

@@ -163,6 +163,12 @@ class Run(_Strict):
         file = keys.pop("predictions")
         return keys | {"model": "table", "weights": file, "options": words}
 
+    @field_validator("tracks", mode="before")
+    @classmethod
+    def _one_rule(cls, tracks: Any) -> Any:
+        """Take ``tracks: {match: WORDS, count: N}`` for a list of that one."""
+        return [tracks] if isinstance(tracks, dict) else tracks
+
     @field_validator("options")
     @classmethod
     def _not_of_the_run(cls, options: dict[str, Any]) -> dict[str, Any]:

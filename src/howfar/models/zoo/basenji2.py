@@ -268,6 +268,11 @@ batch_size: 1 # windows at once; more on a GPU
 """,
     )
 
+    @classmethod
+    def published_tracks(cls) -> pd.DataFrame:
+        """Return the human tracks."""
+        return human_tracks()
+
     def _describe(self, file: Path) -> None:
         params = self.options.params
         sizes = architecture_of(PUBLISHED) if params is None else read_params(Path(params))

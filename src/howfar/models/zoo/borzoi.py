@@ -29,11 +29,11 @@ from howfar.models.engine.options import (
     numbered_tracks,
 )
 from howfar.models.weights.checkpoint import assemble, read_config
-from howfar.models.weights.locating import TENSORS, first_line, locate
+from howfar.models.weights.locating import TENSORS, check_package, first_line, locate
 
 #: Raised when this network's values change by its own code (see `models.engine.VERSION`).
 VERSION = 1
-CONTEXT, BIN, TOKEN, KEPT = 524_288, 32, 128, 6144
+CONTEXT, BIN, TOKEN, KEPT, HUMAN_TRACKS = 524_288, 32, 128, 6144, 7611
 COLUMNS = {"identifier", "clip_soft", "scale", "sum_stat", "strand_pair", "description"}
 SQUASHED = "training-data coverage per 32-bp bin, squashed (power, soft clip, scale)"
 LINEAR = "coverage per 32-bp bin, linear"
@@ -89,6 +89,12 @@ transform: [sum_bins, mean_tracks, mean_haplotypes, log1p]
 batch_size: 1
 """,
     )
+
+    @classmethod
+    def published_tracks(cls) -> pd.DataFrame:
+        """Return the human tracks."""
+        check_package(cls.name, cls.card)
+        return tracks_of("human", HUMAN_TRACKS, None)
 
     def _locate(self, weights: Path | None) -> Path:
         return locate(self.name, weights, "", TENSORS, self.options.pretrained)

@@ -119,6 +119,11 @@ batch_size: 1 # windows at once; more on a GPU
 """,
     )
 
+    @classmethod
+    def published_tracks(cls) -> pd.DataFrame:
+        """Return the human tracks."""
+        return human_tracks()
+
     def _locate(self, weights: Path | None) -> Path:
         source = self.card.sources[0]
         return locate(self.name, weights, source, TENSORS, self.options.pretrained)
