@@ -4,6 +4,7 @@ import hashlib
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.tiny import CountLetters
@@ -14,6 +15,7 @@ from howfar.core.errors import HowfarError
 from howfar.prediction import run as running
 from howfar.prediction import store as storing
 from howfar.prediction import transform
+from howfar.prediction.raw import RAW, raw_table
 from howfar.prediction.transform import check_transform
 
 
@@ -267,3 +269,20 @@ def test_of_several_weights_the_last_opened_are_evaluated(study, model, results_
     model.weights_sha256 = "0" * 64
     run(study, results_folder)
     assert storing.find_store(cohort, study.runs[0], results_folder).path == first.path
+
+
+def test_raw_outputs_are_a_table_of_each_haplotype_beside_the_reference(
+    study, model, results_folder
+):
+    store, people, reference = run(study, results_folder)
+    done = running.predict(study, study.runs[0], results_folder)
+    table = raw_table(store, done.genes, done.cohort.samples, "g")
+    assert list(table.columns) == list(RAW) and len(table) == 2 * 4 * 2 * 3
+    assert set(table["bin"]) == {3, 4, 5} and set(table["description"]) == {"G"}
+    sums = table.groupby(["gene_id", "sample", "haplotype"])["alternative"].sum()
+    pd.testing.assert_frame_equal(
+        sums.groupby(["gene_id", "sample"]).mean().unstack().astype(float),
+        people,
+        check_names=False,
+    )
+    assert (table.groupby("gene_id")["reference"].sum() == reference * 8).all()

@@ -13,6 +13,7 @@ from howfar.book.speed_page import circumstances, measured
 from howfar.book.start_page import absent
 from howfar.core.text import as_code, as_markdown
 from howfar.figures.view import View
+from howfar.prediction.raw import RAW
 from howfar.results import tables
 
 _TYPES = {"string": "text", "float64": "number", "Int64": "whole number", "boolean": "yes or no"}
@@ -68,6 +69,9 @@ def table_reference() -> str:
         "tables",
         tables="\n".join(lines).rstrip(),
         features=markdown_table(pd.DataFrame(features)),
+        raw=markdown_table(
+            pd.DataFrame({"column": f"`{name}`", "meaning": text} for name, text in RAW.items())
+        ),
     )
 
 

@@ -92,6 +92,10 @@ def predict(
     gene: GeneOption = "",
     chrom: Annotated[str, typer.Option(help="Genes of one contig, all people.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "--csv", help=_VALUES)] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(help="Outputs of each haplotype and of the reference, to write (.parquet)."),
+    ] = None,
     shard: Annotated[str, typer.Option(help="I/N: every N-th gene from the I-th on.")] = "1/1",
 ) -> None:
     """Predict expression from each person's two haplotypes. Finished genes are kept.
@@ -101,12 +105,14 @@ def predict(
     """
     import pandas as pd
 
+    from howfar.core.atomic import whole
     from howfar.doctor.looks import require_looks
+    from howfar.prediction.raw import raw_table
     from howfar.prediction.run import predict as predict_run
     from howfar.prediction.store import collect
 
     part = parse_shard(shard)
-    frames = []
+    frames, outputs = [], []
     with open_study(study) as opened:
         chosen = opened.chosen_runs(run, model)
         require_looks(opened, results(), chosen)
@@ -131,11 +137,17 @@ def predict(
                 values.insert(0, "reference", reference)
                 values.insert(0, "run_id", each.id)
                 frames.append(values)
+            if raw:
+                outputs.append(raw_table(done.store, done.genes, people, each.id))
             if opened.effects and not (sample or gene or chrom or part[1] > 1):
                 _effects(opened, each, opened.effects)
     if out:
         write_values(out, pd.concat(frames))
         typer.echo(f"values in {place(out)}")
+    if raw:
+        with whole(raw) as unfinished:
+            pd.concat(outputs).to_parquet(unfinished, index=False)
+        typer.echo(f"outputs in {place(raw)}")
 
 
 def _effects(study: Study, run: Run, genes: list[str] | None) -> None:
