@@ -7,14 +7,35 @@ import subprocess
 import sys
 
 import pandas as pd
+import yaml
 
 from howfar.results import tables
+from howfar.study.schema import study_file
+
+RUN = "demo-cage-a"
 
 
-def start(study, results) -> subprocess.Popen:
+def small_study(folder):
+    """The demo study in its kind setting, shrunk to seconds, under its own name."""
+    study = yaml.safe_load(study_file("demo_kind").read_text())
+    del study["drawn_from"]
+    study["name"] = "small"
+    study["simulate"] |= {"people": 24, "genes": 16}
+    study["train"] = {"epochs": 2}
+    study["evaluation"] = {"null_draws": 200, "bootstrap": 100, "cis_window": 8192}
+    study["effects"] = ["GENE0001"]
+    study["baselines"] |= {"models": ["enet", "blup"], "genes": {}}
+    study["runs"] = [r for r in study["runs"] if r["id"] == RUN]
+    text = yaml.safe_dump(study).replace("results/demo_kind/", "results/small/")
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+def start(study, results, *options) -> subprocess.Popen:
     command = [sys.executable, "-m", "howfar", "--results", str(results), "run", "--study"]
     return subprocess.Popen(
-        [*command, str(study)],
+        [*command, str(study), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

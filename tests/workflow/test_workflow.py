@@ -14,33 +14,14 @@ import pytest
 import yaml
 
 from helpers.places import ROOT
-from helpers.workflows import content, run_killed, start
+from helpers.workflows import RUN, content, run_killed, small_study, start
 from howfar import evaluation, workflow
 from howfar.cli import app as cli
 from howfar.core.errors import HowfarError
 from howfar.results import tables
 from howfar.study.reading import load_study
-from howfar.study.schema import study_file, study_names
+from howfar.study.schema import study_names
 from inputs.cohort import write_base
-
-RUN = "demo-cage-a"
-
-
-def small_study(folder):
-    """The demo study in its kind setting, shrunk to seconds, under its own name."""
-    study = yaml.safe_load(study_file("demo_kind").read_text())
-    del study["drawn_from"]
-    study["name"] = "small"
-    study["simulate"] |= {"people": 24, "genes": 16}
-    study["train"] = {"epochs": 2}
-    study["evaluation"] = {"null_draws": 200, "bootstrap": 100, "cis_window": 8192}
-    study["effects"] = ["GENE0001"]
-    study["baselines"] |= {"models": ["enet", "blup"], "genes": {}}
-    study["runs"] = [r for r in study["runs"] if r["id"] == RUN]
-    text = yaml.safe_dump(study).replace("results/demo_kind/", "results/small/")
-    path = folder / "small.yaml"
-    path.write_text(text)
-    return path
 
 
 @pytest.fixture(scope="module")

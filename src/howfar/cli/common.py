@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # both take a while to import, and the help of a command need
     from howfar.study.schema import Study
 
 GENES = "CSV (gene_id,name,chrom,tss,strand), GTF, GFF3 or BED."
-VARIANTS = "VCF, BCF, PLINK 1 or 2; {chrom} for one file per contig."
+VARIANTS = "VCF, BCF, PLINK 1 or 2, VCF Zarr; {chrom} for one file per contig."
 SEVERAL = "Comma-separated, or repeated."
 _REGION = Path("results/region/data")
 

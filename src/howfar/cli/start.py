@@ -42,7 +42,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate forward passes, hours and disk; run none.")
     ] = False,
-    profile: Annotated[str, typer.Option(help="A Snakemake profile (a cluster, say).")] = "",
+    profile: Annotated[
+        str, typer.Option(help="local, slurm, cloud (not tried), or a Snakemake profile.")
+    ] = "",
     shards: Annotated[
         int, typer.Option(min=1, help="Jobs that share the genes of each run (several GPUs, say).")
     ] = 1,

@@ -7,6 +7,7 @@ from pathlib import Path
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.project import resolve, results_root
 from howfar.genome.genotypes.open import default_unphased, variant_files
+from howfar.genome.genotypes.vcf_zarr import is_zarr
 from howfar.study.schema import FILES, Cohort, Study
 
 
@@ -18,6 +19,11 @@ def input_files(study: Study) -> dict[str, Path]:
     given = {role: getattr(study.cohort, role) for role in FILES} if study.cohort else {}
     files = {role: resolve(path) for role, path in given.items() if path is not None}
     return files | (variant_files(files["variants"]) if files else {})
+
+
+def is_here(path: Path) -> bool:
+    """Whether an input is there: a file, or a folder of VCF Zarr."""
+    return path.is_file() or is_zarr(path)
 
 
 def own_files(study: Study) -> list[Path]:
@@ -56,7 +62,7 @@ def require_inputs(study: Study) -> None:
     """Raise HowfarError for a study without a cohort, and the first file that isn't there."""
     cohort_of(study)
     for role, path in input_files(study).items():
-        if not path.is_file():
+        if not is_here(path):
             make = f"Run `howfar simulate --study {study.handle}`." if study.simulate else ""
             key = f"cohort.{role.split()[0]}"
             correct = f"Correct {key} in the study file, or put the file there."

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from howfar.cohort.expression import Expression, read_expression
+from howfar.cohort.files import is_here
 from howfar.cohort.people import (
     covariates_of,
     has_sample_column,
@@ -35,6 +36,7 @@ _KINDS = {
     "plink1": "PLINK 1",
     "plink2": "PLINK 2",
     "dosages": "dosages",
+    "zarr": "VCF Zarr",
     "template": "one file per contig",
 }
 _LINEAR_FROM = 100  # a larger value, and none below 0, is of no logarithm of expression
@@ -84,11 +86,11 @@ def recognise(paths: Sequence[str | Path]) -> Found:
 def _files(paths: Sequence[str | Path]) -> list[Path]:
     files: dict[Path, None] = {}
     for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
-            files |= dict.fromkeys(inside)
-        elif path.is_file():
+        if is_here(path):
             files[path] = None
+        elif path.is_dir():
+            inside = sorted(p for p in path.iterdir() if is_here(p) and p.name[0] != ".")
+            files |= dict.fromkeys(inside)
         else:
             raise no_such_file(path, "a file of your cohort, or a folder of such files")
     return list(files)
@@ -104,7 +106,7 @@ def _start(path: Path) -> bytes:
 
 
 def _is_calls(path: Path) -> bool:
-    return _start(path).startswith(_CALLS) or kind_of(path) == "dosages"
+    return _start(path).startswith(_CALLS) or kind_of(path) in ("dosages", "zarr")
 
 
 def _sorted(files: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -26,7 +26,9 @@ EXTRAS = {
     "jupyter_book": "book",
     "papermill": "book",
     "snakemake": "workflow",
+    "snakemake_executor_plugin_slurm": "slurm",
     "pgenlib": "pgen",
+    "zarr": "zarr",
     "xgboost": "trees",
 }
 

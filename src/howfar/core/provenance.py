@@ -30,7 +30,14 @@ def sha256_of(path: str | Path) -> str:
 
 
 def digest(path: str | Path) -> str:
-    """Return the SHA-256 of a file, read once while its size, time and inode stay the same."""
+    """Return the SHA-256 of a file, read once while its size, time and inode stay the same.
+
+    Of a folder, that of its files' names and digests.
+    """
+    if (folder := Path(path)).is_dir():
+        files = sorted(each for each in folder.rglob("*") if each.is_file())
+        lines = [f"{each.relative_to(folder)} {digest(each)}\n" for each in files]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     status = Path(path).stat()
     return _digest_of(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from howfar.cohort.files import input_files
+from howfar.cohort.files import input_files, is_here
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import FEWEST
 from howfar.core.errors import HowfarError, no_such_file
@@ -33,7 +33,7 @@ def look_at(study: Study) -> Iterator[Look]:
     `cohort.files.require_inputs`).
     """
     files = input_files(study)
-    if not files or not all(path.is_file() for path in files.values()):
+    if not files or not all(map(is_here, files.values())):
         return
     cohort = OpenCohort(study)
     yield _look("contigs", lambda: _contigs(cohort))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from howfar.cohort.files import input_files, require_inputs
+from howfar.cohort.files import input_files, is_here, require_inputs
 from howfar.core.errors import HowfarError
 from howfar.core.extras import missing_extra
 from howfar.core.project import resolve
@@ -133,7 +133,7 @@ def _study(study: Study, results: Path, looks: Sequence[str] = ()) -> str:
 
 def _kept(study: Study, results: Path) -> str:
     """What is kept of the study, and what of it is stale; needs its input files."""
-    if study.cohort is None or not all(path.is_file() for path in input_files(study).values()):
+    if study.cohort is None or not all(map(is_here, input_files(study).values())):
         return ""
     items = list_kept(study, results)
     stale = sum(item.size for item in items if item.stale)

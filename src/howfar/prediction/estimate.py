@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from howfar.cohort.files import input_files
+from howfar.cohort.files import input_files, is_here
 from howfar.cohort.opened import OpenCohort
 from howfar.core.project import resolve, results_folder
 from howfar.study.schema import Run, Study
@@ -29,7 +29,7 @@ def _estimate(study: Study, run: Run, results: str | Path, genes_tried: int = 8)
     from howfar.prediction.store import find_store, outputs_of
 
     row = {"study": study.name, "run": run.id}
-    missing = [p.name for p in input_files(study).values() if not p.is_file()]
+    missing = [p.name for p in input_files(study).values() if not is_here(p)]
     weights = run.weights and resolve(run.weights)
     if missing or (weights and not weights.exists()):
         absent = missing or [f"weights {weights.name}"]

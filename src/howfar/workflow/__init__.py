@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from howfar.cohort.files import input_files
+from howfar.cohort.files import input_files, is_here
 from howfar.core import sealed
 from howfar.core.atomic import only_one, sweep, whole
 from howfar.core.errors import HowfarError
@@ -32,8 +32,11 @@ from howfar.core.warm import SOCKET, Warm
 from howfar.fetch import catalogue
 from howfar.study.reading import load_study
 from howfar.study.schema import Study, study_file
+from howfar.workflow.slurm import patient_commands
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
+#: Snakemake profiles that come with the package; of them `cloud` could not be tried.
+PROFILES = {p.name: p for p in sorted(Path(__file__).with_name("profiles").iterdir())}
 #: The layers whose versions decide each step's result: a raised number makes the step run again.
 LAYERS = {
     "simulate": ("simulate",),
@@ -147,7 +150,7 @@ class Plan:
 
     def note_inputs(self) -> None:
         """Write the note where the inputs are other ones than at the last run, by size and time."""
-        states = [(p, p.stat()) for p in map(Path, self.inputs) if p.is_file()]
+        states = [(p, p.stat()) for p in map(Path, self.inputs) if is_here(p)]
         lines = [f"{p} {state.st_size} {state.st_mtime_ns}" for p, state in states]
         text = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         if not self.inputs_note.is_file() or self.inputs_note.read_text() != text:
@@ -157,7 +160,7 @@ class Plan:
     def files_of(self, step: str) -> list[Path]:
         """Return what a finished step has left on disk."""
         if step == "simulate":
-            return [path for path in input_files(self.study).values() if path.is_file()]
+            return [path for path in input_files(self.study).values() if is_here(path)]
         name, _, run = step.partition(".")
         if name == "train":
             folders = self.trained
@@ -198,7 +201,7 @@ class Plan:
         if self.study.needs and not self.source_files:
             return False
         files = input_files(self.study).values()
-        return bool(self.study.simulate) or all(p.is_file() for p in files)
+        return bool(self.study.simulate) or all(map(is_here, files))
 
     @property
     def trained(self) -> list[Path]:
@@ -269,10 +272,10 @@ def run(
 
     `shards` splits the genes of each run into as many jobs. Finished steps are kept; a step that
     was cut off is taken up where it stopped. Returns Snakemake's exit status.
-    `profile`: of Snakemake, for a cluster. There each network asks for `cores` cores; without one,
-    networks may use all cores and run one at a time; shards one on each GPU of the machine, where
-    it has several. `extra` goes to Snakemake as it is. `draws`: studies that bring tables are not
-    computed (`Plan.drawn`).
+    `profile`: one of `PROFILES`, or Snakemake's name or folder of another. On a cluster each
+    network asks for `cores` cores; without one (or by `local`) networks may use all cores and run
+    one at a time; shards one on each GPU of the machine, where it has several. `extra` goes to
+    Snakemake as it is. `draws`: studies that bring tables are not computed (`Plan.drawn`).
 
     Where a step fails, those that don't need it are still made. HowfarError at the end with what
     steps said; where one said nothing, Snakemake's log is shown.
@@ -283,15 +286,16 @@ def run(
     _check_target(target, plans)
     results.mkdir(parents=True, exist_ok=True)
     handles = [each.handle for each in plans]  # Snakemake works elsewhere
-    gpus = visible_gpus()
+    gpus, cluster = visible_gpus(), profile not in ("", "local")
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)),
         *("--directory", str(results), "--cores", str(cores)),
         *("--config", f"results={json.dumps(str(results))}", f"studies={json.dumps(handles)}"),
-        *(f"shards={shards}", f"cores={cores}", f"cluster={int(bool(profile))}"),
+        *(f"shards={shards}", f"cores={cores}", f"cluster={int(cluster)}"),
         f"drawn={int(draws)}",
         "/".join(["gpus=ids", *gpus]),
-        *(("--profile", profile) if profile else ("--resources", f"gpu={max(1, len(gpus))}")),
+        *(("--profile", str(PROFILES.get(profile, profile))) if profile else ()),
+        *(() if cluster else ("--resources", f"gpu={max(1, len(gpus))}")),
         *("--nolock", "--rerun-incomplete", "--keep-going"),
         *("--quiet", *(("rules", "host") if extra else ("all",))),
     ]
@@ -314,8 +318,11 @@ def run(
         )
         env |= {ERRORS: str(results / f".errors.{os.getpid()}")}
         Path(env[ERRORS]).unlink(missing_ok=True)  # of a killed run with the same number
-        with nullcontext() if dry or profile or target == "tables" else Warm(WARM) as warm:
+        patient = patient_commands() if profile == "slurm" and not dry else nullcontext()
+        no_pages = dry or cluster or target == "tables"
+        with nullcontext() if no_pages else Warm(WARM) as warm, patient as path:
             env |= {SOCKET: warm} if warm else {}
+            env |= {"PATH": path} if path else {}
             status = _run_stoppable(command, pass_fds=[lock.fileno()], env=env)
         _forget_host(results)
         for each in [] if dry else plans:

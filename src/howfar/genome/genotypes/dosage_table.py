@@ -22,7 +22,7 @@ import pandas as pd
 
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.text import is_gzip, lines_of
-from howfar.genome.genotypes.base import MISSING, Genotypes, RawCalls, kept_alleles
+from howfar.genome.genotypes.base import MISSING, Genotypes, RawCalls
 from howfar.genome.genotypes.plink_tables import check_people, check_positions
 from howfar.genome.genotypes.sites import SiteSource
 from howfar.genome.intervals import Interval
@@ -78,13 +78,7 @@ class DosageTable(SiteSource):
 
     def read(self, interval: Interval, reference: Reference, **options: Any) -> Genotypes:
         """Raise HowfarError: a dosage says how many copies a person has, not on which haplotype."""
-        raise HowfarError(
-            str(self.path),
-            found="dosages, without haplotypes",
-            expected="phased calls, as networks read each haplotype's sequence",
-            do="Name a phased VCF, BCF or PLINK 2 file in cohort.variants; or leave `runs` empty, "
-            "as linear models, eQTL maps and heritability run on dosages.",
-        )
+        raise no_haplotypes(self.path)
 
     def _alleles(self, table: pd.DataFrame) -> list[tuple[bytes, ...]]:
         pairs = zip(table["ref"].str.upper(), table["alt"].str.upper(), strict=True)
@@ -98,25 +92,27 @@ class DosageTable(SiteSource):
         alleles: str,
         counts: Counter[str],
     ) -> RawCalls:
-        sites = self._sites(interval.chrom)
-        near = sites.near(max(interval.start, 0), interval.end)
-        over = near[sites.starts[near] + [len(sites.alleles[v][0]) for v in near] > interval.start]
-        where = f"{self.path}, variant {{}}"
-        kept = [
-            v
-            for v in over
-            if kept_alleles(sites.alleles[v], where.format(sites.rows[v] + 1), alleles, counts)
-        ]
+        sites, kept, names = self._wanted(interval, alleles, counts)
         values = self._read_calls(sites.rows[kept], columns)
         # What a call would be isn't known; that it is missing is.
         matrix = np.zeros((*values.shape, 3), np.int16)
         matrix[np.isnan(values), :2] = MISSING
-        names = [sites.alleles[v] for v in kept]
         return RawCalls(sites.starts[kept].tolist(), names, matrix, [v[:, None] for v in values])
 
     def _read_calls(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """float32 (V, P): copies of ALT, NaN where missing."""
         return np.ascontiguousarray(self._values[rows][:, columns])
+
+
+def no_haplotypes(path: Path) -> HowfarError:
+    """Return the error for haplotypes asked of a file of dosages."""
+    return HowfarError(
+        str(path),
+        found="dosages, without haplotypes",
+        expected="phased calls, as networks read each haplotype's sequence",
+        do="Name a phased VCF, BCF, PLINK 2 file or VCF Zarr in cohort.variants; or leave `runs` "
+        "empty, as linear models, eQTL maps and heritability run on dosages.",
+    )
 
 
 def _is_dosage(word: str) -> bool:

@@ -1,9 +1,9 @@
 """Genotypes from whatever files a user has, behind one interface: `open_variants`.
 
 A path is that of a VCF or BCF file, of PLINK 1's ``.bed`` or PLINK 2's ``.pgen``, the prefix of
-PLINK files, of a table of dosages (the eQTL Catalogue's, PrediXcan's), or a template with
-``{chrom}``, one file of any of these kinds per contig. Which of them a file is, its first bytes
-say, and not its name.
+PLINK files, of VCF Zarr, of a table of dosages (the eQTL Catalogue's, PrediXcan's), or a template
+with ``{chrom}``, one file of any of these kinds per contig. Which of them a file is, its first
+bytes say, and not its name.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from howfar.genome.genotypes.bgzf import VCF_START
 from howfar.genome.genotypes.dosage_table import DosageTable, people_file, starts_as_dosages
 from howfar.genome.genotypes.plink_tables import pgen_ends, together
 from howfar.genome.genotypes.vcf import VariantFile
+from howfar.genome.genotypes.vcf_zarr import is_zarr
 from howfar.genome.intervals import Interval, Variant
 from howfar.genome.reference import Reference, match_contig
 
@@ -57,11 +58,15 @@ def open_variants(path: str | Path) -> VariantSource:
         from howfar.genome.genotypes.plink2 import PgenFile
 
         return PgenFile(path)
+    if kind == "zarr":
+        from howfar.genome.genotypes.vcf_zarr import ZarrFile
+
+        return ZarrFile(path)
     return DosageTable(path) if kind == "dosages" else VariantFile(path)
 
 
 def kind_of(path: str | Path) -> str:
-    """'vcf' (or BCF), 'plink1', 'plink2', 'dosages' or 'template'; of a file by its first bytes.
+    """Tell 'vcf' (or BCF), 'plink1', 'plink2', 'zarr', 'dosages' or 'template' by the first bytes.
 
     The name tells of a file that isn't there or begins like none, so that a message fits.
     """
@@ -69,6 +74,8 @@ def kind_of(path: str | Path) -> str:
     if _PLACE in text:
         return "template"
     file = Path(text)
+    if is_zarr(file):
+        return "zarr"
     if starts_as_dosages(file):
         return "dosages"
     if starts_with(file, *_VCF_STARTS):
@@ -86,8 +93,8 @@ def kind_of(path: str | Path) -> str:
     raise HowfarError(
         text,
         found="both a .bed and a .pgen file of this prefix" if beside else "no such file",
-        expected="a VCF or BCF file, PLINK files (.bed, .pgen or their prefix), a table of "
-        "dosages, or a name with {chrom} in place of the contig",
+        expected="a VCF or BCF file, PLINK files (.bed, .pgen or their prefix), VCF Zarr, a "
+        "table of dosages, or a name with {chrom} in place of the contig",
         do="Name the file with its ending." if beside else "Correct the path of the variants.",
     )
 
@@ -116,7 +123,7 @@ def variant_files(path: str | Path) -> dict[str, Path]:
         each = {c: variant_files(f) for c, f in parts.items()}
         named = {f"{k} {c}": f for c, fs in each.items() for k, f in fs.items()}
         return named or {"variants": Path(path)}
-    if kind == "vcf":
+    if kind in ("vcf", "zarr"):
         return {"variants": Path(path)}
     if kind == "dosages":
         beside = people_file(Path(path))

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
-from howfar.genome.genotypes.base import MISSING, RawCalls, kept_alleles
+from howfar.genome.genotypes.base import MISSING, RawCalls
 from howfar.genome.genotypes.plink_tables import (
     check_people,
     check_positions,
@@ -95,17 +95,7 @@ class PgenFile(SiteSource):
         alleles: str,
         counts: Counter[str],
     ) -> RawCalls:
-        sites = self._sites(interval.chrom)
-        kept, names = [], []
-        for v in sites.near(max(interval.start, 0), interval.end):
-            spelled = sites.alleles[v]
-            if spelled[1:] == (b".",) or sites.starts[v] + len(spelled[0]) <= interval.start:
-                continue
-            where = f"{self.sites_path}, variant {sites.rows[v] + 1}"
-            if kept_alleles(spelled, where, alleles, counts) is not None:
-                kept.append(v)
-                names.append(spelled)
-        chosen = np.array(kept, np.int64)
+        sites, chosen, names = self._wanted(interval, alleles, counts)
         matrix = self._read_calls(sites.rows[chosen], columns)
         return RawCalls(sites.starts[chosen].tolist(), names, matrix)
 

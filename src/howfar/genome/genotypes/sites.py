@@ -65,6 +65,8 @@ class SiteSource(VariantSource):
     X's.
     """
 
+    sort_advice = "Run `plink2 --sort-vars --make-pgen`, and make the files anew from that."
+
     def __init__(self, path: Path, people: Sequence[str], sites_path: Path, table: pd.DataFrame):
         self.sites_path = sites_path
         self._table = table[(table["pos"] > 0) & (table["chrom"] != "0")]
@@ -96,8 +98,24 @@ class SiteSource(VariantSource):
                 f"{self.sites_path}, variant {table.index[back[0] + 1] + 1}",
                 found=f"position {starts[back[0] + 1]} after {starts[back[0]]}",
                 expected="variants sorted by contig and position",
-                do="Run `plink2 --sort-vars --make-pgen`, and make the files anew from that.",
+                do=self.sort_advice,
             )
+
+    def _wanted(
+        self, interval: Interval, alleles: str, counts: Counter[str]
+    ) -> tuple[Sites, np.ndarray, list[tuple[bytes, ...]]]:
+        """(the contig's sites; indices and alleles of those of `interval` that are kept)."""
+        sites = self._sites(interval.chrom)
+        kept, names = [], []
+        for v in sites.near(max(interval.start, 0), interval.end):
+            spelled = sites.alleles[v]
+            if spelled[1:] == (b".",) or sites.starts[v] + len(spelled[0]) <= interval.start:
+                continue
+            where = f"{self.sites_path}, variant {sites.rows[v] + 1}"
+            if kept_alleles(spelled, where, alleles, counts) is not None:
+                kept.append(v)
+                names.append(spelled)
+        return sites, np.array(kept, np.int64), names
 
     def ids(self, interval: Interval) -> dict[str, int]:
         """As `VariantSource.ids`; none where the table has no ids."""
