@@ -254,12 +254,29 @@ def test_1000g_leaves_children_out_and_predicts_only(files, tmp_path):
         assert list(variants.samples) == files.people[:4] + files.people[5:]
 
 
-def test_geuvadis_chr18_needs_neither_fasta_nor_gene_table(files, tmp_path):
-    have = {"genotypes": files["truth.vcf.gz"], "expression": files["expression.bed.gz"]}
-    said = run("geuvadis_chr18", tmp_path / "out", have | {"covariates": files["factors.txt"]})
+def test_geuvadis_chr18_is_fetched_and_needs_neither_fasta_nor_genes(files, tmp_path, monkeypatch):
+    recipe = load_recipe("geuvadis_chr18")
+    pgen, pvar, psam = (
+        tmp_path / "mirror" / source.mirrored
+        for source in recipe.inputs["genotypes"].to_fetch(recipe, "genotypes")
+    )
+    pgen.parent.mkdir(parents=True)
+    plink = ["plink2", "--vcf", files["truth.vcf.gz"], "--make-pgen", "--out", pgen.with_suffix("")]
+    subprocess.run(plink, check=True, stdout=subprocess.DEVNULL)
+    assert pvar.is_file()
+    assert psam.is_file()
+    for key, name in (("expression", "expression.bed.gz"), ("covariates", "factors.txt")):
+        shutil.copy(files[name], pgen.parent / recipe.inputs[key].urls[0].rpartition("/")[2])
+    monkeypatch.setenv("HOWFAR_MIRROR", str(tmp_path / "mirror"))
+    said = run("geuvadis_chr18", tmp_path / "out", {})
+    assert "fetch: 0 files given, 3 fetched" in said
     assert "no FASTA: REF alleles are taken as they are" in said
     study = load_study(str(tmp_path / "out" / "study" / "geuvadis_chr18.yaml"))
     assert (study.cohort.reference, study.cohort.genes, study.runs) == (None, None, [])
+    with open_variants(study.cohort.variants) as made:
+        _, sites = made.dosages(Interval("20", 0, 20_000), None)
+    multiallelic = next(position for position, _, alts, _ in files.records if "," in alts)
+    assert sum(v.pos == multiallelic for v in sites) == 2
 
 
 @long

@@ -31,7 +31,7 @@ _Strategy = Literal[tuple(STRATEGIES)]  # type: ignore[valid-type]
 
 
 #: Folders of the results folder that are no study's.
-RESERVED = ("book", "indexes", "models", "sources", "timings")
+RESERVED = ("book", "cohorts", "indexes", "models", "sources", "timings")
 
 
 def _from_its_file(path: Path, info: ValidationInfo) -> Path:

@@ -216,13 +216,15 @@ class Chain:
         for key, each in self.recipe.inputs.items():
             if key in files or not (listed := each.to_fetch(self.recipe, key)):
                 continue
-            for error in fetch_sources(listed, place).failed.values():
+            report = fetch_sources(listed, place)
+            for error in report.failed.values():
                 raise error
             first = place / listed[0].id
             chroms = first.with_name(each.urls[0].rpartition("/")[2]) if each.chroms else first
             files[key] = chroms
             for source, md5 in zip(listed, each.md5, strict=False):
-                _check_md5(place / source.id, md5, each.md5_from)
+                if source.id in report.fetched:
+                    _check_md5(place / source.id, md5, each.md5_from)
         return files
 
     def _step(self, step: Step, files: dict[str, Path], anew: bool) -> Done:
@@ -353,12 +355,13 @@ def _check_md5(path: Path, expected: str, stated_by: str) -> None:
     with path.open("rb") as handle:
         found = hashlib.file_digest(handle, "md5").hexdigest()
     if found != expected:
+        path.rename(aside := path.with_name(f"{path.name}.rejected"))
         raise HowfarError(
             str(path),
-            found=f"MD5 {found}",
+            found=f"MD5 {found}, kept as {aside.name}",
             expected=f"{expected} ({stated_by})",
-            do="Delete the file and run the command again; if it stays so, it was changed at its "
-            "source.",
+            do="Run the command again; if it stays so, the file was changed at its source, and "
+            "`--have` gives the one that you trust.",
         )
 
 

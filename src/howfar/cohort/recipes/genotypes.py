@@ -348,13 +348,16 @@ def normalise(job: Job) -> dict[str, Path]:
     index(job.target)
     before, after = contigs.total(), count(job.target)
     lines = [line for line in said.splitlines() if line.startswith("Lines")]
-    total, split, moved, wrong = (int(n) for n in lines[0].rpartition("\t")[2].split("/"))
+    (total, split, moved, wrong), (apart, *_) = (
+        [int(n) for n in line.rpartition("\t")[2].split("/")] for line in lines
+    )
     job.counts |= {
         "records": before,
         "records on contigs that the FASTA lacks, left out": before - total,
         "multiallelic records, split": split,
         "indels, left-aligned": moved,
         "records whose REF differs from the FASTA, left out": wrong,
+        "records that repeat another, left out": apart - after,
         "records after splitting": after,
     }
     return {"genotypes": job.target}
@@ -373,7 +376,7 @@ def select(job: Job) -> dict[str, Path]:
         reasons["records that are no SNV"] = 'TYPE!="snp"'
     else:
         reasons["records with symbolic alleles"] = 'ALT~"<" || ALT="*"'
-    reasons["sites that nobody kept carries"] = "AC=0"
+    reasons["sites that nobody kept carries"] = "MAX(AC)=0"
     if (most := job.options.get("max_missing")) is not None:
         reasons[f"sites where more than {most:g} of the calls are missing"] = f"F_MISSING>{most}"
     tagged, tags = job.work / "tagged.bcf", {f"h{k}": why for k, why in enumerate(reasons)}
