@@ -389,3 +389,17 @@ def test_components_and_covariates_of_real_expression(shared):
     assert table.shape == (373, 4)
     with pytest.raises(HowfarError, match="negative"):
         prepare_expression("rastogi2024", folder / "phenotypes.bed.gz")  # is already transformed
+
+
+def test_components_of_more_samples_than_features_are_those_of_sklearn():
+    from sklearn.decomposition import PCA
+
+    table = pd.DataFrame(np.random.default_rng(1).normal(size=(50, 12)))
+    found = statistics.components(table, 3)
+    expected = PCA(3, svd_solver="full").fit_transform(table)
+    assert np.allclose(found.abs(), np.abs(expected), atol=1e-10)
+    assert (found.loc[found.abs().idxmax()].to_numpy().diagonal() > 0).all()
+    turned = table - table.mean()
+    assert np.allclose(found, statistics.components_of_product(turned @ turned.T, found.index, 3))
+    with pytest.raises(HowfarError, match="in 12 directions; expected 12 or fewer"):
+        statistics.components(table, 13)

@@ -63,8 +63,9 @@ def genotype_components(panel: Panel, count: int, min_maf: float = 0.05) -> pd.D
     or one block of many variants would be a component.
     """
     people = panel.expression.columns
-    # Summed gene by gene: the people's product is small, the variants of a cohort are not.
-    product = np.zeros((len(people), len(people)))
+    # Columns while they are fewer than people; from then on their product, summed gene by gene, as
+    # the variants of a cohort are not small.
+    columns, product = np.zeros((len(people), 0)), None
     last: dict[str, int] = {}
     for gene in panel.genes.sort_values(["chrom", "tss"])["gene_id"]:
         dosages, variants = panel.dosages(gene)
@@ -73,7 +74,15 @@ def genotype_components(panel: Panel, count: int, min_maf: float = 0.05) -> pd.D
         kept = [i for i, v in enumerate(variants) if maf[i] >= min_maf and _apart(last, v)]
         x = x[:, kept] - x[:, kept].mean(axis=0)
         x = x[:, x.std(axis=0) > 0]
-        product += (x / x.std(axis=0)) @ (x / x.std(axis=0)).T
+        x /= x.std(axis=0)
+        if product is None:
+            columns = np.hstack([columns, x])
+            if columns.shape[1] >= len(people):
+                product = columns @ columns.T
+        else:
+            product += x @ x.T
+    if product is None:
+        return statistics.components_of_columns(columns, people, count)
     return statistics.components_of_product(product, people, count)
 
 

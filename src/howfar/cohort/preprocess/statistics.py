@@ -138,24 +138,38 @@ def components(matrix: pd.DataFrame, count: int) -> pd.DataFrame:
     """The first principal components' scores of samples x features, centred: sample x count.
 
     The sign of each makes its largest score positive. Scores have mean 0 and the length of their
-    singular value.
+    singular value. The smaller side is decomposed.
     """
     centred = matrix.to_numpy(float) - matrix.to_numpy(float).mean(axis=0)
-    return components_of_product(centred @ centred.T, matrix.index, count)
+    if centred.shape[0] <= centred.shape[1]:
+        return components_of_product(centred @ centred.T, matrix.index, count)
+    return components_of_columns(centred, matrix.index, count)
+
+
+def components_of_columns(centred: np.ndarray, samples: Sequence[str], count: int) -> pd.DataFrame:
+    """As `components`, of a centred matrix (samples, features) of fewer features than samples."""
+    size, loadings = np.linalg.eigh(centred.T @ centred)
+    first = _first(size, count, len(centred))
+    return _signed(centred @ loadings[:, first], samples)
 
 
 def components_of_product(product: np.ndarray, samples: Sequence[str], count: int) -> pd.DataFrame:
     """As `components`, from the product (samples, samples) of a centred matrix with itself."""
-    if not 0 <= count < len(product):
+    size, vectors = np.linalg.eigh(product)
+    first = _first(size, count, len(product))
+    return _signed(vectors[:, first] * np.sqrt(np.maximum(size[first], 0)), samples)
+
+
+def _first(size: np.ndarray, count: int, samples: int) -> np.ndarray:
+    """Places of the largest eigenvalues; HowfarError where so many aren't there."""
+    if not 0 <= count < samples:
         raise HowfarError(
             "principal components",
-            found=f"{count} components of {len(product)} samples",
+            found=f"{count} components of {samples} samples",
             expected="fewer components than samples",
             do="Ask for fewer.",
         )
-    size, vectors = np.linalg.eigh(product)
-    first = np.argsort(-size, kind="stable")[:count]
-    there = int((size > max(size[-1], 0) * _NULL).sum())
+    there = int((size > max(size.max(initial=0), 0) * _NULL).sum())
     if count > there:  # directions of rounding alone would pass as components
         raise HowfarError(
             "principal components",
@@ -163,17 +177,20 @@ def components_of_product(product: np.ndarray, samples: Sequence[str], count: in
             expected=f"{there} or fewer",
             do="Ask for fewer, or give more genes or variants.",
         )
-    scores = vectors[:, first] * np.sqrt(np.maximum(size[first], 0))
+    return np.argsort(-size, kind="stable")[:count]
+
+
+def _signed(scores: np.ndarray, samples: Sequence[str]) -> pd.DataFrame:
     largest = np.abs(scores).argmax(axis=0)
-    scores = scores * np.where(scores[largest, np.arange(count)] < 0, -1.0, 1.0)
-    return pd.DataFrame(scores, index=samples)
+    signs = np.where(scores[largest, np.arange(scores.shape[1])] < 0, -1.0, 1.0)
+    return pd.DataFrame(scores * signs, index=samples)
 
 
 def without_components(values: pd.DataFrame, count: int) -> pd.DataFrame:
     """`values` (gene x sample, genes centred) less their first components over samples."""
     scores = components(values.T, count).to_numpy()
     basis = scores / np.maximum(np.linalg.norm(scores, axis=0), np.finfo(float).tiny)
-    rest = values.to_numpy(float) @ (np.eye(values.shape[1]) - basis @ basis.T)
+    rest = values.to_numpy(float) - (values.to_numpy(float) @ basis) @ basis.T
     if np.abs(rest).max() <= 1e-9 * np.abs(values.to_numpy(float)).max():
         raise HowfarError(
             "components of expression to remove",
