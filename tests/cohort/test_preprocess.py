@@ -392,8 +392,6 @@ def test_components_and_covariates_of_real_expression(shared):
 
 
 def test_components_of_more_samples_than_features_are_those_of_sklearn():
-    from sklearn.decomposition import PCA
-
     table = pd.DataFrame(np.random.default_rng(1).normal(size=(50, 12)))
     found = statistics.components(table, 3)
     expected = PCA(3, svd_solver="full").fit_transform(table)
