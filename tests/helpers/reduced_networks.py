@@ -112,6 +112,21 @@ def borzoi(folder: Path) -> Path:
     return folder
 
 
+#: AlphaGenome in miniature.
+ALPHAGENOME = {
+    **{"channels": 12, "step": 2, "blocks": 3, "heads": 2, "key": 8, "value": 6, "pair": 6},
+    **{"pair_heads": 3, "positions": 16, "hidden": 24, "pair_hidden": 8, "embedding": 20},
+    **{"organisms": 2, "tracks": 5},
+}
+
+
+def alphagenome(folder: Path) -> Path:
+    """AlphaGenome of three blocks with five RNA-seq tracks."""
+    from howfar.bench.alphagenome import random_weights
+
+    return random_weights(folder, ALPHAGENOME)
+
+
 def fine_tuned(folder: Path) -> Path:
     """The demo's small Enformer with an attention head, its transformer changed by training."""
     from dataclasses import asdict
@@ -173,6 +188,7 @@ CASES: list[tuple[str, str, Callable[[Path], Path], _Options]] = [
         lambda f: {"iupac": "zero", "half_life": [1, 0, 0, 0, 0, 2]},
     ),
     ("borzoi", "borzoi", borzoi, lambda f: {"context": 1024} | {"rc": True, "shifts": [0, 2]}),
+    ("alphagenome", "alphagenome", alphagenome, lambda f: {"context": 4096}),
     ("fine-tuned", "fine-tuned", fine_tuned, lambda f: {}),
 ]
 

@@ -105,7 +105,7 @@ def test_wrong_input_is_named(weights, model, windows, tmp_path):
     short = _broken(weights, tmp_path / "c", lambda c: None)
     (short / "weights.safetensors").write_bytes(b"nothing")
     for message, call in {
-        "one of basenji2, beluga, borzoi, demo-enformer": lambda: load_model("enformr", weights),
+        "one of alphagenome, basenji2, beluga, borzoi": lambda: load_model("enformr", weights),
         "no `weights`": lambda: load_model("demo-enformer"),
         r"config\.json: found no such file": lambda: load_model("demo-enformer", tmp_path),
         "tensors that don't fit": lambda: load_model("demo-enformer", wider),

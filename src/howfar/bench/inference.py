@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ from howfar.models.base import Layout, encoding_table
 from howfar.models.engine.enformer_network import build_network, embeddings, split
 from howfar.models.engine.memory import give_back
 from howfar.models.engine.network import pick_device
+from howfar.models.engine.options import check_context
 from howfar.models.engine.precision import arithmetic, check_precision
 from howfar.models.engine.shared_network import BLOCK, SharedNetwork
 from howfar.models.engine.shared_tower import cuts
@@ -40,6 +41,7 @@ QUICK = {
     **{"dim": 192, "depth": 3, "heads": 2, "attn_dim_key": 64, "dim_divisible_by": 16},
     "output_heads": {"human": 600},
 }
+GEUVADIS = 842 * 3259  # haplotypes of its people, times the genes of the studies
 TIMED = 32  # haplotypes on which the slow ways are timed
 STUDIES, PLAIN, OURS = "as the studies did", "plain batches", "howfar"
 RELEASED = "as the studies did, memory released"
@@ -56,6 +58,20 @@ class Case:
     precision: str
     batch_size: int
     seed: int = 1
+    model: str = "enformer"  # of `SUBJECTS`
+
+
+class Subject(Protocol):
+    """The network that is measured, with random weights."""
+
+    def whole(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the studies' way: one window at a time in float32, (n, context) to (n,)."""
+
+    def model(self, engine: str) -> Any:
+        """Return the network as a `SharedNetwork` with that engine."""
+
+    def work(self) -> dict[str, float]:
+        """Count operations for one window: whole, tower, after; see `operations`."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +100,15 @@ def run(case: Case, *, rounds: int = 2) -> tuple[pd.DataFrame, dict[str, Any]]:
     which no arithmetic of the same speed can exceed.
     """
     device = pick_device(case.device)
-    network = lively(case.sizes, case.windows.shape[1], case.seed).to(device)
+    subject: Subject = SUBJECTS[case.model](case, device)
     # First, as no model of ours has asked this process yet to keep the memory that a layer frees.
-    before = {RELEASED: _Way(_whole(network, device), 1, "float32", _subset(case))}
+    before = {RELEASED: _Way(subject.whole(), 1, "float32", _subset(case))}
     first = _measure(before, case.windows, 1)
-    ours = _Bench(network, case, device, "shared", case.precision)
-    ways = _ways(network, ours, case, device)
+    ours = subject.model("shared")
+    ways = _ways(subject, ours, case)
     values = _measure(ways, case.windows, rounds) | first
     ways |= before
-    work = operations(case.sizes, case.windows.shape[1])
+    work = subject.work()
     flop = _flop(case, work, ours._tower)
     with arithmetic(case.precision, device):
         rate = {"float32": matrix_rate(device, "float32")}
@@ -122,14 +138,13 @@ class _Way:
     peak: float = 0.0
 
 
-def _ways(network: Any, ours: Any, case: Case, device: str) -> dict[str, _Way]:
+def _ways(subject: Subject, ours: Any, case: Case) -> dict[str, _Way]:
     """Make the three ways by name; the slow two score the windows of a random subset."""
-    plain = _Bench(network, case, device, "plain", case.precision)
     rows, every = _subset(case), np.arange(len(case.windows))
     return {
-        STUDIES: _Way(_whole(network, device), 1, "float32", rows),
-        PLAIN: _Way(_predict(plain), case.batch_size, case.precision, rows),
-        OURS: _Way(_predict(ours), case.batch_size, case.precision, every),
+        STUDIES: _Way(subject.whole(), 1, "float32", rows),
+        PLAIN: _Way(scorer(subject.model("plain")), case.batch_size, case.precision, rows),
+        OURS: _Way(scorer(ours), case.batch_size, case.precision, every),
     }
 
 
@@ -172,7 +187,7 @@ def _whole(network: Any, device: str) -> Callable[[np.ndarray], np.ndarray]:
     return score
 
 
-def _predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
+def scorer(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Score by a model's own `predict`, for the central bin of the first track."""
     bins = model.layout.n_bins
 
@@ -183,6 +198,38 @@ def _predict(model: Any) -> Callable[[np.ndarray], np.ndarray]:
         return model.predict(windows, [bins // 2], [0])[:, 0, 0]
 
     return score
+
+
+class _Enformer:
+    """Enformer as `Subject`."""
+
+    def __init__(self, case: Case, device: str) -> None:
+        self._case, self._device = case, device
+        self._network = lively(case.sizes, case.windows.shape[1], case.seed).to(device)
+
+    def whole(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the studies' way."""
+        return _whole(self._network, self._device)
+
+    def model(self, engine: str) -> SharedNetwork:
+        """Return the network with that engine."""
+        return _Bench(self._network, self._case, self._device, engine, self._case.precision)
+
+    def work(self) -> dict[str, float]:
+        """Count operations for one window."""
+        return operations(self._case.sizes, self._case.windows.shape[1])
+
+
+def _alphagenome(case: Case, device: str) -> Subject:
+    from howfar.bench.alphagenome import Measured
+
+    return Measured(case, device)
+
+
+SUBJECTS: dict[str, Callable[[Case, str], Subject]] = {
+    "enformer": _Enformer,
+    "alphagenome": _alphagenome,
+}
 
 
 class _Bench(SharedNetwork):
@@ -241,26 +288,28 @@ def operations(sizes: dict[str, Any], context: int) -> dict[str, float]:
     """Floating-point operations for one window: whole (all bins and tracks), tower, after (one
     bin, one track, the transformer without waste)."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
         network = build_network(sizes | {"target_length": -1}).eval()
         one_hot = torch.empty(1, context, 4)
     linear, positive = network.heads["human"]
     parts = split(network, lambda x, tracks: positive(linear(x)[..., :1]))
-
-    def count(what: Callable[[], Any]) -> float:
-        """Count floating-point operations of a call."""
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            what()
-        return float(counter.get_total_flops())
-
     features = torch.empty(1, context // 128, parts.channels, device="meta")
     return {
         "whole": count(lambda: network(one_hot, head="human")),
         "tower": count(lambda: parts.tower(one_hot)),
         "after": count(lambda: parts.after(features, [context // 256], None)),
     }
+
+
+def count(what: Callable[[], Any]) -> float:
+    """Count floating-point operations of a call."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        what()
+    return float(counter.get_total_flops())
 
 
 def _flop(case: Case, work: dict[str, float], tower: Any) -> dict[str, float]:
@@ -394,14 +443,24 @@ def measure(
     precision: str,
     batch_size: int,
     quick: bool,
+    model: str = "enformer",
 ) -> pd.DataFrame:
     """Measure a gene of a cohort's files, with everything about the run in the columns.
 
-    quick: the reduced network of `QUICK` in the place of the published one's sizes; either has
-    random weights, on which neither speed nor rounding depends.
+    model: of `SUBJECTS`. quick: its reduced network in the place of the published one's sizes;
+    either has random weights, on which neither speed nor rounding depends.
     """
-    check_precision("enformer", precision, pick_device(device))
-    layout_of(128, context, None)
+    from howfar.bench import alphagenome
+
+    check_precision(model, precision, pick_device(device))
+    reduced, published = QUICK, SIZES
+    if model == "enformer":
+        layout_of(128, context, None)
+        named = ("a reduced Enformer (width 192, 3 layers)", "Enformer at its published size")
+    else:
+        check_context(model, context, alphagenome.UNIT, alphagenome.LONGEST)
+        reduced, published = alphagenome.QUICK, alphagenome.PUBLISHED
+        named = ("a reduced AlphaGenome (width 96, 9 blocks)", "AlphaGenome at its published size")
     chosen = next((g for g in read_genes(genes) if gene in (g.gene_id, g.name)), None)
     if chosen is None:
         raise HowfarError(
@@ -416,16 +475,16 @@ def measure(
         case = case_of(
             windows,
             haplotypes,
-            sizes=QUICK if quick else SIZES,
+            sizes=reduced if quick else published,
             device=device,
             precision=precision,
             batch_size=batch_size,
+            model=model,
         )
         building = time.perf_counter() - begin
     table, around = run(case, rounds=1 if quick else 2)
-    network = (
-        "a reduced Enformer (width 192, 3 layers)" if quick else "Enformer at its published size"
-    )
+    network = named[not quick]
+    table["geuvadis_hours"] = GEUVADIS / table["per_s"] / 3600
     return table.assign(gene=gene, network=network, building_s=building, **around)
 
 

@@ -80,7 +80,7 @@ def circumstances(table: pd.DataFrame) -> pd.Series:
 def speed_page() -> str:
     """Write the page."""
     haplotypes, scoring = measured("haplotype_benchmark"), measured("inference_benchmark")
-    saturation = measured("attribution_benchmark")
+    saturation, alphagenome = measured("attribution_benchmark"), measured("alphagenome_benchmark")
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
     training, rounding = measured("training_benchmark"), measured("training_rounding")
     return fill(
@@ -93,6 +93,8 @@ def speed_page() -> str:
         haplotype=circumstances(haplotypes),
         scoring=table_of(scoring, _SCORING),
         inference=circumstances(scoring),
+        sharing=table_of(alphagenome, _SCORING | {"hours": ("geuvadis_hours", rate)}),
+        alphagenome=circumstances(alphagenome),
         saturating=table_of(saturation, _SATURATION),
         saturation=circumstances(saturation),
         growing=_growth(growth),

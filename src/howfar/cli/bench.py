@@ -53,7 +53,7 @@ def bench_inference(
     variants: VariantsOption = REGION["variants"],
     genes: GenesOption = REGION["genes"],
     gene: Annotated[str, typer.Option(help="One gene of the table, id or name.")] = "FKBP1A",
-    model: Annotated[str, typer.Option(help="enformer.")] = "enformer",
+    model: Annotated[str, typer.Option(help="enformer or alphagenome.")] = "enformer",
     context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
     haplotypes: Annotated[int, typer.Option(min=1, help="The first so many of the file.")] = 842,
     device: DeviceOption = "auto",
@@ -65,14 +65,15 @@ def bench_inference(
     out: OutOption = None,
 ) -> None:
     """A cohort's haplotypes per second: the studies' way, plain batches, the shared engine."""
-    if model != "enformer":
+    from howfar.bench.inference import SUBJECTS, measure
+
+    if model not in SUBJECTS:
         raise HowfarError(
             "--model",
             found=f"{model!r}",
-            expected="enformer",
+            expected=" or ".join(SUBJECTS),
             do="The other models share their work in the same way; leave --model out.",
         )
-    from howfar.bench.inference import measure
 
     table = measure(
         *(results_folder(path) for path in (reference, variants, genes)),
@@ -83,6 +84,7 @@ def bench_inference(
         precision=precision,
         batch_size=batch,
         quick=quick,
+        model=model,
     )
     typer.echo(table.T.to_string(header=False))
     write_frame(out, table, float_format="%.6g")

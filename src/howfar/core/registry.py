@@ -85,6 +85,11 @@ MODELS = Registry(
     ("table", "Predictions made elsewhere, in a table", "prediction.given:GivenPredictions"),
     ("borzoi", "Borzoi (Linder et al. 2025)", "models.zoo.borzoi:BorzoiModel"),
     (
+        "alphagenome",
+        "AlphaGenome (Avsec et al. 2026)",
+        "models.zoo.alphagenome:AlphaGenomeModel",
+    ),
+    (
         "fine-tuned",
         "A network trained on people by `howfar finetune`",
         "training.fine_tuned:FineTunedModel",

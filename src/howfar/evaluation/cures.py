@@ -24,6 +24,7 @@ from howfar.prediction.run import open_model
 from howfar.prediction.store import find_store
 from howfar.results import cache
 from howfar.results.cache import Key
+from howfar.results.policy import require_fitting
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Cures, Run, Study
 
@@ -85,6 +86,7 @@ def run(study: Study, chosen: Run, results: str | Path, options: Options | None 
     """
     cohort, path = OpenCohort(study), path_of(results, study.name)
     options = cures.with_populations(options or options_of(study), cohort.panel().groups)
+    require_fitting(study, [chosen.model], "cures")
     model = open_model(chosen)
     named = {"run": chosen.id, "weights_sha256": model.weights_sha256}
     named |= {"version": dict(model.version), "comparison": _COMPARISON}

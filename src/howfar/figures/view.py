@@ -163,8 +163,8 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         real = self.study.reality
         return (
             f"Genotypes: {real.genotypes}. Expression: {real.expression}. "
-            f"Model weights: {real.weights}."
-        )
+            f"Model weights: {real.weights}. {policy.licence_notice(self.runs)}"
+        ).strip()
 
 
 def view(

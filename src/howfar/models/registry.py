@@ -15,7 +15,15 @@ from howfar.models.base import Card, Layout, SequenceModel
 from howfar.models.engine.options import refused
 from howfar.models.tracks import TrackTable
 
-__all__ = ["MODELS", "Layout", "Model", "SequenceModel", "load_model", "version_of"]
+__all__ = [
+    "MODELS",
+    "Layout",
+    "Model",
+    "SequenceModel",
+    "licence_of",
+    "load_model",
+    "version_of",
+]
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,11 @@ def version_of(name: str) -> dict[str, int | str]:
 
         return loader_version(name)
     return dict(MODELS[name].network.version)
+
+
+def licence_of(name: str) -> str:
+    """Return the licence of a model's weights, which its values carry; '' of one of your own."""
+    return "" if _is_own(name) else MODELS[name].card.licence
 
 
 def _device(wanted: str) -> str:

@@ -63,6 +63,7 @@ def _estimate(study: Study, run: Run, results: str | Path, genes_tried: int = 8)
         "passes": f"{passes:,.0f}",
         "hours": f"{seconds / 3600:.2g}",
         "disk_MB": f"{size / 1e6:.3g}",
+        "memory_GB": f"{memory / 1e9:.2g}" if (memory := getattr(model, "memory", 0)) else "",
         "device": model.device,
         "note": f"{len(every) - len(genes):,} of {len(every):,} genes are finished; distinct "
         f"windows counted on {len(tried)} genes",

@@ -33,7 +33,7 @@ from howfar.core.provenance import digest
 from howfar.genome.intervals import Gene
 from howfar.models.base import GENE_RULES, SequenceModel, default_bins, parse_bins
 from howfar.models.engine.gene_bins import check_rule
-from howfar.models.registry import version_of
+from howfar.models.registry import licence_of, version_of
 from howfar.prediction.transform import reference_prediction, transform
 from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key
 from howfar.study.schema import Run, Study
@@ -207,6 +207,7 @@ def network_row(study: Study, run: Run, network: RunDescription) -> dict[str, An
         "split": network.splits.get("definition"),
         "precision": network.precision,
         "engine": network.engine,
+        "licence": licence_of(run.model),
     }
 
 

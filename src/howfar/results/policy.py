@@ -1,4 +1,4 @@
-"""The policy on people: what of a study may leave its results folder, decided here alone.
+"""The policy on people and licences: what may leave a results folder, and what may be fitted.
 
 Result tables, figures, notebooks and exports ask this module. Of a private study nothing leaves
 that describes one person or fewer than `min_people`: no point, no weights trained on its people,
@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,13 @@ from howfar.cohort.files import input_files
 from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root, resolve
+from howfar.fetch.licences import CONSENT, NO_FITTING
+from howfar.models.registry import licence_of
 from howfar.results import tables
 from howfar.study.schema import Study
 
+#: Names of donors in descriptions of tracks.
+_DONORS = r"\b(?:GM|NA|HG)\d{5}\b"
 #: Fewest people behind a value of a private study, where its file doesn't say `min_people`.
 MIN_PEOPLE = 10
 NO_POINTS = "Points of single people are not shown: the study's file says individuals: private."
@@ -90,6 +94,44 @@ def require_shown(page: Path, kept: Mapping[str, Any], study: Study) -> None:
             expected="one without people, as the study's file says individuals: private",
             do=f"Run `howfar run --study {study.handle} --to notebooks`.",
         )
+
+
+# --- licences --------------------------------------------------------------------------------
+
+
+def require_fitting(study: Study, models: Iterable[str], what: str) -> None:
+    """Raise HowfarError where a network's licence forbids `what`, which fits to its values.
+
+    models: names of the networks. A study's ``terms: accepted-for-research`` permits it.
+    """
+    for name in models if study.terms is None else ():
+        licence = licence_of(name)
+        if licence in NO_FITTING:
+            words, where = NO_FITTING[licence]
+            raise HowfarError(
+                f"{study.place}, {what} with model {name}",
+                found=f'the {licence}: "{words}" ({where})',
+                expected="values that something may be fitted to",
+                do=f"Read {CONSENT[licence][1]}; if they permit what you do, write "
+                "`terms: accepted-for-research` in the study file.",
+            )
+
+
+def licence_notice(runs: pd.DataFrame) -> str:
+    """Return what captions say of runs (table `runs`) whose values carry conditions; else ''."""
+    bound = runs[runs["licence"].isin(list(NO_FITTING))]
+    parts = [
+        f"Values of {', '.join(dict.fromkeys(rows['label']))} are under the {licence}: not for "
+        "commercial use, nor to train other models."
+        for licence, rows in bound.groupby("licence")
+    ]
+    donors = bound["tracks"].astype(str).str.findall(_DONORS).map(len).sum()
+    if donors:
+        parts.append(
+            f"{donors} of their tracks were measured in cell lines of single 1000 Genomes donors: "
+            "of these people, and in part of their relatives, no prediction is of somebody unseen."
+        )
+    return " ".join(parts)
 
 
 # --- small numbers ---------------------------------------------------------------------------

@@ -76,6 +76,7 @@ SCHEMAS: dict[str, pa.DataFrameSchema] = {
         population=_text(),
         precision=_text(),
         engine=_text(),
+        licence=_text(),  # of the network's weights, which its values carry
     ),
     "genes": _table(
         ["gene_id"],

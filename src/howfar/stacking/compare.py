@@ -36,6 +36,7 @@ from howfar.prediction import transform
 from howfar.prediction.store import find_store, finished_genes, require_store
 from howfar.results import cache
 from howfar.results.cache import Key, Unit
+from howfar.results.policy import require_fitting
 from howfar.stacking.pairs import INNER_FOLDS, Pairs, Rows, folds, inner_folds, units
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Study
@@ -387,6 +388,7 @@ def stack(study: Study, results: str | Path, options: Options | None = None) -> 
     """
     options = options or Options()
     options = replace(options, models=_models(options))
+    require_fitting(study, [run.model for run in study.runs], "stacking")
     cohort, path = OpenCohort(study), path_of(results, study.name)
     key = key_of(cohort, results, asdict(options))
     if not cache.is_current(path, key):

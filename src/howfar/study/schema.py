@@ -302,6 +302,8 @@ class Study(_Strict):
     individuals: Literal["public", "private"] = "private"
     min_people: int | None = Field(None, ge=1)  # behind a shared value; None: by `individuals`
     weights: Literal["shareable", "private"] = "private"  # trained on the study's people
+    # Of weights whose values nothing may be fitted to: that you may all the same, for research.
+    terms: Literal["accepted-for-research"] | None = None
     reality: Reality
     simulate: dict[str, Any] | None = None  # {world: demo, seed: 1, ...}
     train: dict[str, Any] = {}  # options of the demo model's training (demo.train.Recipe)

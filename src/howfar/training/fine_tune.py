@@ -25,7 +25,7 @@ from howfar.core.extras import require_module
 from howfar.core.project import resolve, results_folder
 from howfar.core.provenance import digest
 from howfar.core.versions import versions_of
-from howfar.results import tables
+from howfar.results import policy, tables
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Run
 from howfar.training.recipe import Recipe, recipe_of
@@ -194,6 +194,7 @@ def prepare(
         first = next(iter(study.runs), None)
         of_run = first if run is None else study.run(run) if isinstance(run, str) else run
         if of_run is not None:
+            policy.require_fitting(study, [of_run.model], "fine-tuning")
             weights = of_run.weights and str(resolve(of_run.weights))
             options_of = {k: str(v) if isinstance(v, Path) else v
                           for k, v in of_run.network_options.items()}  # fmt: skip

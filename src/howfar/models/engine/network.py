@@ -114,6 +114,11 @@ class NetworkModel(SequenceModel):
         return self._network
 
     @property
+    def memory(self) -> float:
+        """Bytes that a batch takes at most, reckoned; 0 where that isn't known."""
+        return self.batch_size * self._window_bytes()
+
+    @property
     def windows_at_once(self) -> int:
         """A few batches: a cohort's windows are never all in memory."""
         return 4 * self.batch_size

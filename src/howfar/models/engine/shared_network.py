@@ -25,6 +25,8 @@ from howfar.models.engine.substitutions import Layer, Local, of_features
 ENGINES = ("shared", "plain")
 #: Bins of a block: fewest bins to run on the real megabase (421 people), of 4 to 96.
 BLOCK = 8
+#: Bases that the tower is run on at a time, at most: what bounds its memory for long windows.
+MOST_BASES = {"cpu": 196_608, "cuda": 2**20}
 #: Bytes for remembered features: a quarter of what is free, and no more than this.
 MOST_MEMORY = {"cpu": 2 * 2**30, "cuda": 16 * 2**30}
 
@@ -82,12 +84,20 @@ class SharedNetwork(NetworkModel):
         """Many, where new stretches of sequence are looked for in all of them together."""
         return 256 if self.engine == "shared" else super().windows_at_once
 
+    @property
+    def memory(self) -> float:
+        """Bytes that a batch takes, with the features that are remembered."""
+        kept = MOST_MEMORY[self.device.split(":")[0]] if self.engine == "shared" else 0
+        return super().memory and super().memory + kept
+
     def _new_tower(self) -> SharedTower:
         bins = self.layout.context // self.layout.bin_size
         block = block_of(bins, min(BLOCK, max(1, bins // 4)))
         # One window's worth of stretches at a time fills two cores; a GPU wants more.
         windows = 1 if self.device == "cpu" else self.batch_size
-        stretches = max(1, windows * bins // (block + 2 * self._parts.halo))
+        read, kind = block + 2 * self._parts.halo, self.device.split(":")[0]
+        most = MOST_BASES[kind] // self.layout.bin_size
+        stretches = max(1, min(windows * bins, most) // read)
         return SharedTower(
             self._parts.tower,
             self._one_hot,
