@@ -80,7 +80,7 @@ def circumstances(table: pd.DataFrame) -> pd.Series:
 def speed_page() -> str:
     """Write the page."""
     haplotypes, scoring = measured("haplotype_benchmark"), measured("inference_benchmark")
-    saturation, alphagenome = measured("attribution_benchmark"), measured("alphagenome_benchmark")
+    saturation = measured("attribution_benchmark")
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
     training, rounding = measured("training_benchmark"), measured("training_rounding")
     return fill(
@@ -93,14 +93,26 @@ def speed_page() -> str:
         haplotype=circumstances(haplotypes),
         scoring=table_of(scoring, _SCORING),
         inference=circumstances(scoring),
-        sharing=table_of(alphagenome, _SCORING | {"hours": ("geuvadis_hours", rate)}),
-        alphagenome=circumstances(alphagenome),
+        sharing=_alphagenome(),
         saturating=table_of(saturation, _SATURATION),
         saturation=circumstances(saturation),
         growing=_growth(growth),
         growth=circumstances(growth),
         fitting=table_of(linear, _FITTING),
         linear=circumstances(linear),
+    )
+
+
+def _alphagenome() -> str:
+    """Write the table of AlphaGenome's scoring with what it was measured on, where it was."""
+    if not (project_root() / "data" / "measured" / "alphagenome_benchmark.csv").is_file():
+        return "Not measured yet."
+    table = measured("alphagenome_benchmark")
+    of = circumstances(table)
+    rows = table_of(table, _SCORING | {"hours of Geuvadis": ("geuvadis_hours", rate)})
+    return (
+        f"{rows}\n\nMeasured on {of.date}, {of.device}, torch {of.torch}: {of.network}, windows of "
+        f"{of.context:,} bp, {of.haplotypes} haplotypes ({of.distinct} distinct)."
     )
 
 
