@@ -215,6 +215,7 @@ def test_weights_without_means_give_the_heads_own_scale_only(weights, tmp_path):
 
 
 def test_tracks_are_the_heads_own_without_filling(weights, tmp_path):
+    assert _model(weights).usual_bins == "exons"
     save_file(load_file(weights), tmp_path / "model.safetensors")
     described = json.loads((weights.parent / METADATA).read_text())
     described["heads"]["rna_seq"]["num_tracks"] = [3, 2]

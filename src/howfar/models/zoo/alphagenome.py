@@ -84,7 +84,7 @@ class AlphaGenomeModel(SharedNetwork):
         run="""
 options: { head: rna_seq, context: 131072 } # more heads and options: `howfar models`
 tracks: [567] # by number in the head (567: RNA-seq of LCLs), or by description
-bins: centre3 # the TSS bin and one either side
+bins: centre3 # the TSS bin and one either side; left out, the gene's exons (of a GTF)
 transform: [mean_bins, mean_tracks, mean_haplotypes]
 batch_size: 1
 """,
@@ -104,6 +104,7 @@ batch_size: 1
         check_switch(self.name, "unscale", options.unscale)
         check_n_value(self.name, options.n_value)
         self.layout = Layout(options.context, BIN, options.context // BIN)
+        self.usual_bins = "exons" if options.head == "rna_seq" else ""
         kind = f"{options.head} coverage per {BIN}-bp bin"
         self.units = f"{kind}, linear" if options.unscale else f"{kind}, the head's own scale"
 
