@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from howfar.core.errors import HowfarError
-from howfar.genome.intervals import Interval, Variant
+from howfar.genome.intervals import Gene, Interval, Variant
 from howfar.linear import weights
 from howfar.linear.weights import COLUMNS, Around, Weights, apply, match, read_weights
 
@@ -310,3 +310,22 @@ def test_a_predictdb_file_with_a_view_is_refused_before_it_is_asked(tmp_path):
         base.execute(f"CREATE VIEW Weights AS {endless}")
     with pytest.raises(HowfarError, match="views in the place of tables"):
         read_weights(path)
+
+
+def test_predictdb_as_scpredixcan_writes_it_genes_by_name(tmp_path):
+    """The same tables: genes may be symbols, the variants' places stand in `rsid`."""
+    path = tmp_path / "lymphocytes.db"
+    rows = [("chr1_10_A_C", "SYM", 0.5, "A", "C"), ("chr1_20_G_A", "SYM", -2.0, "G", "A")]
+    rows += [("chr1_10_A_C", "TWIN", 1.0, "A", "C")]
+    with sqlite3.connect(path) as base:
+        names = ["rsid", "gene", "weight", "ref_allele", "eff_allele"]
+        pd.DataFrame(rows, columns=names).to_sql("weights", base, index=False)
+        extra = {"gene": ["SYM", "TWIN"], "n.snps.in.model": [2, 1]}
+        pd.DataFrame(extra).to_sql("extra", base, index=False)
+    genes = [Gene("ENSG1", "SYM", "1", 15, "+")]
+    genes += [Gene(f"ENSG{k}", "TWIN", "1", 15, "+") for k in (2, 3)]
+    found, named = weights._by_name(read_weights(path), genes)
+    assert named == 1  # a name of two genes says nothing
+    values, _ = apply(found, ["ENSG1", "ENSG2"], lambda gene: (X, WRITTEN))
+    np.testing.assert_allclose(values.loc["ENSG1"], X[:, :2] @ [0.5, -2.0])
+    assert list(values.index) == ["ENSG1"]

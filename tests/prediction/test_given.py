@@ -54,6 +54,25 @@ def write_h5ad(path, frame, kind, layers=()):
                 group[part] = getattr(matrix, part)
 
 
+def write_zarr(path, frame, kind):
+    """As anndata's write_zarr."""
+    zarr = pytest.importorskip("zarr")
+    root = zarr.open_group(str(path), mode="w")
+    for axis, names in (("obs", frame.columns), ("var", frame.index)):
+        group = root.create_group(axis)
+        group.attrs["_index"] = "names"
+        values = np.array(list(map(str, names)), dtype=np.dtypes.StringDType())
+        group.create_array("names", shape=values.shape, dtype=str)[:] = values
+    values = frame.T.to_numpy(float)
+    if kind == "zarr":
+        root.create_array("X", data=values)
+        return
+    matrix, group = sparse.csr_matrix(values), root.create_group("X")
+    group.attrs.update({"encoding-type": "csr_matrix", "shape": list(values.shape)})
+    for part in ("data", "indices", "indptr"):
+        group.create_array(part, data=getattr(matrix, part))
+
+
 @pytest.fixture
 def frame():
     values = [[1.0, 2.0, 0.0, 4.0, 9.0], [0.5, 0.25, 2.0, 1.0, 9.0]]
@@ -69,10 +88,15 @@ def study_of(tmp_path, name, **keys):
     return load_study(str(tmp_path / "given.yaml"))
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv.gz", "parquet", "dense", "csr_matrix", "csc_matrix"])
+@pytest.mark.parametrize(
+    "kind", ["csv", "tsv.gz", "parquet", "dense", "csr_matrix", "csc_matrix", "zarr", "zarr csr"]
+)
 def test_a_run_may_name_a_table_and_needs_no_sequence(tmp_path, frame, results_folder, kind):
     name = f"p.{kind}" if "." in kind or kind in ("csv", "parquet") else "p.h5ad"
-    if kind == "parquet":
+    if kind.startswith("zarr"):
+        name = "p.zarr"
+        write_zarr(tmp_path / name, frame, kind)
+    elif kind == "parquet":
         frame.to_parquet(tmp_path / name)
     elif name.endswith("h5ad"):
         write_h5ad(tmp_path / name, frame, kind)
@@ -156,3 +180,24 @@ def test_a_run_is_a_table_or_a_model(tmp_path):
     study = study_of(tmp_path, "damaged.h5ad")
     with pytest.raises(hf.HowfarError, match="AnnData"):
         predict(study, study.runs[0], tmp_path / "r")
+
+
+def drawn(figure):
+    """What a figure shows as points, lines and bars."""
+    assert not isinstance(figure, hf.figures.Box), figure
+    shown = [c.get_offsets() for axes in figure.axes for c in axes.collections]
+    shown += [line.get_xydata() for axes in figure.axes for line in axes.lines]
+    shown += [bar.get_path().vertices for axes in figure.axes for bar in axes.patches]
+    assert sum(map(len, shown)) > 5
+    return np.concatenate([np.asarray(part, float) for part in shown])
+
+
+@pytest.mark.parametrize("figure", ["central", "scatter", "distribution"])
+def test_predictions_from_a_table_give_the_central_figures(network, figure):
+    """Across genes, across people, and both beside a linear model: as the network's own do."""
+    given = hf.predictions_from(network.people.assign(reference=network.reference))
+    made = hf.predict(network.cohort, given, name=network.run.id)
+    linear = hf.fit_linear(network.cohort, "top1")
+    own, same = (hf.evaluate(network.cohort, [run, linear]) for run in (network, made))
+    show = getattr(hf.figures, figure)
+    np.testing.assert_allclose(drawn(show(own)), drawn(show(same)), equal_nan=True)

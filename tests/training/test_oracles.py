@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -15,9 +16,12 @@ from torch.nn import functional
 
 from howfar.cohort.preprocess import rastogi2024
 from howfar.cohort.preprocess.statistics import components, regressed_out, standardised
+from howfar.core.errors import HowfarError
 from howfar.genome.intervals import Interval
 from howfar.genome.reference import Reference
+from howfar.models.base import reverse_complement
 from howfar.models.engine.enformer_network import build_network
+from howfar.models.registry import load_model
 from howfar.training import (
     heads,
     joint,
@@ -569,3 +573,53 @@ def test_variformers_step_and_epoch_are_the_authors(oracles, seed):
     draws = random.Random(seed), np.random.RandomState(seed)
     found = list(samplers.variformer_epoch(people, 6, *draws))
     assert found == list(expected.itertuples(index=False, name=None))
+
+
+# --- checkpoints in the study's layout ---------------------------------------------------------
+
+
+def checkpoint(oracles: Path, folder: Path, seed: int, **changes) -> Path:
+    """The oracle's state as Lightning saves a module, with what else such a file holds."""
+    state = {k: tensor(v) for k, v in np.load(oracles / f"r_state_seed{seed}.npz").items()}
+    state = {k: v for k, v in (state | changes).items() if v is not None}
+    file = folder / "epoch=3.ckpt"
+    more = {"epoch": 3, "hyper_parameters": {"lr": 1e-4}, "pytorch-lightning_version": "2.0.0"}
+    torch.save({"state_dict": state, **more}, file)
+    sizes = {k: v for k, v in SIZES.items() if k not in ("target_length", "use_tf_gamma")}
+    sizes |= {"num_downsamples": 7, "model_type": "enformer"}
+    (folder / "config.json").write_text(json.dumps(sizes))
+    lines = [f"{k}\tCAGE:{k}" for k in range(6)]
+    (folder / "targets.txt").write_text("\n".join(["index\tdescription", *lines]) + "\n")
+    return file
+
+
+@each_seed
+def test_a_checkpoint_of_the_study_predicts_as_the_authors_code(oracles, tmp_path, seed):
+    data = np.load(oracles / f"r_forward_seed{seed}.npz")
+    file = checkpoint(oracles, tmp_path, seed)
+    options = {"context": 1536, "targets": str(tmp_path / "targets.txt"), "tf_gamma": False}
+    windows = LETTERS[np.concatenate(list(data["seq1_index"]))]
+    model = load_model("fine-tuned", file, "cpu", network=options, rc=False)
+    found = model.predict(windows, [0], [0]).ravel()
+    close(found, data["yhat_regression_per_haplotype"])
+    close(found.reshape(3, 2).mean(1), data["yhat_regression"])
+    turned = model.predict(reverse_complement(windows), [0], [0]).reshape(3, 2).mean(1)
+    close(turned, data["yhat_regression_reverse_complement"])
+    both = load_model("fine-tuned", file, "cpu", network=options).predict(windows, [0], [0])
+    close(both.reshape(3, 2).mean(1), (found.reshape(3, 2).mean(1) + turned) / 2)
+    # The official-weights path: the network's own track, as its baseline reads it.
+    own = load_model("enformer", file, "cpu", **options, n_value=0.0)
+    first, last = data["center"]
+    track = own.predict(windows, range(first, last), [TRACK])[:, :, 0]
+    close(track.sum(1).reshape(3, 2).mean(1), data["yhat_baseline"])
+
+
+def test_a_checkpoint_without_the_studys_head_is_refused(oracles, tmp_path):
+    file = checkpoint(oracles, tmp_path, 1, **{"prediction_head.bias": None})
+    options = {"context": 1536, "targets": str(tmp_path / "targets.txt")}
+    with pytest.raises(HowfarError, match=r"no tensor prediction_head\.bias.*model: enformer"):
+        load_model("fine-tuned", file, "cpu", network=options)
+    stem = dict.fromkeys(("base.stem.0.bias", "base._trunk.0.0.bias"))  # one tensor, two names
+    file = checkpoint(oracles, tmp_path, 1, **stem)
+    with pytest.raises(HowfarError, match=r"stem\.0\.bias is absent"):
+        load_model("fine-tuned", file, "cpu", network=options)

@@ -84,6 +84,7 @@ MODELS = Registry(
     ("gc-content", "GC content, a control without weights", "models.zoo.gc_content:GcContent"),
     ("table", "Predictions made elsewhere, in a table", "prediction.given:GivenPredictions"),
     ("borzoi", "Borzoi (Linder et al. 2025)", "models.zoo.borzoi:BorzoiModel"),
+    ("flashzoi", "Flashzoi (Hingerl et al. 2025)", "models.zoo.borzoi:FlashzoiModel"),
     (
         "alphagenome",
         "AlphaGenome (Avsec et al. 2026)",

@@ -30,7 +30,7 @@ from howfar.core import provenance, sealed
 from howfar.core.errors import HowfarError
 from howfar.core.text import PARQUET, SQLITE, is_gzip, starts_with
 from howfar.genome.genes import strip_version
-from howfar.genome.intervals import Interval, Variant
+from howfar.genome.intervals import Gene, Interval, Variant
 from howfar.study.schema import Study
 
 _NUMBERS, _LONGEST = ("pos", "weight"), 2**31 - 1  # longest contig that VCF can hold
@@ -498,6 +498,7 @@ def apply_to_cohort(
     cohort = OpenCohort(study)
     genes = {gene.gene_id: gene for gene in cohort.genes}
     weights = read_weights(path, cohort.settings.gene_versions)
+    weights, named = _by_name(weights, cohort.genes)
     by_id = bool((weights.table["pos"] == 0).any())
 
     def around(gene: str) -> Around:
@@ -512,6 +513,7 @@ def apply_to_cohort(
         around,
     )
     values.columns = cohort.samples
+    counts["genes of the weights known by their name"] = named
     counts["genes of the weights that the gene table lacks"] = len(weights.intercepts) - len(values)
     met = cohort.warnings + counts
     options = {"weights": path.name, "window": window, "min_share": min_share}
@@ -522,6 +524,19 @@ def apply_to_cohort(
         genes_left_missing=list(values.index[values.isna().all(axis=1)]),
     )
     return values, met, block
+
+
+def _by_name(weights: Weights, genes: Sequence[Gene]) -> tuple[Weights, int]:
+    """Weights whose genes are called by name (as scPrediXcan's may be) under the cohort's ids."""
+    known = set(weights.intercepts.index)
+    times = Counter(gene.name for gene in genes)
+    ids = {
+        gene.name: gene.gene_id
+        for gene in genes
+        if gene.gene_id not in known and gene.name in known and times[gene.name] == 1
+    }
+    table = weights.table.assign(gene_id=weights.table["gene_id"].replace(ids))
+    return Weights(table, weights.intercepts.rename(ids), weights.source), len(ids)
 
 
 def _matched(rows: pd.DataFrame, dosages: np.ndarray, variants: Sequence[Variant]) -> Match:

@@ -13,6 +13,7 @@ from howfar.core.errors import HowfarError, refused_option
 from howfar.core.extras import require_addresses
 from howfar.models.base import Card, Layout, SequenceModel
 from howfar.models.engine.options import refused
+from howfar.models.replicates import load_replicates
 from howfar.models.tracks import TrackTable
 
 __all__ = [
@@ -97,7 +98,9 @@ def load_model(
         return _with_finder(load_own(name, path, _device(device), options))
     require_addresses()
     try:
-        return _with_finder(MODELS[name].network(path, device, **options))
+        network = MODELS[name].network
+        replicates = load_replicates(network, path, device, options)
+        return _with_finder(replicates or network(path, device, **options))
     except TypeError as error:  # an option of another kind than the network computes with
         if not options:
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,7 +39,7 @@ class GivenPredictions(SequenceModel):
     name = "table"
     version: ClassVar = {"table": VERSION}
     card = Card(
-        reads="no sequence: a table of gene x person, CSV, TSV, Parquet or h5ad",
+        reads="no sequence: a table of gene x person, CSV, TSV, Parquet, h5ad or zarr",
         gives="the table's numbers",
         checked="a network's own predictions, written and read back, give the same tables",
         licence="of the model that made them",
@@ -66,10 +67,10 @@ options: { units: not stated, made: not stated } # how they were made, in words
     ) -> None:
         """Read the table `weights`; table: the numbers themselves, gene_id x column."""
         if table is None:
-            if weights is None or not weights.is_file():
+            if weights is None or not weights.exists():
                 do = "Correct the run's `predictions`."
                 raise no_such_file(weights or "predictions", "a table of predictions", do)
-            table, self.weights_sha256 = _read(weights), digest(weights)
+            table, self.weights_sha256 = _read(weights), _digest(weights)
         else:
             text = table.to_csv(float_format="%.9g").encode()
             self.weights_sha256 = hashlib.sha256(text).hexdigest()
@@ -158,36 +159,58 @@ def _checked(table: pd.DataFrame, place: str) -> pd.DataFrame:
     return table.set_axis(table.index.astype(str)).set_axis(table.columns.astype(str), axis=1)
 
 
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's files and their names."""
+    if path.is_file():
+        return digest(path)
+    files = sorted(each for each in path.rglob("*") if each.is_file())
+    lines = [f"{each.relative_to(path)} {digest(each)}" for each in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def _read(path: Path) -> pd.DataFrame:
+    if path.is_dir():
+        require_module("zarr")
+        import zarr
+
+        with _anndata(path, "zarr"):
+            return _table_of(zarr.open_group(str(path), mode="r"))
     with path.open("rb") as file:
         hdf5 = file.read(len(_HDF5)) == _HDF5
-    return _read_h5ad(path) if hdf5 else read_expression(path).values
-
-
-def _read_h5ad(path: Path) -> pd.DataFrame:
-    """Genes x people of an AnnData file: `obs` are people, `var` genes, layers hap1 and hap2."""
+    if not hdf5:
+        return read_expression(path).values
     require_module("h5py")
     import h5py
 
+    with _anndata(path, "h5ad"), h5py.File(path) as file:
+        return _table_of(file)
+
+
+@contextmanager
+def _anndata(path: Path, kind: str) -> Iterator[None]:
     try:
-        with h5py.File(path) as file:
-            people, genes = (_names(file[axis]) for axis in ("obs", "var"))
-            halves = [f"layers/{end.strip('.')}" for end in HAPLOTYPES]
-            if all(name in file for name in halves):
-                parts = [
-                    pd.DataFrame(_matrix(file[name]), [p + end for p in people], genes).T
-                    for name, end in zip(halves, HAPLOTYPES, strict=True)
-                ]
-                return pd.concat(parts, axis=1)
-            return pd.DataFrame(_matrix(file["X"]), people, genes).T
-    except (OSError, KeyError, ValueError) as error:
-        do = "Write it by anndata's write_h5ad: people as obs, genes as var."
+        yield
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        do = f"Write it by anndata's write_{kind}: people as obs, genes as var."
         raise damaged_file(path, error, "an AnnData file of predictions", do) from error
 
 
+def _table_of(file: Any) -> pd.DataFrame:
+    """Genes x people of AnnData: `obs` are people, `var` genes, layers hap1 and hap2."""
+    people, genes = (_names(file[axis]) for axis in ("obs", "var"))
+    halves = [f"layers/{end.strip('.')}" for end in HAPLOTYPES]
+    if all(name in file for name in halves):
+        parts = [
+            pd.DataFrame(_matrix(file[name]), [p + end for p in people], genes).T
+            for name, end in zip(halves, HAPLOTYPES, strict=True)
+        ]
+        return pd.concat(parts, axis=1)
+    return pd.DataFrame(_matrix(file["X"]), people, genes).T
+
+
 def _names(group: Any) -> list[str]:
-    found = group[group.attrs["_index"]].asstr()[:]
-    return [str(name) for name in found]
+    found = group[str(group.attrs["_index"])]
+    return [str(name) for name in (found.asstr() if hasattr(found, "asstr") else found)[:]]
 
 
 def _matrix(data: Any) -> np.ndarray:

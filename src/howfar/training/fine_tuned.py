@@ -40,13 +40,16 @@ class FineTunedOptions(NetworkOptions):
 
     rc: mean over both strands; None: where training turned windows. base: weights of the network
     that training began from, where they have moved. output: 'people', the head that was trained on
-    people; 'network', the network's own tracks with its changed weights.
+    people; 'network', the network's own tracks with its changed weights. network: where weights
+    are a checkpoint of Rastogi, Reddy et al. 2024, Enformer's options beside the study's own
+    (a context of 49,152 bp, N as nothing).
     """
 
     engine: str = "shared"
     rc: Any = None
     base: str | None = None
     output: str = "people"
+    network: Mapping[str, Any] | None = None
 
     takes = frozenset({"engine", "rc", "precision"})
 
@@ -79,6 +82,8 @@ batch_size: 4 # windows at once
     )
 
     def _locate(self, weights: Path | None) -> Path:
+        if weights is not None and weights.is_file():
+            return weights
         for file in (CONFIG, TENSORS):
             if weights is None or not (weights / file).is_file():
                 do = "Run `howfar finetune`, and name the folder it writes as the run's `weights`."
@@ -90,7 +95,9 @@ batch_size: 4 # windows at once
         from howfar.training.build import build
         from howfar.training.recipe import Recipe
 
-        config = self._config = read_config(file.with_name(CONFIG))
+        own = file.name == TENSORS and file.with_name(CONFIG).is_file()
+        config = read_config(file.with_name(CONFIG)) if own else self._of_checkpoint(file)
+        self._config, self._own_layout = config, own
         base = config["base"]
         if base is not None and self.options.base is not None:
             base = base | {"weights": self.options.base}
@@ -119,6 +126,25 @@ batch_size: 4 # windows at once
             self.layout, self.units = self.built.layout, config["units"]
             self.tracks = pd.DataFrame({"description": ["expression"]})
 
+    def _of_checkpoint(self, file: Path) -> dict[str, Any]:
+        """Describe a checkpoint of Rastogi, Reddy et al. 2024 as if it had been trained here.
+
+        Who was trained on isn't in it, so that nobody counts as held out or not.
+        """
+        from dataclasses import asdict
+
+        from howfar.core.provenance import digest
+        from howfar.training.recipe import recipe_of
+
+        options = {"context": 49_152, "n_value": 0.0} | dict(self.options.network or {})
+        base = {"model": "enformer", "weights": str(file), "options": options}
+        return {
+            "base": base | {"weights_sha256": digest(file)},
+            "recipe": asdict(recipe_of("single", {})),
+            "splits": {},
+            "units": "expression, as the published network was trained",
+        }
+
     def _check_options(self) -> None:
         turned = self.recipe.augment if self.options.rc is None else self.options.rc
         object.__setattr__(self.options, "rc", turned)
@@ -128,7 +154,10 @@ batch_size: 4 # windows at once
         return self.built.table
 
     def _build(self, file: Path) -> Any:
-        load_changed(self.built.network, read_tensors(file), file)
+        tensors = read_tensors(file)
+        load_changed(
+            self.built.network, tensors if self._own_layout else renamed(tensors, file), file
+        )
         self.built.merge()
         return self.built.network
 
@@ -204,13 +233,37 @@ batch_size: 4 # windows at once
 
     def region_of(self, gene_id: str) -> str | None:
         """Return 'train' for a gene that was trained on, 'test' for one that was not."""
-        kind = self._config["splits"]["genes"].get(gene_id)
+        kind = self._config["splits"].get("genes", {}).get(gene_id)
         return None if kind is None else "test" if kind == "unseen" else "train"
 
     @property
     def splits(self) -> Mapping[str, Any]:
         """Who and what was trained on: `people` by class and part, `genes`, `definition`."""
         return self._config["splits"]
+
+
+#: The authors' names of the parts of the head.
+_HEAD = {"attention_pool.attention.": "head.attention.", "prediction_head.": "head.prediction."}
+
+
+def renamed(tensors: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return a checkpoint of Rastogi, Reddy et al. 2024 under this package's names.
+
+    HowfarError where it has no head that was trained on people (the strategies that read a track).
+    """
+    found = dict(tensors)
+    for theirs, ours in _HEAD.items():
+        for part in ("weight", "bias"):
+            if theirs + part not in found:
+                raise HowfarError(
+                    str(file),
+                    found=f"no tensor {theirs}{part}",
+                    expected="a checkpoint with the head of Rastogi, Reddy et al. 2024, or a "
+                    "folder that `howfar finetune` wrote",
+                    do="Take `model: enformer` with these weights where a track was trained.",
+                )
+            found[ours + part] = found.pop(theirs + part)
+    return found
 
 
 def features_of(base: Any) -> int:

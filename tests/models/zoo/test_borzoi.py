@@ -161,14 +161,12 @@ def _changed(folder, path, **changes):
 def test_wrong_input_is_named(folder, tmp_path):
     deeper = _changed(folder, tmp_path / "a", depth=3)
     other = _changed(folder, tmp_path / "b", model_type="enformer")
-    flashed = _changed(folder, tmp_path / "c", flashed=True)
     table = tmp_path / "targets.txt"
     pd.DataFrame({"description": ["one"]}).to_csv(table, sep="\t")
     for message, (path, options) in {
         r"transformer\.2\..* is absent": (deeper, {}),
         "found the model type 'enformer'; expected 'borzoi'": (other, {}),
-        "found weights for flash attention": (flashed, {}),
-        "model borzoi: found no weights.*Set `weights`": (None, {}),
+        "borzoi/replicate-0: found no weights.*Run `howfar fetch borzoi`": (None, {}),
         "option context: found 1000": (folder, {"context": 1000}),
         "option crop: found 3": (folder, {"crop": 3}),
         "option species: found 'rat'; expected .*human, mouse": (folder, {"species": "rat"}),
@@ -180,6 +178,113 @@ def test_wrong_input_is_named(folder, tmp_path):
     }.items():  # fmt: skip
         with pytest.raises(HowfarError, match=message):
             _model(path, **options)
+
+
+@pytest.fixture(scope="module")
+def replicates(network, folder, tmp_path_factory):
+    """Two replicates in one folder, the second with another head."""
+    from safetensors.torch import save_file
+
+    place = tmp_path_factory.mktemp("both")
+    for k in range(2):
+        path = _changed(folder, place / f"replicate-{k}")
+    state = network.state_dict()
+    state["human_head.weight"] = state["human_head.weight"].flip(0).contiguous()
+    (path / "model.safetensors").unlink()
+    save_file(state, path / "model.safetensors")
+    return place
+
+
+def test_replicates_are_averaged_as_linear_coverage(replicates, folder):
+    windows, keys = _windows(2), {"unsquash": True, "rc": True}
+    parts = [_model(replicates / f"replicate-{k}", **keys) for k in range(2)]
+    expected = [part.predict(windows, [3, 15], TRACKS) for part in parts]
+    both = _model(replicates, **keys)
+    np.testing.assert_allclose(
+        both.predict(windows, [3, 15], TRACKS), np.mean(expected, 0), rtol=1e-6
+    )
+    assert np.abs(expected[0] - expected[1]).max() > 0.1 * np.abs(expected[0]).max()
+    assert both.notes[0] == "Mean over 2 replicates." and both.usual_bins == "exons"
+    assert both.weights_sha256 not in {part.weights_sha256 for part in parts}
+    assert both.tracks.find("lcl rna").index[0] == 6112
+    at, letters = np.array([500, 501]), np.array([0, 1])
+    (changed,) = both.predict_substitutions(windows[0], at, letters, [15], TRACKS)
+    mutated = np.tile(windows[0], (2, 1))
+    mutated[[0, 1], at] = [ord("A"), ord("C")]
+    np.testing.assert_allclose(changed, both.predict(mutated, [15], TRACKS), rtol=1e-5)
+
+
+def test_fetched_replicates_are_taken_all_or_none(replicates, results_folder):
+    place = results_folder / "sources" / "borzoi"
+    place.mkdir(parents=True)
+    for k in range(4):
+        if k == 3:
+            with pytest.raises(HowfarError, match="replicate-3: found no weights"):
+                _model(None)
+        (place / f"replicate-{k}").symlink_to(replicates / f"replicate-{k % 2}")
+    assert _model(None).notes[0] == "Mean over 4 replicates."
+
+
+def test_a_gene_is_read_as_predict_gene_count_reads_it(network, replicates, tmp_path):
+    """Sum over the package's own bins of a gene's exons, on a window of the reference."""
+    from borzoi_pytorch.gene_utils import Transcriptome
+
+    from howfar.genome.exons import read_exons_of
+    from howfar.models.engine.gene_bins import carried, covered
+
+    text = 'gene_id "g"; transcript_id "t"; gene_name "g";'
+    lines = [f"1\tx\texon\t{a}\t{b}\t.\t+\t.\t{text}" for a, b in ((2100, 2190), (2500, 2560))]
+    (tmp_path / "a.gtf").write_text("\n".join(lines) + "\n")
+    bins = Transcriptome(str(tmp_path / "a.gtf")).genes["g"].output_slice(2000, CONTEXT, 32)
+    model, windows = _model(replicates / "replicate-0"), _windows(1)
+    exons = read_exons_of(tmp_path / "a.gtf").of("g")
+    found = covered(carried(np.arange(2000, 2000 + CONTEXT), exons), model.layout, False)
+    total = model.predict(windows, np.flatnonzero(found).tolist(), TRACKS).sum(axis=1)
+    expected = _expected(network, windows)[:, bins][:, :, TRACKS].sum(axis=1)
+    np.testing.assert_allclose(total, expected, rtol=1e-5)
+
+
+def test_flashzois_attention_is_grouped_and_rotary_as_gpt_neoxs():
+    from transformers.models.gpt_neox.modeling_gpt_neox import GPTNeoXConfig, GPTNeoXRotaryEmbedding
+    from transformers.models.gpt_neox.modeling_gpt_neox import apply_rotary_pos_emb as turn
+
+    from howfar.models.engine.rotary_attention import RotaryAttention
+
+    torch.manual_seed(1)
+    mine = RotaryAttention(48, 4, 2, 12**-0.5, 8, 20000.0, causal=False)
+    x = torch.randn(2, 7, 48)
+    qkv = mine.Wqkv(x)
+    q, k, v = (part.unflatten(-1, (-1, 12)).transpose(1, 2) for part in qkv.split([48, 24, 24], -1))
+    config = GPTNeoXConfig(
+        hidden_size=48, num_attention_heads=4, rotary_pct=8 / 12, rotary_emb_base=20000
+    )
+    q, k = turn(q, k.contiguous(), *GPTNeoXRotaryEmbedding(config)(x, torch.arange(7)[None]))
+    k, v = (part.repeat_interleave(2, dim=1) for part in (k, v))
+    weights = torch.softmax(q @ k.transpose(-1, -2) * 12**-0.5, dim=-1)
+    expected = mine.out_proj((weights @ v).transpose(1, 2).flatten(-2))
+    torch.testing.assert_close(mine(x), expected)
+
+
+def test_flashzoi_runs_without_flash_attn(tmp_path):
+    from borzoi_pytorch import Borzoi
+    from borzoi_pytorch.config_borzoi import BorzoiConfig
+
+    from howfar.models.engine.rotary_attention import RotaryAttention, in_place_of_flash_attn
+
+    torch.manual_seed(2)
+    sizes = {"dim": 320, "depth": 1, "heads": 2, "flashed": True}
+    with in_place_of_flash_attn():
+        network = Borzoi(BorzoiConfig(**sizes, bins_to_return=CONTEXT // 32)).eval()
+    torch.nn.init.normal_(network.transformer[0][0].fn[1].mha.out_proj.weight, std=0.05)
+    network.save_pretrained(tmp_path)
+    model = load_model("flashzoi", tmp_path, "cpu", context=CONTEXT, batch_size=1)
+    assert isinstance(model.network.transformer[0][0].fn[1].mha, RotaryAttention)
+    _close(
+        model.predict(_windows(1), [3, 15], TRACKS),
+        _expected(network, _windows(1))[:, [3, 15]][:, :, TRACKS],
+    )
+    with pytest.raises(HowfarError, match="Run `howfar fetch flashzoi`"):
+        load_model("flashzoi", None, "cpu")
 
 
 def test_without_the_extra_the_message_says_how_to_get_it(folder, monkeypatch):

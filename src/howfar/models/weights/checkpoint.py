@@ -55,6 +55,8 @@ def read_tensors(file: Path) -> dict[str, Any]:
         check_sums(file)
         with file.open("rb") as handle:  # of a name PyTorch would judge by the ending
             tensors = torch.load(handle, map_location="cpu", weights_only=True)
+        if isinstance(tensors, dict) and isinstance(tensors.get("state_dict"), dict):
+            tensors = tensors["state_dict"]  # a checkpoint of Lightning
         named = isinstance(tensors, dict) and all(isinstance(name, str) for name in tensors)
         if not named or not all(map(torch.is_tensor, tensors.values())):
             raise ValueError("something else than named tensors")
@@ -66,7 +68,8 @@ def read_tensors(file: Path) -> dict[str, Any]:
             str(file),
             found=f"a file that can't be read ({first_line(error)})",
             expected="a whole .safetensors file, or a PyTorch file of named tensors",
-            do="Fetch or make it again; it may have been cut off.",
+            do="Fetch or make it again; it may have been cut off. Of a checkpoint with other "
+            "objects, save its `state_dict` alone.",
         ) from error
 
 
@@ -117,8 +120,19 @@ def assemble(make: Callable[[], Any], file: Path) -> Any:
     except (TypeError, ValueError, ArithmeticError, RuntimeError, AttributeError) as error:
         found = f"sizes of no network ({first_line(error)})"
         raise bad_config(file.parent / "config.json", found, "sizes that fit each other") from error
-    load_tensors(network, read_tensors(file), file)
+    load_tensors(network, of_network(read_tensors(file)), file)
     return network
+
+
+#: How Rastogi, Reddy et al. 2024 (and `training`) name the network within a trained module.
+BASE = "base."
+
+
+def of_network(tensors: dict[str, Any]) -> dict[str, Any]:
+    """Return a network's own tensors: of a module trained on people without its head there."""
+    if not any(name.startswith(BASE) for name in tensors):
+        return tensors
+    return {n.removeprefix(BASE): t for n, t in tensors.items() if n.startswith(BASE)}
 
 
 def load_tensors(network: Any, tensors: dict[str, Any], file: Path) -> None:

@@ -1,14 +1,14 @@
 """Borzoi (Linder et al. 2025, Nature Genetics 57:949) as a `SequenceModel`, by borzoi-pytorch.
 
-An optional extra that shows that the interface holds for a model nobody had in mind. Its
-coverage is learnt on a squashed scale: per track, coverage in 32-bp bins was raised to the power
-of 3/4 (RNA) or 1, what exceeds a threshold was replaced by a square root, and all was scaled.
+Its coverage is learnt on a squashed scale: per track, coverage in 32-bp bins was raised to the
+power of 3/4 (RNA) or 1, what exceeds a threshold was replaced by a square root, and all was scaled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +41,21 @@ LINEAR = "coverage per 32-bp bin, linear"
 WINDOW_BYTES = 8 * 4 * 512
 
 
+def _files(name: str) -> tuple[str, ...]:
+    """Ids in data/sources.csv of the four replicates."""
+    files = ("model.safetensors", "config.json")
+    return tuple(f"{name}/replicate-{k}/{file}" for k in range(4) for file in files)
+
+
 @dataclass(frozen=True, kw_only=True)
 class BorzoiOptions(NetworkOptions):
     """Options of Borzoi, beside the shared ones.
 
-    pretrained: such as 'johahi/borzoi-replicate-0'; each of the four replicates is a run of its
-    own. species: 'human' (7,611 tracks) or 'mouse' (2,608). targets: table of the tracks
-    (tab-separated, with the package's columns); the package has the human one. context: a
-    multiple of 128; published weights know 524,288 only. crop: None: 6,144 of 16,384 bins, all of
-    another number. unsquash: linear coverage in the place of the squashed scale. rc: stranded
-    tracks change places.
+    pretrained: such as 'johahi/borzoi-replicate-0', or a list, whose mean is taken. species:
+    'human' (7,611 tracks) or 'mouse' (2,608). targets: table of the tracks (tab-separated, with
+    the package's columns); the package has the human one. context: a multiple of 128; published
+    weights know 524,288 only. crop: None: 6,144 of 16,384 bins, all of another number. unsquash:
+    linear coverage in the place of the squashed scale. rc: stranded tracks change places.
     """
 
     batch_size: int = 1
@@ -63,9 +68,10 @@ class BorzoiOptions(NetworkOptions):
 class BorzoiModel(AveragingModel):
     """Borzoi with published weights, or others in the same form; needs ``howfar[borzoi]``.
 
-    Weights are a folder (``config.json`` beside ``model.safetensors`` or ``pytorch_model.bin``)
-    or one file of tensors. Values are outputs of one species' head (after softplus), on the
-    squashed scale of the training data or, with `unsquash`, as linear coverage.
+    Weights are a folder (``config.json`` beside ``model.safetensors`` or ``pytorch_model.bin``),
+    one file of tensors, or a folder of folders ``replicate-*``, whose mean is taken. Values are
+    outputs of one species' head (after softplus), on the squashed scale of the training data or,
+    with `unsquash`, as linear coverage.
     """
 
     name = "borzoi"
@@ -76,13 +82,13 @@ class BorzoiModel(AveragingModel):
     card = Card(
         reads="524,288 bp, forward strand",
         gives="6,144 bins of 32 bp, 7,611 human tracks",
-        checked="the interface only, with random weights at a reduced size",
+        checked="borzoi-pytorch's own values, with random weights at a reduced size",
         licence="Apache-2.0",
+        sources=_files("borzoi"),
         extra="borzoi",
         package="borzoi_pytorch",
         run="""
-weights: results/sources/borzoi/model.safetensors # by path: `howfar models` says more
-tracks: [0] # by number, or by {index, description} of the table of tracks
+tracks: { match: lcl rna, strand: ".", count: 6 } # `howfar models borzoi --tracks "lcl rna"`
 options: { unsquash: true } # linear coverage, so that sums over bins are counts
 bins: exons # of the gene, summed on each haplotype; needs a GTF: cohort.genes, or `annotation`
 transform: [sum_bins, mean_tracks, mean_haplotypes, log1p]
@@ -97,7 +103,7 @@ batch_size: 1
         return tracks_of("human", HUMAN_TRACKS, None)
 
     def _locate(self, weights: Path | None) -> Path:
-        return locate(self.name, weights, "", TENSORS, self.options.pretrained)
+        return locate(self.name, weights, self.card.sources[0], TENSORS, self.options.pretrained)
 
     def _describe(self, file: Path) -> None:
         self.layout = layout_of(self.options.context, self.options.crop)
@@ -164,6 +170,23 @@ batch_size: 1
         return torch.stack(parts, dim=-1)
 
 
+class FlashzoiModel(BorzoiModel):
+    """Flashzoi (Hingerl et al. 2025), Borzoi with rotary positions: faster, else as Borzoi.
+
+    Its attention is flash-attn's where that is installed, else the same formula in PyTorch (see
+    `rotary_attention`).
+    """
+
+    name = "flashzoi"
+    version = engine.versions("flashzoi", VERSION)
+    card = replace(
+        BorzoiModel.card,
+        checked="its attention against GPT-NeoX's in transformers; not against flash-attn itself",
+        sources=_files("flashzoi"),
+        run=BorzoiModel.card.run.replace("models borzoi", "models flashzoi"),
+    )
+
+
 def layout_of(context: int, crop: int | None) -> Layout:
     """Return the layout for a window of `context` bp of which the middle `crop` bins are kept."""
     check_context("borzoi", context, TOKEN, CONTEXT)
@@ -203,19 +226,14 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def network_of(config: dict[str, Any], file: Path, layout: Layout) -> Any:
     """Make the network of `config` with the tensors of `file`; HowfarError unless they fit."""
-    import torch
     from borzoi_pytorch import Borzoi
     from borzoi_pytorch.config_borzoi import BorzoiConfig
 
+    from howfar.models.engine.rotary_attention import in_place_of_flash_attn
+
     kept = {"return_center_bins_only": True, "bins_to_return": layout.n_bins}
-    if config.get("flashed") and not torch.cuda.is_available():
-        raise HowfarError(
-            str(file.parent / "config.json"),
-            found="weights for flash attention",
-            expected="a CUDA device and flash-attn for these, or weights without (`borzoi-...`)",
-            do="Take johahi/borzoi-replicate-0 to -3.",
-        )
-    network = assemble(lambda: Borzoi(BorzoiConfig(**config | kept)), file)
+    with in_place_of_flash_attn() if config.get("flashed") else nullcontext():
+        network = assemble(lambda: Borzoi(BorzoiConfig(**config | kept)), file)
     _set_positions(network, layout.context // TOKEN)
     return network
 
