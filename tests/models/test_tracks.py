@@ -2,8 +2,10 @@
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from helpers.tiny import CountLetters
+from howfar.cli import app
 from howfar.core.errors import HowfarError
 from howfar.core.project import results_root
 from howfar.models.registry import track_table
@@ -78,6 +80,19 @@ def test_borzois_own_table_without_weights():
     found = track_table("borzoi").find("lcl", assay="RNA")
     assert len(found) == 28 and set(found["strand"]) == {"+", "-", "."}
     assert found["description"].str.contains("GM12878").all()
+
+
+def test_the_command_lists_tracks_and_the_line_of_a_study_file():
+    pytest.importorskip("borzoi_pytorch")
+
+    def invoke(*words):
+        return CliRunner().invoke(app.app, words)
+
+    done = invoke("models", "borzoi", "--tracks", "lcl rna", "--strand", ".")
+    assert done.output.splitlines()[0] == "6120 RNA:GM12878"
+    assert 'tracks: { match: "lcl rna", strand: ".", count: 6 }' in done.output
+    assert "flashzoi: " not in invoke("models", "borzoi").output
+    assert "Write `howfar models NAME" in str(invoke("models", "--tracks", "lcl").exception)
 
 
 def test_enformers_fetched_table(shared):

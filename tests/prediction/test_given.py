@@ -8,6 +8,7 @@ import yaml
 from scipy import sparse
 
 import howfar as hf
+from helpers.commands import invoke
 from helpers.tiny import SAMPLES, make_study
 from howfar.prediction.run import load_prediction, predict
 from howfar.study.reading import load_study
@@ -131,6 +132,18 @@ def test_haplotypes_are_averaged_as_the_run_says(tmp_path, frame, results_folder
         people = load_prediction(done.cohort, "given", results_folder / name).people
         each = np.log1p([1, 3]) if name == "log" else np.array([1.0, 3.0])
         assert people.loc["g1", "P1"] == pytest.approx(each.mean())
+
+
+def test_the_command_writes_raw_values_beside_the_reference(tmp_path, frame, results_folder):
+    frame.assign(reference=0.75).to_csv(tmp_path / "p.csv", index_label="gene_id")
+    study, out = study_of(tmp_path, "p.csv"), tmp_path / "raw.parquet"
+    done = invoke(study, results_folder, "predict", "--raw", out)
+    assert done.exit_code == 0, done.output
+    table = pd.read_parquet(out).set_index(["gene_id", "sample", "haplotype"])
+    assert table.loc[("g1", "P4", 2), "alternative"] == 4 and len(table) == 2 * 4 * 2
+    assert (table["reference"] == 0.75).all() and (
+        table["description"] == "given: not stated"
+    ).all()
 
 
 def test_who_and_what_is_not_given_is_missing_and_counted(tmp_path, frame, results_folder):
