@@ -13,6 +13,7 @@ from torch import nn
 
 from howfar.models.base import Layout, SequenceModel, encoding_table
 from howfar.models.registry import load_model
+from howfar.models.replicates import Replicates
 from howfar.training import heads, schedules
 from howfar.training.data import Reads
 from howfar.training.mpra import CELLS, LENGTH
@@ -85,6 +86,9 @@ def build(base: Mapping[str, Any] | None, recipe: Recipe, device: str = "cpu") -
         )
     weights = None if base["weights"] is None else Path(base["weights"])
     model = load_model(base["model"], weights, device, **base["options"])
+    if isinstance(model, Replicates):
+        do = "Name one replicate's folder as the run's `weights`."
+        raise lacking(recipe.strategy, "a mean over replicates", "one network", do)
     before = model.built if model.name == "fine-tuned" else None
     if before is not None and before.model is None:
         body_of(model)
