@@ -63,7 +63,7 @@ OTHERS = {
 #: measured elsewhere by commands that read as `sequences` does.
 WITHOUT = {"fetch", "book", "inputs", "template", "notebook", "haplotypes", "inference"}
 WITHOUT |= {"baselines", "oracles", "knobs", "bslmm", "estimators", "worlds", "training"}
-WITHOUT |= {"attribution", "attribution-truth"}
+WITHOUT |= {"attribution", "attribution-truth", "growth"}
 WITHOUT |= {"training-tracks", "training-mpra"}  # tests/training/test_files.py
 
 

@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,9 +29,10 @@ from howfar.core.threads import one_thread
 
 PEOPLE = (400, 2_000, 10_000, 50_000)
 TEXT_UP_TO = 5_000  # people; VCF is text, of which every record is read whole
+PATHS_UP_TO = 10_000  # people; the elastic net's 600 fits a gene take minutes beyond
 SOURCES = ("PGEN", "VCF Zarr", "VCF")
 LIMIT_GB = 8  # that 50,000 people fit into
-_LENGTH, _SITES, _FOUNDERS, _SWITCH = 300_000, 6_000, 200, 20_000  # bp; sites; haplotypes; bp
+_LENGTH, _SITES, _FOUNDERS, _SWITCH = 300_000, 1_000, 200, 20_000  # bp; sites; haplotypes; bp
 _WINDOW, _GENES = 196_608, 2
 _BASES = np.array(list("ACGT"))
 
@@ -224,12 +226,10 @@ def steps(folder: Path, variants: Path, people: int, source: str) -> list[Row]:
         read = timed("reading", lambda: [len(cohort.dosages(g, _WINDOW)[1]) for g in genes])
         timed("windows", lambda: [len(cohort.windows(g, _WINDOW)) for g in genes])
         if source == SOURCES[0]:
-            for model in ("top1", "enet", "blup"):  # compiled code is loaded by a small fit first
-                hf.fit_linear(hf.example_cohort(), model)
-            fits = [
-                timed(model, lambda model=model: hf.fit_linear(cohort, model))
-                for model in ("top1", "enet", "blup")
-            ]
+            for each in ("top1", "blup", "enet"):  # compiled code is loaded by a small fit first
+                hf.fit_linear(hf.example_cohort(), each)
+            models = ["top1", "blup", *(["enet"] if people <= PATHS_UP_TO else [])]
+            fits = [timed(each, partial(hf.fit_linear, cohort, each)) for each in models]
             timed("evaluation", lambda: hf.evaluate(cohort, fits))
     variants_read = int(np.mean(read))
     return [Row(**asdict(row) | {"variants": variants_read}) for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from howfar.bench.growth import PEOPLE, exponents
 from howfar.book.markdown import fill, markdown_table, rate, table_of
 from howfar.core.project import project_root
 
@@ -83,6 +84,7 @@ def speed_page() -> str:
     saturation = measured("attribution_benchmark")
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
     training, rounding = measured("training_benchmark"), measured("training_rounding")
+    cohorts = measured("cohort_growth")
     return fill(
         "speed",
         stepping=table_of(training, _TRAINING),
@@ -98,6 +100,9 @@ def speed_page() -> str:
         saturation=circumstances(saturation),
         growing=_growth(growth),
         growth=circumstances(growth),
+        cohorts=_cohorts(cohorts),
+        cohort=circumstances(cohorts),
+        powers=_powers(cohorts),
         fitting=table_of(linear, _FITTING),
         linear=circumstances(linear),
     )
@@ -114,6 +119,30 @@ def _alphagenome() -> str:
         f"{rows}\n\nMeasured on {of.date}, {of.device}, torch {of.torch}: {of.network}, windows of "
         f"{of.context:,} bp, {of.haplotypes} haplotypes ({of.distinct} distinct)."
     )
+
+
+def _cohorts(table: pd.DataFrame) -> str:
+    """Write seconds a gene and GB by people, a row for each source and step."""
+    wide = table.pivot(index=["source", "step"], columns="people", values=["seconds", "peak_gb"])
+    order = table[["source", "step"]].drop_duplicates()
+    shown = order.rename(columns={"source": "file"}).reset_index(drop=True)
+    for people in sorted(table["people"].unique()):
+        for title, column, how in (("s", "seconds", "{:.3g}"), ("GB", "peak_gb", "{:.1f}")):
+            values = wide[column, people].reindex(pd.MultiIndex.from_frame(order))
+            written = [how.format(v) if pd.notna(v) else "" for v in values]
+            shown[f"{people:,}: {title}"] = written
+    return markdown_table(shown)
+
+
+def _powers(table: pd.DataFrame) -> str:
+    """Write by which power of people each step grows, and which cohorts lack."""
+    found = exponents(table).query("step != 'open'")
+    shown = pd.DataFrame({"file": found["source"], "step": found["step"]})
+    shown["power of people"] = found["power"].map("{:.2f}".format)
+    shown["between"] = [f"{a:,} and {b:,}" for a, b in zip(found["from"], found["to"], strict=True)]
+    lacking = ", ".join(f"{n:,}" for n in PEOPLE if n not in set(table["people"]))
+    note = f"\n\nNot measured yet: cohorts of {lacking} people." if lacking else ""
+    return markdown_table(shown) + note
 
 
 def _growth(table: pd.DataFrame) -> str:

@@ -316,6 +316,20 @@ def bench_worlds(
     report([int(seed) for seed in split_words([seeds])], out, say=typer.echo)
 
 
+@bench.command("growth")
+def bench_growth(
+    people: Annotated[str, typer.Option(help=SEVERAL)] = "400,2000,10000,50000",
+    out: OutOption = None,
+) -> None:
+    """Seconds and memory per gene as a simulated cohort grows: files, windows, models, tables."""
+    from howfar.bench.growth import exponents, measure
+
+    table = measure([int(count) for count in split_words([people])])
+    typer.echo(table.to_string(index=False))
+    typer.echo(exponents(table).to_string(index=False))
+    write_frame(out, table, float_format="%.4g")
+
+
 @bench.command("oracles")
 def bench_oracles(
     folder: Annotated[Path, typer.Argument(help="Outputs of the authors' code, by model.")],
