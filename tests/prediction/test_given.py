@@ -205,12 +205,18 @@ def drawn(figure):
     return np.concatenate([np.asarray(part, float) for part in shown])
 
 
-@pytest.mark.parametrize("figure", ["central", "scatter", "distribution"])
-def test_predictions_from_a_table_give_the_central_figures(network, figure):
-    """Across genes, across people, and both beside a linear model: as the network's own do."""
+@pytest.fixture(scope="module")
+def tables(network):
+    """Of the network's own predictions, and of the same from a table, beside a linear model."""
     given = hf.predictions_from(network.people.assign(reference=network.reference))
     made = hf.predict(network.cohort, given, name=network.run.id)
     linear = hf.fit_linear(network.cohort, "top1")
-    own, same = (hf.evaluate(network.cohort, [run, linear]) for run in (network, made))
+    return [hf.evaluate(network.cohort, [run, linear]) for run in (network, made)]
+
+
+@pytest.mark.parametrize("figure", ["central", "scatter", "distribution"])
+def test_predictions_from_a_table_give_the_central_figures(tables, figure):
+    """Across genes, across people, and both beside a linear model: as the network's own do."""
+    own, same = tables
     show = getattr(hf.figures, figure)
     np.testing.assert_allclose(drawn(show(own)), drawn(show(same)), equal_nan=True)

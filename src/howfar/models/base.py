@@ -183,10 +183,12 @@ class SequenceModel(ABC):
                 do = "Name the tracks that stand for the gene's expression in your tissue."
                 raise self._bad_track("s", found, "`tracks`: numbers or descriptions", do)
             wanted = [int(self.tracks.index[0])]
-        numbers = []
+        numbers: list[int] = []
         for item in wanted:
-            several = isinstance(item, Mapping) and "match" in item
-            numbers += self._matching(item) if several else [self._track_index(item)]
+            if isinstance(item, Mapping) and "match" in item:
+                numbers += self._matching(item)
+            else:
+                numbers.append(self._track_index(item))
         if not numbers or len(set(numbers)) < len(numbers):
             found = f"tracks {', '.join(map(str, numbers))}" if numbers else "no track"
             raise self._bad_track("s", found, "one track at least, and each once")

@@ -1,15 +1,15 @@
-"""Flashzoi's attention in plain PyTorch, for machines without flash-attn.
+"""Flashzoi's attention in plain PyTorch, on any device and in any precision.
 
 Flashzoi (Hingerl et al. 2025) has flash-attn's `MHA`: grouped queries, and rotary positions on the
 first features of each head, turned in halves as in GPT-NeoX. Here are the same tensors under the
-same names, so that the published weights load on any device; the values are those of the formula,
-as flash-attn's are but for rounding.
+same names, so that the published weights load; flash-attn itself takes CUDA and half precision
+alone. PyTorch chooses its own fast kernel where there is one.
 """
 
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -62,13 +62,7 @@ class RotaryAttention(nn.Module):
 
 @contextmanager
 def in_place_of_flash_attn() -> Iterator[None]:
-    """Let borzoi-pytorch find this attention where flash-attn can't be used."""
-    with suppress(ImportError):
-        if torch.cuda.is_available():
-            import flash_attn.modules.mha  # noqa: F401
-
-            yield
-            return
+    """Let borzoi-pytorch find this attention, whether flash-attn is installed or not."""
     names = ["flash_attn", "flash_attn.modules", "flash_attn.modules.mha"]
     before = {name: sys.modules.get(name) for name in names}
     for name in names:

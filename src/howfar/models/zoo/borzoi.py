@@ -173,8 +173,7 @@ batch_size: 1
 class FlashzoiModel(BorzoiModel):
     """Flashzoi (Hingerl et al. 2025), Borzoi with rotary positions: faster, else as Borzoi.
 
-    Its attention is flash-attn's where that is installed, else the same formula in PyTorch (see
-    `rotary_attention`).
+    Its attention is flash-attn's formula in PyTorch (see `rotary_attention`).
     """
 
     name = "flashzoi"
