@@ -117,7 +117,8 @@ def _alphagenome() -> str:
     rows = table_of(table, _SCORING | {"hours of Geuvadis": ("geuvadis_hours", rate)})
     return (
         f"{rows}\n\nMeasured on {of.date}, {of.device}, torch {of.torch}: {of.network}, windows of "
-        f"{of.context:,} bp, {of.haplotypes} haplotypes ({of.distinct} distinct)."
+        f"{of.context:,} bp, {of.haplotypes} haplotypes ({of.distinct} distinct), with other "
+        "work on the machine. The error is that of float32: plain batches have it, too."
     )
 
 
