@@ -73,3 +73,20 @@ def test_the_work_grows_more_slowly_than_the_cohort():
     assert table["tower_windows"].is_monotonic_increasing
     assert (table["distinct"] <= table["haplotypes"]).all()
     assert table["tower_windows"].iloc[-1] < 2 * table["tower_windows"].iloc[0]
+
+
+def test_alphagenome_is_measured_in_the_same_way(monkeypatch):
+    from helpers.reduced_networks import ALPHAGENOME
+
+    monkeypatch.setattr(inference, "TIMED", 2)
+    draw = np.random.default_rng(0)
+    windows = np.tile(draw.choice(np.frombuffer(b"ACGT", np.uint8), 2048), (3, 1))
+    windows[1, 1000], windows[2, 1100] = ord("A"), ord("C")
+    index = np.array([0, 1, 2, 1])
+    case = Case(ALPHAGENOME, windows, index, "cpu", "float32", 2, model="alphagenome")
+    table, around = inference.run(case, rounds=1)
+    assert list(table["way"]) == [
+        *(inference.STUDIES, inference.PLAIN, inference.OURS, inference.RELEASED)
+    ]
+    assert table["tflop"].iloc[0] > 0 and (table["seconds"] > 0).all()
+    assert around["windows_worth_of_tower"] < 3 * 3 and 0 < around["tower_share"] < 1

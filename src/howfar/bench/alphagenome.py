@@ -6,15 +6,12 @@ import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from howfar.models.weights.alphagenome import METADATA, ORGANISMS, random_tensor
 from howfar.models.zoo.alphagenome import BIN, LONGEST, UNIT, AlphaGenomeModel
-
-if TYPE_CHECKING:
-    from howfar.bench.inference import Case
 
 __all__ = ["LONGEST", "PUBLISHED", "QUICK", "UNIT", "Measured", "random_weights"]
 
@@ -60,8 +57,9 @@ class Measured:
     the decoder to single bases too, as much work again.
     """
 
-    def __init__(self, case: Case, device: str) -> None:
-        self._case, self._device = case, device
+    def __init__(self, case: Any, device: str, scorer: Callable, count: Callable) -> None:
+        """case: `bench.inference.Case`. scorer, count: its functions of that name."""
+        self._case, self._device, self._scorer, self._count = case, device, scorer, count
         with tempfile.TemporaryDirectory() as folder:
             file = random_weights(Path(folder), case.sizes)
             self._one = self._load(file, "plain", "float32", 1)
@@ -76,9 +74,7 @@ class Measured:
 
     def whole(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return the studies' way: one window at a time, in float32."""
-        from howfar.bench.inference import scorer
-
-        return scorer(self._one)
+        return self._scorer(self._one)
 
     def model(self, engine: str) -> AlphaGenomeModel:
         """Return the model with that engine."""
@@ -88,7 +84,6 @@ class Measured:
         """Count operations for one window: tower, what follows it for one bin, and both."""
         import torch
 
-        from howfar.bench.inference import count
         from howfar.models.engine.alphagenome_network import AlphaGenome, Sizes
 
         sizes, context = Sizes(**self._case.sizes), self._case.windows.shape[1]
@@ -96,6 +91,6 @@ class Measured:
             network = AlphaGenome(sizes, "rna_seq").eval()
             one_hot = torch.empty(1, context, 4)
             features = torch.empty(1, context // BIN, sizes.features)
-            tower = count(lambda: network.tower(one_hot))
-            after = count(lambda: network.embeddings(features, [context // BIN // 2], 0))
+            tower = self._count(lambda: network.tower(one_hot))
+            after = self._count(lambda: network.embeddings(features, [context // BIN // 2], 0))
         return {"whole": tower + after, "tower": tower, "after": after}

@@ -223,7 +223,7 @@ class _Enformer:
 def _alphagenome(case: Case, device: str) -> Subject:
     from howfar.bench.alphagenome import Measured
 
-    return Measured(case, device)
+    return Measured(case, device, scorer, count)
 
 
 SUBJECTS: dict[str, Callable[[Case, str], Subject]] = {
