@@ -300,6 +300,39 @@ def bench_estimators(
     typer.echo(table.loc[off(table), columns].to_string(index=False))
 
 
+@bench.command("mixups")
+def bench_mixups(
+    out: Annotated[
+        Path, typer.Option(help="CSV of the table. Rows that it has are taken up.")
+    ] = Path("mixups.csv"),
+    study: Annotated[
+        list[str] | None, typer.Option(help=f"Studies with linear models made. {SEVERAL}")
+    ] = None,
+    brief: Annotated[
+        list[str] | None, typer.Option(help=f"Such, with a tenth of the draws. {SEVERAL}")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Of clean people.")] = 1_000,
+) -> None:
+    """Planted swaps, replacements, duplicates and contaminations of samples: how many are found.
+
+    In simulated people, and in studies' people put together anew by contig. Ten minutes or more.
+    """
+    from howfar.bench import mixups
+    from howfar.study.reading import load_study
+
+    few = max(1, draws // 50)
+    planted = {"none": draws, "swapped pairs": 2 * few, "replaced": few, "contaminated": few}
+    settings = [mixups.simulated(421, 400, 0.22, planted)]
+    planted |= {"duplicates": few}
+    lesser = planted | {"none": max(1, draws // 10), "swapped pairs": few}
+    for names, how in ((study, planted), (brief, lesser)):
+        chosen = [load_study(name) for name in split_words(names)]
+        settings += [mixups.of_study(each, results(), how) for each in chosen]
+    table = mixups.measure([*settings, *mixups.grid()], out, say=typer.echo)
+    columns = ["setting", "sum", "says", "planted", "amount", "found", "draws", "alarms"]
+    typer.echo(table[columns].to_string(index=False))
+
+
 @bench.command("worlds")
 def bench_worlds(
     out: Annotated[Path, typer.Option(help="Table to write, or to add rows to: .csv.")] = Path(

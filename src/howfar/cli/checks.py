@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from howfar.cli.app import CHECKS, app
-from howfar.cli.common import DeviceOption, StudyOption, open_study, results
+from howfar.cli.common import DeviceOption, StudyOption, open_study, results, say
 from howfar.core.errors import HowfarError
 
 
@@ -19,6 +19,10 @@ def doctor(
     ] = "",
     check: Annotated[
         bool, typer.Option("--check", help="With --study: read its genotype files whole.")
+    ] = False,
+    mixups: Annotated[
+        bool,
+        typer.Option("--mixups", help="With --study: does expression fit its genotypes?"),
     ] = False,
     verify: Annotated[
         str, typer.Option(help="A model: compare it with its published predictions.")
@@ -36,6 +40,11 @@ def doctor(
     With --check, all records of the study's genotype files are checked: a run checks those that
     it reads.
 
+    With --mixups, each person's expression is compared with everybody's predictions out of fold:
+    swapped samples, duplicates, relatives, sexes that differ. Suspects are named in a file of the
+    study's private folder alone, and nobody is relabelled; the status is 1 where there are any.
+    Every `howfar run` looks too.
+
     With --verify MODEL: reproduce the published reference predictions of the genes whose whole
     window lies in the real megabase (`howfar fetch MODEL huang2023 region`), say which choice of
     bins, scale and strands fits and how well, and record the verdict.
@@ -46,14 +55,23 @@ def doctor(
         text, fits = verified(verify, weights, device, results())
         typer.echo(text, nl=False)
         raise typer.Exit(0 if fits else 1)
+    if (check or mixups) and not study:
+        option = "--check" if check else "--mixups"
+        raise HowfarError(
+            option, found="no study", expected="--study NAME", do="Name the study to look at."
+        )
+    if mixups:
+        from howfar.cohort.opened import OpenCohort
+        from howfar.doctor.mixups import look_at_study
+
+        with open_study(study) as opened:
+            found = look_at_study(OpenCohort(opened), results())
+        say(found.sentence())
+        raise typer.Exit(int(bool(found.counts)))
     if not check:
         text, lacking = examine(study or None, results())
         typer.echo(text, nl=False)
         raise typer.Exit(int(lacking))
-    if not study:
-        raise HowfarError(
-            "--check", found="no study", expected="--study NAME", do="Name the study to check."
-        )
     with open_study(study) as opened:
         faults = [str(fault) for fault in check_genotypes(opened)]
     typer.echo("\n".join(faults) or "no fault in the genotype files")

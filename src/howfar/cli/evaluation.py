@@ -33,7 +33,9 @@ def evaluate(
 
     Needs no weights: what is known of a network stands beside its predictions.
     """
+    from howfar.doctor import mixups
     from howfar.evaluation import study_tables
+    from howfar.evaluation.inputs import read_inputs
     from howfar.evaluation.numbers import headline
     from howfar.evaluation.study_tables import write_numbers
     from howfar.results.export import take_tables
@@ -47,7 +49,11 @@ def evaluate(
 
             write_numbers(opened, results(), write_tables(opened, results()))
         else:
-            say_counts(study_tables.write_tables(opened, results()))
+            inputs = read_inputs(opened, results())
+            say_counts(study_tables.write_tables(opened, results(), inputs))
+            runs = [*(each.predictions for each in inputs.linear), inputs.lead_snp[0]]
+            found = mixups.look(results() / opened.name, inputs.cohort, inputs.panel, runs)
+            say(found.sentence())
         tables = load(opened.name, results())
         filled = [name for name, frame in tables.items() if len(frame)]
         typer.echo(f"{', '.join(filled)} in {place(results() / opened.name / 'tables')}")

@@ -123,6 +123,9 @@ def template(
     genes: Annotated[str, _file(GENES)] = "",
     expression: Annotated[str, _file("BED, GCT, CSV or Parquet")] = "",
     samples: Annotated[str, _file("Table of sample and population, optional")] = "",
+    kind: Annotated[
+        str, typer.Option(help="haploid (as yeast) or inbred (as rats); left out: people.")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Left out: NAME.yaml here.")] = None,
 ) -> None:
     """Write a study file to fill in: every key, its default, and what it means."""
@@ -133,7 +136,8 @@ def template(
         "expression": expression,
         "samples": samples,
     }
-    out = _write_study(name, models, {key: path for key, path in given.items() if path}, {}, out)
+    files = {key: path for key, path in given.items() if path}
+    out = _write_study(name, models, files, {}, out, kind)
     typer.echo(f"{place(out)}; next: howfar doctor --study {place(out)}")
 
 
@@ -186,12 +190,15 @@ def _write_study(
     files: dict[str, str],
     keys: dict[str, str],
     out: Path | None,
+    kind: str = "",
 ) -> Path:
     """Write the template with the user's files and keys of `cohort`; return where."""
     from howfar.models.registry import MODELS
     from howfar.study.reading import load_study
-    from howfar.study.template import TemplateRun, fill_template
+    from howfar.study.template import KINDS, TemplateRun, fill_template
 
+    if kind not in ("", *KINDS):
+        raise wrong_option("--kind", kind, f"one of {', '.join(KINDS)}")
     out = out or Path(f"{name}.yaml")
     if out.exists():
         raise HowfarError(
@@ -204,7 +211,8 @@ def _write_study(
         if model not in MODELS:
             raise wrong_option("--model", model, f"one of {', '.join(MODELS)}")
     runs = [TemplateRun(m, MODELS[m].title, MODELS[m].card.run) for m in models or ()]
-    write_text(out, fill_template(name, runs, {k: _from(out, p) for k, p in files.items()}, keys))
+    files = {key: _from(out, path) for key, path in files.items()}
+    write_text(out, fill_template(name, runs, files, keys, kind))
     try:
         load_study(str(out))
     except HowfarError:

@@ -14,10 +14,13 @@ from howfar.study.schema import FILES, Cohort, Study
 def input_files(study: Study) -> dict[str, Path]:
     """The cohort's input files by role; empty for a study of published tables.
 
-    Genotypes in several files have roles that begin with 'variants ' (see `variant_files`).
+    Genotypes in several files have roles that begin with 'variants ' (see `variant_files`),
+    expression of further tissues such with 'expression '.
     """
     given = {role: getattr(study.cohort, role) for role in FILES} if study.cohort else {}
     files = {role: resolve(path) for role, path in given.items() if path is not None}
+    more = list(study.cohort.tissues.items())[1:] if study.cohort else []
+    files |= {f"expression {tissue}": resolve(path) for tissue, path in more}
     return files | (variant_files(files["variants"]) if files else {})
 
 
@@ -34,7 +37,7 @@ def own_files(study: Study) -> list[Path]:
     files = list(input_files(study).values())
     if study.simulate:  # which writes into the results folder alone
         files = [path for path in files if results_root() not in path.resolve().parents]
-    more = [study.eqtl.covariates] if study.eqtl and study.eqtl.covariates else []
+    more = study.eqtl_files
     more += [path for run in study.runs for path in run.weight_files]
     own = {resolve(path) for path in more} - set(study.trained_weights)
     return [*files, *sorted(own), *(path for run in study.runs for path in run.option_files)]

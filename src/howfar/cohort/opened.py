@@ -110,6 +110,11 @@ class OpenCohort:
         self.warnings[without] += sum(gene.strand == "." for gene in kept)
         return kept
 
+    @property
+    def listed_genes(self) -> list[Gene]:
+        """All genes of the gene table, those on contigs that another file lacks too."""
+        return self._table
+
     @cached_property
     def _table(self) -> list[Gene]:
         settings = self.settings
@@ -157,9 +162,32 @@ class OpenCohort:
     @cached_property
     def expression(self) -> Expression | None:
         """The expression matrix, its samples named as in the genotypes; None without one."""
-        path, pairs = self.settings.expression, self.settings.sample_map
-        if path is None:
-            return None
+        path = self.settings.expression
+        return None if path is None else self._read_expression(path)
+
+    def tissue(self, name: str) -> pd.DataFrame:
+        """Expression of a tissue, gene x sample, for the study's own genes and people.
+
+        NaN where the tissue's file lacks one; HowfarError where it shares none.
+        """
+        path = self.settings.tissues[name]
+        values = self._read_expression(path).values
+        wanted = [gene.gene_id for gene in self.measured(self.genes, "of the first tissue")]
+        kept = values.reindex(index=wanted, columns=self.samples)
+        for axis, what in ((0, "people"), (1, "genes")):
+            lacking = int(kept.isna().all(axis=axis).sum())
+            self.warnings[f"{what} without expression in {name}"] = lacking  # however often read
+        if kept.isna().all(axis=None):
+            raise HowfarError(
+                str(resolve(path)),
+                found=f"{len(values):,} genes of {values.shape[1]:,} samples, none of them shared",
+                expected=f"genes and people of the study's first tissue ({resolve(path).name})",
+                do="Name samples as there, or in cohort.sample_map.",
+            )
+        return kept
+
+    def _read_expression(self, path: Path) -> Expression:
+        pairs = self.settings.sample_map
         expression = read_expression(resolve(path), self.settings.gene_versions)
         if pairs is not None:
             where = str(resolve(pairs))

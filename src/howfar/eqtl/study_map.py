@@ -350,7 +350,8 @@ def key_of(study: Study, options: Eqtl) -> Key:
             "tss": study.cohort.tss,
             **({"only": study.cohort.only.model_dump()} if study.cohort.only else {}),
         },
-        options.model_dump(mode="json", exclude={"covariates"}),  # they count by what they hold
+        # Covariates count by what they hold; published slopes are no part of the own map.
+        options.model_dump(mode="json", exclude={"covariates", "external"}),
         versions_of("genome", "cohort", "eqtl", "stats"),
     )
 

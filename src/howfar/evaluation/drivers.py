@@ -75,7 +75,14 @@ def make(inputs: Inputs) -> Table:
 def drivers_of(inputs: Inputs, runs: list[str], rule: str) -> pd.DataFrame:
     """Table `drivers` of some runs by one rule."""
     parts = [gene.rows(rule) for gene in attributed(inputs, runs)]
-    return tables.stack("drivers", parts, "drivers")
+    frame = tables.stack("drivers", parts, "drivers")
+    if inputs.external_eqtls is None or frame.empty:
+        return frame
+    slopes = inputs.published_slopes(frame).rename(columns={"slope": "eqtl_slope"})
+    keys = ["gene_id", "variant"]
+    plain = frame.drop(columns="eqtl_slope").astype(dict.fromkeys(keys, object))
+    beside = plain.merge(slopes[[*keys, "eqtl_slope"]], on=keys, how="left")
+    return tables.stack("drivers", [beside[frame.columns]], "published eQTLs")
 
 
 def approximations(inputs: Inputs, runs: list[str] | None = None) -> pd.DataFrame:

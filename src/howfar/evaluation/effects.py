@@ -1,4 +1,4 @@
-"""Table `effects`: effects of single variants, beside the study's own eQTL map."""
+"""Table `effects`: effects of single variants, beside the study's eQTL map, or published eQTLs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def make(inputs: Inputs) -> Table:
         elif variant_effects.path_of(inputs.results, inputs.study.name, run.id).is_file():
             counts["runs whose variant effects are out of date"] += 1
     frame = tables.stack("effects", parts, "variant effects")
-    if inputs.eqtl_map is not None:
-        found = with_slopes(frame, inputs.eqtl_map.pairs(frame["gene_id"]))
+    if inputs.external_eqtls is not None or inputs.eqtl_map is not None:
+        published = inputs.external_eqtls is not None
+        own = None if published else inputs.eqtl_map.pairs(frame["gene_id"])
+        found = with_slopes(frame, inputs.published_slopes(frame) if published else own)
         frame = tables.stack("effects", [found], "cis-eQTL map")
     return Table("effects", frame, counts)

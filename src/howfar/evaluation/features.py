@@ -10,7 +10,7 @@ from howfar.core import sealed
 from howfar.core.project import resolve
 from howfar.eqtl import network_agreement
 from howfar.eqtl.lead import lead_eqtl
-from howfar.evaluation import drivers
+from howfar.evaluation import drivers, tissues
 from howfar.evaluation.inputs import Inputs, Table
 from howfar.evaluation.lead_snp import near
 from howfar.linear import baseline
@@ -27,7 +27,7 @@ def make(inputs: Inputs) -> Table:
     if mapped is not None:
         parts[0] = own[~own["feature"].isin(network_agreement.FEATURES)]
         parts.append(network_agreement.features(mapped.lead, mapped.conditional, name))
-    parts.append(drivers.approximations(inputs))
+    parts += [drivers.approximations(inputs), tissues.features(inputs)]
     return Table("features", tables.stack("features", parts, f"study {name}"))
 
 

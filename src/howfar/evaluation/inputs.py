@@ -16,8 +16,10 @@ from howfar.cohort.known_values import true_values
 from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Dosages, Panel, cached_dosages
 from howfar.core.errors import HowfarError, NotMade
+from howfar.core.project import resolve
 from howfar.core.registry import TABLES
 from howfar.eqtl import study_map
+from howfar.eqtl.external import ExternalEqtls, read_external
 from howfar.eqtl.study_map import Map
 from howfar.evaluation.lead_snp import lead_snp_run
 from howfar.linear import baseline
@@ -142,6 +144,20 @@ class Inputs:  # frozen, but not slotted: what is derived is made once and kept
         if self.study.baselines.window <= self.options.cis_window and self.panel.dosages:
             return self.panel.dosages
         return lambda gene: self.cohort.dosages(gene, self.study.baselines.window)
+
+    @cached_property
+    def external_eqtls(self) -> ExternalEqtls | None:
+        """Published slopes, which stand in place of the study's own; None where none are named."""
+        options = self.study.eqtl
+        if options is None or options.external is None:
+            return None
+        return read_external(resolve(options.external), list(self.panel.expression.index))
+
+    def published_slopes(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Published slopes of pairs (gene_id, variant), what was met counted."""
+        found, counts = self.external_eqtls.slopes(pairs)
+        self.cohort.warnings |= counts
+        return found
 
     @cached_property
     def eqtl_map(self) -> Map | None:

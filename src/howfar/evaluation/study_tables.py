@@ -28,9 +28,12 @@ from howfar.results.predictions import Predictions
 from howfar.study.schema import Study
 
 
-def write_tables(study: Study, results: str | Path) -> Counter:
-    """Write a computed study's result tables; return the counts of what was left out."""
-    inputs = read_inputs(study, results)
+def write_tables(study: Study, results: str | Path, inputs: Inputs | None = None) -> Counter:
+    """Write a computed study's result tables; return the counts of what was left out.
+
+    inputs: of `read_inputs`; None: read now.
+    """
+    inputs = inputs or read_inputs(study, results)
     frames, warnings = _frames(inputs)
     mapped = None if inputs.eqtl_map is None else inputs.eqtl_map.key
     block = provenance.block(

@@ -20,6 +20,7 @@ from howfar.evaluation import (
     locus,
     row_zero,
     sweep,
+    tissues,
     trainings,
     transfer,
 )
@@ -55,7 +56,7 @@ def make(inputs: Inputs) -> Table:
     if inputs.study.individuals == "public" and inputs.panel.dosages is not None:
         shown = variants["gene_id"].unique() if len(variants) else []
         parts.append(carriers.rows(inputs.panel, list(shown[:1])))
-    parts.append(gene_detail.rows(inputs))
+    parts += [gene_detail.rows(inputs), tissues.rows(inputs)]
     parts.append(row_zero.rows(inputs.panel, inputs.options))
     if inputs.truth is not None and not has_peaks(inputs.study):  # causal variants are of genes
         parts.append(_of_truth(inputs))
@@ -68,6 +69,8 @@ def _of_map(inputs: Inputs, variants: pd.DataFrame) -> list[pd.DataFrame]:
     if mapped is None:
         return []
     words = covariate_words(mapped.options, inputs.panel.populations is not None)
+    if inputs.external_eqtls is not None:
+        words += f"; slopes beside effects are those of {inputs.external_eqtls.path.name}"
     return [
         network_agreement.covariates(mapped.lead, words),
         network_agreement.signals(mapped.lead, mapped.conditional),

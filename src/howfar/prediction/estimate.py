@@ -59,7 +59,7 @@ def _estimate(study: Study, run: Run, results: str | Path, genes_tried: int = 8)
     built = [cohort.windows(g, context, model.tss_offset(g.strand), alleles) for g in tried]
     building = (time.process_time() - opened) / len(tried) * len(genes)
     passes = sum(len(w) + 1 for w in built) / len(tried) * len(genes)
-    outputs = outputs_of(run, model)
+    outputs = outputs_of(run, model, every=True)
     # Those of a gene aren't known here: all take about as long.
     bins = list(range(model.layout.n_bins)) if outputs.rule else outputs.bins["+"]
     tracks = outputs.tracks

@@ -271,7 +271,7 @@ def predict_missing(
         return cohort.warnings - sum(counts.values(), Counter())
     for contig in dict.fromkeys(gene.chrom for gene in todo):
         cohort.variants.contig(contig)  # raises before any gene is done, not hours later
-    values_of = predict_genes(cohort, run, model, outputs_of(run, model), todo, counts)
+    values_of = predict_genes(cohort, run, model, outputs_of(run, model, every=True), todo, counts)
     done = len(genes) - len(todo)
     for gene, values, index in track(values_of, len(genes), f"{run.id}: genes", done=done):
         store.write(gene, values, index, counts[gene.gene_id], model.region_of(gene.gene_id))

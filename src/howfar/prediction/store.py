@@ -74,11 +74,17 @@ def rule_of(run: Run, model: SequenceModel) -> str | list[int]:
     return default_bins(model.layout.n_bins) if run.readout else run.bins or usual
 
 
-def outputs_of(run: Run, model: SequenceModel) -> Outputs:
-    """Return the bins and tracks that a run asks of a model; HowfarError where it has none such."""
+def outputs_of(run: Run, model: SequenceModel, every: bool = False) -> Outputs:
+    """Return the bins and tracks that a run asks of a model; HowfarError where it has none such.
+
+    every: the tracks of all tissues, as one pass predicts them; else those of the study's own.
+    """
     n_bins = model.layout.n_bins
     with about(run.place):
-        rule, tracks = rule_of(run, model), model.track_indices(run.tracks)
+        rule = rule_of(run, model)
+        tracks = model.track_indices(run.tracks)
+        for more in run.tissue_tracks.values() if every else ():
+            tracks += [track for track in model.track_indices(more) if track not in tracks]
         if rule in GENE_RULES:
             check_rule(model, str(rule), run.transform)
             return Outputs({}, tracks, str(rule))
@@ -93,6 +99,8 @@ class RunDescription:
     tracks: descriptions of the tracks kept. bins: the rule that chose them. context: bp. opened:
     when predictions were last made or asked for (ISO 8601). splits: of a network trained on the
     cohort's people, `definition` in words, `genes` to a class, and `people` by class and part.
+    tissues: places of each tissue's tracks among those kept, the study's own first; where there
+    are some, `tracks` are its own.
     """
 
     model: str
@@ -106,6 +114,7 @@ class RunDescription:
     opened: str = ""
     bins: str = ""
     splits: Mapping[str, Any] = field(default_factory=dict)
+    tissues: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     def held_out(self, people: pd.DataFrame) -> pd.DataFrame:
         """Predictions (genes x people) without those of whom a gene was trained or validated on."""
@@ -135,7 +144,15 @@ def describe(run: Run, model: SequenceModel) -> RunDescription:
         datetime.now(UTC).isoformat(timespec="microseconds"),
         bins_text(run, model),
         dict(getattr(model, "splits", {})),
+        _tissue_places(run, model),
     )
+
+
+def _tissue_places(run: Run, model: SequenceModel) -> dict[str, list[int]]:
+    """Places of each tissue's tracks among those that one pass predicts."""
+    every = outputs_of(run, model, every=True).tracks
+    chosen = {name: model.track_indices(tracks) for name, tracks in run.tissue_tracks.items()}
+    return {name: [every.index(track) for track in tracks] for name, tracks in chosen.items()}
 
 
 def bins_text(run: Run, model: SequenceModel) -> str:
@@ -180,9 +197,17 @@ class Store:
         """Keep a gene; `region` is that of the network's training data it lies in."""
         self.units.write(gene.gene_id, {"values": values, "index": index}, counts, region=region)
 
-    def read(self, gene_id: str) -> Unit:
-        """Return a finished gene; HowfarError where its file is damaged."""
-        return self.units.read(gene_id)
+    def read(self, gene_id: str, tissue: str | None = None) -> Unit:
+        """Return a finished gene with the tracks of a tissue; HowfarError for a damaged file.
+
+        tissue: None for the study's own, or where there is one alone.
+        """
+        unit, tissues = self.units.read(gene_id), self.description.tissues
+        if not tissues:
+            return unit
+        places = list(tissues[tissue or next(iter(tissues))])
+        values = unit.arrays["values"][..., places]
+        return replace(unit, arrays={**unit.arrays, "values": values})
 
     def counts(self, genes: Iterable[Gene]) -> Counter[str]:
         """Sum what was counted when the finished ones of `genes` were made."""
@@ -236,6 +261,8 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
         "unphased": cohort.unphased,
         "network": network,
     }
+    if run.tissue_tracks:
+        options["tissue_tracks"] = run.tissue_tracks
     if run.readout is not None:
         options["readout"] = run.readout.recipe
     if run.annotation is not None or run.transcripts != "merged":
@@ -249,7 +276,7 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
 
 def network_of(run: Run, model: SequenceModel) -> dict[str, Any]:
     """Return what a loaded model adds to the key of a run's raw outputs."""
-    outputs = asdict(outputs_of(run, model))
+    outputs = asdict(outputs_of(run, model, every=True))
     return {
         "weights_sha256": model.weights_sha256,
         "context": model.layout.context,
@@ -347,7 +374,11 @@ def _not_predicted(
 
 
 def collect(
-    store: Store, genes: Sequence[Gene], samples: Sequence[str], steps: Sequence[str]
+    store: Store,
+    genes: Sequence[Gene],
+    samples: Sequence[str],
+    steps: Sequence[str],
+    tissue: str | None = None,
 ) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
     """Return transformed predictions (genes x people), those of the reference, and regions.
 
@@ -356,7 +387,7 @@ def collect(
     """
     people, reference, regions = {}, {}, {}
     for gene in genes:
-        unit = store.read(gene.gene_id)
+        unit = store.read(gene.gene_id, tissue)
         values = unit.arrays["values"]
         people[gene.gene_id] = transform(values[unit.arrays["index"]], steps)
         reference[gene.gene_id] = reference_prediction(values, steps)

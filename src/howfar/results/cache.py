@@ -111,6 +111,7 @@ def cohort_key(
     files = input_files(cohort.study)
     # Settings that are paths count by what the files hold; those of other roles may be paths too.
     settings = cohort.settings.model_dump(mode="json", exclude=set(FILES))
+    del settings["tissues"]  # files too
     if settings["only"] is None:  # all genes: as before the key was there
         del settings["only"]
     if cohort_settings is not None:

@@ -46,7 +46,7 @@ _PEOPLE_BEHIND = {
 _OF_GENES = re.compile(
     r"cures\w*|driver_halves|eqtl_\w+|false_positives|overlap\w*|recovered(\.known)?|row_zero"
     r"|gradient\.(bases|clusters)|signs\.\w+|stacking\.\w+|sweep_(maf|window)(\.mean)?"
-    r"|trained(\.mean|\.curve)?"
+    r"|tissues|trained(\.mean|\.curve)?"
 )
 
 

@@ -89,7 +89,8 @@ class Cohort(_Strict):
     reference: StudyPath | None = None  # what reads sequence needs it; it checks REF elsewhere
     variants: StudyPath
     genes: StudyPath | None = None  # None: the places of an expression BED
-    expression: StudyPath | None = None
+    expression: StudyPath | None = None  # or {tissue: file, ...}, of which the first is the study's
+    tissues: dict[str, StudyPath] = {}  # filled in from such an `expression`
     samples: StudyPath | None = None  # columns sample, population
     sample_map: StudyPath | None = None  # columns expression, genotype, where samples' names differ
     only: Only | None = None  # None: all genes of the gene table
@@ -105,6 +106,17 @@ class Cohort(_Strict):
     log_base: float | None = Field(
         math.e, gt=1, allow_inf_nan=False
     )  # of the expression; None: a linear scale
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_tissue(cls, given: Any) -> Any:
+        """Take ``expression: {LCL: FILE, blood: FILE}`` as the first file, and all by tissue."""
+        if not isinstance(given, dict) or not isinstance(given.get("expression"), dict):
+            return given
+        tissues = given["expression"]
+        if given.get("tissues") or not tissues:
+            raise ValueError("`expression` as a file, or as one file for each tissue")
+        return given | {"expression": next(iter(tissues.values())), "tissues": tissues}
 
 
 #: Keys of `Cohort` that are files.
@@ -138,6 +150,7 @@ class Run(_Strict):
     weights: StudyPath | None = None
     options: dict[str, Any] = {}
     tracks: list[int | str | dict[str, Any]] | None = None  # None: the only one of the model
+    tissue_tracks: dict[str, list[int | str | dict[str, Any]]] = {}  # from `tracks` by tissue
     readout: Readout | None = None  # None: the tracks themselves
     # None: as the network is read (Borzoi: exons), or three around the TSS, or the one there is
     bins: str | list[int] | None = None
@@ -168,6 +181,18 @@ class Run(_Strict):
     def _one_rule(cls, tracks: Any) -> Any:
         """Take ``tracks: {match: WORDS, count: N}`` for a list of that one."""
         return [tracks] if isinstance(tracks, dict) else tracks
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_tissue(cls, given: Any) -> Any:
+        """Take ``tracks: {LCL: [...], blood: [...]}`` as the first's tracks, and all by tissue."""
+        tissues = given.get("tracks") if isinstance(given, dict) else None
+        if not isinstance(tissues, dict) or "match" in tissues:
+            return given
+        if given.get("tissue_tracks") or not tissues:
+            raise ValueError("`tracks` as a list, or as one list for each tissue")
+        lists = {name: [t] if isinstance(t, dict) else t for name, t in tissues.items()}
+        return given | {"tracks": next(iter(lists.values())), "tissue_tracks": lists}
 
     @field_validator("options")
     @classmethod
@@ -251,6 +276,7 @@ class Eqtl(_Strict):
     """How cis-eQTLs are mapped; window and minor allele frequency are those of `Evaluation`."""
 
     covariates: StudyPath | None = None  # covariates x samples, as FastQTL has them, or turned
+    external: StudyPath | None = None  # slopes that others published (eqtl.external)
     populations: bool = True  # populations of the sample table as covariates
     expression_pcs: int = Field(0, ge=0)
     genotype_pcs: int = Field(0, ge=0)
@@ -352,6 +378,14 @@ class Study(_Strict):
             raise ValueError("`baselines` need a cohort")
         if self.cures and (self.cures.run or next(iter(ids), None)) not in ids:
             raise ValueError(f"`cures` need a run of the study, found {self.cures.run} of {ids}")
+        known = list(self.cohort.tissues) if self.cohort is not None else []
+        for run in self.runs:
+            named = list(run.tissue_tracks)
+            if named and (set(named) - set(known) or named[0] != known[0]):
+                raise ValueError(
+                    f"`tracks` of run {run.id} by the tissues of `cohort.expression`, the first of "
+                    f"them first: {', '.join(known) or 'none'}; found {', '.join(named)}"
+                )
         names = [each.name for each in self.finetune]
         if len(set(names)) < len(names) or {t.run for t in self.finetune} - {*ids, None}:
             raise ValueError(f"`finetune` needs names that differ and the study's runs: {names}")
@@ -391,11 +425,16 @@ class Study(_Strict):
         """Ids of the fetched files that the study is made from, weights of its runs included."""
         if self.published:
             return self.published.needs
-        covariates = [] if self.eqtl is None else [self.eqtl.covariates]
         files = [getattr(self.cohort, name) for name in FILES]
-        fetched = {_source_of(path) for path in [*files, *covariates]}
+        fetched = {_source_of(path) for path in [*files, *self.eqtl_files]}
         fetched |= {_source_of(path) for run in self.runs for path in run.weight_files}
         return [*(self.simulate or {}).get("from", []), *sorted(fetched - {None})]
+
+    @property
+    def eqtl_files(self) -> list[Path]:
+        """Files that the key `eqtl` names."""
+        named = [] if self.eqtl is None else [self.eqtl.covariates, self.eqtl.external]
+        return [path for path in named if path is not None]
 
     @property
     def trained_weights(self) -> list[Path]:

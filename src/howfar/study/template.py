@@ -8,6 +8,24 @@ from dataclasses import dataclass
 
 from howfar.core.project import project_root
 
+#: Settings of studies of other organisms, by kind, in place of the template's. The ploidy is that
+#: of the calls, and every contig's name as good as another. haploid: genes of yeast lie 2 kb apart.
+#: inbred: linkage reaches far; most calls have two equal alleles, the phase of others is drawn.
+KINDS = {
+    "haploid": {
+        "cis_window": "20000",
+        "window": "20000",
+        "variant_types": "all",
+        "populations": "false",
+    },
+    "inbred": {
+        "cis_window": "1000000",
+        "window": "1000000",
+        "populations": "false",
+        "genotype_pcs": "5",
+        "unphased": "random(1)",
+    },
+}
 #: Keys of `cohort` that are files, and may be left out; without a network the FASTA too.
 _OPTIONAL = ("samples",)
 
@@ -26,12 +44,14 @@ def fill_template(
     runs: Sequence[TemplateRun] = (),
     files: Mapping[str, str] | None = None,
     keys: Mapping[str, str] | None = None,
+    kind: str = "",
 ) -> str:
     """Return the text of a study file that is complete: every key, with its default.
 
     runs: of networks; without any, linear models are trained and nothing is fetched. files: paths
     by their key of `cohort`, or 'covariates' of `eqtl`; those that are left out stay as the
-    template has them. keys: other keys of `cohort`, as YAML.
+    template has them. keys: other keys of `cohort`, as YAML. kind: one of `KINDS`, or '' for
+    people.
     """
     text = (project_root() / "data" / "studies" / "template.yaml").read_text("utf-8")
     text = re.sub(r"(?m)^name: \S+", lambda _: f"name: {name}", text)
@@ -51,6 +71,8 @@ def fill_template(
         pages = "across_individuals, linear_baselines, lead_eqtl, eqtl, tss_distance"
         text = re.sub(r"(?m)^notebooks: .*", f"notebooks: [{pages}]", text)
         text = re.sub(r"(?m)^  models: \[\]", "  models: [top1, enet, blup]", text)
+    for key, value in KINDS[kind].items() if kind else ():
+        text = re.sub(rf"(?m)^  {key}: \S+", f"  {key}: {value}", text, count=1)
     weights = f"real ({', '.join(run.label for run in runs)})" if runs else "none"
     return text.replace("weights: real (Enformer, Avsec et al. 2021)", f"weights: {weights}")
 

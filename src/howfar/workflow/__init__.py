@@ -138,6 +138,7 @@ class Plan:
     def inputs(self) -> list[str]:
         """The cohort's files that the workflow doesn't make itself, and the study file."""
         made = [] if self.study.simulate else [str(p) for p in input_files(self.study).values()]
+        made += [str(resolve(path)) for path in self.study.eqtl_files]
         return [str(self.file), *made, *self.source_files]
 
     @property

@@ -1,0 +1,144 @@
+"""Slopes that others published, matched by gene, place and alleles."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.commands import invoke
+from howfar.core.errors import HowfarError
+from howfar.eqtl import study_map
+from howfar.eqtl.external import read_external
+from howfar.results import tables
+from howfar.study.schema import Eqtl
+
+OURS = pd.DataFrame(
+    [
+        ("ENSG1", "chr1:100:A:G"),  # as it stands
+        ("ENSG1", "chr1:200:A:G"),  # the other way round
+        ("ENSG1", "chr1:300:A:G"),  # letters of the other strand
+        ("ENSG1", "chr1:400:A:G"),  # both
+        ("ENSG1", "chr1:500:A:T"),  # palindromic, as it stands
+        ("ENSG1", "chr1:600:A:T"),  # palindromic, the other way round
+        ("ENSG1", "chr1:700:A:G"),  # other alleles
+        ("ENSG1", "chr1:800:AT:A"),  # an indel
+        ("ENSG2", "chr1:100:A:G"),  # not there
+    ],
+    columns=["gene_id", "variant"],
+)
+THEIRS = ["100_A_G", "200_G_A", "300_T_C", "400_C_T", "500_A_T", "600_T_A", "700_A_C", "800_AT_A"]
+EXPECTED = {100: 1.0, 200: -2.0, 300: 3.0, 400: -4.0, 500: 5.0, 800: 8.0}
+
+
+def gtex():
+    return pd.DataFrame(
+        {
+            "variant_id": [f"chr1_{site}_b38" for site in THEIRS],
+            "gene_id": "ENSG1.12",
+            "pval_nominal": 0.01,
+            "slope": np.arange(1.0, 9),
+            "slope_se": 0.1,
+        }
+    )
+
+
+def catalogue():
+    parts = pd.Series(THEIRS).str.split("_", expand=True)
+    return pd.DataFrame(
+        {
+            "molecular_trait_id": "ENSG1",
+            "chromosome": "1",
+            "position": parts[0],
+            "ref": parts[1],
+            "alt": parts[2],
+            "variant": "rs",
+            "pvalue": 0.01,
+            "beta": np.arange(1.0, 9),
+            "se": 0.1,
+        }
+    )
+
+
+def leads():
+    return gtex().rename(
+        columns={"variant_id": "variant", "slope": "beta", "pval_nominal": "pvalue"}
+    )[["gene_id", "variant", "beta", "pvalue"]]
+
+
+def written(frame, path):
+    if path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        text = frame.to_csv(index=False, sep="," if ".csv" in path.name else "\t")
+        (gzip.open if path.suffix == ".gz" else open)(path, "wt").write(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "frame", [gtex(), catalogue(), leads()], ids=["gtex", "catalogue", "leads"]
+)
+@pytest.mark.parametrize("name", ["e.tsv.gz", "e.csv", "e.parquet"])
+def test_alleles_are_matched_in_every_format(tmp_path, frame, name):
+    external = read_external(written(frame, tmp_path / name), ["ENSG1.3", "ENSG2"])
+    found, counts = external.slopes(OURS)
+    place = found["variant"].str.split(":").str[1].astype(int)
+    assert dict(zip(place, found["slope"], strict=True)) == EXPECTED
+    assert (found["p"] == 0.01).all()
+    assert counts == {
+        f"pairs of {name} with alleles the other way round, sign turned": 2,
+        f"pairs of {name} with letters of the other strand": 2,
+        f"pairs of {name} at A/T or C/G sites, taken as they stand": 1,
+        f"pairs of {name} at A/T or C/G sites the other way round, left out": 1,
+        f"pairs of {name} with other alleles, left out": 1,
+        f"pairs without a slope in {name}": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        (gtex().rename(columns={"slope": "x"}), "a gene, a slope"),
+        (gtex().assign(gene_id="ENSG9"), "none of the cohort's 1 genes in 8 rows"),
+    ],
+)
+def test_a_file_without_slopes_or_without_the_genes_is_refused(tmp_path, frame, says):
+    with pytest.raises(HowfarError, match=says):
+        read_external(written(frame, tmp_path / "e.tsv"), ["ENSG1"])
+
+
+def halves(study, folder, results):
+    """Two studies of half of the people each."""
+    values = pd.read_csv(study.cohort.expression, index_col=0)
+    for k, name in enumerate(("first", "second")):
+        file = folder / f"{name}.csv"
+        values.iloc[:, k::2].to_csv(file)
+        cohort = study.cohort.model_copy(update={"expression": file})
+        yield study.model_copy(update={"name": name, "cohort": cohort})
+
+
+def test_slopes_of_half_the_people_stand_beside_the_weights_of_the_other_half(
+    tmp_path, results_folder
+):
+    from doctor.test_mixups import write_study
+
+    study = write_study(tmp_path).model_copy(update={"individuals": "public"})
+    first, second = halves(study, tmp_path, results_folder)
+    mapped = study_map.map_study(first, results_folder, Eqtl(permutations=100))
+    pairs = mapped.pairs(mapped.lead["gene_id"])
+    pairs["variant"] = "chr" + pairs["variant"].str.replace(":", "_")
+    file = written(pairs[["gene_id", "variant", "slope", "slope_se", "p"]], tmp_path / "half.tsv")
+    for external in (None, file):
+        options = Eqtl(permutations=100, external=external)
+        chosen = second.model_copy(update={"eqtl": options})
+        invoke(chosen, results_folder, "baseline")
+        told = invoke(chosen, results_folder, "evaluate")
+        drivers = tables.read(tables.path_of(results_folder, "second", "drivers"), "drivers")
+        if external is None:
+            own = drivers.set_index(["gene_id", "variant"])["eqtl_slope"]
+    slopes = drivers.set_index(["gene_id", "variant"])["eqtl_slope"]
+    given = pairs.assign(variant=pairs["variant"].str.removeprefix("chr").str.replace("_", ":"))
+    theirs = given.set_index(["gene_id", "variant"])["slope"].reindex(slopes.index)
+    assert len(slopes) >= 25 and np.allclose(slopes, theirs)
+    assert not np.allclose(slopes, own) and (np.sign(slopes) == np.sign(own)).all()
+    assert "half.tsv" in told.output
