@@ -14,6 +14,7 @@ from helpers.places import TESTS
 from helpers.published_studies import fetch_mirrored, needs_mirror
 from howfar.cohort.opened import OpenCohort
 from howfar.eqtl.covariates import covariate_table
+from howfar.eqtl.external import read_external
 from howfar.eqtl.study_map import map_gene
 from howfar.study.reading import load_study
 
@@ -61,3 +62,15 @@ def test_the_best_lead_is_statsmodels(mapped):
     fit = sm.OLS(panel.expression.loc[SLFN5].to_numpy(), x).fit()
     assert (row["slope"], row["slope_se"]) == pytest.approx((fit.params[1], fit.bse[1]), rel=1e-6)
     assert row["log10p"] == pytest.approx(-np.log10(fit.pvalues[1]), rel=1e-6)
+
+
+def test_published_leads_serve_as_slopes(mapped, tmp_path):
+    _, _, leads = mapped
+    fetch_mirrored(["ceu89"], tmp_path)
+    path = tmp_path / "sources" / "ceu89" / "GEUVADIS_test_ge.permuted.tsv.gz"
+    external = read_external(path, list(leads.index))
+    found, _ = external.slopes(leads["variant"].reset_index())
+    assert len(external.pairs) == len(leads) and len(found) > len(leads) / 2
+    beside = found.set_index("gene_id")["slope"]
+    own = leads.loc[beside.index, "slope"]
+    assert (np.sign(beside) == np.sign(own)).all() and np.corrcoef(beside, own)[0, 1] > 0.98

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers.commands import invoke
+from helpers.strong_eqtls import write_study
 from howfar.core.errors import HowfarError
 from howfar.eqtl import study_map
 from howfar.eqtl.external import read_external
@@ -120,8 +121,6 @@ def halves(study, folder, results):
 def test_slopes_of_half_the_people_stand_beside_the_weights_of_the_other_half(
     tmp_path, results_folder
 ):
-    from doctor.test_mixups import write_study
-
     study = write_study(tmp_path).model_copy(update={"individuals": "public"})
     first, second = halves(study, tmp_path, results_folder)
     mapped = study_map.map_study(first, results_folder, Eqtl(permutations=100))

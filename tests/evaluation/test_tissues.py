@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from helpers.commands import invoke
+from helpers.strains import inbred, write
 from helpers.tiny import CountLetters
 from howfar import figures
 from howfar.core.errors import HowfarError
 from howfar.prediction import run as prediction
 from howfar.results import tables
 from howfar.study.reading import parse_study
-from study.test_not_human import inbred, write
 
 CONTIGS = [str(k) for k in range(1, 9)]
 TRACKS = {"one": ["G"], "two": ["C", "G"]}

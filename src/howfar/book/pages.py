@@ -20,6 +20,7 @@ from howfar.book.api_page import api_page
 from howfar.book.architecture_page import architecture_page
 from howfar.book.estimators_page import estimators_page
 from howfar.book.knobs_page import knobs_page
+from howfar.book.mixups_page import mixups_page
 from howfar.book.models_page import models_page
 from howfar.book.speed_page import speed_page
 from howfar.book.stated_page import stated_page
@@ -69,6 +70,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "speed": speed_page(),
         "knobs": knobs_page(),
         "estimators": estimators_page(results, part),
+        "mixups": mixups_page(results, part),
         "api": api_page(),
         "architecture": architecture_page(),
     }
