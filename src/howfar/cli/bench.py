@@ -323,7 +323,7 @@ def bench_mixups(
     few = max(1, draws // 50)
     planted = {"none": draws, "swapped pairs": 2 * few, "replaced": few, "contaminated": few}
     settings = [mixups.simulated(421, 400, 0.22, planted)]
-    planted |= {"duplicates": few}
+    planted = planted | {"duplicates": few}  # which takes genotypes
     lesser = planted | {"none": max(1, draws // 10), "swapped pairs": few}
     for names, how in ((study, planted), (brief, lesser)):
         chosen = [load_study(name) for name in split_words(names)]
