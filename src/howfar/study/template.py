@@ -99,6 +99,7 @@ def _lines(run: TemplateRun) -> str:
         "readout: null # instead of `tracks`, all of them weighted: `howfar tracks`",
         "annotation: null # GTF or GFF3 of `bins: exons`; null: cohort.genes",
         "transcripts: merged # or canonical, or a list: whose exons",
+        "tissue_tracks: {} # filled in where `tracks` are { LCL: [...], blood: [...] }",
         "device: auto # auto, cpu, cuda, cuda:1",
     ]
     named += [] if "options:" in run.keys else ["options: {} # of the model"]
