@@ -92,6 +92,7 @@ def test_alleles_are_matched_in_every_format(tmp_path, frame, name):
         f"pairs of {name} at A/T or C/G sites, taken as they stand": 1,
         f"pairs of {name} at A/T or C/G sites the other way round, left out": 1,
         f"pairs of {name} with other alleles, left out": 1,
+        f"pairs with a slope of {name}": 6,
         f"pairs without a slope in {name}": 3,
     }
 
@@ -100,7 +101,7 @@ def test_alleles_are_matched_in_every_format(tmp_path, frame, name):
     ("frame", "says"),
     [
         (gtex().rename(columns={"slope": "x"}), "a gene, a slope"),
-        (gtex().assign(gene_id="ENSG9"), "none of the cohort's 1 genes in 8 rows"),
+        (gtex().assign(gene_id="ENSG9"), "none of the cohort's 1 gene in 8 rows"),
     ],
 )
 def test_a_file_without_slopes_or_without_the_genes_is_refused(tmp_path, frame, says):

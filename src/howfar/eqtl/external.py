@@ -57,6 +57,8 @@ class ExternalEqtls:
         mistaken. A/T and C/G sites are taken in the cohort's own order alone.
         """
         pairs = asked[["gene_id", "variant"]].astype(object).drop_duplicates()
+        if pairs.empty:
+            return pairs.assign(slope=np.nan, slope_se=np.nan, p=np.nan), Counter()
         site = pairs["variant"].str.split(":", n=3, expand=True).reindex(columns=range(4))
         pairs[_SITE] = site.to_numpy()
         pairs["chrom"] = _plain(pairs["chrom"])
@@ -75,6 +77,7 @@ class ExternalEqtls:
             counts[f"pairs of {self.path.name} {words}"] += int(chosen.sum())
         merged["slope"] *= sign
         found = merged[sign != 0].drop_duplicates(["gene_id", "variant"])
+        counts[f"pairs with a slope of {self.path.name}"] += len(found)
         counts[f"pairs without a slope in {self.path.name}"] += len(pairs) - len(found)
         return found[["gene_id", "variant", "slope", "slope_se", "p"]], +counts
 
