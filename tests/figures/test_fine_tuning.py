@@ -58,6 +58,17 @@ def test_sizes_and_curves_are_those_of_the_table(view):
     assert "validation loss" in text and "pair regression" in text
 
 
+def test_swept_linear_models_stand_beside_training_sizes(view, tmp_path):
+    swept = pd.DataFrame({"set": "sweep_people.mean", "method": "BLUP", "x": [30, 140]})
+    swept = swept.assign(value=[0.05, 0.15], ci_low=0.01, ci_high=0.2, n=240, group="g", units="")
+    more = open_view(tmp_path, {"summary": pd.concat([summary(), swept.assign(replicate=1)])})
+    drawn, table, caption = fine_tuning.training_share(more)
+    lines = {line.get_label(): line for line in drawn.axes[0].lines}
+    np.testing.assert_allclose(lines["BLUP, out of fold (240 genes)"].get_ydata(), [0.05, 0.15])
+    assert "Dashed" in caption and set(table["method"]) >= {"BLUP", "pair regression"}
+    assert not any("BLUP" in str(line.get_label()) for line in drawn.axes[1].lines)
+
+
 def test_studies_without_trainings_say_so(tmp_path):
     synthetic.write(tmp_path, "open", numbers=False)
     from helpers.figure_views import study_file

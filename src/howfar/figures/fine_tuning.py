@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from howfar.core.project import project_root
 from howfar.evaluation.trainings import ACROSS, CURVE, MEAN, TRAINED, measured
 from howfar.figures import style
+from howfar.figures.baselines import sweep_rows
 from howfar.figures.view import Drawn, View, figure
 
 _NONE = "No network was trained on this study's people; `howfar finetune` does it."
@@ -19,6 +20,7 @@ _HEADINGS = {
     "unseen genes": "Unseen genes",
     "seen people": "Trained genes, people trained on",
 }
+_LINEAR = "#0072B2"
 _PALETTE = [*style.KIND_COLOURS["network"], "#882255", "#4d4d4d", "#959595"]
 
 
@@ -65,32 +67,54 @@ def trainings(view: View) -> Drawn:
 
 
 def training_share(view: View) -> Drawn:
-    """Mean r against the people that a network was trained on."""
-    table = view.summary(MEAN)
+    """Mean r against people trained on, of networks and of the linear models that were swept."""
+    table, swept = view.summary(MEAN), sweep_rows(view, "sweep_people.mean")
     several = table.groupby("method")["x"].transform("nunique") > 1
-    table = table[several]
+    table = table[several | (len(swept) > 0)]
+    compared = _measured(view, "demo")
+    if compared is not None and len(swept):  # one size, with more epochs
+        one = compared[(compared["seed"] == 0) & (compared["method"] == "fine-tuned")]
+        words = f"{one['strategy'].iloc[0].replace('_', ' ')}, {one['epochs'].iloc[0]} epochs"
+        one = one.rename(columns={"r": "value", "genes": "n", "trained_people": "x"})
+        table = pd.concat([table, one.assign(method=words)], ignore_index=True)
     if table.empty:
         return "No network was trained on parts of the people; `howfar finetune --set ratio=0.5`."
     names = list(table["method"].unique())
     groups = [group for group in _HEADINGS if group in set(table["group"])]
     drawn, axes = style.panels([2.1] * len(groups))
-    limits = style.from_zero(table[["value", "ci_low", "ci_high"]], room=1.1)
+    lines = pd.concat([table, swept])[["value", "ci_low", "ci_high"]]
+    limits = style.from_zero(lines, room=1.1)
     for axis, group in zip(axes, groups, strict=True):
         for place, name in enumerate(names):
             part = table[(table["group"] == group) & (table["method"] == name)].sort_values("x")
             colour = _PALETTE[place % len(_PALETTE)]
             axis.plot(part["x"], part["value"], "o-", color=colour, ms=4, label=name)
             axis.fill_between(part["x"], part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
+            if len(part) == 1:
+                axis.vlines(part["x"], part["ci_low"], part["ci_high"], color=colour)
         n = style.span(table.loc[table["group"] == group, "n"])
         axis.set_title(f"{_HEADINGS[group]} (n = {n} genes)", fontsize=9.5)
         axis.set(ylim=limits, ylabel="mean r over genes")
+        if group != "unseen people":
+            continue
+        for method, part in swept.groupby("method", sort=False):
+            label = f"{method}, out of fold ({style.span(part['n'])} genes)"
+            part = part.sort_values("x")
+            axis.plot(part["x"], part["value"], "s--", color=_LINEAR, ms=4, label=label)
+            axis.fill_between(part["x"], part["ci_low"], part["ci_high"], color=_LINEAR, alpha=0.1)
     axes[-1].set_xlabel("people who train a gene")
-    style.legend(drawn, axes[0], "outside upper left")
+    style.legend(drawn, axes[groups.index("unseen people")] if len(swept) else axes[0],
+                 "outside upper left")  # fmt: skip
     caption = (
-        "Mean r by people trained on, averaged over seeds; bands: 95 % intervals, block bootstrap "
-        "over genes."
+        "Mean r by people trained on, averaged over seeds; bands and lines: 95 % intervals, block "
+        "bootstrap over genes."
     )
-    return drawn, table, caption
+    if len(swept):
+        caption += (
+            " Dashed: linear models on a share of the people, each person predicted by a fit "
+            "without them, in the study's own window and of all its genes."
+        )
+    return drawn, pd.concat([table, swept], ignore_index=True), caption
 
 
 @figure("learning_curves")

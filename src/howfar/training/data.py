@@ -27,6 +27,8 @@ from howfar.training.splits import Splits
 
 #: Bytes of windows kept in memory; others are built again when they are asked for.
 _ROOM = 1 << 30
+#: People predicted at once; all of them where they have no more windows than so many could.
+_AT_ONCE = 64
 _PLAIN = Augmented(False, 0)
 _MASK = np.zeros(256, np.uint8)
 _MASK[np.frombuffer(b"ACGT", np.uint8)] = [1, 2, 4, 8]
@@ -404,10 +406,12 @@ def validation_draws(data: TrainingData) -> list[list[Draw]]:
 
 
 def everybody(data: TrainingData, gene_id: str) -> Iterator[Batch]:
-    """Yield batches of all people of a gene, a few at a time, to predict them."""
+    """Yield batches of all people of a gene, to predict them."""
     people = np.arange(len(data.cohort.samples))
+    few = data.recipe.input != "mean" and len(data.windows(gene_id)[0]) <= 2 * _AT_ONCE
+    size = len(people) if few else _AT_ONCE
     none = np.zeros((0, 2), np.int64)
     for reverse in (False, True) if data.recipe.augment else (False,):
-        for start in range(0, len(people), 64):
-            draw = Draw(gene_id, people[start : start + 64], none, Augmented(reverse, 0))
+        for start in range(0, len(people), size):
+            draw = Draw(gene_id, people[start : start + size], none, Augmented(reverse, 0))
             yield data.batch([draw])
