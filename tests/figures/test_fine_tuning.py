@@ -104,18 +104,20 @@ def test_settings_of_a_training_stand_beside_blup(view):
     assert "--setting" in figures.training_choices(view).lines[0]
     rows = [
         (setting, seed, "unseen people", method, r + seed / 100, r - 0.05, r + 0.05, 24, 40)
-        for setting, r in (("by gene", 0.1), ("published mixing", 0.2))
+        for setting, r in (("default", 0.1), ("published mixing", 0.2))
         for method in ("fine-tuned", "blup", "network")
         for seed in (0, 1, 2)
     ]
     names = ["setting", "seed", "group", "method", "r", "ci_low", "ci_high", "genes", "people"]
-    counts = {"trained_people": 144, "trained_genes": 24, "steps": 192}
+    counts = {"trained_people": 144, "trained_genes": 24, "steps": 192, "epochs": 4}
+    counts["strategy"] = "pair_regression"
     frame = pd.DataFrame(rows, columns=names).assign(**counts)
     written(view, "choices", frame, None)
     drawn, shown, _ = fine_tuning.training_choices.__wrapped__(view)
     assert [p.get_width() for p in drawn.axes[0].patches] == pytest.approx([0.1, 0.1, 0.2, 0.2])
     labels = " ".join(t.get_text() for t in drawn.axes[0].get_yticklabels()).replace("\n", " ")
     assert "published mixing (144 people, 24 genes, 192 steps)" in labels
+    assert "pair regression, 4 epochs (144" in labels
     assert set(shown["method"]) == {"fine-tuned", "blup"}
 
 

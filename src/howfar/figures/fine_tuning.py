@@ -20,7 +20,7 @@ _HEADINGS = {
     "unseen genes": "Unseen genes",
     "seen people": "Trained genes, people trained on",
 }
-_LINEAR = "#0072B2"
+_LINEAR = "#767676"
 _PALETTE = [*style.KIND_COLOURS["network"], "#882255", "#4d4d4d", "#959595"]
 
 
@@ -84,6 +84,7 @@ def training_share(view: View) -> Drawn:
     drawn, axes = style.panels([2.1] * len(groups))
     lines = pd.concat([table, swept])[["value", "ci_low", "ci_high"]]
     limits = style.from_zero(lines, room=1.1)
+    most = 1.08 * max(table["x"].max(), *swept["x"], 0)
     for axis, group in zip(axes, groups, strict=True):
         for place, name in enumerate(names):
             part = table[(table["group"] == group) & (table["method"] == name)].sort_values("x")
@@ -94,7 +95,7 @@ def training_share(view: View) -> Drawn:
                 axis.vlines(part["x"], part["ci_low"], part["ci_high"], color=colour)
         n = style.span(table.loc[table["group"] == group, "n"])
         axis.set_title(f"{_HEADINGS[group]} (n = {n} genes)", fontsize=9.5)
-        axis.set(ylim=limits, ylabel="mean r over genes")
+        axis.set(xlim=(0, most), ylim=limits, ylabel="mean r over genes")
         if group != "unseen people":
             continue
         for method, part in swept.groupby("method", sort=False):
@@ -219,11 +220,15 @@ def training_choices(view: View) -> Drawn:
     table = _measured(view, "choices")
     if table is None:
         return "Not measured here; `howfar bench finetune --setting` does it."
+    usual = _measured(view, "demo")
+    table = table if usual is None else pd.concat([usual, table], ignore_index=True)
+    own = table["strategy"].str.replace("_", " ") + ", " + table["epochs"].astype(str) + " epochs"
+    table["setting"] = own.where(table["setting"] == "default", table["setting"])
     shown = table[table["method"].isin(("fine-tuned", "blup"))]
     caption = (
-        "The same training, one thing changed at a time (measured on "
-        f"{table['date'].max()}). Bars: r of each gene averaged over seeds, mean over genes, 95 % "
-        "interval by block bootstrap over genes; points: seeds of splits and training."
+        "Other trainings on the same genes and people, beside BLUP on the network's window "
+        f"(measured on {table['date'].max()}). Bars: r of each gene averaged over seeds, mean over "
+        "genes, 95 % interval by block bootstrap over genes; points: seeds of splits and training."
     )
     return _by_setting(shown), shown, caption
 
