@@ -226,7 +226,7 @@ def study_file(folder, run) -> str:
 def test_two_processes_train_as_one(run, tmp_path):
     file, results = study_file(tmp_path, run), tmp_path / "r"
     options = {"people": 5, "epochs": 2, "rate": 0.001, "accumulate": 1}
-    splits = {"population": "none", "test": 0.3}
+    splits = {"population": "none", "test": 0.3, "validation": 0.3}
     words = ["finetune", "--study", file, "--strategy", "variformer", "--name", "of2"]
     words += [w for k, v in options.items() for w in ("--set", f"{k}={v}")]
     words += [w for k, v in splits.items() for w in ("--split", f"{k}={v}")]
@@ -235,7 +235,8 @@ def test_two_processes_train_as_one(run, tmp_path):
         [*command, "--devices", "2", "--device", "cpu"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    one = train(hf.open_cohort(file), "variformer", None, results, "of1", splits, **options)
+    cohort = hf.open_cohort(hf.load_study(file))
+    one = train(cohort, "variformer", None, results, "of1", splits, **options)
     found = [one, ft.load(results / "example" / "finetune" / "of2")]
     first, second = map(weights, found)
     assert found[0].config["steps"] == found[1].config["steps"] > 4

@@ -67,7 +67,7 @@ def measure(
     run, of_seeds = study.runs[0], []
     begin = f"bench-{strategy}" + ("" if setting == "default" else f"-{'_'.join(setting.split())}")
     for seed in seeds:
-        begun, cohort = time.perf_counter(), OpenCohort(study)
+        cohort = OpenCohort(study)
         given = {"options": {**options, "seed": seed}, "splits": {**splits, "seed": seed}}
         name = f"{begin}-{seed}"
         tuned = fine_tune(cohort, strategy, run, results=results, name=name, say=say, **given)
@@ -82,7 +82,6 @@ def measure(
             "steps": tuned.config["steps"],
             "epochs": tuned.config["epochs"],
             "train_s": round(tuned.config["seconds"]),
-            "seconds": round(time.perf_counter() - begun),
             "date": time.strftime("%Y-%m-%d"),
         }
         if len(kept):
