@@ -61,7 +61,8 @@ def test_sizes_and_curves_are_those_of_the_table(view):
 def test_swept_linear_models_stand_beside_training_sizes(view, tmp_path):
     swept = pd.DataFrame({"set": "sweep_people.mean", "method": "BLUP", "x": [30, 140]})
     swept = swept.assign(value=[0.05, 0.15], ci_low=0.01, ci_high=0.2, n=240, group="g", units="")
-    more = open_view(tmp_path, {"summary": pd.concat([summary(), swept.assign(replicate=1)])})
+    rows = pd.concat([summary(), swept.assign(replicate=1)])
+    more = open_view(tmp_path, view.tables.frames | {"summary": rows})
     drawn, table, caption = fine_tuning.training_share(more)
     lines = {line.get_label(): line for line in drawn.axes[0].lines}
     np.testing.assert_allclose(lines["BLUP, out of fold (240 genes)"].get_ydata(), [0.05, 0.15])
