@@ -246,7 +246,8 @@ def fetch(
     accept_licence: Annotated[
         bool,
         typer.Option(
-            "--accept-licence", help="Agree to a licence that has to be agreed to (ExPecto's)."
+            "--accept-licence",
+            help="Agree to a licence that has to be agreed to (ExPecto, AlphaGenome).",
         ),
     ] = False,
 ) -> None:
