@@ -286,6 +286,7 @@ def _write_provenance(
         input_files(cohort.study),
         device=model.device,
         precision=model.precision,
+        notes=list(getattr(model, "notes", ())),
         warnings=counts,
     )
     provenance.write(store.provenance_path, block)

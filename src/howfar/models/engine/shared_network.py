@@ -107,7 +107,7 @@ class SharedNetwork(NetworkModel):
             halo=self._parts.halo,
             block=block,
             stretches=stretches,
-            memory=_room(self.device) if self._memory is None else self._memory,
+            memory=room(self.device) if self._memory is None else self._memory,
             device=self.device,
         )
 
@@ -195,7 +195,7 @@ def _refuse_training(name: str, network: Any) -> None:
         )
 
 
-def _room(device: str) -> float:
+def room(device: str) -> float:
     """Return bytes for remembered features on that device."""
     import torch
 

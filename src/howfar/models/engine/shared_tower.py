@@ -41,8 +41,12 @@ class Cut:
         return slice(self.start - self.left, self.stop - self.left)
 
 
-def cuts(n_bins: int, block: int, halo: int) -> list[Cut]:
-    """List the blocks of a window of `n_bins` bins, `block` a divisor of it."""
+def cuts(n_bins: int, block: int, halo: int, whole: float | None = None) -> list[Cut]:
+    """List the blocks of a window of `n_bins` bins, `block` a divisor of it.
+
+    whole: bins that the sequence fills, where its end lies within a bin or before the last ones.
+    """
+    whole = n_bins if whole is None else whole
     if block < 1 or n_bins % block:
         raise HowfarError(
             f"blocks of {block} bins",
@@ -53,7 +57,7 @@ def cuts(n_bins: int, block: int, halo: int) -> list[Cut]:
     blocks = []
     for start in range(0, n_bins, block):
         left, right = max(start - halo, 0), min(start + block + halo, n_bins)
-        end = (b"L" if start < halo else b"") + (b"R" if start + block + halo > n_bins else b"")
+        end = (b"L" if start < halo else b"") + (b"R" if start + block + halo > whole else b"")
         blocks.append(Cut(start, start + block, left, right, end))
     return blocks
 
@@ -81,7 +85,8 @@ class SharedTower:
     evaluation mode. encode: uint8 tensor (batch, bases) -> one-hot tensor. stretches: how many
     are computed at a time, always in one fixed shape, so that a stretch's features do not depend
     on what is computed beside it. memory: bytes for remembered features; those used longest ago
-    go first, so memory doesn't grow with the number of people.
+    go first, so memory doesn't grow with the number of people. bases: of a window, where that is
+    less than its bins have. Windows may also be arrays (n, bases, ...) of any kind, for `encode`.
     """
 
     def __init__(
@@ -97,9 +102,11 @@ class SharedTower:
         stretches: int,
         memory: float,
         device: str,
+        bases: int | None = None,
     ) -> None:
         self._tower, self._encode, self._device = tower, encode, device
-        self._cuts = cuts(n_bins, block, halo)
+        self._bases = n_bins * bin_size if bases is None else bases
+        self._cuts = cuts(n_bins, block, halo, self._bases / bin_size)
         self._bin_size, self._block, self._stretches = bin_size, block, stretches
         self._shape = (max(int(memory // (4 * block * channels)), len(self._cuts)), block, channels)
         self._store: Any = None  # of that shape: (slots, block, channels)
@@ -131,8 +138,7 @@ class SharedTower:
         """Return the key of each block of one window: its content, and whether it is at an end."""
         from xxhash import xxh3_128_digest
 
-        data = memoryview(np.ascontiguousarray(window))
-        size = self._bin_size
+        data, size = np.ascontiguousarray(window), self._bin_size
         return [c.end + xxh3_128_digest(data[c.left * size : c.right * size]) for c in self._cuts]
 
     def _reach(self, keys: list[list[bytes]], start: int, batch: int) -> int:
@@ -161,17 +167,20 @@ class SharedTower:
             if key in self._slots:
                 self._slots.move_to_end(key)  # in use: not to be given away below
             else:
-                missing.setdefault(cut.right - cut.left, []).append((key, row, cut))
-        for bins, items in missing.items():
+                bases = min(cut.right * self._bin_size, self._bases) - cut.left * self._bin_size
+                missing.setdefault(bases, []).append((key, row, cut))
+        for length, items in missing.items():
             for first in range(0, len(items), self._stretches):
-                self._compute(windows, items[first : first + self._stretches], bins)
+                self._compute(windows, items[first : first + self._stretches], length)
 
-    def _compute(self, windows: np.ndarray, items: list, bins: int) -> None:
-        """Run the tower once, on up to `stretches` contents of `bins` bins each."""
+    def _compute(self, windows: np.ndarray, items: list, length: int) -> None:
+        """Run the tower once, on up to `stretches` contents of `length` bases each."""
         import torch
+        from torch.nn.functional import pad
 
         size = self._bin_size
-        bases = np.full((self._stretches, bins * size), ord("N"), np.uint8)
+        shape = (self._stretches, length, *windows.shape[2:])
+        bases = np.full(shape, ord("N") if windows.dtype == np.uint8 else 0, windows.dtype)
         for k, (_, row, cut) in enumerate(items):
             bases[k] = windows[row, cut.left * size : cut.right * size]
         features_run = self._tower(self._encode(torch.from_numpy(bases).to(self._device)))
@@ -179,8 +188,10 @@ class SharedTower:
         if self._store is None:
             self._store = torch.empty(self._shape, dtype=features_run.dtype, device=self._device)
         slots = [self._slot(key) for key, _, _ in items]
-        inner = torch.stack([features_run[i, cut.inner] for i, (_, _, cut) in enumerate(items)])
-        self._store[torch.as_tensor(slots, device=self._device)] = inner
+        inner = [features_run[i, cut.inner] for i, (_, _, cut) in enumerate(items)]
+        # bins that the sequence doesn't fill are zero
+        inner = [pad(rows, (0, 0, 0, self._block - len(rows))) for rows in inner]
+        self._store[torch.as_tensor(slots, device=self._device)] = torch.stack(inner)
 
     def _slot(self, key: bytes) -> int:
         """Return a free slot for `key`, or that of the content used longest ago."""

@@ -26,11 +26,14 @@ import pandas as pd
 from howfar.core.errors import HowfarError, refused_option
 from howfar.core.provenance import digest
 from howfar.models.base import Layout, SequenceModel
-from howfar.models.engine.options import refused
+from howfar.models.engine.options import choose, refused
+from howfar.models.engine.sharing import Sharing
 
 #: Of the largest value: how far a window's values may move with the windows beside it.
 _ROUNDING = {"bfloat16": 3e-2}
 _ROUNDING_FLOAT32 = 1e-3
+_CHECKED = 8  # windows of the first that are also predicted without sharing
+_ENGINES = {"shared": "shared", "plain": "plain"}
 #: What a model says of itself, and of what kind.
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("name", "units", "weights_sha256", "precision", "device", "engine"), str),
@@ -44,10 +47,13 @@ _KINDS: dict[str, type] = {
 def load_own(path: str, weights: Path | None, device: str, options: dict[str, Any]) -> Any:
     """Load the model at ``package.module:loader``, its values checked from now on.
 
-    HowfarError where there is no such loader, where it takes other arguments, fails, or returns
-    something else than a `SequenceModel` with all that one must say.
+    The option `engine`, 'shared' where left out or 'plain', is for what calls the model and not for
+    the loader. HowfarError where there is no such loader, where it takes other arguments, fails, or
+    returns something else than a `SequenceModel` with all that one must say.
     """
     loader = _loader(path)
+    engine = choose(path, "engine", options.get("engine", "shared"), _ENGINES)
+    options = {name: value for name, value in options.items() if name != "engine"}
     _check_signature(path, loader, weights, device, options)
     try:
         model = loader(weights, device, **options)
@@ -56,7 +62,7 @@ def load_own(path: str, weights: Path | None, device: str, options: dict[str, An
         raise
     except (Exception, SystemExit) as error:
         raise _not_taken(path, error) or _failed(path, error) from error
-    return OwnModel(path, model, weights, loader_version(path, type(model)))
+    return OwnModel(path, model, weights, loader_version(path, type(model)), engine)
 
 
 def loader_version(path: str, *classes: type) -> dict[str, int | str]:
@@ -268,15 +274,28 @@ class OwnModel:
         model: SequenceModel,
         weights: Path | None = None,
         version: Mapping[str, int | str] | None = None,
+        engine: str = "plain",
     ) -> None:
         """path: ``package.module:loader``, for messages. weights: what the model was loaded from.
 
         `weights_sha256` then depends on these files too, whatever the model says, so that a run
         doesn't go on with other weights under the same checksum. version: of the model's code.
+        engine: 'shared' to compute what its network has in common for several windows once.
         """
         self._path, self._model, self._tried = path, model, False
+        self._sharing = Sharing(model, engine)
         self.weights_sha256 = _checksum(model.weights_sha256, weights)
         self.version = dict(version or model.version)
+
+    @property
+    def engine(self) -> str:
+        """'shared' where windows share work; the network is looked at when this is first asked."""
+        return "shared" if self._sharing.modules else self._model.engine
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the network is shared, or why it isn't, in a sentence; and the model's own notes."""
+        return (*self._sharing.notes, *getattr(self._model, "notes", ()))
 
     def __getattr__(self, name: str) -> Any:
         """Return what the model itself says."""
@@ -291,13 +310,20 @@ class OwnModel:
 
         The first window that is ever predicted is predicted again by itself: HowfarError where
         its values then differ by more than rounding, as they do with dropout or random numbers,
-        and where values have another shape or are no numbers.
+        and where values have another shape or are no numbers. Some of the first windows are
+        predicted without sharing as well; where that differs, nothing is shared from then on.
         """
-        values = self._values(windows, bins, tracks)
-        if len(windows) and not self._tried:
-            self._check_alone(values[:1], self._values(windows[:1], bins, tracks))
-            self._tried = True
-        return values
+        with self._sharing.on():
+            values = self._values(windows, bins, tracks)
+        if not len(windows) or self._tried:
+            return values
+        self._tried = True
+        some = np.unique(np.linspace(0, len(windows) - 1, _CHECKED).astype(int))
+        plain = self._values(windows[some], bins, tracks) if self._sharing.modules else values[some]
+        self._check_alone(plain[:1], self._values(windows[:1], bins, tracks))
+        if self._sharing.agrees(values[some], plain):
+            return values
+        return self._values(windows, bins, tracks)
 
     def _values(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
