@@ -253,6 +253,16 @@ def test_the_model_of_the_cohort_page_runs_as_written():
     assert model.tss_bin("+") == 0 and model.track_indices(["expression"]) == [0]
 
 
+def test_the_network_of_the_page_shares_as_the_page_says(tmp_path, monkeypatch, one_thread):
+    from howfar.models.registry import load_model
+
+    text = (project_root() / "book" / "own_model.md").read_text()
+    (tmp_path / "page_model.py").write_text(text.split("```python\n", 1)[1].split("```", 1)[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    model = load_model("page_model:load", device="cpu")
+    assert model.engine == "shared" and f"> {model.notes[0]}\n" in text
+
+
 def test_the_cost_of_fine_tuning_is_that_of_its_operations():
     """Of a batch of 32 people: 64 windows; with the page's mean of 10.7 and 47.7 distinct."""
     from howfar.bench.inference import operations

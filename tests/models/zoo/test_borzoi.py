@@ -14,6 +14,7 @@ import torch
 from howfar.core.errors import HowfarError
 from howfar.models.base import encoding_table, reverse_complement
 from howfar.models.registry import Layout, load_model
+from howfar.models.zoo import borzoi
 
 pytest.importorskip("borzoi_pytorch")
 # borzoi-pytorch makes its table of scales from an array that pandas gives read-only.
@@ -58,9 +59,9 @@ def _model(folder, **options):
     return load_model("borzoi", folder, "cpu", **{"context": CONTEXT, "batch_size": 2} | options)
 
 
-def _windows(number: int) -> np.ndarray:
+def _windows(number: int, context: int = CONTEXT) -> np.ndarray:
     letters = np.frombuffer(b"ACGTACGTACGTN", np.uint8)
-    return np.random.default_rng(5).choice(letters, (number, CONTEXT))
+    return np.random.default_rng(5).choice(letters, (number, context))
 
 
 def _expected(network, windows, **options):
@@ -82,6 +83,34 @@ def test_all_bins_and_tracks_of_both_heads(network, folder):
         model = _model(folder, species=species)
         _close(model.predict(windows, range(32), range(number)), expected)
     assert model.tracks["description"][3] == "mouse track 3"
+
+
+def test_sharing_gives_what_each_window_alone_gives(folder):
+    """Haplotypes with an indel; bins in the middle and at both ends; its parts are found again."""
+    from howfar.models.engine.locality import look
+
+    windows = np.tile(_windows(1, 2048), (3, 1))
+    windows[1, 700] = ord("A") if windows[1, 700] != ord("A") else ord("C")
+    windows[2, 900:-7] = windows[2, 907:].copy()
+    kinds = {"context": 2048, "rc": True}
+    for bins in ([0], [63], [31, 32, 33, 47], range(64)):
+        plain = _model(folder, engine="plain", **kinds).predict(windows, bins, TRACKS)
+        shared = _model(folder, **kinds)
+        assert shared.engine == "shared"
+        _close(shared.predict(windows, bins, TRACKS), plain)
+    views = [look(_AsModule(shared.network, tower), torch.eye(4)[torch.randint(4, (2, 2048))])
+             for tower in (borzoi._tokens, borzoi._skips)]  # fmt: skip
+    reaches = [view.reaches[view.whole.nodes.index(view.whole.outputs[0])] for view in views]
+    assert reaches == [384, 256] and shared._parts.halo == 3
+
+
+class _AsModule(torch.nn.Module):
+    def __init__(self, network, run):
+        super().__init__()
+        self.network, self.run = network, run
+
+    def forward(self, x):
+        return self.run(self.network, x)
 
 
 def test_a_crop_keeps_the_middle(network, folder):

@@ -378,7 +378,5 @@ def _choose(view: View) -> Boundary:
             )
     if best is None or best.saving < LEAST_SAVING:
         words = "no boundary" if best is None else f"the best saves {best.saving:.2f} times"
-            "no boundary" if best is None else f"the best boundary saves {best.saving:.2f} times"
-        )
         raise NotLocal(f"{words}: too much of it reads the whole sequence")
     return best

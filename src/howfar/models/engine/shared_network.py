@@ -39,8 +39,12 @@ class Parts:
     after: (features, bins, tracks) to values (batch, bins, tracks), `bins` as the model's output
     numbers them. halo: bins that the tower sees beyond a bin. views: (shift, whether reverse
     complemented) of the windows whose values are averaged. layers: those of the tower, for
-    substitutions (see `substitutions`). attention: (features, bins) to what those bins attend to,
-    (batch, layers, heads, bins, all bins); bins at the sequence's ends that `after` crops count.
+    substitutions (see `substitutions`). unit: bp of a bin of the tower, 0: an output bin. near: of
+    a network that goes back to finer bins (U-shaped), what it needs around the bins asked for;
+    `after` then gets (features, near features, number of the first bin of these) as its features.
+    paired: (tracks) to those that hold their values in a reverse complement. attention:
+    (features, bins) to what those bins attend to, (batch, layers, heads, bins, all bins); bins at
+    the sequence's ends that `after` crops count.
     """
 
     tower: Callable[[Any], Any]
@@ -50,6 +54,22 @@ class Parts:
     views: tuple[tuple[int, bool], ...] = ((0, False),)
     layers: Callable[[], Sequence[Layer]] | None = None
     attention: Callable[[Any, Sequence[int]], Any] | None = None
+    unit: int = 0
+    near: Near | None = None
+    paired: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Near:
+    """What a U-shaped network needs of the sequence around the bins asked for alone.
+
+    tower, channels: as of `Parts`, before the last pooling. around: (output bins) to (first, stop),
+    the tower's bins that they need.
+    """
+
+    tower: Callable[[Any], Any]
+    channels: int
+    around: Callable[[Sequence[int]], tuple[int, int]]
 
 
 class SharedNetwork(NetworkModel):
@@ -91,7 +111,15 @@ class SharedNetwork(NetworkModel):
         return super().memory and super().memory + kept
 
     def _new_tower(self) -> SharedTower:
-        bins = self.layout.context // self.layout.bin_size
+        self._near_tower: tuple[tuple[int, int], SharedTower] | None = None
+        bins = self.layout.context // self._unit
+        return self._tower_of(self._parts.tower, self._parts.channels, bins)
+
+    @property
+    def _unit(self) -> int:
+        return self._parts.unit or self.layout.bin_size
+
+    def _tower_of(self, tower: Callable[[Any], Any], channels: int, bins: int) -> SharedTower:
         block = block_of(bins, min(BLOCK, max(1, bins // 4)))
         # One window's worth of stretches at a time fills two cores; a GPU wants more.
         windows = 1 if self.device == "cpu" else self.batch_size
@@ -99,17 +127,40 @@ class SharedNetwork(NetworkModel):
         most = MOST_BASES[kind] // self.layout.bin_size
         stretches = max(1, min(windows * bins, most) // read)
         return SharedTower(
-            self._parts.tower,
+            tower,
             self._one_hot,
             n_bins=bins,
-            bin_size=self.layout.bin_size,
-            channels=self._parts.channels,
+            bin_size=self._unit,
+            channels=channels,
             halo=self._parts.halo,
             block=block,
             stretches=stretches,
             memory=room(self.device) if self._memory is None else self._memory,
             device=self.device,
         )
+
+    def _with_near(self, features: Any, windows: np.ndarray, bins: Sequence[int]) -> Any:
+        """Return what `Parts.after` takes: features, and those near the bins where it needs some.
+
+        windows: those that the features are of; a batch is filled up with the last one.
+        """
+        import torch
+
+        near = self._parts.near
+        if near is None:
+            return features
+        first, stop = near.around(bins)
+        halo, n_bins = self._parts.halo, self.layout.context // self._unit
+        span = max(0, first - halo), min(n_bins, stop + halo)
+        if self._near_tower is None or self._near_tower[0] != span:
+            made = self._tower_of(near.tower, near.channels, span[1] - span[0])
+            self._near_tower = span, made
+        part = windows[:, span[0] * self._unit : span[1] * self._unit]
+        found = [rows[:n] for rows, n in self._near_tower[1].features(part, len(part))]
+        # what lies within the halo of the part's own ends is wrong, and isn't asked for
+        rows = torch.cat(found)[:, first - span[0] : stop - span[0]]
+        filled = rows[-1:].expand(len(features) - len(rows), *rows.shape[1:])
+        return features, torch.cat([rows, filled]), first
 
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
@@ -171,9 +222,11 @@ class SharedNetwork(NetworkModel):
             seen = shift_windows(windows, shift)
             seen = reverse_complement(seen) if turned else seen
             chosen = [self.layout.n_bins - 1 - b for b in bins] if turned else bins
+            read = self._parts.paired(tracks) if turned and self._parts.paired else tracks
             start = 0
             for features, real in self._tower.features(seen, self.batch_size):
-                values = self._parts.after(features, chosen, tracks)[:real]
+                given = self._with_near(features, seen[start : start + real], chosen)
+                values = self._parts.after(given, chosen, read)[:real]
                 total[start : start + real] += values.double().cpu().numpy()
                 start += real
         return total / len(self._parts.views)

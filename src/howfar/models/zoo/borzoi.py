@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from howfar.core.errors import HowfarError
@@ -28,6 +30,8 @@ from howfar.models.engine.options import (
     middle,
     numbered_tracks,
 )
+from howfar.models.engine.shared_network import Near, Parts, SharedNetwork
+from howfar.models.engine.shared_tower import halo_of
 from howfar.models.weights.checkpoint import assemble, read_config
 from howfar.models.weights.locating import TENSORS, check_package, first_line, locate
 
@@ -60,12 +64,13 @@ class BorzoiOptions(NetworkOptions):
 
     batch_size: int = 1
     context: int = CONTEXT
+    engine: str = "shared"
     unsquash: bool = False
 
-    takes = ALL_SHARED - {"iupac", "engine"}
+    takes = ALL_SHARED - {"iupac"}
 
 
-class BorzoiModel(AveragingModel):
+class BorzoiModel(SharedNetwork, AveragingModel):
     """Borzoi with published weights, or others in the same form; needs ``howfar[borzoi]``.
 
     Weights are a folder (``config.json`` beside ``model.safetensors`` or ``pytorch_model.bin``),
@@ -152,12 +157,68 @@ batch_size: 1
         x = self._network.final_joined_convs(x).transpose(1, 2)
         return softplus_head(x, self._head.weight[tracks, :, 0], self._head.bias[tracks])
 
-    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
-        """Turn bytes into (batch, bins, tracks); strands are averaged on the squashed scale.
+    def _split(self, network: Any) -> Parts:
+        """Split after the pooling to 128 bp; finer bins come from around the bins asked for."""
+        kernels = [m.kernel_size[0] for m in _convolutions(network)]
+        widths = [m.out_channels for m in _convolutions(network)][-2:]
+        near = Near(partial(_skips, network), 4 * widths[0] + 2 * widths[1], self._around)
+        return Parts(
+            partial(_tokens, network),
+            self._after,
+            widths[1],
+            halo_of(kernels, TOKEN),
+            self._views,
+            unit=TOKEN,
+            near=near,
+            paired=self._paired,
+        )
 
-        That order, and the inverse itself, are the package's.
+    def _around(self, bins: Sequence[int]) -> tuple[int, int]:
+        """Return the tokens that output bins need: a neighbour at 32 bp, and one at 64 bp."""
+        first = self.layout.first_base // BIN
+        low, high = first + min(bins), first + max(bins)
+        tokens = self.layout.context // TOKEN
+        begin, end = ((low - 1) // 2 - 1) // 2, ((high + 1) // 2 + 1) // 2 + 1
+        return max(0, begin), min(tokens, end)
+
+    def _after(self, given: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """Apply what follows the tower: the transformer to all tokens, the rest where it is asked.
+
+        given: tokens, what the convolutions made at 32 and at 64 bp near the bins, and the first
+        token of these.
         """
-        values = super()._forward(bases, bins, tracks)
+        network = self._network
+        tokens, skips, first = given
+        stop = first + skips.shape[1]
+        x = network.transformer(tokens)[:, first:stop].transpose(1, 2)
+        fine, coarse = skips.split([4 * self._widths[0], 2 * self._widths[1]], dim=2)
+        for step, lateral, level, separable in (
+            (network.upsampling_unet1, network.horizontal_conv1, coarse, network.separable1),
+            (network.upsampling_unet0, network.horizontal_conv0, fine, network.separable0),
+        ):
+            each = 2 if level is coarse else 4
+            level = level.unflatten(2, (each, -1)).flatten(1, 2).transpose(1, 2)
+            x = separable(step(x) + lateral(level))
+        begin = first * TOKEN // BIN - self.layout.first_base // BIN
+        x = network.final_joined_convs(x[:, :, [b - begin for b in bins]]).transpose(1, 2)
+        return softplus_head(x, self._head.weight[tracks, :, 0], self._head.bias[tracks])
+
+    @property
+    def _widths(self) -> list[int]:
+        return [module.out_channels for module in _convolutions(self._network)][-2:]
+
+    def _forward(self, bases: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """Turn bytes into (batch, bins, tracks); strands are averaged on the squashed scale."""
+        return self._unsquashed(super()._forward(bases, bins, tracks), tracks)
+
+    def _mean_of_views(self, windows: np.ndarray, bins: list[int], tracks: Any) -> np.ndarray:
+        import torch
+
+        values = torch.from_numpy(super()._mean_of_views(windows, bins, tracks)).float()
+        return np.asarray(self._unsquashed(values, tracks))
+
+    def _unsquashed(self, values: Any, tracks: Any) -> Any:
+        """Undo the squashed scale if asked for; that this follows the mean is the package's way."""
         if not self._unsquash:
             return values
         import torch
@@ -184,6 +245,32 @@ class FlashzoiModel(BorzoiModel):
         sources=_files("flashzoi"),
         run=BorzoiModel.card.run.replace("models borzoi", "models flashzoi"),
     )
+
+
+def _convolutions(network: Any) -> list[Any]:
+    """List the convolutions down to 64 bp; a pooling by two follows each."""
+    blocks = [*network.res_tower, *network.unet1]
+    return [network.conv_dna.conv_layer, *(b.conv_layer for b in blocks if hasattr(b, "norm"))]
+
+
+def _levels(network: Any, one_hot: Any) -> tuple[Any, Any]:
+    """Compute what the convolutions make at 32 and at 64 bp: (batch, channels, bins)."""
+    fine = network.res_tower(network.conv_dna(one_hot.transpose(1, 2)))
+    return fine, network.unet1(fine)
+
+
+def _tokens(network: Any, one_hot: Any) -> Any:
+    """Compute the transformer's input: (batch, bases, 4) to (batch, tokens, channels)."""
+    return network._max_pool(_levels(network, one_hot)[1]).transpose(1, 2)
+
+
+def _skips(network: Any, one_hot: Any) -> Any:
+    """Compute the finer levels, token by token: the four bins of 32 bp, the two of 64 bp."""
+    import torch
+
+    levels = [x.transpose(1, 2) for x in _levels(network, one_hot)]
+    tokens = one_hot.shape[1] // TOKEN
+    return torch.cat([x.reshape(len(x), tokens, -1) for x in levels], dim=2)
 
 
 def layout_of(context: int, crop: int | None) -> Layout:
