@@ -119,6 +119,10 @@ class View:
 
 def look(run: Callable[[Any], Any], x: Any) -> View:
     """Look at each tensor of a network: whether it is local, and how far bases reach in it."""
+    owner = getattr(run, "__self__", run)
+    if any(m.training and [*m.buffers(recurse=False)] for m in getattr(owner, "modules", list)()):
+        words = "the windows of a batch see one another in it"
+        raise NotLocal(f"{words}, as batch norm is in training mode")
     axis = int(np.argmax(x.shape[1:])) + 1
     length = x.shape[axis]
     whole = _traced(run, _cut(x, axis, length), "as it is", MOST_OPERATIONS)
@@ -304,7 +308,7 @@ def _run_probe(
         Look(traced.module).run(letters)
     if any(mixed):
         words = "the windows of a batch see one another in it"
-        raise NotLocal(f"{words}, as by batch norm in training mode")
+        raise NotLocal(f"{words}, as by statistics over the batch")
     return reaches
 
 
