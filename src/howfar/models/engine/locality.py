@@ -122,7 +122,7 @@ def look(run: Callable[[Any], Any], x: Any) -> View:
     owner = getattr(run, "__self__", run)
     if any(m.training and [*m.buffers(recurse=False)] for m in getattr(owner, "modules", list)()):
         words = "the windows of a batch see one another in it"
-        raise NotLocal(f"{words}, as batch norm is in training mode")
+        raise NotLocal(f"{words}, as by batch norm in training mode")
     axis = int(np.argmax(x.shape[1:])) + 1
     length = x.shape[axis]
     whole = _traced(run, _cut(x, axis, length), "as it is", MOST_OPERATIONS)
