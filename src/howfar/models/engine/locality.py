@@ -41,7 +41,7 @@ ROWS = 6
 #: real megabase (29 windows' worth of 49,152 bp among 512, halos of 3 bins included).
 DISTINCT = 50_000
 LEAST_SAVING = 1.2  # times; below it sharing is not worth its trouble
-LEAST_GAIN = 1.05  # of a boundary that has more to remember
+LEAST_GAIN = 1.25  # of a boundary that has more to remember
 _RECURRENT = {"lstm", "gru", "rnn"}
 _DROP_NAN = ("fmax", "fmin", "nan_to_num", "nansum", "nanmean", "nanmedian")
 
