@@ -20,6 +20,8 @@ from howfar.models.base import SequenceModel
 #: Numbers for each base that a module may be given to count as one that reads the sequence.
 _CHANNELS = 6
 _SHORTEST = 64  # bp
+#: Different numbers in the input of such a module, for a sequence of A, C, G and T.
+_LETTERS = 4
 #: Of the largest value, and of the standard deviation between windows, that sharing may differ.
 _ROUNDING, _OF_SPREAD = {"bfloat16": 3e-2}, 1e-3
 _ROUNDING_FLOAT32 = 3e-5
@@ -149,4 +151,5 @@ def _reads(x: Any) -> bool:
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim < 3 or not len(x):
         return False
     longest = max(x.shape[1:])
-    return longest >= _SHORTEST and x[0].numel() <= _CHANNELS * longest
+    small = longest >= _SHORTEST and x[0].numel() <= _CHANNELS * longest
+    return small and len(x[0].unique()) <= _LETTERS
