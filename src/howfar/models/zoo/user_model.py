@@ -47,13 +47,15 @@ _KINDS: dict[str, type] = {
 def load_own(path: str, weights: Path | None, device: str, options: dict[str, Any]) -> Any:
     """Load the model at ``package.module:loader``, its values checked from now on.
 
-    The option `engine`, 'shared' where left out or 'plain', is for what calls the model and not for
-    the loader. HowfarError where there is no such loader, where it takes other arguments, fails, or
-    returns something else than a `SequenceModel` with all that one must say.
+    The option `engine`, 'shared' where left out or 'plain', is for what calls the model; the loader
+    gets it only where it names it. HowfarError where there is no such loader, where it takes other
+    arguments, fails, or returns something else than a `SequenceModel` with all that one must say.
     """
     loader = _loader(path)
-    engine = choose(path, "engine", options.get("engine", "shared"), _ENGINES)
-    options = {name: value for name, value in options.items() if name != "engine"}
+    engine = "shared"
+    if not _names_engine(loader):
+        options = dict(options)
+        engine = choose(path, "engine", options.pop("engine", "shared"), _ENGINES)
     _check_signature(path, loader, weights, device, options)
     try:
         model = loader(weights, device, **options)
@@ -173,6 +175,12 @@ def _loader(path: str) -> Any:
         do="Correct the run's `model` in the study file, or the module; its folder may have to be "
         "added to PYTHONPATH.",
     )
+
+
+def _names_engine(loader: Any) -> bool:
+    with suppress(TypeError, ValueError):  # a function without a signature that can be looked at
+        return "engine" in inspect.signature(loader).parameters
+    return False
 
 
 def _check_signature(
