@@ -76,3 +76,8 @@ def test_planted_mix_ups_of_a_study_put_together_anew(tmp_path, planted, amount,
     assert row["trials"] == {"none": 0, "swapped pairs": 6}.get(planted, 3)
     if share is not None:
         assert row["found"] == pytest.approx(share, nan_ok=True)
+
+
+def test_four_people_and_three_variants_are_too_little(study, results_folder):
+    told = invoke(study, results_folder, "doctor", "--mixups")
+    assert told.exit_code == 0 and "too little signal to tell" in told.output

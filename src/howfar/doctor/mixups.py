@@ -26,6 +26,7 @@ from howfar.stats import mixups as statistics
 SWAPPED, NOBODY, SEX = "expression of others", "expression of nobody here", "sexes that differ"
 #: Most people who are compared with one another: memory and time grow with their square.
 MOST_PEOPLE = 5_000
+_VARIANTS = 100  # fewest that tell kinship
 _COLUMNS = ["suspicion", "what", "expression", "genotypes", "probability", "log_odds"]
 
 
@@ -116,7 +117,10 @@ def _swaps(suspected: list[statistics.Suspicion], people: list[str]) -> list[lis
 
 
 def _relatives(panel: Panel, people: list[str]) -> list[list]:
-    pairs = statistics.related(statistics.kinship(spread_variants(panel)[0]))
+    dosages = spread_variants(panel)[0]
+    if dosages.shape[1] < _VARIANTS:
+        return []
+    pairs = statistics.related(statistics.kinship(dosages))
     return [["", degree, people[i], people[j], "", ""] for i, j, degree in pairs]
 
 

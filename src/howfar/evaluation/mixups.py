@@ -50,4 +50,5 @@ def spread_variants(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
         for i in told[:: max(1, len(told) * len(chosen) // _VARIANTS)]:
             columns[str(variants[i])] = dosages[:, i]
     contigs = np.array([name.split(":")[0] for name in columns], object)
-    return np.array(list(columns.values())).reshape(len(columns), -1).T, contigs
+    people = panel.expression.shape[1]
+    return np.array(list(columns.values())).reshape(len(columns), people).T, contigs

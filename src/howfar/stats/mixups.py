@@ -26,6 +26,7 @@ DEGREES = {
 }
 _MANY = 200  # people from which on r of nine tenths of them is good enough
 _LARGEST_R = 0.99
+_FEWEST = 10  # people to compare
 _SURE = 6  # robust standard deviations above the usual pair that relatives stand out by
 _SAME = 0.42  # kinship of one person sampled twice, 1 % of calls wrong, in a megabase alone
 
@@ -70,6 +71,9 @@ def examine(
     predicted: np.ndarray, observed: np.ndarray, groups: np.ndarray | None = None, seed: int = 1
 ) -> tuple[Concordance, list[Suspicion]]:
     """Compare everybody with everybody, then again with weights of those who are not suspected."""
+    people = predicted.shape[1]
+    if not len(predicted) or people < _FEWEST:
+        return Concordance(np.zeros((people, people)), np.zeros(people), 0.0, 0.0, 0), []
     found = concordance(predicted, observed, groups, seed)
     suspected = suspicions(found)
     if suspected:
