@@ -26,6 +26,7 @@ _PLACES = {
     "example_cohort": "simulate.example:example_cohort",
     "fine_tune": "training.fine_tune:fine_tune",
     "fit_linear": "linear.baseline:fit_linear",
+    "keep_windows": "results.kept_windows:keep_windows",
     "load_model": "models.registry:load_model",
     "load_prediction": "prediction.run:load_prediction",
     "load_study": "study.reading:load_study",

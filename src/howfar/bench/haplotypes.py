@@ -67,7 +67,7 @@ def run(
     )
     rows = [_row("howfar", len(every), len(every), seconds, len(picked))]
     if shutil.which("samtools") and shutil.which("bcftools"):
-        maker = _Consensus(reference, variants, context, alleles)
+        maker = Consensus(reference, variants, context, alleles)
         rows.append(_time_other(maker, picked[:n_consensus], sequences, len(every)))
     loop = _Loop(reference, variants, context, alleles)
     rows.append(_time_other(loop, picked[:n_loop], sequences, len(every)))
@@ -146,7 +146,7 @@ def _time_other(maker, picked: list[_Job], sequences: dict[_Job, bytes], total: 
     return _row(maker.name, len(picked), total, seconds, len(picked))
 
 
-class _Consensus:
+class Consensus:
     """Windows by ``samtools faidx | bcftools consensus``, anchored with the chain file."""
 
     name = "samtools faidx | bcftools consensus"
@@ -159,7 +159,7 @@ class _Consensus:
             'ALT~"<"' if alleles == "all" else 'TYPE!="snp" || ALT~"<"'
         )  # symbolic alleles stop bcftools
 
-    def __enter__(self) -> _Consensus:
+    def __enter__(self) -> Consensus:
         self._folder = tempfile.TemporaryDirectory()
         self._fasta = str(Path(self._folder.name) / "reference.fa")
         os.symlink(Path(self._reference).resolve(), self._fasta)
@@ -174,12 +174,24 @@ class _Consensus:
 
     def window(self, gene: Gene, sample: str, haplotype: int) -> bytes:
         """Make one window, as bytes."""
-        chrom = self._contig(gene.chrom)
         wanted = gene.window(self._context)
         start = max(wanted.start - _MARGIN, 0)
-        end = min(wanted.end + _MARGIN, self._lengths[chrom])
         chain = Path(self._folder.name) / "window.chain"
-        region = f"{chrom}:{start + 1}-{end}"
+        bases = self._apply(gene.chrom, start, wanted.end, sample, haplotype, chain)
+        anchor = anchor_by_chain(chain.read_text(), gene.start0 - start, start)
+        return cut(bases, anchor, self._context)
+
+    def from_start(self, gene: Gene, sample: str, haplotype: int) -> bytes:
+        """Make the window that begins with the TSS base, as bytes."""
+        start, chain = gene.start0, Path(self._folder.name) / "window.chain"
+        end = start + self._context
+        return self._apply(gene.chrom, start, end, sample, haplotype, chain)[: self._context]
+
+    def _apply(
+        self, contig: str, start: int, end: int, sample: str, haplotype: int, chain: Path
+    ) -> bytes:
+        chrom = self._contig(contig)
+        region = f"{chrom}:{start + 1}-{min(end + _MARGIN, self._lengths[chrom])}"
         command = (
             'samtools faidx "$1" "$2" | bcftools consensus -s "$3" -H "$4" -e "$5" -c "$6" "$7"'
         )
@@ -196,9 +208,7 @@ class _Consensus:
                 expected="a consensus sequence",
                 do="Check that bcftools reads the file, or time without it.",
             )
-        haplotype_bases = b"".join(done.stdout.upper().split(b"\n")[1:])
-        anchor = anchor_by_chain(chain.read_text(), gene.start0 - start, start)
-        return cut(haplotype_bases, anchor, self._context)
+        return b"".join(done.stdout.upper().split(b"\n")[1:])
 
 
 def anchor_by_chain(chain: str, tss: int, start: int) -> int:

@@ -16,6 +16,17 @@ _HAPLOTYPES = {
     "howfar is faster by": ("speedup", "{:,.0f}×"),
     "compared, all equal": "equal",
 }
+_KEPT = {
+    "genotypes": "source",
+    "window, bp": ("context", "{:,}"),
+    "way": "method",
+    "first pass, s": ("first_seconds", rate),
+    "kept, MB": ("kept_bytes", lambda size: f"{size / 1e6:.1f}"),
+    "again, s": ("again_seconds", rate),
+    "over howfar's": ("again_ratio", "{:.1f}×"),
+    "windows": ("windows", "{:,}"),
+    "equal": ("equal", "{:,}"),
+}
 _SCORING = {
     "way": "way",
     "precision": "precision",
@@ -85,6 +96,7 @@ def speed_page() -> str:
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
     training, rounding = measured("training_benchmark"), measured("training_rounding")
     cohorts = measured("cohort_growth")
+    kept = measured("windows_benchmark")
     return fill(
         "speed",
         stepping=table_of(training, _TRAINING),
@@ -93,6 +105,10 @@ def speed_page() -> str:
         rounding=circumstances(rounding),
         haplotypes=table_of(haplotypes, _HAPLOTYPES),
         haplotype=circumstances(haplotypes),
+        keeping=table_of(kept, _KEPT),
+        kept=circumstances(kept),
+        judged=int(kept["judged"].sum()),
+        judged_as_howfar=int(kept["judged_as_howfar"].sum()),
         scoring=table_of(scoring, _SCORING),
         inference=circumstances(scoring),
         sharing=_alphagenome(),

@@ -47,6 +47,24 @@ def bench_haplotypes(
     write_frame(out, table)
 
 
+@bench.command("windows")
+def bench_windows(
+    reference: ReferenceOption = REGION["reference"],
+    variants: VariantsOption = REGION["variants"],
+    genes: GenesOption = REGION["genes"],
+    context: Annotated[str, typer.Option(help=f"Window lengths, bp. {SEVERAL}")] = "16384,196608",
+    out: OutOption = None,
+) -> None:
+    """Windows read a second time, from what is kept; against GenVarLoader where it is installed."""
+    from howfar.bench.kept_windows import measure
+
+    lengths = [int(word) for word in split_words([context])]
+    files = (results_folder(path) for path in (reference, variants, genes))
+    table = measure(*files, lengths, say=typer.echo)
+    typer.echo(table.T.to_string(header=False))
+    write_frame(out, table, float_format="%.6g")
+
+
 @bench.command("inference")
 def bench_inference(
     reference: ReferenceOption = REGION["reference"],

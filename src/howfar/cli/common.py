@@ -31,6 +31,14 @@ StudyOption = Annotated[
 ]
 RunOption = Annotated[str, typer.Option("--run", help="One run of the study; all if left out.")]
 GeneOption = Annotated[str, typer.Option("--gene", help="One gene, by id or name.")]
+KeepWindowsOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-windows",
+        help="Keep what windows are built from (results/STUDY/windows); later passes don't read "
+        "the genotypes of these genes.",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")]
 #: One name for a table to write; older spellings go on working.
 OutOption = Annotated[

@@ -11,6 +11,7 @@ from howfar.cli.app import NETWORKS, app
 from howfar.cli.common import (
     DeviceOption,
     GeneOption,
+    KeepWindowsOption,
     RunOption,
     StudyOption,
     open_study,
@@ -97,6 +98,7 @@ def predict(
         typer.Option(help="Outputs of each haplotype and of the reference, to write (.parquet)."),
     ] = None,
     shard: Annotated[str, typer.Option(help="I/N: every N-th gene from the I-th on.")] = "1/1",
+    keep_windows: KeepWindowsOption = False,
 ) -> None:
     """Predict expression from each person's two haplotypes. Finished genes are kept.
 
@@ -125,6 +127,7 @@ def predict(
                 chrom=chrom or None,
                 sample=sample or None,
                 shard=part,
+                keep=keep_windows,
             )
             people = done.cohort.samples
             say(

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from howfar.cli.app import NETWORKS, app
-from howfar.cli.common import DeviceOption, StudyOption, open_study, place, results, say_counts
+from howfar.cli.common import (
+    DeviceOption,
+    KeepWindowsOption,
+    StudyOption,
+    open_study,
+    place,
+    results,
+    say_counts,
+)
 from howfar.core.errors import wrong_option
 from howfar.core.registry import STRATEGIES
 
@@ -80,6 +88,7 @@ def finetune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say steps, hours and memory; train nothing.")
     ] = False,
+    keep_windows: KeepWindowsOption = False,
 ) -> None:
     """Train a network on a cohort's people. A killed training goes on where it was.
 
@@ -109,16 +118,25 @@ def finetune(
                 do = "Give --strategy, or the study a key `finetune`."
                 raise wrong_option("--strategy", strategy, f"one of {', '.join(STRATEGIES)}", do)
         for each in wanted:
-            _train(opened, each, devices, device, dry_run, anew=not strategy)
+            _train(opened, each, devices, device, dry_run, not strategy, keep_windows)
 
 
 def _train(
-    study: Study, wanted: FineTune, devices: int, device: str, dry_run: bool, anew: bool
+    study: Study,
+    wanted: FineTune,
+    devices: int,
+    device: str,
+    dry_run: bool,
+    anew: bool,
+    keep: bool,
 ) -> None:
     from howfar.cohort.opened import OpenCohort
+    from howfar.results.kept_windows import keep_windows
     from howfar.training import fine_tune
 
     cohort = OpenCohort(study)
+    if keep:
+        keep_windows(cohort, results())
     given = wanted.options | _made_data(study, wanted.strategy, wanted.options)
     if dry_run:
         prepared = fine_tune.prepare(

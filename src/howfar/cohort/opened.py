@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,12 +45,17 @@ def _drop_repeats(dosages: np.ndarray, variants: list[Variant]) -> tuple[np.ndar
     return dosages[:, kept], [variants[i] for i in kept]
 
 
+#: What builds a gene's windows: of a gene, length, index of the TSS base, and alleles.
+WindowBuilder = Callable[[Gene, int, int, str], Windows]
+
+
 @dataclass
 class OpenCohort:
     """Files of a cohort, opened once; `warnings` counts what was left out or assumed."""
 
     study: Study
     warnings: Counter[str] = field(default_factory=Counter)
+    builder: WindowBuilder | None = field(default=None, repr=False)  # None: `build_windows`
     _counted: dict[tuple[str, int], Counter[str]] = field(default_factory=dict, repr=False)
     _opening: Counter[str] = field(default_factory=Counter, repr=False)
     _genes_compared: bool = field(default=False, repr=False)
@@ -336,18 +341,9 @@ class OpenCohort:
         """
         gene = self.gene(gene)
         tss_offset = length // 2 if tss_offset is None else tss_offset
+        build = self.builder or self.build_windows
         with about(self.genes_path):
-            built = build_windows(
-                self.reference,
-                self.variants,
-                gene,
-                length,
-                tss_offset=tss_offset,
-                samples=self.samples,
-                alleles=alleles or self.settings.alleles,
-                unphased=self.unphased,
-                max_ref_mismatch=self.settings.max_ref_mismatch,
-            )
+            built = build(gene, length, tss_offset, alleles or self.settings.alleles)
         mixed = int(self.unphased == "dosage" and built.counts["unphased calls"] > 0)
         built.counts["genes with unphased dosage, not the mean of two haplotypes"] = mixed
         ambiguous = self.reference.ambiguous(gene.window(length, tss_offset))
@@ -356,6 +352,20 @@ class OpenCohort:
         self._count_opening()
         self._check_n(gene, built)
         return built
+
+    def build_windows(self, gene: Gene, length: int, tss_offset: int, alleles: str) -> Windows:
+        """Build a gene's windows from the files, uncounted and unchecked (see `windows`)."""
+        return build_windows(
+            self.reference,
+            self.variants,
+            gene,
+            length,
+            tss_offset=tss_offset,
+            samples=self.samples,
+            alleles=alleles,
+            unphased=self.unphased,
+            max_ref_mismatch=self.settings.max_ref_mismatch,
+        )
 
     def _count_opening(self) -> None:
         """Count what was met in opening variant files, as one per contig may come late."""

@@ -3,14 +3,14 @@
 A window is anchored on one reference base, at a fixed index. From there on either side, each
 insertion or deletion moves what lies behind it, so the place of a reference base in the window is
 its position plus a shift that changes at each gap alone. That makes a window a few slices of the
-reference and the inserted bases, however long it is.
+reference and the inserted bases, however long it is. All haplotypes are laid out at once, in flat
+arrays with one entry for each gap that one of them has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -58,94 +58,106 @@ class Gaps:
         lost = (self.deleted[side, None] * self.carried[side]).sum(0)
         return int(lost.max(initial=0))
 
-    def anchor(self, which: np.ndarray, position: int) -> int:
-        """`position`, or the next reference base on its right that the gaps `which` keep."""
-        begin, end = self.position[which], self.position[which] + self.deleted[which]
-        while True:
-            over = np.flatnonzero((begin <= position) & (position < end))
-            if not len(over):
-                return position
-            position = int(end[over[0]])
 
+@dataclass(frozen=True)
+class Pieces:
+    """Runs of windows' bases: slices of the reference, or inserted bases, clipped to the window.
 
-class Piece(NamedTuple):
-    """A run of a window's bases: a slice of the reference, or inserted bases.
-
-    at: its index in the window. start, end: of the reference, 0-based half-open; both where the
-    bases are inserted before, if there are any. (Not a dataclass, as each haplotype has dozens.)
+    first: int64 (H + 1,), where each haplotype's pieces begin in the arrays below, in order. at: a
+    piece's index in the window. start, end: of the reference, 0-based half-open; both where the
+    bases are inserted before, if there are any. size: its bases. gap: the gap whose bases they
+    are, -1 for the reference. skip: how many of the gap's bases lie before the window.
     """
 
-    at: int
-    start: int
-    end: int
-    inserted: np.ndarray | None
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """What tells it from other pieces, but for the bases inserted."""
-        return self.at, self.start, self.end, 0 if self.inserted is None else len(self.inserted)
+    first: np.ndarray
+    at: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    size: np.ndarray
+    gap: np.ndarray
+    skip: np.ndarray
 
 
-@dataclass
 class Layout:
-    """How one distinct window lies on the reference.
+    """How the windows of a region's H haplotypes lie on the reference.
 
-    anchor: reference position at index `offset`. which: the haplotype's gaps, in order, as
-    indices of `gaps`.
+    anchor: int64 (H,), the reference position at index `offset`: `tss`, or where a haplotype lacks
+    that base, the next on its right that it has.
     """
 
-    anchor: int
-    offset: int
-    length: int
-    which: np.ndarray
-    gaps: Gaps
+    def __init__(self, gaps: Gaps, tss: int, offset: int, length: int) -> None:
+        """Lay them out; tss: 0-based. offset: its index in windows of `length` bp."""
+        self._gaps, self._length = gaps, length
+        people = gaps.carried.shape[1]
+        # Each gap of each haplotype, haplotype by haplotype, in order.
+        self._haplotype, self._which = np.nonzero(np.ascontiguousarray(gaps.carried.T))
+        self._first = np.searchsorted(self._haplotype, np.arange(people + 1))
+        self._position = gaps.position[self._which]
+        self._behind = self._position + gaps.deleted[self._which]
+        self.anchor = self._anchors(tss)
+        change = (gaps.size - gaps.deleted)[self._which]
+        total = np.concatenate(([0], np.cumsum(change)))
+        left = self._position <= self.anchor[self._haplotype]
+        passed = self._first[:-1] + np.bincount(self._haplotype[left], minlength=people)
+        # The reference base at x behind some gaps is at x + shift in the window. The anchor's own
+        # index is `offset`, whence the sign of what lies before it.
+        base = offset - self.anchor - (total[passed] - total[self._first[:-1]])
+        # A haplotype has a run of reference before each gap and one behind the last.
+        self._run = np.arange(len(self._which)) + self._haplotype
+        self._shift = np.repeat(base, np.diff(self._first) + 1)
+        self._shift[self._run + 1] += total[1:] - total[self._first[self._haplotype]]
 
-    def __post_init__(self) -> None:
-        self.position = self.gaps.position[self.which]
-        self.deleted = self.gaps.deleted[self.which]
-        self.size = self.gaps.size[self.which]
-        change = np.zeros(len(self.which) + 1, np.int64)
-        np.cumsum(self.size - self.deleted, out=change[1:])
-        before_anchor = change[np.searchsorted(self.position, self.anchor, side="right")]
-        # Index in the window of the reference base at x with g gaps at or before it: x + shift[g].
-        # The anchor's own index is `offset`, whence the sign of what lies before the anchor.
-        self.shift = change + (self.offset - self.anchor - before_anchor)
+    def _anchors(self, tss: int) -> np.ndarray:
+        anchor = np.full(len(self._first) - 1, tss, np.int64)
+        for h in np.unique(self._haplotype[(self._position <= tss) & (tss < self._behind)]):
+            own = slice(self._first[h], self._first[h + 1])
+            begin, end = self._position[own], self._behind[own]
+            while (over := (begin <= anchor[h]) & (anchor[h] < end)).any():
+                anchor[h] = end[over][0]
+        return anchor
 
-    def window_index(self, positions: np.ndarray) -> np.ndarray:
-        """Window index of retained reference bases; it may lie outside the window."""
-        shifted: np.ndarray
-        if not len(self.which):
-            shifted = positions + self.shift[0]
-        else:
-            passed = np.searchsorted(self.position, positions, side="right")
-            shifted = positions + self.shift[passed]
-        return shifted
+    def window_index(self, haplotype: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Window index of retained reference bases, each of a haplotype; maybe outside the window.
 
-    def pieces(self) -> list[Piece]:
-        """What the window consists of, in order, clipped to it."""
+        haplotype, position: int64 (N,) each.
+        """
+        # One search for all: haplotypes stand side by side on one axis.
+        stride = 1 + max(int(self._position.max(initial=0)), int(position.max(initial=0)))
+        gaps = self._haplotype * stride + self._position
+        passed = np.searchsorted(gaps, haplotype * stride + position, side="right")
+        index: np.ndarray = position + self._shift[passed + haplotype]
+        return index
+
+    def pieces(self) -> Pieces:
+        """What the windows consist of."""
+        shift, size = self._shift, self._gaps.size[self._which]
+        people = np.arange(len(self._first) - 1)
         # Between two gaps runs the reference; before the first and behind the last, to the edges.
-        starts = np.concatenate((-self.shift[:1], self.position + self.deleted))
-        ends = np.concatenate((self.position, self.length - self.shift[-1:]))
-        first = np.maximum(starts, -self.shift)
-        last = np.minimum(ends, self.length - self.shift)
-        some = np.flatnonzero(first < last)
-        pieces = [
-            Piece(at, start, end, None)
-            for at, start, end in zip(
-                (first + self.shift)[some].tolist(),
-                first[some].tolist(),
-                last[some].tolist(),
-                strict=True,
-            )
-        ]
-        index = self.position + self.shift[:-1]
-        inside = (self.size > 0) & (index < self.length) & (index + self.size > 0)
-        for i in np.flatnonzero(inside).tolist():
-            at, position = int(index[i]), int(self.position[i])
-            bases = self.gaps.inserted[self.which[i]][max(-at, 0) : self.length - at]
-            pieces.append(Piece(max(at, 0), position, position, bases))
-        pieces.sort(key=lambda piece: piece.at)
-        return pieces
+        start, end = -shift, self._length - shift
+        start[self._run + 1] = np.maximum(start[self._run + 1], self._behind)
+        end[self._run] = np.minimum(end[self._run], self._position)
+        some = np.flatnonzero(start < end)
+        index = self._position + shift[self._run]
+        inside = (size > 0) & (index < self._length) & (index + size > 0)
+        index, size, place = index[inside], size[inside], self._position[inside]
+        skip = np.maximum(-index, 0)
+        none = np.zeros(len(some), np.int64)
+        owner = np.concatenate(
+            (np.repeat(people, np.diff(self._first) + 1)[some], self._haplotype[inside])
+        )
+        at = np.concatenate(((start + shift)[some], index + skip))
+        order = np.lexsort((at, owner))
+        return Pieces(
+            np.searchsorted(owner[order], np.arange(len(people) + 1)),
+            at[order],
+            np.concatenate((start[some], place))[order],
+            np.concatenate((end[some], place))[order],
+            np.concatenate(
+                ((end - start)[some], np.minimum(index + size, self._length) - index - skip)
+            )[order],
+            np.concatenate((none - 1, self._which[inside]))[order],
+            np.concatenate((none, skip))[order],
+        )
 
 
 @dataclass(frozen=True)

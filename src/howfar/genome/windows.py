@@ -24,7 +24,7 @@ from howfar.core.errors import HowfarError
 from howfar.genome.edits import edits_of
 from howfar.genome.genotypes.base import Genotypes, VariantSource
 from howfar.genome.intervals import Gene, Interval
-from howfar.genome.layout import Edits, Gaps, Layout, Piece, Substitutions
+from howfar.genome.layout import Edits, Gaps, Layout, Pieces, Substitutions
 from howfar.genome.overlaps import apply_first_come, drop_unapplicable
 from howfar.genome.reference import Reference
 
@@ -39,7 +39,7 @@ class Windows:
     forward strand. index: int32 (P, 2), the row of each haplotype. samples: the P names.
     skipped: int32 (P, 2), variants left out within the window because they overlap one applied
     before. reference: uint8 (length,), the reference window. counts: what was met, by kind (of
-    the region read, which reaches a little farther).
+    the region read, which reaches a little farther). plan: how they are built.
     """
 
     gene: Gene
@@ -49,18 +49,19 @@ class Windows:
     skipped: np.ndarray
     counts: Counter[str]
     reference: np.ndarray
-    _plan: WindowPlan = field(repr=False)
+    _letters: np.ndarray = field(repr=False)
+    plan: WindowPlan = field(repr=False)
     _contig_length: int
 
     def __len__(self) -> int:
-        return len(self._plan.layouts)
+        return len(self.plan)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """uint8 (stop - start, length): distinct windows `start` to `stop`, built now.
 
         Whoever needs one block at a time holds no more than that, however many people there are.
         """
-        return self._plan.build(start, min(stop, len(self)), len(self.reference))
+        return self.plan.build(start, min(stop, len(self)), self._letters, len(self.reference))
 
     @cached_property
     def sequences(self) -> np.ndarray:
@@ -72,10 +73,7 @@ class Windows:
 
         -1 for inserted bases and for the N beyond the contig's ends.
         """
-        positions = np.full(len(self.reference), -1, np.int64)
-        for at, start, end, inserted in self._plan.pieces[row]:
-            if inserted is None:
-                positions[at : at + end - start] = np.arange(start, end)
+        positions = self.plan.positions(row, len(self.reference))
         positions[(positions < 0) | (positions >= self._contig_length)] = -1
         return positions
 
@@ -276,77 +274,136 @@ def _apply_calls(genotypes: Genotypes, start: int) -> _Region:
     return _Region(genotypes, applied, wanted != applied, column, edits, gaps, start)
 
 
-def _lay_out(region: _Region, tss: int, length: int, offset: int) -> list[Layout]:
-    """The layout of each distinct haplotype of the region."""
-    gaps = region.gaps
-    carried = np.ascontiguousarray(gaps.carried.T)
-    return [
-        Layout(gaps.anchor(which, tss), offset, length, which, gaps)
-        for which in map(np.flatnonzero, carried)
-    ]
-
-
 def _assemble(
     reference: Reference, region: _Region, gene: Gene, length: int, offset: int
 ) -> Windows:
     """Find the distinct windows, plan each, and point the people's haplotypes at them."""
-    layouts = _lay_out(region, gene.start0, length, offset)
-    pieces = [layout.pieces() for layout in layouts]
+    layout = Layout(region.gaps, gene.start0, offset, length)
+    pieces = layout.pieces()
     distinct = _find_distinct(region, pieces)
-    # A window draws in at most as many bases from outside as all deletions together take away.
-    pad = length + int(region.gaps.deleted.sum())
-    low = min(region.start, gene.start0 - offset) - pad
-    buffer = reference.fetch(Interval(gene.chrom, low, gene.start0 + length + pad))
+    plan = _plan_windows(region, layout, pieces, distinct.haplotype, length)
     shape = (len(region.genotypes.samples), 2)
-    moved = np.array([layout.anchor != gene.start0 for layout in layouts], bool)
+    moved = layout.anchor != gene.start0
     skipped = distinct.skipped[region.column]
     counts = Counter(region.genotypes.counts)
     counts["overlapping variants skipped"] += int(skipped.sum())
     counts["haplotypes with the TSS base deleted"] += int(moved[region.column].sum())
     counts["windows without variants"] += int(not region.applied.any())
-    at = gene.start0 - offset - low
-    return Windows(
-        gene,
-        offset,
-        distinct.row[region.column].reshape(shape).astype(np.int32),
-        region.genotypes.samples,
-        skipped.reshape(shape).astype(np.int32),
-        counts,
-        buffer[at : at + length].copy(),
-        WindowPlan(
-            distinct.haplotype,
-            [layouts[h] for h in distinct.haplotype],
-            [pieces[h] for h in distinct.haplotype],
-            Substitutions.of(region.genotypes, region.applied, region.edits),
-            buffer,
-            low,
-        ),
-        reference.length(gene.chrom),
-    )
+    index = distinct.row[region.column].reshape(shape).astype(np.int32)
+    skipped = skipped.reshape(shape).astype(np.int32)
+    people = region.genotypes.samples
+    return windows_of_plan(reference, gene, length, offset, plan, index, people, skipped, counts)
 
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Everything needed to build the distinct windows; lists have an entry for each.
+    """How D distinct windows are built from the reference.
 
-    haplotype: the region's haplotype that the window is of. buffer: uint8, the reference from
-    0-based position `low` on.
+    first_piece: int64 (D + 1,), where each window's pieces begin. at, source, size: of each piece,
+    its index in the window, where its bases begin in `letters`, and how many they are.
+    first_base: int64 (D + 1,), where each window's replaced bases begin. place, byte: each one's
+    index in the window, and what it reads. low, high: the reference that is needed, 0-based
+    half-open. inserted: uint8, the bases that stand behind it in `letters`.
     """
 
-    haplotype: list[int]
-    layouts: list[Layout]
-    pieces: list[list[Piece]]
-    substitutions: Substitutions
-    buffer: np.ndarray
+    first_piece: np.ndarray
+    at: np.ndarray
+    source: np.ndarray
+    size: np.ndarray
+    first_base: np.ndarray
+    place: np.ndarray
+    byte: np.ndarray
+    inserted: np.ndarray
     low: int
+    high: int
 
-    def build(self, start: int, stop: int, length: int) -> np.ndarray:
+    def __len__(self) -> int:
+        return len(self.first_piece) - 1
+
+    def build(self, start: int, stop: int, letters: np.ndarray, length: int) -> np.ndarray:
         """uint8 (stop - start, length): the windows of rows `start` to `stop`."""
         block = np.empty((stop - start, length), np.uint8)
-        for i, row in enumerate(block, start):
-            _fill(row, self.pieces[i], self.buffer, self.low)
-            _substitute(row, self.layouts[i], self.substitutions, self.haplotype[i])
+        flat = block.reshape(-1)
+        first, last = self.first_piece[start], self.first_piece[stop]
+        row = np.arange(stop - start) * length
+        own = np.diff(self.first_piece[start : stop + 1])
+        at, size = np.repeat(row, own) + self.at[first:last], self.size[first:last]
+        source = self.source[first:last]
+        for to, until, origin, end in zip(
+            at.tolist(),
+            (at + size).tolist(),
+            source.tolist(),
+            (source + size).tolist(),
+            strict=True,
+        ):
+            flat[to:until] = letters[origin:end]
+        first, last = self.first_base[start], self.first_base[stop]
+        own = np.diff(self.first_base[start : stop + 1])
+        flat[np.repeat(row, own) + self.place[first:last]] = self.byte[first:last]
         return block
+
+    def positions(self, row: int, length: int) -> np.ndarray:
+        """int64 (length,): reference position of each base of a window, -1 for inserted bases."""
+        found = np.full(length, -1, np.int64)
+        for piece in range(self.first_piece[row], self.first_piece[row + 1]):
+            at, start, size = (int(x[piece]) for x in (self.at, self.source, self.size))
+            if start < self.high - self.low:
+                found[at : at + size] = np.arange(start, start + size) + self.low
+        return found
+
+
+def windows_of_plan(
+    reference: Reference,
+    gene: Gene,
+    length: int,
+    offset: int,
+    plan: WindowPlan,
+    index: np.ndarray,
+    samples: tuple[str, ...],
+    skipped: np.ndarray,
+    counts: Counter[str],
+) -> Windows:
+    """The windows that `plan` describes (see `Windows`), on the reference that it was made on."""
+    start = gene.start0 - offset
+    low, high = min(plan.low, start), max(plan.high, start + length)
+    read = reference.fetch(Interval(gene.chrom, low, high))
+    letters = np.concatenate((read[plan.low - low : plan.high - low], plan.inserted))
+    window = read[start - low :][:length].copy()
+    end = reference.length(gene.chrom)
+    return Windows(gene, offset, index, samples, skipped, counts, window, letters, plan, end)
+
+
+def _plan_windows(
+    region: _Region, layout: Layout, pieces: Pieces, haplotype: np.ndarray, length: int
+) -> WindowPlan:
+    """Plan the windows of the region's haplotypes `haplotype`, (D,)."""
+    own = np.diff(pieces.first)[haplotype]
+    first_piece = np.concatenate(([0], np.cumsum(own)))
+    chosen = np.repeat(pieces.first[haplotype] - first_piece[:-1], own) + np.arange(own.sum())
+    low = int(pieces.start[chosen].min())
+    high = int(pieces.end[chosen].max())
+    letters = region.gaps.inserted
+    behind = (
+        high - low + np.concatenate(([0], np.cumsum([len(x) for x in letters], dtype=np.int64)))
+    )
+    gap = pieces.gap[chosen]
+    inserted = behind[gap] + pieces.skip[chosen]
+    every = Substitutions.of(region.genotypes, region.applied, region.edits)
+    row, which = np.nonzero(every.carried[haplotype])
+    index = layout.window_index(haplotype[row], every.position[which])
+    inside = (index >= 0) & (index < length)
+    return WindowPlan(
+        first_piece,
+        pieces.at[chosen],
+        np.where(gap < 0, pieces.start[chosen] - low, inserted),
+        pieces.size[chosen],
+        np.searchsorted(row[inside], np.arange(len(haplotype) + 1)),
+        index[inside],
+        every.byte[which[inside]],
+        np.concatenate([np.zeros(0, np.uint8), *letters]),
+        low,
+        high,
+    )
 
 
 @dataclass(frozen=True)
@@ -356,11 +413,11 @@ class _Distinct:
     """
 
     row: np.ndarray
-    haplotype: list[int]
+    haplotype: np.ndarray
     skipped: np.ndarray
 
 
-def _find_distinct(region: _Region, pieces: list[list[Piece]]) -> _Distinct:
+def _find_distinct(region: _Region, pieces: Pieces) -> _Distinct:
     """Give haplotypes that differ only outside their windows one row.
 
     Two windows are the same if their ends lie alike on the reference and their haplotypes have the
@@ -371,34 +428,26 @@ def _find_distinct(region: _Region, pieces: list[list[Piece]]) -> _Distinct:
     applied = np.ascontiguousarray(region.applied.T)
     clashing = np.flatnonzero(region.overlapped.any(1))  # few: so the sum below stays short
     overlapped = np.ascontiguousarray(region.overlapped[clashing].T)
-    rows: dict[tuple[object, ...], int] = {}
-    haplotype: list[int] = []
-    row = np.zeros(len(pieces), np.int64)
-    skipped = np.zeros(len(pieces), np.int64)
-    for h, run in enumerate(pieces):
-        first, last = run[0], run[-1]
-        begin = int(np.searchsorted(reach, first.start, side="left"))
-        end = int(np.searchsorted(genotypes.starts, last.end, side="left"))
-        skipped[h] = overlapped[h, (clashing >= begin) & (clashing < end)].sum()
-        key = (first.shape, last.shape, applied[h, begin:end].tobytes())
-        row[h] = rows.setdefault(key, len(rows))
-        if row[h] == len(haplotype):
-            haplotype.append(h)
-    return _Distinct(row, haplotype, skipped)
-
-
-def _fill(row: np.ndarray, pieces: list[Piece], buffer: np.ndarray, low: int) -> None:
-    """Write the reference and the inserted bases into a window."""
-    for at, start, end, inserted in pieces:
-        if inserted is None:
-            row[at : at + end - start] = buffer[start - low : end - low]
-        else:
-            row[at : at + len(inserted)] = inserted
-
-
-def _substitute(row: np.ndarray, layout: Layout, every: Substitutions, haplotype: int) -> None:
-    """Write a haplotype's replaced bases into its window, which has the reference there."""
-    carried = np.flatnonzero(every.carried[haplotype])
-    at = layout.window_index(every.position[carried])
-    inside = (at >= 0) & (at < len(row))
-    row[at[inside]] = every.byte[carried[inside]]
+    edges = np.stack(
+        [
+            column[edge]
+            for edge in (pieces.first[:-1], pieces.first[1:] - 1)
+            for column in (
+                pieces.at,
+                pieces.start,
+                pieces.end,
+                np.where(pieces.gap < 0, 0, pieces.size),
+            )
+        ]
+    )
+    begins = np.searchsorted(reach, edges[1], side="left").tolist()
+    ends = np.searchsorted(genotypes.starts, edges[6], side="left").tolist()
+    keys = np.ascontiguousarray(edges.T)
+    rows: dict[tuple[bytes, bytes], int] = {}
+    row = np.zeros(len(keys), np.int64)
+    skipped = np.zeros(len(keys), np.int64)
+    for h, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        if len(clashing):
+            skipped[h] = overlapped[h, (clashing >= begin) & (clashing < end)].sum()
+        row[h] = rows.setdefault((keys[h].tobytes(), applied[h, begin:end].tobytes()), len(rows))
+    return _Distinct(row, np.unique(row, return_index=True)[1], skipped)

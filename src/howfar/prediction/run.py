@@ -39,6 +39,7 @@ from howfar.prediction.store import (
 )
 from howfar.prediction.transform import check_transform
 from howfar.results.cache import MemoryUnits
+from howfar.results.kept_windows import keep_windows
 from howfar.results.predictions import Predictions
 from howfar.study.schema import Run, Study
 
@@ -78,16 +79,19 @@ def predict(
     chrom: str | None = None,
     sample: str | None = None,
     shard: tuple[int, int] = (1, 1),
+    keep: bool = False,
 ) -> Predicted:
     """Predict `run` for a study's people and genes; finished genes are not done again.
 
     `gene` (id or name) or `chrom` restrict the genes; `sample` makes a store of its own for one
     person. `shard` (i, n): every n-th gene from the i-th (1-based) on, so that n processes share
-    the work, each gene's values in files that one process alone writes.
+    the work, each gene's values in files that one process alone writes. keep: as `keep_windows`.
     """
     with about(run.place):
         check_transform(run.transform)
     cohort, model = OpenCohort(study), open_model(run)
+    if keep:
+        keep_windows(cohort, results)
     if sample is not None:
         _restrict(cohort, sample)
     store = open_store(cohort, run, model, results)
