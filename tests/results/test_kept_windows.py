@@ -21,7 +21,7 @@ def cohort_of(world: World, folder: Path, tss: int):
     fasta, vcf = world.write(folder)
     genes = folder / "genes.csv"
     genes.write_text(f"gene_id,gene_name,chrom,tss,strand\nE1,A,{CONTIG},{tss},+\n")
-    return hf.open_cohort(reference=fasta, variants=vcf, genes=genes, alleles="all")
+    return hf.open_cohort(reference=fasta, variants=vcf, genes=genes, alleles="all", max_n=1)
 
 
 def same(one, other) -> bool:
@@ -37,14 +37,13 @@ def same(one, other) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:no intervals found")
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=worlds(), data=st.data())
 def test_kept_windows_are_those_of_the_files(tmp_path_factory, world, data):
     folder = tmp_path_factory.mktemp("kept")
     cohort = cohort_of(world, folder, data.draw(st.integers(1, len(world.sequence))))
     length = data.draw(st.integers(2, 90))
     offset = data.draw(st.integers(0, length - 1))
-    cohort.settings.max_n = 1
     plain = cohort.windows("E1", length, offset)
     hf.keep_windows(cohort, folder)
     first = cohort.windows("E1", length, offset)
