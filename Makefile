@@ -1,6 +1,7 @@
 # make setup   the environment, in .venv
 # make book    the whole path: simulate, train, predict, evaluate, notebooks, book
 # make test    all tests
+# make gpu-check  values and speed on a GPU, against the CPU; DEVICE=cpu QUICK=--quick without one
 # make check   lint, format, types, and whether what is installed fits together
 # make lock    pyproject.toml resolved again, versions kept; FLAGS="--upgrade-package X"
 # make clean   forget what was built (results/sources, what was fetched, is kept)
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: setup book test check lock clean
+.PHONY: setup book test gpu-check check lock clean
 
 setup: $(STAMP)
 
@@ -41,6 +42,10 @@ check: setup
 	$(BIN)/ruff format --check src tests tools
 	$(BIN)/mypy
 	$(BIN)/python -m pip check
+
+DEVICE ?= cuda
+gpu-check: setup
+	$(BIN)/python tests/gpu_check.py --device $(DEVICE) $(QUICK)
 
 lock:
 	$(PYTHON) tools/lock.py $(FLAGS)

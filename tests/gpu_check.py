@@ -1,0 +1,115 @@
+"""Every engine path on a device against the CPU, then the tables of speed: `make gpu-check`.
+
+First the networks of the zoo at reduced sizes with random weights: shared and plain engine, in
+each precision of the device, against the plain engine on the CPU in float32. Then the benchmarks,
+whose tables say date and card. It exits with 1 where a network differs by more than its precision
+allows. On a CPU: ``--device cpu --quick``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from helpers import reduced_networks
+from howfar.bench import inference, training
+from howfar.cli.common import REGION
+from howfar.core.errors import HowfarError
+from howfar.core.project import results_folder
+from howfar.models.registry import load_model
+
+#: Largest difference over the largest value that each precision may make, and smallest r.
+LIMITS = {"float32": (1e-4, 0.9999), "tf32": (2e-2, 0.999), "bfloat16": (1e-1, 0.99)}
+PEOPLE = 8  # windows of the check of values
+
+
+def check_values(device: str, precisions: list[str]) -> pd.DataFrame:
+    """Compare the reduced networks, in each precision on the device, with float32 on the CPU."""
+    rows = []
+    for case, name, write, options in reduced_networks.CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            weights, given = write(Path(folder)), options(Path(folder))
+            model = load_model(name, weights, "cpu", **given)
+            windows = reduced_networks.windows(model, PEOPLE)
+            bins, tracks = list(range(model.layout.n_bins)), list(range(len(model.tracks)))
+            truth = model.predict(windows, bins, tracks)
+            for precision in precisions:
+                given |= {} if precision == "float32" else {"precision": precision}
+                try:
+                    model = load_model(name, weights, device, **given)
+                except HowfarError as error:  # not every network takes a precision
+                    print(f"{case}, {precision}: {error}")
+                    continue
+                begun = time.perf_counter()
+                found = model.predict(windows, bins, tracks)
+                row = {"case": case, "precision": precision}
+                row["error"] = float(np.abs(found - truth).max() / np.abs(truth).max())
+                row["r"] = float(np.corrcoef(found.ravel(), truth.ravel())[0, 1])
+                row["seconds"] = time.perf_counter() - begun
+                row["allowed"] = LIMITS[precision][0]
+                row["right"] = row["error"] <= row["allowed"] and row["r"] >= LIMITS[precision][1]
+                rows.append(row)
+                print(row, flush=True)
+    return pd.DataFrame(rows)
+
+
+def measure_speed(device: str, precisions: list[str], quick: bool) -> dict[str, pd.DataFrame]:
+    """Make the tables of speed: of a cohort's inference and of a training step."""
+    files = {role: results_folder(path) for role, path in REGION.items()}
+    if not all(path.is_file() for path in files.values()):
+        for command in (["fetch", "region"], ["simulate", "--study", "region"]):
+            subprocess.run([sys.executable, "-m", "howfar", *command], check=True)
+    scored, trained = [], []
+    for precision in precisions:
+        shared = {"gene": "FKBP1A", "device": device, "precision": precision, "quick": quick}
+        scored.append(
+            inference.measure(
+                **files,
+                context=49_152 if quick else 196_608,
+                haplotypes=64 if quick else 842,
+                batch_size=4,
+                **shared,
+            )
+        )
+        print(scored[-1].T.to_string(header=False), flush=True)
+        if precision != "tf32":
+            people = 8 if quick else 64
+            trained.append(
+                training.measure(
+                    **files, context=49_152, people=people, chunk=8, say=print, **shared
+                )
+            )
+    return {"inference": pd.concat(scored), "training": pd.concat(trained)}
+
+
+def main() -> int:
+    """Check and measure; write the tables."""
+    given = argparse.ArgumentParser(description=__doc__)
+    given.add_argument("--device", default="cuda")
+    given.add_argument("--quick", action="store_true", help="reduced networks, few haplotypes")
+    given.add_argument("--out", type=Path, default=Path("gpu_check"), help="a folder")
+    asked = given.parse_args()
+    precisions = ["float32", *(["tf32"] if asked.device == "cuda" else []), "bfloat16"]
+    card = torch.cuda.get_device_name() if asked.device == "cuda" else "CPU"
+    tables = {"values": check_values(asked.device, precisions)}
+    tables |= measure_speed(asked.device, precisions, asked.quick)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "card": card}
+        table.assign(**about).to_csv(asked.out / f"gpu_{name}.csv", index=False)
+    wrong = tables["values"].query("not right")
+    print(f"{len(tables['values'])} checks of values on {card}, {len(wrong)} wrong")
+    return int(len(wrong) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
