@@ -341,6 +341,15 @@ def test_the_build_of_the_genotypes_must_be_that_of_the_fasta(files, tmp_path):
         chain.Chain(load_recipe("geuvadis_chr18"), tmp_path, have).run()
 
 
+def test_dosages_are_no_genotypes_of_a_chain(files, tmp_path):
+    table = tmp_path / "dose.tsv"
+    table.write_text("CHROM\tPOS\tREF\tALT\tP000\n20\t5\tA\tC\t1\n")
+    have = {"genotypes": table, "expression": files["expression.bed.gz"]}
+    have["covariates"] = files["factors.txt"]
+    with pytest.raises(HowfarError, match="genotypes of the kind dosages"):
+        chain.Chain(load_recipe("geuvadis_chr18"), tmp_path / "out", have).run()
+
+
 def test_a_program_that_is_not_here_is_named_with_its_package(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(HowfarError, match="apt install picard-tools"):

@@ -18,6 +18,7 @@ import yaml
 from howfar.book import reference_pages, start_page
 from howfar.book.api_page import api_page
 from howfar.book.architecture_page import architecture_page
+from howfar.book.cohorts_page import cohorts_page
 from howfar.book.estimators_page import estimators_page
 from howfar.book.knobs_page import knobs_page
 from howfar.book.mixups_page import mixups_page
@@ -68,6 +69,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "seeds": reference_pages.seeds(),
         "hard_seeds": reference_pages.hard_seeds(),
         "speed": speed_page(),
+        "cohorts": cohorts_page(),
         "knobs": knobs_page(),
         "estimators": estimators_page(results, part),
         "mixups": mixups_page(results, part),

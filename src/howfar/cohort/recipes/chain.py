@@ -157,7 +157,7 @@ class Chain:
         lines.append("Files (--have KEY=PATH gives one of yours):")
         for key, each in self.recipe.inputs.items():
             place, words = self._whence(key, each)
-            lines.append(f"  {key}: {each.what}; {each.licence}; {words}")
+            lines.append(f"  {key}: {each.what}; {each.terms}; {words}")
             lines += [f"    {url}" for url in place]
             lines += [f"    {each.note}"] if each.note else []
         lines.append("Steps:")

@@ -45,8 +45,15 @@ def check(job: Job) -> dict[str, Path]:
         made |= _unpacked(job.files["reference"], job)
     reference = made.get("reference", job.files.get("reference"))
     given = job.files["genotypes"]
-    if kind_of(given) in ("plink1", "plink2"):
+    if (kind := kind_of(given)) in ("plink1", "plink2"):
         made["genotypes"] = given = _from_plink(given, job)
+    elif kind not in ("vcf", "template"):
+        raise HowfarError(
+            str(given),
+            found=f"genotypes of the kind {kind}",
+            expected="VCF, BCF or PLINK files, which bcftools or plink2 reads",
+            do="Write them as VCF; a study file takes this kind as it is.",
+        )
     files = list(variant_files(given).values())
     for file in files:
         look = _look(file, reference if "chain" not in job.files else None)

@@ -51,6 +51,11 @@ class Input(_Strict):
         return listed
 
     @property
+    def terms(self) -> str:
+        """Licence, the catalogue's where the file stands there."""
+        return sources()[self.source].licence if self.source else self.licence
+
+    @property
     def size(self) -> str:
         """Size in words, where somebody states it."""
         if self.source:
