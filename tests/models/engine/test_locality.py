@@ -63,12 +63,12 @@ def beluga_features(network, x):
 def _enformer(tmp_path):
     sizes = {"dim": 96, "depth": 1, "heads": 2, "dim_divisible_by": 16}
     network = lively(sizes | {"output_heads": {"human": 2}}, 2048, seed=3)
-    return Declared(network, enformer_network.tower), torch.zeros(1, 8192, 4)
+    return Declared(network, enformer_network.tower), torch.zeros(1, 4096, 4)
 
 
 def _basenji2(tmp_path):
     model = reduced_networks.load("basenji2", tmp_path)
-    return Declared(model.network, basenji2.tower), torch.zeros(1, 8192, 4)
+    return Declared(model.network, basenji2.tower), torch.zeros(1, 4096, 4)
 
 
 def _beluga(tmp_path):
