@@ -121,7 +121,7 @@ def test_a_study_with_a_killed_job_controller_and_run_ends_in_equal_tables(clust
     subprocess.run(["scancel", "-s", "KILL", "--full", running()[0]], check=True)
     cluster.kill("slurmctld")
     time.sleep(15)  # in which the run looks for its jobs
-    cluster.start("slurmctld", "slurmctld", "-D", "-c")
+    cluster.start("slurmctld", "slurmctld", "-D")  # without -c, which forgets the jobs
     done = results / "small" / "steps"
     until(lambda: list(done.glob("shard.*.done")), "a shard that is done")
     os.killpg(process.pid, signal.SIGKILL)
