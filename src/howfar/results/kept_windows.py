@@ -55,10 +55,9 @@ class _Keeper:
         if not units.has(place):
             built = cohort.build_windows(gene, length, tss_offset, alleles)
             arrays = {name: getattr(built, name) for name in _OF_PEOPLE}
-            plan = {f.name: np.asarray(getattr(built.plan, f.name)) for f in fields(WindowPlan)}
-            units.write(
-                place, arrays | {name: _narrow(x) for name, x in plan.items()}, built.counts
-            )
+            for each in fields(WindowPlan):
+                arrays[each.name] = _narrow(np.asarray(getattr(built.plan, each.name)))
+            units.write(place, arrays, built.counts)
             return built
         unit = units.read(place)
         index, skipped = (unit.arrays.pop(name) for name in _OF_PEOPLE)
