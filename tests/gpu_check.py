@@ -29,6 +29,8 @@ from howfar.models.registry import load_model
 
 #: Largest difference over the largest value that each precision may make, and smallest r.
 LIMITS = {"float32": (1e-4, 0.9999), "tf32": (2e-2, 0.999), "bfloat16": (1e-1, 0.99)}
+#: Networks whose cohort is scored: window in bp, windows at once.
+MODELS = [("enformer", 196_608, 4), ("alphagenome", 131_072, 8)]
 PEOPLE = 8  # windows of the check of values
 
 
@@ -71,16 +73,18 @@ def measure_speed(device: str, precisions: list[str], quick: bool) -> dict[str, 
     scored, trained = [], []
     for precision in precisions:
         shared = {"gene": "FKBP1A", "device": device, "precision": precision, "quick": quick}
-        scored.append(
-            inference.measure(
-                **files,
-                context=49_152 if quick else 196_608,
-                haplotypes=64 if quick else 842,
-                batch_size=4,
-                **shared,
+        for model, context, batch in MODELS:
+            scored.append(
+                inference.measure(
+                    **files,
+                    model=model,
+                    context=context // 4 if quick else context,
+                    haplotypes=16 if quick else 842,
+                    batch_size=batch,
+                    **shared,
+                )
             )
-        )
-        print(scored[-1].T.to_string(header=False), flush=True)
+            print(scored[-1].T.to_string(header=False), flush=True)
         if precision != "tf32":
             people = 8 if quick else 64
             trained.append(
