@@ -27,6 +27,11 @@ _KEPT = {
     "windows": ("windows", "{:,}"),
     "equal": ("equal", "{:,}"),
 }
+_STEPS = {
+    "step": "step",
+    "CPU seconds": ("cpu_seconds", "{:.0f}"),
+    "seconds": ("seconds", "{:.0f}"),
+}
 _SCORING = {
     "way": "way",
     "precision": "precision",
@@ -79,6 +84,9 @@ _SATURATION = {
 }
 
 
+_LONG = 10  # CPU seconds of a step that is listed
+
+
 def measured(name: str) -> pd.DataFrame:
     """Read a committed table of ``data/measured``: what was measured, when and on what."""
     return pd.read_csv(project_root() / "data" / "measured" / f"{name}.csv")
@@ -96,7 +104,8 @@ def speed_page() -> str:
     growth, linear = measured("inference_growth"), measured("baselines_benchmark")
     training, rounding = measured("training_benchmark"), measured("training_rounding")
     cohorts = measured("cohort_growth")
-    kept = measured("windows_benchmark")
+    kept, steps = measured("windows_benchmark"), measured("book_steps")
+    pages = steps["step"].str.startswith("notebook.")
     return fill(
         "speed",
         stepping=table_of(training, _TRAINING),
@@ -105,6 +114,11 @@ def speed_page() -> str:
         rounding=circumstances(rounding),
         haplotypes=table_of(haplotypes, _HAPLOTYPES),
         haplotype=circumstances(haplotypes),
+        stepping_through=table_of(steps[steps["cpu_seconds"] > _LONG], _STEPS),
+        steps=circumstances(steps),
+        steps_cpu=f"{steps['cpu_seconds'].sum() / 60:.0f}",
+        pages=f"{pages.sum()}",
+        pages_minutes=f"{steps.loc[pages, 'seconds'].sum() / 60:.0f}",
         keeping=table_of(kept, _KEPT),
         kept=circumstances(kept),
         judged=int(kept["judged"].sum()),
