@@ -63,7 +63,8 @@ OTHERS = {
 #: measured elsewhere by commands that read as `sequences` does.
 WITHOUT = {"fetch", "book", "inputs", "template", "notebook", "haplotypes", "inference"}
 WITHOUT |= {"baselines", "oracles", "knobs", "bslmm", "estimators", "worlds", "training"}
-WITHOUT |= {"attribution", "attribution-truth", "growth"}
+WITHOUT |= {"attribution", "attribution-truth", "growth", "windows", "trained-effects", "mixups"}
+WITHOUT |= {"cohort"}  # tests/cohort/test_recipes.py
 WITHOUT |= {"training-tracks", "training-mpra"}  # tests/training/test_files.py
 
 

@@ -99,14 +99,17 @@ def xpresso(folder: Path) -> Path:
     return write_keras(folder / "x.h5", random_layers(architecture(), seed=5, gain=1.5))
 
 
-def borzoi(folder: Path) -> Path:
+def borzoi(folder: Path, **more: Any) -> Path:
     """Borzoi for windows of 1,024 bp with a narrow transformer."""
     from borzoi_pytorch import Borzoi
     from borzoi_pytorch.config_borzoi import BorzoiConfig
     from safetensors.torch import save_file
 
-    sizes = {"dim": 64, "depth": 2, "heads": 2, "attn_dim_key": 16, "attn_dim_value": 32}
-    network = Borzoi(BorzoiConfig(**sizes, enable_mouse_head=False))
+    from howfar.models.engine.rotary_attention import in_place_of_flash_attn
+
+    sizes = {"dim": 64, "depth": 2, "heads": 2, "attn_dim_key": 16, "attn_dim_value": 32} | more
+    with in_place_of_flash_attn():
+        network = Borzoi(BorzoiConfig(**sizes, enable_mouse_head=False))
     (folder / "config.json").write_text(json.dumps(sizes | {"model_type": "borzoi"}))
     save_file(fill(network, 6), folder / "model.safetensors")
     return folder
@@ -189,6 +192,12 @@ CASES: list[tuple[str, str, Callable[[Path], Path], _Options]] = [
     ),
     ("borzoi", "borzoi", borzoi, lambda f: {"context": 1024} | {"rc": True, "shifts": [0, 2]}),
     ("alphagenome", "alphagenome", alphagenome, lambda f: {"context": 4096}),
+    (
+        "flashzoi",
+        "flashzoi",
+        lambda f: borzoi(f, flashed=True, dim=160, heads=1),
+        lambda f: {"context": 1024},
+    ),
     ("fine-tuned", "fine-tuned", fine_tuned, lambda f: {}),
 ]
 

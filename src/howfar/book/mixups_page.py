@@ -13,7 +13,7 @@ from howfar.core import sealed
 from howfar.core.project import figures_folder
 from howfar.core.text import as_markdown
 from howfar.figures import mixups
-from howfar.stats.mixups import ENOUGH
+from howfar.stats.mixups import ENOUGH, pool
 
 _TRIAL = {
     "people": "setting",
@@ -30,7 +30,8 @@ _TRIAL = {
 def mixups_page(results: Path, folder: Path) -> str:
     """Write the page, and its picture into `folder`."""
     table = measured("mixups")
-    shown = mixups.draw(table, figures_folder(results, "book"))
+    swapped = pool(table[table["planted"] == "swapped pairs"])
+    shown = mixups.draw(swapped, figures_folder(results, "book"))
     shutil.copyfile(shown.svg, folder / "mixups.svg")
     clean = table[(table["planted"] == "none") & (table["says"] >= ENOUGH)]
     trials = table[~((table["draws"] < 20) & table["r"].notna())]

@@ -106,8 +106,9 @@ def predict(
     study's key `effects` are predicted too.
     """
     import pandas as pd
+    import pyarrow as arrow
 
-    from howfar.core.atomic import whole
+    from howfar.core import sealed
     from howfar.doctor.looks import require_looks
     from howfar.prediction.raw import raw_table
     from howfar.prediction.run import predict as predict_run
@@ -148,8 +149,7 @@ def predict(
         write_values(out, pd.concat(frames))
         typer.echo(f"values in {place(out)}")
     if raw:
-        with whole(raw) as unfinished:
-            pd.concat(outputs).to_parquet(unfinished, index=False)
+        sealed.write_parquet(raw, arrow.Table.from_pandas(pd.concat(outputs), preserve_index=False))
         typer.echo(f"outputs in {place(raw)}")
 
 

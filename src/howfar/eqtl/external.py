@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from howfar.core import sealed
 from howfar.core.errors import HowfarError, no_such_file
 from howfar.core.text import is_gzip
 from howfar.genome.genes import strip_version
@@ -135,7 +136,7 @@ def read_external(path: Path, genes: Collection[str]) -> ExternalEqtls:
 def _chunks(path: Path) -> Iterator[pd.DataFrame]:
     try:
         if path.suffix == ".parquet":
-            yield pd.read_parquet(path)
+            yield sealed.read_parquet(path)
             return
         packing = "gzip" if is_gzip(path) else None
         with (gzip.open if packing else open)(path, "rt", encoding="utf-8") as handle:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from howfar.figures import style
 
@@ -24,8 +23,8 @@ _CAPTION = (
 
 
 def draw(table: pd.DataFrame, output: Path) -> style.Shown:
-    """Draw and save the figure of the committed table of `howfar bench mixups`."""
-    shown = _pooled(table[table["planted"] == "swapped pairs"])
+    """Draw and save the figure; table: swapped pairs by setting, `stats.mixups.pool` of them."""
+    shown = table
     grid = shown[shown["r"].notna()]
     studies = shown[shown["r"].isna()]
     with style.look():
@@ -60,22 +59,6 @@ def draw(table: pd.DataFrame, output: Path) -> style.Shown:
         style.legend(drawn, axes[0], ncols=2)
         caption = _CAPTION.format(low=shown["trials"].min(), high=shown["trials"].max())
         return style.save(drawn, shown, "mixups", output, caption)
-
-
-def _pooled(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a setting: swaps of one, two and five pairs together."""
-    hits = (table["found"] * table["trials"]).round()
-    grouped = table.assign(hits=hits).groupby("setting", sort=False)
-    rows = grouped.agg(
-        {"people": "first", "genes": "first", "r": "first", "signal": "mean"}
-        | {"hits": "sum", "trials": "sum"}
-    ).reset_index()
-    ends = [
-        binomtest(int(row.hits), int(row.trials)).proportion_ci(0.95, "wilson")
-        for row in rows.itertuples()
-    ]
-    found = rows["hits"] / rows["trials"]
-    return rows.assign(found=found, ci_low=[e.low for e in ends], ci_high=[e.high for e in ends])
 
 
 def _marks(axis, rows: pd.DataFrame, colour: str, marker: str) -> None:

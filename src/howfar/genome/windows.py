@@ -380,8 +380,9 @@ def _plan_windows(
     own = np.diff(pieces.first)[haplotype]
     first_piece = np.concatenate(([0], np.cumsum(own)))
     chosen = np.repeat(pieces.first[haplotype] - first_piece[:-1], own) + np.arange(own.sum())
-    low = int(pieces.start[chosen].min())
-    high = int(pieces.end[chosen].max())
+    # Without a haplotype, as where a window has no allele of its own, nothing is read.
+    low = int(pieces.start[chosen].min()) if len(chosen) else region.start
+    high = int(pieces.end[chosen].max()) if len(chosen) else low
     letters = region.gaps.inserted
     behind = (
         high - low + np.concatenate(([0], np.cumsum([len(x) for x in letters], dtype=np.int64)))

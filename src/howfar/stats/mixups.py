@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy import optimize, stats
 
 #: A suspicion is this many times likelier than no mix-up, prior included; one that fits nobody is
@@ -290,3 +291,22 @@ def related(phi: np.ndarray) -> list[tuple[int, int, str]]:
         (int(first[at]), int(second[at]), next(n for n, low in limits.items() if values[at] > low))
         for at in np.flatnonzero(values > min(least, same))
     ]
+
+
+def pool(table: pd.DataFrame) -> pd.DataFrame:
+    """Pool a setting's swaps of one, two and five pairs: share found, with Wilson's interval.
+
+    table: rows of `howfar bench mixups`, of swapped pairs alone.
+    """
+    hits = (table["found"] * table["trials"]).round()
+    grouped = table.assign(hits=hits).groupby("setting", sort=False)
+    rows = grouped.agg(
+        {"people": "first", "genes": "first", "r": "first", "signal": "mean"}
+        | {"hits": "sum", "trials": "sum"}
+    ).reset_index()
+    ends = [
+        stats.binomtest(int(row.hits), int(row.trials)).proportion_ci(0.95, "wilson")
+        for row in rows.itertuples()
+    ]
+    found = rows["hits"] / rows["trials"]
+    return rows.assign(found=found, ci_low=[e.low for e in ends], ci_high=[e.high for e in ends])
