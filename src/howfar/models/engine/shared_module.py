@@ -50,6 +50,8 @@ class SharedModule:
             each = unit // place.stride
             self._numbers.append(each * math.prod(shape[1:]) // shape[place.axis])
         units = -(-max(spans) // unit)
+        if units > -(-length // unit):
+            raise NotLocal("padding makes its tensors longer than the sequence")
         self._blocks = -(-units // boundary.block) * boundary.block
         stretch = boundary.block + 2 * boundary.halo
         self.tower = SharedTower(
@@ -188,11 +190,23 @@ def share(run: Callable[[Any], Any], x: Any, memory: float, batch: int = 8) -> S
     """
     boundary = find(run, x)
     prove(run, x, boundary)
-    return SharedModule(run, x, boundary, memory, batch)
+    shared = SharedModule(run, x, boundary, memory, batch)
+    # How a sequence ends may depend on its length: on the rest of a stride, for example.
+    prove(run, x, boundary, length=x.shape[boundary.axis], rows=2)
+    return shared
 
 
-def prove(run: Callable[[Any], Any], x: Any, boundary: Boundary) -> None:
+def prove(
+    run: Callable[[Any], Any],
+    x: Any,
+    boundary: Boundary,
+    *,
+    length: int | None = None,
+    rows: int = PROVED_ROWS,
+) -> None:
     """Raise NotLocal unless random haplotypes get by stretches what they get as a whole.
+
+    length, rows: of the haplotypes; a length of a few stretches where left out.
 
     In float64 where the network can; the haplotypes differ by substitutions, insertions and
     deletions anywhere, also next to the ends.
@@ -200,7 +214,7 @@ def prove(run: Callable[[Any], Any], x: Any, boundary: Boundary) -> None:
     import torch
 
     wide = widened(run) if boundary.wide else run
-    letters = _haplotypes(x[:1], boundary.axis, boundary.tried)
+    letters = _haplotypes(x[:1], boundary.axis, length or boundary.tried, rows)
     letters = letters.double() if boundary.wide else letters
     shared = SharedModule(wide, letters, boundary, 0.0, batch=4)
     along = letters.movedim(boundary.axis, 1).contiguous().cpu().numpy()
@@ -214,14 +228,14 @@ def prove(run: Callable[[Any], Any], x: Any, boundary: Boundary) -> None:
         raise NotLocal(f"stretches of it differ from the whole by {worst:.1e}")
 
 
-def _haplotypes(x: Any, axis: int, length: int) -> Any:
+def _haplotypes(x: Any, axis: int, length: int, number: int) -> Any:
     """Make rows of the letters of x in random order, which differ as haplotypes do."""
     import torch
 
     draw = np.random.default_rng(2)
     places = draw.integers(0, x.shape[axis], 2 * length)
     rows = []
-    for k in range(PROVED_ROWS):
+    for k in range(number):
         row = places[:length].copy()
         at = draw.integers(0, length, max(4, length // 200))
         row[at] = draw.integers(0, x.shape[axis], len(at))
