@@ -429,21 +429,12 @@ def _find_distinct(region: _Region, pieces: Pieces) -> _Distinct:
     applied = np.ascontiguousarray(region.applied.T)
     clashing = np.flatnonzero(region.overlapped.any(1))  # few: so the sum below stays short
     overlapped = np.ascontiguousarray(region.overlapped[clashing].T)
-    edges = np.stack(
-        [
-            column[edge]
-            for edge in (pieces.first[:-1], pieces.first[1:] - 1)
-            for column in (
-                pieces.at,
-                pieces.start,
-                pieces.end,
-                np.where(pieces.gap < 0, 0, pieces.size),
-            )
-        ]
-    )
-    begins = np.searchsorted(reach, edges[1], side="left").tolist()
-    ends = np.searchsorted(genotypes.starts, edges[6], side="left").tolist()
-    keys = np.ascontiguousarray(edges.T)
+    first, last = pieces.first[:-1], pieces.first[1:] - 1
+    inserted = np.where(pieces.gap < 0, 0, pieces.size)
+    shapes = np.stack((pieces.at, pieces.start, pieces.end, inserted), axis=1)
+    keys = np.concatenate((shapes[first], shapes[last]), axis=1)
+    begins = np.searchsorted(reach, pieces.start[first], side="left").tolist()
+    ends = np.searchsorted(genotypes.starts, pieces.end[last], side="left").tolist()
     rows: dict[tuple[bytes, bytes], int] = {}
     row = np.zeros(len(keys), np.int64)
     skipped = np.zeros(len(keys), np.int64)
