@@ -19,6 +19,7 @@ from howfar.bench.trials import Outcome, Outcomes, Trial, trials
 from howfar.core.atomic import whole
 from howfar.core.threads import one_thread
 from howfar.core.versions import versions_of
+from howfar.stats.shares import wilson_interval
 
 COLUMNS = [
     *("estimator", "truth", "kind", "says", "observed", "ci_low", "ci_high", "judged"),
@@ -93,9 +94,9 @@ def _share(found: Sequence[Outcome]) -> dict[str, float]:
     row = dict.fromkeys(("says", "observed", "ci_low", "ci_high"), np.nan) | {"judged": len(hits)}
     if not hits:
         return row
-    ends = stats.binomtest(sum(hits), len(hits)).proportion_ci(0.95, method="wilson")
+    low, high = wilson_interval(sum(hits), len(hits))
     row |= {"says": found[0].says, "observed": float(np.mean(hits))}
-    return row | {"ci_low": ends.low, "ci_high": ends.high}
+    return row | {"ci_low": low, "ci_high": high}
 
 
 def _bias(errors: Sequence[float]) -> dict[str, float]:

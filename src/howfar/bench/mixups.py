@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from howfar.cohort.opened import OpenCohort
 from howfar.core.atomic import whole
@@ -26,6 +25,7 @@ from howfar.evaluation.lead_snp import lead_snp_run
 from howfar.evaluation.mixups import best_run, spread_variants
 from howfar.linear import baseline
 from howfar.stats import mixups
+from howfar.stats.shares import wilson_interval
 from howfar.study.schema import Study
 
 COLUMNS = [
@@ -74,6 +74,7 @@ def simulated(people: int, genes: int, r: float, draws: dict[str, int]) -> Setti
     """Every gene predicted with the same r, in new people each time."""
 
     def draw(rng: np.random.Generator) -> Draw:
+        """Draw new people."""
         p, noise = rng.standard_normal((2, genes, people))
         return Draw(p, r * p + np.sqrt(1 - r * r) * noise)
 
@@ -106,6 +107,7 @@ def of_study(study: Study, results: str | Path, draws: dict[str, int]) -> Settin
     groups = panel.groups
 
     def draw(rng: np.random.Generator) -> Draw:
+        """Put people together anew, each contig's rows of a random person."""
         p, e, x = predicted.copy(), observed.copy(), dosages.copy()
         for contig in np.unique(chrom):
             order = _within(groups, rng)
@@ -188,8 +190,7 @@ def row_of(setting: Setting, planted: str, amount: float, draws: int) -> dict:
     row = {"setting": setting.name, "people": int(people), "genes": int(genes), "r": setting.r}
     row |= {"sum": total, "signal": signal, "says": says, "planted": planted, "amount": amount}
     row |= {"trials": trials, "found": hits / trials if trials else np.nan}
-    ends = stats.binomtest(hits, trials).proportion_ci(0.95, "wilson") if trials else None
-    low, high = (ends.low, ends.high) if ends else (np.nan, np.nan)
+    low, high = wilson_interval(hits, trials)
     return (
         row
         | {"ci_low": low, "ci_high": high, "draws": draws}

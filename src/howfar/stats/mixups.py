@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from howfar.stats.shares import wilson_interval
+
 #: A suspicion is this many times likelier than no mix-up, prior included; one that fits nobody is
 #: believed less readily, as any other fault of a sample looks like it.
 ODDS, RARER = np.log(100), np.log(100)
@@ -304,9 +306,8 @@ def pool(table: pd.DataFrame) -> pd.DataFrame:
         {"people": "first", "genes": "first", "r": "first", "signal": "mean"}
         | {"hits": "sum", "trials": "sum"}
     ).reset_index()
-    ends = [
-        stats.binomtest(int(row.hits), int(row.trials)).proportion_ci(0.95, "wilson")
-        for row in rows.itertuples()
-    ]
+    ends = [wilson_interval(row.hits, row.trials) for row in rows.itertuples()]
     found = rows["hits"] / rows["trials"]
-    return rows.assign(found=found, ci_low=[e.low for e in ends], ci_high=[e.high for e in ends])
+    return rows.assign(
+        found=found, ci_low=[low for low, _ in ends], ci_high=[high for _, high in ends]
+    )

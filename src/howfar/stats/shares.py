@@ -1,9 +1,17 @@
-"""Intervals of a share whose hits come in clusters, such as several variants of a gene."""
+"""Intervals of a share: of independent hits, and of hits in clusters such as a gene's variants."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import stats
+
+
+def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
+    """Compute Wilson's 95 % interval of hits / trials; NaN without trials."""
+    if not trials:
+        return float("nan"), float("nan")
+    low, high = stats.binomtest(int(hits), int(trials)).proportion_ci(0.95, "wilson")
+    return float(low), float(high)
 
 
 def clustered_share_interval(
