@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import multiprocessing
 import resource
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -24,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pysam
 
+from howfar.bench.clock import cpu_seconds
 from howfar.core.extras import require_module
 from howfar.core.threads import one_thread
 
@@ -203,12 +203,11 @@ def steps(folder: Path, variants: Path, people: int, source: str) -> list[Row]:
     rows: list[Row] = []
 
     def timed(step: str, run: Callable[[], Any]) -> Any:
+        """Run a step; add the row of its seconds and memory."""
         _reset_peak()
-        begun = time.process_time()
-        result = run()
-        seconds = (time.process_time() - begun) / _GENES
+        seconds, result = cpu_seconds(run)
         date = datetime.now(UTC).date().isoformat()
-        rows.append(Row(people, source, step, seconds, _peak_gb(), 0, date))
+        rows.append(Row(people, source, step, seconds / _GENES, _peak_gb(), 0, date))
         return result
 
     with one_thread():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -24,6 +23,7 @@ import numpy as np
 import pandas as pd
 from cyvcf2 import VCF, Writer
 
+from howfar.bench.clock import cpu_seconds
 from howfar.bench.haplotypes import Consensus
 from howfar.cohort.opened import OpenCohort, open_cohort
 from howfar.core.errors import HowfarError
@@ -113,18 +113,18 @@ def _compare(
     cohort = open_cohort(reference=reference, variants=variants, genes=genes, alleles="all")
     plain = [[_digest(w) for w in _haplotypes(b)] for b in _read(cohort, asked, context)]
     kept = keep_windows(cohort, folder / "kept")
-    first, _ = _timed(lambda: _read_anew(cohort, asked, context, kept), 2)
-    again, windows = _timed(lambda: _read(cohort, asked, context), repeats)
+    first, _ = cpu_seconds(lambda: _read_anew(cohort, asked, context, kept), 2)
+    again, windows = cpu_seconds(lambda: _read(cohort, asked, context), repeats)
     different = [
         _find_different(p, _haplotypes(built)) for p, built in zip(plain, windows, strict=True)
     ]
     rows = [_row("howfar", first, kept, again, different)]
     if find_spec(OTHER.lower()):
         data = folder / "data.gvl"
-        begun = time.process_time()
-        dataset = _write_dataset(data, reference, variants, asked, context)
-        first = time.process_time() - begun
-        again, read = _timed(lambda: [dataset[i] for i in range(len(asked))], repeats)
+        first, dataset = cpu_seconds(
+            lambda: _write_dataset(data, reference, variants, asked, context)
+        )
+        again, read = cpu_seconds(lambda: [dataset[i] for i in range(len(asked))], repeats)
         order = [dataset.samples.index(sample) for sample in cohort.samples]
         letters = [
             np.asarray(each)
@@ -187,17 +187,6 @@ def _find_different(plain: Sequence[bytes], others: Iterable[np.ndarray]) -> lis
     """The haplotypes whose windows differ from `plain`."""
     pairs = zip(plain, others, strict=True)
     return [i for i, (ours, other) in enumerate(pairs) if ours != _digest(other)]
-
-
-def _timed(work: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
-    """Return the fewest CPU seconds of `repeats` calls, and what the last one gave."""
-    seconds, given = [], None
-    for _ in range(repeats):
-        given = None  # the pass before gives its memory back outside the clock
-        begun = time.process_time()
-        given = work()
-        seconds.append(time.process_time() - begun)
-    return min(seconds), given
 
 
 def _write_dataset(

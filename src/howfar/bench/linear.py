@@ -12,9 +12,7 @@ import resource
 import shutil
 import subprocess
 import tempfile
-import time
 import warnings
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from howfar.bench.clock import cpu_seconds
 from howfar.core.errors import HowfarError
 from howfar.core.registry import LINEAR_MODELS
 from howfar.core.threads import one_thread
@@ -135,12 +134,6 @@ def _compile(x: np.ndarray, y: np.ndarray) -> None:
         fitter(model)(x[:60, :20], y[:60], 1)
 
 
-def _cpu(work: Callable[[], object]) -> tuple[float, object]:
-    start = time.process_time()
-    found = work()
-    return time.process_time() - start, found
-
-
 def _out_of_fold(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     predicted = np.empty(len(y))
     for trains, held in folds.nested(len(y), _FOLDS, seed).parts:
@@ -150,7 +143,7 @@ def _out_of_fold(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndar
 
 def _nested(model: str, data: list, seed: int) -> Row:
     """Time all genes, everybody predicted out of fold, with FUSION's stated time beside."""
-    seconds, _ = _cpu(lambda: [_out_of_fold(model, x, y, seed) for x, y in data])
+    seconds, _ = cpu_seconds(lambda: [_out_of_fold(model, x, y, seed) for x, y in data])
     per_gene = seconds / len(data)
     stated = FUSION.get(model, np.nan) / FUSION_GENES
     return Row(
@@ -179,11 +172,11 @@ def _against_scikit_learn(model: str, x: np.ndarray, y: np.ndarray, seed: int) -
     std, (name, options) = standardise(x, y), _SCIKIT[model]
     z, fold = std.z, folds.inner_folds(std.z, y, _FOLDS, seed)
     pairs = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(_FOLDS)]
-    seconds, ours = _cpu(lambda: fitter(model)(x, y, seed))
+    seconds, ours = cpu_seconds(lambda: fitter(model)(x, y, seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says itself that small penalties don't converge
         slow = getattr(linear_model, name)(**options, alphas=100, cv=pairs)
-        other_seconds, theirs = _cpu(lambda: slow.fit(z, std.y))
+        other_seconds, theirs = cpu_seconds(lambda: slow.fit(z, std.y))
         exact = getattr(linear_model, name.removesuffix("CV"))(
             ours.details["alpha"], **options, tol=1e-10, max_iter=100_000
         ).fit(z, std.y)
@@ -213,7 +206,7 @@ def _gemma_row(model: str, x: np.ndarray, y: np.ndarray, seed: int) -> Row | Non
     if model not in _GEMMA or not shutil.which("gemma"):
         return None
     held = folds.fold_of(len(y), _FOLDS, seed) == 0
-    seconds, ours = _cpu(lambda: fitter(model)(x[~held], y[~held], seed))
+    seconds, ours = cpu_seconds(lambda: fitter(model)(x[~held], y[~held], seed))
     std = standardise(x[~held], y[~held])
     other_seconds, beta = _gemma(std.z, std.y, model)
     theirs, predicted = std.fit(beta).predict(x[held]), ours.predict(x[held])
