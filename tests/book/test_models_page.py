@@ -7,7 +7,7 @@ import pytest
 
 from howfar.book import models_page as book_models
 from howfar.book.markdown import markdown_table
-from howfar.book.models_page import MEASURED, models_page, project_root
+from howfar.book.models_page import measured_file, models_page
 from howfar.doctor import verdicts
 from howfar.models.registry import MODELS
 
@@ -52,15 +52,17 @@ def test_the_licence_that_must_be_agreed_to_is_told(results_folder):
 
 def test_measured_differences_are_those_of_the_table(results_folder, tmp_path, monkeypatch):
     page = models_page(results_folder)
-    table = pd.read_csv(project_root() / MEASURED)
+    table = pd.read_csv(measured_file("model_oracles"))
     for row in table.itertuples():
         assert f"| {row.what} | {row.n} | {row.largest_difference:.1e} |" in page
-    monkeypatch.setattr(book_models, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(
+        book_models, "measured_file", lambda name: tmp_path / "data" / "measured" / f"{name}.csv"
+    )
     assert "Not measured yet" in models_page(results_folder)
 
 
 def test_measured_differences_are_within_their_tolerances():
-    table = pd.read_csv(project_root() / MEASURED)
+    table = pd.read_csv(measured_file("model_oracles"))
     assert (table["largest_difference"] <= table["tolerance"]).all()
     assert set(table["model"]) <= set(MODELS) and table["n"].min() > 0
 

@@ -171,7 +171,9 @@ def test_bslmm_is_drawn_for_the_data_it_was_fitted_to(tmp_path, monkeypatch, oth
     folder = tmp_path / "data" / "measured"
     folder.mkdir(parents=True)
     table.to_csv(folder / "bslmm.csv", index=False)
-    monkeypatch.setattr(baselines, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(
+        baselines, "measured_file", lambda name: tmp_path / "data" / "measured" / f"{name}.csv"
+    )
     shown = figures.bslmm(view)
     if other != 0.25:  # of other data than the study's tables
         assert isinstance(shown, Box) and "bench bslmm" in shown.lines[0]

@@ -28,7 +28,7 @@ from howfar.core.progress import track
 from howfar.core.project import resolve
 from howfar.core.threads import one_thread
 from howfar.eqtl.lead import column_means
-from howfar.evaluation.trainings import ACROSS, measured
+from howfar.evaluation.trainings import ACROSS
 from howfar.genome.intervals import Gene
 from howfar.linear.base import fitter
 from howfar.linear.cis import training
@@ -63,7 +63,7 @@ def measure(
     options, splits: of the training (`fine_tune`), the seed aside. setting: what tells these
     trainings from others in `out`. Rows of seed 0 are of r averaged over all seeds by gene.
     """
-    kept = measured(out) if out.is_file() else pd.DataFrame()
+    kept = pd.read_csv(out) if out.is_file() else pd.DataFrame()
     run, of_seeds = study.runs[0], []
     begin = f"bench-{strategy}" + ("" if setting == "default" else f"-{'_'.join(setting.split())}")
     for seed in seeds:
@@ -187,6 +187,7 @@ def summarised(table: pd.DataFrame, genes: pd.DataFrame, seed: int) -> pd.DataFr
     """
 
     def interval(values: pd.DataFrame | pd.Series, **how: Any) -> tuple[Any, Any]:
+        """Bootstrap blocks of neighbouring genes."""
         blocks, _ = blocks_of(genes, values.index)
         return stats.block_bootstrap(values.to_numpy(float), blocks, seed=seed, **how)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from howfar.book.markdown import fill, table_of
-from howfar.core.project import project_root, results_root
+from howfar.core.project import measured_file, results_root
 from howfar.doctor.verdicts import models_table, recorded
 from howfar.fetch.licences import CONSENT
 
-MEASURED = Path("data") / "measured" / "model_oracles.csv"
 _MODELS = {
     "model": "model",
     "reads": "reads",
@@ -68,7 +67,7 @@ def _verdicts(models: pd.DataFrame, results: Path) -> list[str]:
 
 
 def _measured() -> str:
-    path = project_root() / MEASURED
+    path = measured_file("model_oracles")
     if not path.is_file():
         return "Not measured yet."
     table = pd.read_csv(path)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from howfar.bench.growth import PEOPLE, exponents
 from howfar.book.markdown import fill, markdown_table, rate, table_of
-from howfar.core.project import project_root
+from howfar.core.project import measured_file
 
 _HAPLOTYPES = {
     "alleles": "alleles",
@@ -89,7 +89,7 @@ _LONG = 10  # CPU seconds of a step that is listed
 
 def measured(name: str) -> pd.DataFrame:
     """Read a committed table of ``data/measured``: what was measured, when and on what."""
-    return pd.read_csv(project_root() / "data" / "measured" / f"{name}.csv")
+    return pd.read_csv(measured_file(name))
 
 
 def circumstances(table: pd.DataFrame) -> pd.Series:
@@ -140,7 +140,7 @@ def speed_page() -> str:
 
 def _alphagenome() -> str:
     """Write the table of AlphaGenome's scoring with what it was measured on, where it was."""
-    if not (project_root() / "data" / "measured" / "alphagenome_benchmark.csv").is_file():
+    if not measured_file("alphagenome_benchmark").is_file():
         return "Not measured yet."
     table = measured("alphagenome_benchmark")
     of = circumstances(table)

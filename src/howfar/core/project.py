@@ -28,6 +28,11 @@ def project_root() -> Path:
     return here / "_project"
 
 
+def measured_file(name: str) -> Path:
+    """Return where the committed table `name` of what was measured lies, there or not."""
+    return project_root() / "data" / "measured" / f"{name}.csv"
+
+
 def results_root() -> Path:
     """The results folder: HOWFAR_RESULTS (the command line's --results), else ``./results``."""
     return Path(os.environ.get("HOWFAR_RESULTS", "results")).resolve()

@@ -104,8 +104,3 @@ def _curve(folder: Path, monitor: str) -> pd.DataFrame:
     kept = log.dropna(subset=[column]).drop_duplicates("epoch", keep="last")
     words = "validation loss" if column == "val_loss" else f"validation {monitor}"
     return pd.DataFrame({"x": kept["epoch"] + 1, "group": words, "value": kept[column]})
-
-
-def measured(path: Path) -> pd.DataFrame:
-    """Read a table that `howfar bench finetune` wrote; seed 0 stands for all seeds together."""
-    return pd.read_csv(path)

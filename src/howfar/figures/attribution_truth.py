@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from howfar.core.project import project_root
+from howfar.core.project import measured_file
 from howfar.figures import style
 from howfar.figures.row_zero import GREY
 from howfar.figures.view import Drawn, View, figure
@@ -30,7 +30,7 @@ _NONE = "Only the demo worlds have a known truth that attributions were judged a
 
 def judged(view: View) -> pd.DataFrame:
     """Rows of the committed table of a study (see `bench.attribution_truth`); none of others."""
-    path = project_root() / "data" / "measured" / "attribution_truth.csv"
+    path = measured_file("attribution_truth")
     table = pd.read_csv(path) if path.is_file() else pd.DataFrame({"study": []})
     return table[table["study"] == view.study.name].reset_index(drop=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from howfar.core.project import project_root
+from howfar.core.project import measured_file
 from howfar.core.registry import LINEAR_MODELS
 from howfar.evaluation import transfer
 from howfar.evaluation.run_comparison import common_genes
@@ -148,7 +148,7 @@ def bslmm_rows(view: View, table: pd.DataFrame) -> pd.DataFrame:
 @figure("bslmm", zero="people")
 def bslmm(view: View) -> Drawn:
     """Mean r of BSLMM on all genes beside the other linear models, and the paired differences."""
-    path = project_root() / "data" / "measured" / "bslmm.csv"
+    path = measured_file("bslmm")
     table = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=["study"])
     mine = bslmm_rows(view, table)
     if mine.empty:
@@ -249,7 +249,7 @@ _SWEPT = {
 
 def sweep_rows(view: View, name: str) -> pd.DataFrame:
     """Rows of a sweep's set: the study's own, else, of the demo, those that are committed."""
-    own, kept = view.summary(name), project_root() / "data" / "measured" / "linear_sweep_demo.csv"
+    own, kept = view.summary(name), measured_file("linear_sweep_demo")
     if len(own) or view.study.name != "demo" or not kept.is_file():
         return own
     return pd.read_csv(kept).query("set == @name")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from howfar.attribution import cures as methods
-from howfar.core.project import project_root
+from howfar.core.project import measured_file
 from howfar.evaluation.cures import ALL, CEILING, CURES, SEEN, TRACKS, UNSEEN
 from howfar.figures import style
 from howfar.figures.row_zero import GREY
@@ -102,7 +102,7 @@ _SEEDS = {
 @figure("cure_seeds", zero="people")
 def cure_seeds(view: View) -> Drawn:
     """Mean r across people in worlds made from five seeds, from the committed table."""
-    path = project_root() / "data" / "measured" / "demo_hard_seeds.csv"
+    path = measured_file("demo_hard_seeds")
     options = view.study.simulate or {}
     if options.get("world") != "demo" or options.get("setting") == "kind" or not path.is_file():
         return "Only the demo world in its hard setting was made from several seeds."

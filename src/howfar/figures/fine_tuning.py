@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from howfar.core.project import project_root
-from howfar.evaluation.trainings import ACROSS, CURVE, MEAN, TRAINED, measured
+from howfar.core.project import measured_file
+from howfar.evaluation.trainings import ACROSS, CURVE, MEAN, TRAINED
 from howfar.figures import style
 from howfar.figures.baselines import sweep_rows
 from howfar.figures.view import Drawn, View, figure
@@ -160,9 +160,9 @@ _COMPARED = {
 def _measured(view: View, name: str) -> pd.DataFrame | None:
     """Read what a long command wrote beside the study's trainings, or what is committed of it."""
     own = view.results / view.study.name / "finetune" / f"{name}.csv"
-    kept = project_root() / "data" / "measured" / f"fine_tuning_{name}.csv"
+    kept = measured_file(f"fine_tuning_{name}")
     path = own if own.is_file() or view.study.name != "demo" else kept
-    return measured(path) if path.is_file() else None
+    return pd.read_csv(path) if path.is_file() else None
 
 
 @figure("trained_beside_linear", zero="people")
