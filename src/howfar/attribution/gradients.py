@@ -126,6 +126,7 @@ def deeplift_shap(
             self.network = mean.model.network
 
         def forward(self, x: Any) -> Any:
+            """Return the mean output of one-hot letters (n, 4, bp): (n, 1)."""
             return mean(x.transpose(1, 2).to(mean.model._table.dtype))[:, None]
 
     known = np.isin(window, np.frombuffer(b"ACGT", np.uint8))

@@ -143,6 +143,7 @@ def _ways(model: Untrained, positions: int) -> dict[str, Callable[[], np.ndarray
         return effects
 
     def plain() -> np.ndarray:
+        """Compute each substitution's window whole, in batches."""
         with torch.inference_mode():
             # In a batch of the same size: rounding then is that of the mutants.
             parts = [modules(one_hot.repeat(_BATCH, 1, 1))[:1]]
@@ -154,11 +155,13 @@ def _ways(model: Untrained, positions: int) -> dict[str, Callable[[], np.ndarray
         return laid_out(torch.cat(parts).numpy())
 
     def ours() -> np.ndarray:
+        """Compute what each substitution changes, by howfar."""
         at, to = np.r_[first, first + place], np.r_[-1, letter]
         found = model.predict_substitutions(window, at, to, [0], outputs)
         return laid_out(np.concatenate(list(found))[:, 0])
 
     def theirs(fast: bool) -> np.ndarray:
+        """Compute them by tangermeme, by its fast path or without."""
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # where its fast path is given up
             found = saturation_mutagenesis(

@@ -178,19 +178,24 @@ class _Remote(io.RawIOBase):
         return answer
 
     def seekable(self) -> bool:
+        """Say that it can be read anywhere."""
         return True
 
     def readable(self) -> bool:
+        """Say that it can be read."""
         return True
 
     def tell(self) -> int:
+        """Return the position, in bytes."""
         return self.at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position, and return it; nothing is read yet."""
         self.at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
         return self.at
 
     def readinto(self, buffer) -> int:
+        """Fill the buffer by one request of that range; return how many bytes came."""
         end = min(self.at + len(buffer), self.size)
         if end <= self.at:
             return 0

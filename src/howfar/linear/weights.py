@@ -502,6 +502,7 @@ def apply_to_cohort(
     by_id = bool((weights.table["pos"] == 0).any())
 
     def around(gene: str) -> Around:
+        """Return a gene's interval, with its variants' ids where weights are by id."""
         inside = cohort.inside(genes[gene], window)
         return Around(inside, cohort.variants.ids(inside) if by_id else {})
 

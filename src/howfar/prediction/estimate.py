@@ -95,6 +95,7 @@ def _seconds_a_window(
     clock = time.process_time if cpu else time.perf_counter
 
     def timed(windows: np.ndarray) -> float:
+        """Return the seconds of predicting `windows`."""
         begun = clock()
         model.predict(windows, bins, tracks)
         return clock() - begun

@@ -70,6 +70,7 @@ def optimiser(
     warm = max(1, int(steps * warm_up))
 
     def share(step: int) -> float:
+        """Return the share of the learning rate at a step."""
         down = 0.5 * (1 + math.cos(math.pi * max(0, step - warm) / max(1, steps - warm)))
         return min((step + 1) / warm, floor + (1 - floor) * down)
 

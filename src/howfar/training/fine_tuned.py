@@ -169,6 +169,7 @@ batch_size: 4 # windows at once
         chosen, transformer = head_bins(self.recipe, bins), Transformer(base)
 
         def after(features: Any, bins: Sequence[int], tracks: Any) -> Any:
+            """Run what follows the tower, and the trained head."""
             x = base.final_pointwise(transformer(features, chosen))
             return head(x.double()).float()[:, None, None]
 

@@ -226,6 +226,7 @@ class Loop(lightning.LightningModule):
         steps, warm_up = self.steps, min(recipe.warm_up, max(1, self.steps // 10))
 
         def share(step: int) -> float:
+            """Return the share of the learning rate at a step."""
             if recipe.schedule == "triangular":
                 return schedules.triangular(step, 0.5, 2.0, recipe.warm_up)
             return schedules.warm_up_then_cosine(step, 1.0, warm_up, steps)

@@ -81,6 +81,7 @@ class _Bins(nn.Module):
         self.head = head
 
     def forward(self, embeddings: Tensor) -> Tensor:
+        """Return softplus of the head: (n, bins, tracks)."""
         return nn.functional.softplus(self.head(embeddings.transpose(1, 2))).transpose(1, 2)
 
 
@@ -168,6 +169,7 @@ class PersonalNetwork(nn.Module):
         """
 
         def encode(bases: Tensor) -> Tensor:
+            """Return one-hot letters of bytes."""
             return table[bases.long()]
 
         halo, each = self.body.halo(self.base), rows.flatten()

@@ -18,6 +18,7 @@ class _Residual(nn.Module):
         self._module = module
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the module's output plus its input."""
         return self._module(x) + x
 
 

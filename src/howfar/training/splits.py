@@ -155,6 +155,7 @@ def split(
     order = {person: k for k, person in enumerate(people)}
 
     def sorted_people(chosen: Sequence[str]) -> list[str]:
+        """Sort people as the cohort has them."""
         return sorted(map(str, chosen), key=order.__getitem__)
 
     seen = {

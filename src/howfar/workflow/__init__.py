@@ -378,6 +378,7 @@ def _run_stoppable(command: Sequence[str], **options: Any) -> int:
     """Run a command; return its exit status. SIGTERM and SIGHUP end it and all its children."""
 
     def stop(number: int, _: object) -> None:
+        """Raise, so that children are ended."""
         raise _Stopped(number)
 
     kinds = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) == signal.SIG_DFL]

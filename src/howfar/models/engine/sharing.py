@@ -104,6 +104,7 @@ class Sharing:
         from howfar.models.engine.locality import NotLocal
 
         def forward(*given: Any, **more: Any) -> Any:
+            """Share where the input is of the kind that was looked at; else run plain."""
             if len(given) == 1 and not more and not self._reason and shared.fits(given[0]):
                 try:
                     return shared(given[0])
@@ -127,6 +128,7 @@ class Sharing:
         windows = draw.choice(letters, (2, self._model.layout.context))
 
         def seen(module: Any, given: tuple[Any, ...]) -> None:
+            """Keep what a module is given the first time, and under which autocast."""
             if module in calls or len(given) != 1 or not _reads(given[0]):
                 return
             kind = given[0].device.type

@@ -214,6 +214,7 @@ def of_features(after: Callable[[Any, Sequence[int], Any], Any], batch: int) -> 
     """Make `Local.after` of a function of whole windows' features (batch, positions, channels)."""
 
     def laid_in(features: Any, starts: Any, tiles: Any, bins: Sequence[int], tracks: Any) -> Any:
+        """Lay each tile into the features of the window, and go on from there."""
         import torch
 
         parts = []

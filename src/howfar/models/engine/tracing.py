@@ -58,6 +58,7 @@ def trace(run: Callable[[Any], Any], x: Any, most: int | None = None) -> Trace:
     found: dict[str, Any] = {"error": None}
 
     def recorded(x: Any) -> tuple[list[Any], list[Any]]:
+        """Run the network while its operations are recorded."""
         out: Any = ()
         with record:
             try:

@@ -160,6 +160,7 @@ options: { cell: GM12878 } # or human_median
             layers.append(largest(pool.kernel_size))
 
         def after(features: Any, bins: Sequence[int], tracks: Any) -> Any:
+            """Run what follows the convolutions."""
             return self._dense(features.flatten(1), bins, tracks)
 
         return Local(layers, of_features(after, 256))

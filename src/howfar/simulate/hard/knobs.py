@@ -132,6 +132,7 @@ def _one_world(
     state = rng.bit_generator.state
 
     def express(knobs: Setting) -> world.Expression:
+        """Draw expression by other knobs, all else the same."""
         rng.bit_generator.state = state
         return world.express(rng, population, knobs)
 
@@ -241,6 +242,7 @@ def _mixed(wide: pd.DataFrame, coin: float) -> dict[str, float]:
     out, blocks = {}, wide.index.get_level_values("block").to_numpy()
 
     def mix(name: str, of: Callable[[pd.Series], pd.Series] = lambda r: r) -> pd.Series:
+        """Weigh the two ways a coin falls."""
         return coin * of(wide[name, True]) + (1 - coin) * of(wide[name, False])
 
     for name in METHODS:
