@@ -220,7 +220,7 @@ _FIGURES = {
     "features": "lead_eqtls",
     "locus": "locus_agreement locus_facts locus_overlap_curves locus_overlaps locus_plot",
     "modality": "modalities",
-    "tissues": "tissues",
+    "between_tissues": "tissues",
     "one_gene": "scatter_people",
     "paired": "paired_density paired_networks paired_scatter",
     "people": "scatters",
