@@ -32,7 +32,9 @@ def test_a_name_stands_once():
 
 
 @pytest.mark.parametrize(
-    ("package", "names"), [(howfar, howfar._PLACES), (figures, registry.FIGURES)], ids=["hf", "figures"]
+    ("package", "names"),
+    [(howfar, howfar._PLACES), (figures, registry.FIGURES)],
+    ids=["hf", "figures"],
 )
 def test_a_name_imported_on_first_use_is_no_module_of_its_package(package, names):
     # Importing the module would put it where the function is looked for.
