@@ -79,3 +79,36 @@ def test_the_page_names_what_differs_and_escapes_what_markdown_would_eat(monkeyp
     assert "| `S.a` | 0.4 | 0.5 | Fig. 9 | an older version |" in page
     assert "mean \\|r\\|" in page and "−1" in page
     assert page.count("::::{div} filterable") == 2
+
+
+def of_panel(status="made", where="page.s; S.2A.neg", panel="2A") -> pd.Series:
+    return pd.Series({"study": "sasse2023", "panel": panel, "status": status, "where": where})
+
+
+@pytest.mark.parametrize(
+    ("values", "panel", "expected"),
+    [
+        ({"S.2A.neg": 195, "S.2A.all": 598}, of_panel(), "agrees (2 of 2 printed numbers)"),
+        (
+            {"S.2A.neg": 195, "S.2A.all": 597},
+            of_panel(),
+            "differs: 597 against 598 (agree: 1 of 2 printed numbers)",
+        ),
+        ({"S.2C.n": 1568}, of_panel(panel="2C", where="S.2C.n"), "differs: 1,568 against 1,570"),
+        ({"S.elsewhere": 0.26}, of_panel(panel="9", where="S.other"), "agrees"),
+        ({"S.3B.n": 1}, of_panel(where="S.3B.n", panel="3B"), "the paper prints no number"),
+        ({"S.2A.neg": 195}, of_panel("substitute"), "other data"),
+    ],
+)
+def test_a_panel_is_judged_by_the_numbers_its_paper_prints(values, panel, expected):
+    given = pd.DataFrame(
+        [("S.2A.neg", "195", "Fig 2A", ""), ("S.2A.all", "598", "text", ""),
+         ("S.2C.n", "1,570", "Fig 2C", ""), ("S.elsewhere", "0.3", "Fig S1 / 9, label", "")],
+        columns=["id", "stated", "where", "note"],
+    )  # fmt: skip
+    assert stated.panel_verdict(stated.compare(numbers(**values), given), panel) == expected
+
+
+def test_a_panel_is_cited_as_a_reader_would():
+    assert stated.panel_label("sasse2023", "S4, S5") == "Sasse 2023, Fig. S4, S5"
+    assert stated.panel_label("rastogi2024", "rare variants") == "Rastogi, Reddy 2024, rare variants"
