@@ -82,6 +82,11 @@ def test_one_pass_gives_what_a_study_of_each_tissue_gives(
     for run in ("g", "top1"):
         here = pooled.loc[run, "pearson"].dropna()
         assert r[f"{run}: one | one"].to_dict() == pytest.approx(here.to_dict())
+    full = tables.load("two", results_folder / "both" / "tissues")
+    assert set(full["runs"]["run_id"]) == {"g", "lead_snp"}  # none that was fitted to another
+    for name in ("reference", "across", "within", "individuals"):
+        its = alone[name][alone[name]["run_id"].isin(["g", "lead_snp"])]
+        pd.testing.assert_frame_equal(full[name], its.reset_index(drop=True))
     one, two = (pd.read_csv(files[name], index_col=0) for name in ("one", "two"))
     expected = one.loc["G_2"].corr(two.loc["G_2"])
     assert r["look-up: one | two", "G_2"] == pytest.approx(expected)

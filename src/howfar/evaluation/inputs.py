@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from howfar.eqtl import study_map
 from howfar.eqtl.external import ExternalEqtls, read_external
 from howfar.eqtl.study_map import Map
 from howfar.evaluation.lead_snp import lead_snp_run
+from howfar.genome.intervals import Gene
 from howfar.linear import baseline
 from howfar.linear.baseline import LinearPredictions
 from howfar.prediction.store import Store, collect, finished_genes, require_store
@@ -181,11 +182,8 @@ def read_inputs(study: Study, results: str | Path) -> Inputs:
             cohort.warnings[f"runs left out: {run.id} ({error.found})"] += 1
             lacking.append(error)
             continue
-        people, reference, regions = collect(store, genes, cohort.samples, run.transform)
-        known = None if regions.isna().all() else regions
-        people = store.description.held_out(people)
         stores[run.id] = store
-        networks.append(Predictions(run.id, people, reference, known))
+        networks.append(predictions_of(cohort, run, store, genes))
     linear = tuple(baseline.finished(cohort, results))
     if not (networks or linear):
         for model in study.baselines.models:
@@ -193,6 +191,15 @@ def read_inputs(study: Study, results: str | Path) -> Inputs:
         for error in lacking[:1]:
             raise error
     return Inputs(cohort, panel, tuple(networks), stores, linear, Path(results))
+
+
+def predictions_of(
+    cohort: OpenCohort, run: Run, store: Store, genes: Sequence[Gene]
+) -> Predictions:
+    """Read a run's predictions of a cohort's people, without whom it was trained on."""
+    people, reference, regions = collect(store, genes, cohort.samples, run.transform)
+    known = None if regions.isna().all() else regions
+    return Predictions(run.id, store.description.held_out(people), reference, known)
 
 
 def eqtl_map_of(cohort: OpenCohort, panel: Panel, results: str | Path) -> Map | None:

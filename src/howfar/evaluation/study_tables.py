@@ -13,7 +13,7 @@ from howfar.cohort.opened import OpenCohort
 from howfar.cohort.panel import Panel
 from howfar.core import provenance
 from howfar.core.registry import TABLES
-from howfar.evaluation import row_zero
+from howfar.evaluation import row_zero, tissues
 from howfar.evaluation.across import across_table
 from howfar.evaluation.features import features_table
 from howfar.evaluation.individuals import individuals_table
@@ -46,6 +46,9 @@ def write_tables(study: Study, results: str | Path, inputs: Inputs | None = None
     tables.write_all(results, study.name, frames, block)
     write_numbers(study, results)
     policy.remove_points(study, Path(results) / study.name / "figures")
+    for other in tissues.further(inputs):
+        counts = write_tables(other.study, other.results, other)
+        warnings |= {f"{what}, {other.study.name}": n for what, n in counts.items()}
     return warnings
 
 

@@ -6,11 +6,16 @@ first tissue, and the look-up: a person's expression in another tissue as the pr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pandas as pd
 
 from howfar import stats
-from howfar.evaluation.inputs import Inputs
-from howfar.prediction.store import collect, finished_genes
+from howfar.cohort.opened import OpenCohort
+from howfar.evaluation.inputs import Inputs, predictions_of
+from howfar.genome.intervals import Gene
+from howfar.prediction.store import Store, collect
 from howfar.results import tables
 from howfar.stats.blocks import blocks_of
 from howfar.stats.correlation import pearson_rows
@@ -36,7 +41,7 @@ def per_gene(inputs: Inputs) -> pd.DataFrame:
         predicted[each.predictions.run_id, names[0]] = each.predictions.people
     for run in inputs.predicted:
         store = inputs.stores[run.id]
-        genes = finished_genes(inputs.cohort, run, store)
+        genes = _predicted_genes(inputs, store)
         for name in store.description.tissues or names[:1]:
             people, *_ = collect(store, genes, inputs.cohort.samples, run.transform, name)
             predicted[run.id, name] = store.description.held_out(people)
@@ -55,13 +60,14 @@ def per_gene(inputs: Inputs) -> pd.DataFrame:
 
 def rows(inputs: Inputs) -> pd.DataFrame:
     """Rows of table `summary`: mean r over genes; group: 'tissue that predicts | tissue'."""
-    parts, genes = [], inputs.panel.genes
-    for (method, of, name), part in per_gene(inputs).groupby(["method", "of", "in"], sort=False):
+    parts, genes, seed = [], inputs.panel.genes, inputs.options.seed
+    found = inputs.table("features").frame.query("feature == @FEATURE")
+    for source, part in found.groupby("source", sort=False):
+        method, group = source.split(": ", 1)
         blocks, _ = blocks_of(genes, part["gene_id"])
-        r = part["r"].to_numpy()
-        seed = inputs.options.seed
+        r = part["value"].to_numpy()
         low, high = stats.block_bootstrap(r, blocks, stats.weighted_mean, seed=seed, weighted=True)
-        row = {"set": TISSUES, "method": method, "group": f"{of} | {name}", "x": 0, "replicate": 0}
+        row = {"set": TISSUES, "method": method, "group": group, "x": 0, "replicate": 0}
         row |= {"value": r.mean(), "n": len(r), "ci_low": low, "ci_high": high}
         parts.append(row | {"units": "mean r over genes"})
     return pd.DataFrame(parts)
@@ -75,3 +81,33 @@ def features(inputs: Inputs) -> pd.DataFrame:
     source = found["method"] + ": " + found["of"] + " | " + found["in"]
     kept = pd.DataFrame({"gene_id": found["gene_id"], "value": found["r"], "source": source})
     return kept.assign(feature=FEATURE)
+
+
+def further(inputs: Inputs) -> Iterator[Inputs]:
+    """Each further tissue as a study of its own, results below ``tissues`` of the study's.
+
+    Its networks' own tracks where a run names some, else those of the first tissue. What was fitted
+    to the first tissue, or is known of it alone, is left out.
+    """
+    study, settings = inputs.study, inputs.cohort.settings
+    folder = inputs.results / study.name / "tissues"
+    eqtl = study.eqtl if study.eqtl and study.eqtl.covariates is None else None
+    for name, file in list(settings.tissues.items())[1:]:
+        own = settings.model_copy(update={"expression": file, "tissues": {}})
+        only = {"name": name, "cohort": own, "simulate": None, "eqtl": eqtl, "cures": None}
+        cohort = OpenCohort(study.model_copy(update=only | {"effects": [], "finetune": []}))
+        stores, networks = {}, []
+        for run in inputs.predicted:
+            store = inputs.stores[run.id]
+            if (places := store.description.tissues.get(name)) is not None:
+                tracks = [str(track) for track in run.tissue_tracks[name]]
+                told = replace(store.description, tracks=tracks, tissues={name: places})
+                store = replace(store, description=told)
+            stores[run.id] = store
+            genes = _predicted_genes(inputs, store)
+            networks.append(predictions_of(inputs.cohort, run, store, genes))
+        yield Inputs(cohort, cohort.panel(), tuple(networks), stores, (), folder)
+
+
+def _predicted_genes(inputs: Inputs, store: Store) -> list[Gene]:
+    return [gene for gene in inputs.cohort.genes_to_run() if store.has(gene)]

@@ -58,6 +58,10 @@ def _from_its_file(path: Path, info: ValidationInfo) -> Path:
 StudyPath = Annotated[Path, AfterValidator(_from_its_file)]
 
 
+#: A folder and part of a label.
+_Tissue = Annotated[str, Field(pattern=r"^\w[\w .-]*$")]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -90,7 +94,7 @@ class Cohort(_Strict):
     variants: StudyPath
     genes: StudyPath | None = None  # None: the places of an expression BED
     expression: StudyPath | None = None  # or {tissue: file, ...}, of which the first is the study's
-    tissues: dict[str, StudyPath] = {}  # filled in from such an `expression`
+    tissues: dict[_Tissue, StudyPath] = {}  # filled in from such an `expression`
     samples: StudyPath | None = None  # columns sample, population
     sample_map: StudyPath | None = None  # columns expression, genotype, where samples' names differ
     only: Only | None = None  # None: all genes of the gene table
