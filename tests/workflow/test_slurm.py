@@ -101,9 +101,14 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 
 
 def running() -> list[str]:
-    """Numbers of the cluster's jobs that run and ask for a GPU."""
+    """Numbers of the cluster's jobs that ask for a GPU and whose work has begun (a step of srun).
+
+    One whose srun asks a killed controller for its step asks again after five minutes.
+    """
     lines = told("squeue", "-h", "-t", "R", "-O", "JobID:20,tres-per-job:40").splitlines()
-    return [line.split()[0] for line in lines if "gpu" in line]
+    steps = told("squeue", "-h", "-s", "-o", "%i").split()
+    jobs = [line.split()[0] for line in lines if "gpu" in line]
+    return [job for job in jobs if f"{job}.0" in steps]
 
 
 @LONG
@@ -122,7 +127,7 @@ def test_a_study_with_a_killed_job_controller_and_run_ends_in_equal_tables(clust
     subprocess.run(["scancel", "-s", "KILL", "--full", killed], check=True)
     # A job that ends while the controller is away is started twice by SLURM itself, on a node that
     # then drains; so the controller hears of this one.
-    until(lambda: killed not in running(), "the end of the killed job")
+    until(lambda: killed not in told("squeue", "-h", "-o", "%i").split(), "the killed job's end")
     cluster.kill("slurmctld")
     time.sleep(15)  # in which the run looks for its jobs
     cluster.start("slurmctld", "slurmctld", "-D")  # without -c, which forgets the jobs

@@ -54,6 +54,9 @@ def evaluate(
             runs = [*(each.predictions for each in inputs.linear), inputs.lead_snp[0]]
             found = mixups.look(results() / opened.name, inputs.cohort, inputs.panel, runs)
             say(found.sentence())
+            for further in list(opened.cohort.tissues)[1:]:
+                folder = results() / opened.name / "tissues" / further / "tables"
+                typer.echo(f"tables of {further} in {place(folder)}")
         tables = load(opened.name, results())
         filled = [name for name, frame in tables.items() if len(frame)]
         typer.echo(f"{', '.join(filled)} in {place(results() / opened.name / 'tables')}")
