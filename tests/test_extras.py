@@ -45,6 +45,10 @@ def test_the_linear_path_needs_no_extra(tmp_path):
         tables = hf.evaluate(cohort, [network, *linear], draws=100)
         hf.variant_effects(cohort, hf.load_model("gc-content"), "demo0001")
         hf.figures.central(tables)
+        from howfar.evaluation import trainings
+        from howfar.training.recipe import described, recipe_of
+        recipe = described(recipe_of("single", {"train": "head"}))  # of a training on a cluster
+        assert trainings.label_of(recipe) == "single, train head"
         print(len(tables["across"]))
         """,
         tmp_path,

@@ -53,8 +53,8 @@ class Registry(Mapping[str, Entry]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def load(self, name: str, do: str = "Correct the name.") -> Any:
-        """Return the object of that name; HowfarError, ending in `do`, where there is none."""
+    def find(self, name: str, do: str = "Correct the name.") -> Entry:
+        """Return the entry of that name; HowfarError, ending in `do`, where there is none."""
         if name not in self._entries:
             raise HowfarError(
                 f"name of a {self.kind}",
@@ -62,7 +62,11 @@ class Registry(Mapping[str, Entry]):
                 expected=f"one of {', '.join(self)}",
                 do=do,
             )
-        return self._entries[name].load()
+        return self._entries[name]
+
+    def load(self, name: str, do: str = "Correct the name.") -> Any:
+        """Return the object of that name, or raise as `find` does."""
+        return self.find(name, do).load()
 
 
 MODELS = Registry(

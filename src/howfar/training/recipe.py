@@ -142,7 +142,7 @@ def recipe_of(strategy: str, options: Mapping[str, Any], as_published: bool = Fa
     as_published: start from what the study did. HowfarError for an unknown strategy or option, or
     a value of the wrong kind.
     """
-    STRATEGIES.load(strategy, "Correct --strategy.")
+    STRATEGIES.find(strategy, "Correct --strategy.")  # not loaded: tables are made without torch
     given = dict(_defaults()[strategy])
     published = given.pop("as_published")
     made = Recipe(strategy=strategy, **(given | (published if as_published else {})))
