@@ -27,23 +27,25 @@ from howfar.bench.clock import cpu_seconds
 from howfar.core.extras import require_module
 from howfar.core.threads import one_thread
 
-PEOPLE = (400, 2_000, 10_000, 50_000)
+PEOPLE = (400, 2_000, 10_000, 20_000, 50_000)
 TEXT_UP_TO = 5_000  # people; VCF is text, of which every record is read whole
 PATHS_UP_TO = 10_000  # people; the elastic net's 600 fits a gene take minutes beyond
 SOURCES = ("PGEN", "VCF Zarr", "VCF")
 LIMIT_GB = 8  # that 50,000 people fit into
 _LENGTH, _SITES, _FOUNDERS, _SWITCH = 300_000, 1_000, 200, 20_000  # bp; sites; haplotypes; bp
 _WINDOW, _GENES = 196_608, 2
+_FEWER_BEYOND = 20_000  # people, of whom one gene is enough
 _BASES = np.array(list("ACGT"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One step on one cohort. seconds: CPU, one core, per gene; peak_gb: of the whole process;
-    variants: of a gene's window, those that the step reads.
+    """One step on one cohort. genes: measured; seconds: CPU, one core, per gene; peak_gb: of the
+    whole process; variants: of a gene's window, those that the step reads.
     """
 
     people: int
+    genes: int
     source: str
     step: str
     seconds: float
@@ -103,8 +105,8 @@ def simulate(folder: Path, people: int, seed: int = 1) -> Cohort:
         calls[inside] = founders[inside][:, rng.integers(0, _FOUNDERS, (people, 2))]
     text = "".join(_BASES[letters])
     (folder / "r.fa").write_text(f">1\n{text}\n")
-    tss = [_LENGTH // 2 - 10_000 * i for i in range(_GENES)]
-    names = [f"G{i}" for i in range(_GENES)]
+    names = [f"G{i}" for i in range(_genes(people))]
+    tss = [_LENGTH // 2 - 10_000 * i for i in range(len(names))]
     genes = {"gene_id": names, "name": names, "chrom": "1", "tss": tss, "strand": "+"}
     pd.DataFrame(genes).to_csv(folder / "genes.csv", index=False)
     common = np.flatnonzero((frequency > 0.2) & (frequency < 0.8))
@@ -116,6 +118,10 @@ def simulate(folder: Path, people: int, seed: int = 1) -> Cohort:
     frame = pd.DataFrame(np.round(values, 4), pd.Index(names, name="gene_id"), cohort.names)
     frame.to_csv(folder / "expression.csv")
     return cohort
+
+
+def _genes(people: int) -> int:
+    return _GENES if people <= _FEWER_BEYOND else 1
 
 
 def _write_pgen(folder: Path, cohort: Cohort) -> Path:
@@ -201,13 +207,14 @@ def steps(folder: Path, variants: Path, people: int, source: str) -> list[Row]:
     import howfar as hf
 
     rows: list[Row] = []
+    count = _genes(people)
 
     def timed(step: str, run: Callable[[], Any]) -> Any:
         """Run a step; add the row of its seconds and memory."""
         _reset_peak()
         seconds, result = cpu_seconds(run)
         date = datetime.now(UTC).date().isoformat()
-        rows.append(Row(people, source, step, seconds / _GENES, _peak_gb(), 0, date))
+        rows.append(Row(people, count, source, step, seconds / count, _peak_gb(), 0, date))
         return result
 
     with one_thread():

@@ -369,7 +369,7 @@ def bench_worlds(
 
 @bench.command("growth")
 def bench_growth(
-    people: Annotated[str, typer.Option(help=SEVERAL)] = "400,2000,10000,50000",
+    people: Annotated[str, typer.Option(help=SEVERAL)] = "400,2000,10000,20000,50000",
     out: OutOption = None,
 ) -> None:
     """Seconds and memory per gene as a simulated cohort grows: files, windows, models, tables."""
