@@ -22,6 +22,7 @@ _PLACES = {
     "VariantFile": "genome.genotypes.vcf:VariantFile",
     "attribute": "attribution.attribute:attribute",
     "build_windows": "genome.windows:build_windows",
+    "diff": "results.difference:diff",
     "evaluate": "evaluation.study_tables:evaluate_cohort",
     "example_cohort": "simulate.example:example_cohort",
     "fine_tune": "training.fine_tune:fine_tune",

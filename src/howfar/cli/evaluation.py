@@ -169,6 +169,33 @@ def numbers(
 
 
 @app.command(rich_help_panel=EVALUATION)
+def diff(
+    a: Annotated[Path, typer.Argument(help="A results folder, or what `howfar export` wrote.")],
+    b: Annotated[Path, typer.Argument(help="Another one.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0, help="Largest relative difference that isn't one.")
+    ] = 1e-6,
+    out: Annotated[
+        Path | None, typer.Option("--out", "--csv", help="Write all that moved here.")
+    ] = None,
+) -> None:
+    """Which numbers moved between two results folders, and why.
+
+    Compares result tables, but those of single people, and the data behind figures; the cause is
+    what the tables' provenance says was different: inputs, options, versions of layers, packages,
+    code. Exit status: 0 nothing moved, 1 something did, 2 the folders can't be compared.
+    """
+    from howfar.results.difference import describe
+    from howfar.results.difference import diff as compare
+
+    found = compare(a, b, tolerance)
+    typer.echo(describe(found))
+    write_frame(out, found.moved)
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=EVALUATION)
 def export(
     study: StudyOption,
     to: Annotated[Path, typer.Option("--to", help="Folder to write; may be another machine's.")],

@@ -17,6 +17,7 @@ from typing import Any
 
 from howfar.core import sealed
 from howfar.core.project import project_root
+from howfar.core.versions import VERSIONED, versions_of
 
 #: A text that is a path as folders name users: absolute, of a user, or from the current folder.
 _ABSOLUTE = re.compile(r"(/[^/\s][^/\n]*/|~[\w.-]*/|\.\.?/)[^\n]*$")
@@ -91,6 +92,7 @@ def block(
         "python": sys.version.split()[0],
         "platform": f"{platform.system()} {platform.machine()}",
         "packages": _versions(),
+        "versions": versions_of(*VERSIONED),
         "parameters": without_folders(parameters),
         "inputs": {
             role: {"file": Path(path).name, "sha256": digest(path)}

@@ -9,6 +9,22 @@ from __future__ import annotations
 
 from importlib import import_module
 
+#: The packages with a version, which provenance blocks list.
+VERSIONED = (
+    "attribution",
+    "cohort",
+    "eqtl",
+    "evaluation",
+    "genome",
+    "linear",
+    "prediction",
+    "published",
+    "simulate",
+    "stacking",
+    "stats",
+    "training",
+)
+
 
 def versions_of(*layers: str) -> dict[str, int]:
     """Return the version of each layer ("genome", "eqtl", ...) by its name."""
