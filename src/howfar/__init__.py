@@ -37,6 +37,8 @@ _PLACES = {
     "personalize": "genome.windows:personalize",
     "predict": "prediction.run:predict_cohort",
     "predictions_from": "prediction.given:predictions_from",
+    "score": "board.score:score",
+    "submit": "board.submit:submit",
     "variant_effects": "attribution.variant_effects:predict_effects",
 }
 

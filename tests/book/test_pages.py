@@ -54,7 +54,7 @@ def executed(folder: Path, study: str = "demo") -> Path:
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(tmp_path, monkeypatch):
     """`prepare` run on a copy of the book with made-up notebooks, and demo tables only."""
     copy, results = tmp_path / "book", tmp_path / "results"
     copy.mkdir()
@@ -68,6 +68,9 @@ def made(tmp_path):
     figures_folder(results, "demo").mkdir()
     (figures_folder(results, "demo") / "central.demo.svg").write_text("<svg/>")
     synthetic.write(results, "demo")
+    monkeypatch.setattr(
+        book, "board_page", lambda *_: "# The board\n"
+    )  # tests/book/test_board_page.py
     return book.prepare(results, app, copy)
 
 

@@ -18,6 +18,7 @@ import yaml
 from howfar.book import reference_pages, start_page
 from howfar.book.api_page import api_page
 from howfar.book.architecture_page import architecture_page
+from howfar.book.board_page import board_page
 from howfar.book.cohorts_page import cohorts_page
 from howfar.book.estimators_page import estimators_page
 from howfar.book.knobs_page import knobs_page
@@ -73,6 +74,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "knobs": knobs_page(),
         "estimators": estimators_page(results, part),
         "mixups": mixups_page(results, part),
+        "board": board_page(results, part),
         "api": api_page(),
         "architecture": architecture_page(),
     }

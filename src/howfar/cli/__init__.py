@@ -2,7 +2,7 @@
 # ruff: noqa: F401, I001
 
 from howfar.cli import start, cohort, networks, training, linear, evaluation, book, checks, bench
-from howfar.cli import training_data
+from howfar.cli import training_data, board
 from howfar.cli.app import main
 
 __all__ = ["main"]

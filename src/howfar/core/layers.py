@@ -19,7 +19,7 @@ LAYERS = [
     ["simulate"],
     ["evaluation"],
     ["published"],
-    ["figures", "bench", "doctor"],
+    ["figures", "bench", "doctor", "board"],
     ["workflow", "book"],
     ["cli"],
 ]

@@ -73,17 +73,26 @@ def _lookups(panel: Panel, seed: int) -> list[dict]:
 
 def _over_pairs(name: str, known: pd.Series, theirs: pd.DataFrame, genes, seed: int) -> dict:
     """The same over all pairs of a gene and a person, who have one look-up value a gene."""
-    y, x = theirs.to_numpy(float), known.to_numpy(float)[:, None]
-    given = ~np.isnan(y) & ~np.isnan(x)
-    x, y = np.where(given, x, 0), np.where(given, y, 0)
-    sums = np.column_stack([np.sum(part, axis=1) for part in (given, x, y, x * x, y * y, x * y)])
+    sums = pair_sums(known.to_numpy(float)[:, None], theirs.to_numpy(float))
     blocks, _ = blocks_of(genes, known.index)
-    ends = stats.block_bootstrap(sums, blocks, _r_of_sums, _DRAWS, seed, weighted=True)
-    r = _r_of_sums(sums, np.ones((1, len(sums))))[0]
+    ends = stats.block_bootstrap(sums, blocks, r_of_sums, _DRAWS, seed, weighted=True)
+    r = r_of_sums(sums, np.ones((1, len(sums))))[0]
     return entry(PAIRS, name, r, len(sums), ends, "Pearson r over pairs of a gene and a person")
 
 
-def _r_of_sums(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def pair_sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sums over each gene's pairs (n, x, y, x^2, y^2, xy), of which `r_of_sums` makes r.
+
+    x, y: (genes, people), or a column; NaN is left out.
+    """
+    x, y = np.broadcast_arrays(x, y)
+    given = ~np.isnan(y) & ~np.isnan(x)
+    x, y = np.where(given, x, 0), np.where(given, y, 0)
+    return np.column_stack([np.sum(part, axis=1) for part in (given, x, y, x * x, y * y, x * y)])
+
+
+def r_of_sums(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Compute r over all pairs (draws,) of genes with `pair_sums`, weighted."""
     n, x, y, xx, yy, xy = (weights @ sums).T
     with np.errstate(invalid="ignore", divide="ignore"):
         return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))

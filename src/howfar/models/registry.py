@@ -134,7 +134,7 @@ def version_of(name: str) -> dict[str, int | str]:
 
 def licence_of(name: str) -> str:
     """Return the licence of a model's weights, which its values carry; '' of one of your own."""
-    return "" if _is_own(name) else MODELS[name].card.licence
+    return MODELS[name].card.licence if name in MODELS else ""
 
 
 def _device(wanted: str) -> str:

@@ -45,13 +45,8 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     linear predictions contain each gene's training mean.
     """
     genes = huang2023.gene_list(files)
-    observed = huang2023.observed_expression(files, genes)
-    panel = Panel(
-        observed,
-        genes.drop(columns="key"),
-        _populations(files, list(observed.columns)),
-        units="ln TPM",
-    )
+    panel = _panel(files, genes)
+    observed = panel.expression
     reference = huang2023.reference(files, genes, observed)
     level = reference[reference["run_id"] == "enformer"].set_index("gene_id")["prediction"]
     runs = [
@@ -64,7 +59,7 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
     across = across_table(panel, runs, seed=study.evaluation.seed)
     individuals = individuals_table(panel, runs)
     return {
-        "runs": _runs(study.name),
+        "runs": runs_table(study.name),
         "genes": panel.genes,
         "features": _features(files, genes, panel, set(runs[-1].people.index)),
         "reference": reference,
@@ -73,6 +68,25 @@ def load(study: Study, files: Files) -> dict[str, pd.DataFrame]:
         "summary": tables.stack("summary", [row_zero.rows(panel, study.evaluation)], study.name),
         "individuals": individuals.dropna(subset=["predicted", "observed"]),
     }
+
+
+def tested_people(files: Files) -> tuple[Panel, dict[str, pd.DataFrame]]:
+    """The linear models' genes with their expression in all people, and predictions by run.
+
+    Predictions, of the linear models and of Enformer, are of the test people of each gene.
+    """
+    genes = huang2023.gene_list(files)
+    panel = _panel(files, genes)
+    runs = dict(_predictions(files, genes, panel.expression))
+    del runs["enformer"]  # on more genes and people than the others
+    observed = panel.expression.loc[runs["blup"].index]
+    return Panel(observed, panel.genes, panel.populations, units=panel.units), runs
+
+
+def _panel(files: Files, genes: pd.DataFrame) -> Panel:
+    observed = huang2023.observed_expression(files, genes)
+    people = _populations(files, list(observed.columns))
+    return Panel(observed, genes.drop(columns="key"), people, units="ln TPM")
 
 
 def _enough(across: pd.DataFrame) -> pd.DataFrame:
@@ -142,7 +156,7 @@ def _heritability(files: Files, genes: pd.DataFrame, tested: set[str]) -> pd.Dat
     return rows.assign(se=frame["se"].reindex(rows["gene_id"]).to_numpy())
 
 
-def _runs(study: str) -> pd.DataFrame:
+def runs_table(study: str) -> pd.DataFrame:
     """Enformer on people, on the linear models' people, the linear models, other references."""
     linear = [
         {

@@ -96,6 +96,17 @@ def require_shown(page: Path, kept: Mapping[str, Any], study: Study) -> None:
         )
 
 
+def require_public(study: Study, what: str) -> None:
+    """Raise HowfarError where a study's people are private, of whom `what` would leave."""
+    if not shows_people(study):
+        raise HowfarError(
+            study.place,
+            found=f"individuals: private, and {what} asked for",
+            expected="individuals: public, as they hold values of single people",
+            do="Give none, or change the study's file if all people agreed.",
+        )
+
+
 # --- licences --------------------------------------------------------------------------------
 
 
