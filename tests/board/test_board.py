@@ -17,6 +17,7 @@ from scipy import stats as oracle
 from typer.testing import CliRunner
 
 import howfar as hf
+from helpers.published_studies import fetch_mirrored, needs_mirror
 from howfar.board import archive, bundle, score, submit
 from howfar.board.bundle import Submission
 from howfar.board.tasks import Answers, answers_of, task_of
@@ -25,6 +26,7 @@ from howfar.cli import app
 from howfar.cohort.opened import OpenCohort
 from howfar.core import sealed
 from howfar.core.errors import HowfarError
+from howfar.evaluation.individuals import individuals_table
 from howfar.results import tables
 from howfar.study.schema import Study
 
@@ -113,10 +115,13 @@ def test_a_gene_left_out_counts_as_zero_and_is_said(answers, table, tmp_path):
     assert some.submission.mean_r == pytest.approx(sum(r) / 6, abs=1e-4)
 
 
-def test_a_name_on_the_board_is_not_taken_twice(table, tmp_path):
+def test_a_name_on_the_board_is_not_taken_twice(answers, table, tmp_path):
     hf.submit("example", table, tmp_path / "b.zip", **SAID | {"label": "BLUP"})
     with pytest.raises(HowfarError, match="the name 'blup', which another"):
         hf.score(tmp_path / "b.zip")
+    one, _ = submit.bundle_of(answers, table, {}, SAID)
+    with pytest.raises(HowfarError, match="two submissions named 'mine'"):
+        score.standings(answers, [one, one])
 
 
 # --- what is written -------------------------------------------------------------------------
@@ -157,9 +162,21 @@ def test_a_networks_and_a_linear_models_bundles_say_how_they_were_made(tmp_path)
 def evaluated(tmp_path_factory) -> tuple[Study, Path]:
     """The example cohort as an evaluated study, and its results folder."""
     cohort, results = hf.example_cohort(), tmp_path_factory.mktemp("results")
-    made = hf.evaluate(cohort, [hf.fit_linear(cohort, "top1", folds=2)], draws=10)
-    tables.write_all(results, "example", dict(made), {})
+    fit = hf.fit_linear(cohort, "top1", folds=2)
+    frames = {
+        "individuals": individuals_table(cohort.panel(), [fit.predictions]),
+        "runs": tables.validate("runs", pd.DataFrame([fit.run_row]), "test"),
+    }
+    tables.write_all(results, "example", frames, {})
     return cohort.study, results
+
+
+def written_again(results: Path, to: Path, change) -> Path:
+    """The evaluated study's two tables, changed, in another results folder."""
+    names = ("individuals", "runs")
+    frames = {n: tables.read(tables.path_of(results, "example", n), n) for n in names}
+    tables.write_all(to, "example", change(frames), {})
+    return to
 
 
 def test_a_studys_run_is_submitted_by_the_studys_tables(evaluated, answers, tmp_path):
@@ -171,7 +188,7 @@ def test_a_studys_run_is_submitted_by_the_studys_tables(evaluated, answers, tmp_
     kept = bundle.read(made.path, answers).frame(answers)
     for gene, row in linear.people.iterrows():
         assert np.corrcoef(row, kept.loc[gene, row.index])[0, 1] > 0.9999 or row.std() == 0
-    with pytest.raises(HowfarError, match="--run: found 'none'; .*lead_snp, top1"):
+    with pytest.raises(HowfarError, match="--run: found 'none'; .*of people: top1"):
         submit.submit_run(study, "none", tmp_path / "b.zip", results)
     with pytest.raises(HowfarError, match="--task: .*one of geuvadis"):
         other = study.model_copy(update={"name": "mine"})
@@ -182,15 +199,29 @@ def test_a_studys_run_is_submitted_by_the_studys_tables(evaluated, answers, tmp_
 
 def test_other_people_of_the_same_names_are_refused(evaluated, tmp_path):
     study, results = evaluated
-    path = tables.path_of(results, "example", "individuals")
-    rows = tables.read(path, "individuals")
-    names = rows["sample"].unique()
-    turned = dict(zip(names, np.roll(names, 1), strict=True))
-    frames = dict(tables.load("example", results))
-    frames["individuals"] = rows.assign(sample=rows["sample"].map(turned))
-    tables.write_all(tmp_path, "example", frames, {})
+
+    def turn(frames):
+        names = frames["individuals"]["sample"].unique()
+        turned = dict(zip(names, np.roll(names, 1), strict=True))
+        rows = frames["individuals"]
+        return frames | {"individuals": rows.assign(sample=rows["sample"].map(turned))}
+
     with pytest.raises(HowfarError, match="other people than the task's"):
-        submit.submit_run(study, "top1", tmp_path / "b.zip", tmp_path)
+        other = written_again(results, tmp_path, turn)
+        submit.submit_run(study, "top1", tmp_path / "b.zip", other)
+
+
+def test_values_under_terms_need_their_acceptance(evaluated, tmp_path):
+    study, results = evaluated
+    terms = "AlphaGenome model terms"
+    under = written_again(
+        results, tmp_path, lambda frames: frames | {"runs": frames["runs"].assign(licence=terms)}
+    )
+    with pytest.raises(HowfarError, match=f"values under the {terms}; .*accepted-for-research"):
+        submit.submit_run(study, "top1", tmp_path / "b.zip", under)
+    accepted = study.model_copy(update={"terms": "accepted-for-research"})
+    made = submit.submit_run(accepted, "top1", tmp_path / "b.zip", under)
+    assert made.submission.licence == terms
 
 
 def changed(table: pd.DataFrame, change: str) -> pd.DataFrame:
@@ -282,7 +313,7 @@ FIELDS = sorted(set(Submission.model_fields) - {"sha256"})
     at=st.integers(0, 119),
     sign=st.booleans(),
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_a_changed_bundle_is_refused_or_scores_the_same(
     made, scored, answers, tmp_path_factory, kind, field, new, at, sign
 ):
@@ -373,12 +404,24 @@ def test_kept_bundles_are_small_and_each_has_its_name():
         assert said.task_sha256 == task_of(said.task).sha256
 
 
+@needs_mirror
+def test_bundles_of_real_people_are_of_their_task(tmp_path):
+    fetch_mirrored(["ceu89"], tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOWFAR_RESULTS", str(tmp_path))
+        answers = answers_of(task_of("ceu89"), tmp_path)
+    paths = score.submitted("ceu89")
+    assert len(paths) >= 4 and answers.asked.shape == (80, 89)
+    for path in paths:
+        assert bundle.read(path, answers).submission.genes == 80
+
+
 @pytest.mark.parametrize("name", [n for n, task in every_task().items() if task.answers == "kept"])
 def test_kept_answers_are_those_of_their_task(name):
     answers = answers_of(task_of(name), Path("nowhere"))
     assert answers.truth is not None and not (answers.known & ~answers.asked).any()
     assert {"EUR", "AFR"} == set(answers.panel.groups)
-    for path in score.submitted(name)[:1]:
+    for path in score.submitted(name):
         assert bundle.read(path, answers).submission.genes == len(answers.genes)
 
 

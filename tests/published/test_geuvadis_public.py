@@ -10,6 +10,8 @@ from scipy import stats as reference
 from helpers.geuvadis_files import GENES, joined, make_geuvadis, read
 from helpers.published_studies import SHARED, fetch_mirrored, load, needs_mirror
 from howfar import published
+from howfar.board import submit
+from howfar.board.tasks import answers_of, task_of
 from howfar.core.errors import HowfarError
 from howfar.fetch import catalogue
 from howfar.published import geuvadis_public, huang2023
@@ -222,6 +224,20 @@ def test_real_individuals_lie_apart_and_only_where_public(real):
     for file in shareable.glob("*.parquet"):
         text = pd.read_parquet(file).select_dtypes(exclude="number").to_csv()
         assert not any(s in text for s in frame["sample"].unique()), file.name
+
+
+@needs_mirror
+def test_the_boards_rows_are_the_tables_correlations(real):
+    """Of the task's people; a constant prediction counts as r = 0."""
+    results, found = real
+    answers = answers_of(task_of("geuvadis"), results)
+    assert (answers.asked.sum(axis=1) == 77).all() and len(answers.genes) == 400
+    assert not (answers.asked & answers.known).any()
+    across = found["geuvadis_public"]["across"].query("population == 'pooled'")
+    rows = {each.submission.label: each.submission for each in submit.published(answers)}
+    for run, label in (("enformer_split", "Enformer (test people)"), ("blup", "BLUP")):
+        r = across.loc[across["run_id"] == run, "pearson"].fillna(0)
+        assert rows[label].mean_r == pytest.approx(r.mean(), abs=1e-4) and len(r) == 400
 
 
 def geuvadis_numbers(found: tables.Tables, classes: pd.Series) -> dict[str, float]:

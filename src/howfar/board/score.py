@@ -175,6 +175,13 @@ def standings(answers: Answers, bundles: Sequence[Bundle]) -> Board:
     if not bundles:
         return Board(answers, (), pd.DataFrame(columns=list(_COLUMNS)), tables.empty("across"))
     names = [each.submission.name for each in bundles]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise HowfarError(
+            f"task {answers.task.name}",
+            found=f"two submissions named {twice[0]!r}",
+            expected="a name of its own for each",
+            do="Give `howfar submit` another --name or --label.",
+        )
     nobody = pd.Series(np.nan, index=answers.genes, dtype=float)
     runs = [Predictions(b.submission.name, b.frame(answers), nobody) for b in bundles]
     with one_thread():

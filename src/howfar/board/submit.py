@@ -129,7 +129,8 @@ def submit_run(
             do="Give --task.",
         )
     answers, path = answers_of(task_of(asked), results), _individuals(study, results)
-    rows, runs = tables.read(path, "individuals"), tables.load_but((), study.name, results)["runs"]
+    rows = tables.read(path, "individuals")
+    runs = tables.read(tables.path_of(results, study.name, "runs"), "runs")
     known = [each for each in runs["run_id"] if each in set(rows["run_id"])]
     if run not in known or runs.set_index("run_id")["kind"][run] == "truth":
         raise HowfarError(
