@@ -115,10 +115,12 @@ def test_a_gene_left_out_counts_as_zero_and_is_said(answers, table, tmp_path):
     assert some.submission.mean_r == pytest.approx(sum(r) / 6, abs=1e-4)
 
 
-def test_a_name_on_the_board_is_not_taken_twice(answers, table, tmp_path):
+def test_a_name_stands_once_on_a_board(answers, table, tmp_path):
+    """A bundle takes the place of the board's of its name, when it is scored."""
     hf.submit("example", table, tmp_path / "b.zip", **SAID | {"label": "BLUP"})
-    with pytest.raises(HowfarError, match="the name 'blup', which another"):
-        hf.score(tmp_path / "b.zip")
+    found = hf.score(tmp_path / "b.zip")
+    assert found.ranked == len(score.submitted("example"))
+    assert "BLUP" not in set(found.table["against"])
     one, _ = submit.bundle_of(answers, table, {}, SAID)
     with pytest.raises(HowfarError, match="two submissions named 'mine'"):
         score.standings(answers, [one, one])

@@ -107,6 +107,8 @@ def submitted(task: str) -> list[Path]:
 def score(path: str | Path) -> Score:
     """Check a bundle and score it, beside those of its task that the project keeps.
 
+    One of the same name gives way, as on the board where a submission is replaced.
+
     Parameters
     ----------
     path
@@ -143,16 +145,8 @@ def score_in(path: Path, results: Path) -> Score:
     answers = answers_of(task_of(bundle.read_submission(path).task), results)
     mine = bundle.read(path, answers)
     name = mine.submission.name
-    others = _others(answers)
-    same = [each for each in others if each.submission.name == name]
-    if same and same[0].submission.sha256 != mine.submission.sha256:
-        raise HowfarError(
-            str(path),
-            found=f"the name {name!r}, which another submission of the task has",
-            expected="a name of its own",
-            do="Give `howfar submit` another --name or --label.",
-        )
-    made = standings(answers, [*(each for each in others if each not in same), mine])
+    others = [each for each in _others(answers) if each.submission.name != name]
+    made = standings(answers, [*others, mine])
     rows = made.table[made.table["name"].isin([name, LOOKUP])]
     across = made.across[made.across["run_id"] == name].reset_index(drop=True)
     return Score(mine.submission, rows.reset_index(drop=True), across, len(made.submissions))

@@ -131,12 +131,12 @@ def submit_run(
     answers, path = answers_of(task_of(asked), results), _individuals(study, results)
     rows = tables.read(path, "individuals")
     runs = tables.read(tables.path_of(results, study.name, "runs"), "runs")
-    known = [each for each in runs["run_id"] if each in set(rows["run_id"])]
-    if run not in known or runs.set_index("run_id")["kind"][run] == "truth":
+    runs = runs[runs["run_id"].isin(rows["run_id"].unique()) & (runs["kind"] != "truth")]
+    if run not in set(runs["run_id"]):
         raise HowfarError(
             "--run",
             found=repr(run),
-            expected=f"a model with predictions of people: {', '.join(known)}",
+            expected=f"a model with predictions of people: {', '.join(runs['run_id'])}",
             do="Correct --run.",
         )
     row = runs.set_index("run_id", drop=False).loc[run].dropna().to_dict()
