@@ -125,8 +125,8 @@ def test_a_study_with_a_killed_job_controller_and_run_ends_in_equal_tables(clust
     until(lambda: len(running()) == 2, "two shards at once, one on each GPU")
     killed = running()[0]
     subprocess.run(["scancel", "-s", "KILL", "--full", killed], check=True)
-    # A job that ends while the controller is away is started twice by SLURM itself, on a node that
-    # then drains; so the controller hears of this one.
+    # SLURM starts a job that ends while the controller is away again, unless it is told not to (as
+    # the profile does), and then drains the node; so the controller hears of this one.
     until(lambda: killed not in told("squeue", "-h", "-o", "%i").split(), "the killed job's end")
     cluster.kill("slurmctld")
     time.sleep(15)  # in which the run looks for its jobs

@@ -34,7 +34,7 @@ SOURCES = ("PGEN", "VCF Zarr", "VCF")
 LIMIT_GB = 8  # that 50,000 people fit into
 _LENGTH, _SITES, _FOUNDERS, _SWITCH = 300_000, 1_000, 200, 20_000  # bp; sites; haplotypes; bp
 _WINDOW, _GENES = 196_608, 2
-_FEWER_BEYOND = 20_000  # people, of whom one gene is enough
+_FEWER_BEYOND = 10_000  # people, of whom one gene is enough
 _BASES = np.array(list("ACGT"))
 
 

@@ -17,7 +17,7 @@ _SHOWN = {
     "MAF 5 % or more": "common",
     "windows equal, 10.5 kb": "windows",
     "filled calls wrong": "wrong",
-    "minutes": ("minutes", "{:.1f}"),
+    "minutes by the clock": ("minutes", "{:.1f}"),
 }
 _DOES = ["step", "what it does"]
 _FILES = ["file", "what", "from", "size, checksum", "licence"]

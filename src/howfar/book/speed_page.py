@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from howfar.bench.growth import PEOPLE, exponents
+from howfar.bench.growth import LIMIT_GB, PEOPLE, exponents
 from howfar.book.markdown import fill, markdown_table, rate, table_of
 from howfar.core.project import measured_file
 
@@ -132,6 +132,8 @@ def speed_page() -> str:
         growth=circumstances(growth),
         cohorts=_cohorts(cohorts),
         cohort=circumstances(cohorts),
+        most_gb=cohorts["peak_gb"].max(),
+        limit_gb=LIMIT_GB,
         powers=_powers(cohorts),
         fitting=table_of(linear, _FITTING),
         linear=circumstances(linear),
