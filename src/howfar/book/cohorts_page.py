@@ -17,7 +17,6 @@ _SHOWN = {
     "MAF 5 % or more": "common",
     "windows equal, 10.5 kb": "windows",
     "filled calls wrong": "wrong",
-    "minutes by the clock": ("minutes", "{:.1f}"),
 }
 _DOES = ["step", "what it does"]
 _FILES = ["file", "what", "from", "size, checksum", "licence"]
