@@ -26,6 +26,8 @@ def small_study(folder):
     study["effects"] = ["GENE0001"]
     study["baselines"] |= {"models": ["enet", "blup"], "genes": {}}
     study["runs"] = [r for r in study["runs"] if r["id"] == RUN]
+    study["cohort"]["expression"] = study["cohort"]["expression"]["A"]
+    study["runs"][0]["tracks"] = study["runs"][0]["tracks"]["A"]
     text = yaml.safe_dump(study).replace("results/demo_kind/", "results/small/")
     path = folder / "small.yaml"
     path.write_text(text)
