@@ -77,6 +77,7 @@ def left(tmp_path_factory):
     for command in ("predict", "baseline", "evaluate"):
         kept_back_from(invoke(study, results, command).output, kept_back[: len(NAMES)])
     invoke(study, results, "export", "--to", shared / "export")
+    invoke(study, results, "explore", "--out", shared / "explore")
     file = str(results.parent / f"{study.name}.yaml")
     view = figures.view(file, [], results, shared / "figures")
     for name in FIGURES if LONG else DRAWN:
@@ -118,7 +119,7 @@ def test_nothing_of_a_person_leaves_a_private_cohort(left):
     folders, kept_back, _ = left
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     kinds = {path.suffix for path in files}
-    assert {".parquet", ".json", ".svg", ".png", ".pdf", ".csv", ".ipynb"} <= kinds
+    assert {".parquet", ".json", ".svg", ".png", ".pdf", ".csv", ".ipynb", ".js", ".html"} <= kinds
     for path in files:
         content = readable(path)
         said = [needle for needle in kept_back if needle.encode() in content]

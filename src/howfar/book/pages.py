@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 import yaml
 
-from howfar.book import reference_pages, start_page
+from howfar.book import genes, reference_pages, start_page
 from howfar.book.api_page import api_page
 from howfar.book.architecture_page import architecture_page
 from howfar.book.board_page import board_page
@@ -57,6 +57,9 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         )
     for name in ("synthesis", "ledger"):
         (part / f"{name}.ipynb").write_text(page(executed_notebook(results, name)))
+    shown = dict.fromkeys(study for _, study in executed_pages(book))
+    explored = [genes.source(load_study(study), results) for study in shown]
+    genes.write([each for each in explored if each], part / "files" / "genes")
     views = {s: view(s, results=results) for s in STUDIES}
     pages = {
         "inputs": _read_executed(results / "book" / "inputs.md"),

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from howfar.cli.app import BOOK, app
-from howfar.cli.common import place, results, write_text
+from howfar.cli.common import StudyOption, open_study, place, results, write_text
+from howfar.core.errors import HowfarError
 from howfar.core.project import executed_notebook, figures_folder
 
 
@@ -55,3 +56,50 @@ def inputs(
     else:
         write_text(out, text)
         typer.echo(place(out))
+
+
+@app.command(rich_help_panel=BOOK)
+def explore(
+    study: StudyOption,
+    out: Annotated[Path | None, typer.Option(help="A new folder for the pages.")] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Show them on this machine until Ctrl-C, keep nothing.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="Port to serve on; a free one if left out.")] = 0,
+) -> None:
+    """Write a study's pages gene by gene, and a report of its cohort in one file.
+
+    `genes.html` finds each gene by name or id: r of each model, null, ceiling, eQTL, drivers,
+    effects; `report.html` holds all of it. Both open without a server. Points of single people are
+    in them only where the study's file says `individuals: public`.
+    """
+    import functools
+    import tempfile
+    from contextlib import suppress
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    from howfar.book import genes
+
+    if (out is None) == (not serve):
+        raise HowfarError(
+            "howfar explore",
+            found="both --out and --serve" if serve else "neither --out nor --serve",
+            expected="one of them",
+            do="Write the pages with `--out FOLDER`, or look at them with `--serve`.",
+        )
+    with open_study(study) as opened:
+        source = genes.need_source(opened, results())
+    if out is not None:
+        for page in genes.write_page(source, out):
+            typer.echo(place(page))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        genes.write_page(source, Path(folder) / "pages")
+        handler = functools.partial(SimpleHTTPRequestHandler, directory=f"{folder}/pages")
+        with (
+            ThreadingHTTPServer(("127.0.0.1", port), handler) as server,
+            suppress(KeyboardInterrupt),
+        ):
+            address = f"http://127.0.0.1:{server.server_address[1]}"
+            typer.echo(f"{address}/genes.html and {address}/report.html, until Ctrl-C")
+            server.serve_forever()

@@ -30,7 +30,7 @@ def export_study(study: Study, results: str | Path, to: str | Path) -> list[Path
             "--to", found=str(to), expected="another folder than the results", do="Correct --to."
         )
     if not tables.path_of(results, study.name, "runs").is_file():
-        raise _no_tables(study, results)
+        raise no_tables(study, results)
     policy.require_current(study, results)
     written = []
     for path in policy.files_that_leave(study, source):
@@ -48,7 +48,7 @@ def export_summary(study: Study, results: str | Path, to: str | Path) -> list[Pa
     """
     policy.require_current(study, results)
     if not tables.path_of(results, study.name, "runs").is_file():
-        raise _no_tables(study, results)
+        raise no_tables(study, results)
     written = []
     for name in set(tables.names_of(results, study.name)) - set(tables.PERSON_LEVEL):
         path = tables.path_of(results, study.name, name)
@@ -88,7 +88,8 @@ def take_tables(study: Study, results: str | Path) -> list[Path]:
     return files
 
 
-def _no_tables(study: Study, results: str | Path) -> HowfarError:
+def no_tables(study: Study, results: str | Path) -> HowfarError:
+    """Return the error of a study without result tables."""
     return HowfarError(
         str(Path(results).resolve() / study.name),
         found="no result tables",
