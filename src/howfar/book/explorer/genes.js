@@ -485,14 +485,14 @@
     input.addEventListener("input", () => show(find(data, input.value)));
     const listed = data.studies.filter((study) => study.listed);
     const studies = el("details", { open: !location.hash }, el("summary", {}, "All genes of a study, by r"),
-      el("ul", {}, listed.map((study) => el("li", {}, el("a", { href: `#list:${study.name}` }, study.title)))));
+      el("ul", {}, listed.map((study) => el("li", {}, el("a", { href: `#list-${study.name}` }, study.title)))));
 
     let turn = 0;
     async function route() {
       const asked = decodeURIComponent(location.hash.slice(1));
       const mine = (turn += 1);
       let parts = [];
-      const study = listed.find((each) => `list:${each.name}` === asked);
+      const study = listed.find((each) => `list-${each.name}` === asked);
       try {
         if (study || (!asked && data.studies.length === 1 && listed.length)) {
           const shown = study || listed[0];
@@ -527,8 +527,8 @@
   // Genes on the book's page of search results, above what the words found.
   async function onSearchPage(results) {
     const asked = new URLSearchParams(location.search).get("q") || "";
-    if (asked.trim().length < 2) return;
-    const data = await load("names"), found = find(data, asked);
+    if (!asked.trim()) return;
+    const data = await load("names"), found = find(data, asked).filter(({ exact }) => exact || asked.trim().length > 2);
     if (!found.length) return;
     const shown = found.slice(0, found[0].exact ? 5 : 8);
     const page = new URL("../genes.html", base).href;
