@@ -22,6 +22,7 @@ from helpers.commands import invoke
 from helpers.places import ROOT
 from howfar import figures
 from howfar.book.execute import execute_notebook
+from howfar.core.extras import is_installed
 from howfar.core.registry import FIGURES
 from howfar.results import tables
 from howfar.study.schema import Study
@@ -84,6 +85,8 @@ def left(tmp_path_factory):
         draw = getattr(figures, name)
         if list(inspect.signature(draw).parameters)[:1] == ["view"]:
             draw(view)
+    if is_installed("rocrate"):
+        invoke(study, results, "export", "--to", shared / "crate", "--crate")
     for page in sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb")) if LONG else PAGES:
         out = shared / "pages" / f"{page}.ipynb"
         source = ROOT / "notebooks" / f"{page}.ipynb"

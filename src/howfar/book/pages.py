@@ -24,8 +24,10 @@ from howfar.book.estimators_page import estimators_page
 from howfar.book.knobs_page import knobs_page
 from howfar.book.mixups_page import mixups_page
 from howfar.book.models_page import models_page
+from howfar.book.programs_page import programs
 from howfar.book.speed_page import speed_page
 from howfar.book.stated_page import stated_page
+from howfar.book.troubleshooting_page import fetched, troubleshooting
 from howfar.core.errors import no_such_file
 from howfar.core.project import executed_notebook, results_folder
 from howfar.core.text import as_markdown
@@ -61,8 +63,12 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
     explored = [genes.source(load_study(study), results) for study in shown]
     genes.write([each for each in explored if each], part / "files" / "genes")
     views = {s: view(s, results=results) for s in STUDIES}
+    inputs = _read_executed(results / "book" / "inputs.md")
     pages = {
-        "inputs": _read_executed(results / "book" / "inputs.md"),
+        "inputs": inputs,
+        "troubleshooting": troubleshooting(inputs),
+        "fetched": fetched(executed_pages(book)),
+        "programs": programs(app),
         "answer": start_page.answer(views),
         "central": start_page.central_pictures(results, part),
         "commands": reference_pages.commands(app),

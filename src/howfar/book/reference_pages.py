@@ -59,7 +59,7 @@ def table_reference() -> str:
     for name, schema in tables.SCHEMAS.items():
         key = ", ".join(f"`{c}`" for c in schema.unique or []) or "person, in the order of values"
         columns = [
-            {"column": f"`{column}`", "type": _type(spec)}
+            {"column": f"`{column}`", "type": _type(spec), "holds": tables.COLUMNS[column]}
             for column, spec in schema.columns.items()
         ]
         lines += [f"## `{name}`", "", f"One row for each {key}.", ""]

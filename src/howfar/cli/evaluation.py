@@ -206,6 +206,14 @@ def export(
             "from which a book is drawn (`drawn_from` of a study's file)."
         ),
     ] = False,
+    crate: Annotated[
+        bool,
+        typer.Option(
+            "--crate",
+            help="With figures, and as an RO-Crate: each file with what it is, size and SHA-256, "
+            "inputs by name and SHA-256; for an archive.",
+        ),
+    ] = False,
 ) -> None:
     """Copy what figures need: result tables and descriptions of predictions.
 
@@ -215,7 +223,17 @@ def export(
     """
     from howfar.results.export import export_study, export_summary
 
+    if summary and crate:
+        raise HowfarError(
+            "--summary, --crate",
+            found="both",
+            expected="one of them",
+            do="Leave one out: a crate holds the tables whole.",
+        )
     with open_study(study) as opened:
-        copied = (export_summary if summary else export_study)(opened, results(), to)
+        if summary:
+            copied = export_summary(opened, results(), to)
+        else:
+            copied = export_study(opened, results(), to, crate)
     size = sum(path.stat().st_size for path in copied)
     say(f"{len(copied)} files, {size / 1e6:.1f} MB, in {place(to)}")

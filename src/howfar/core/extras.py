@@ -30,6 +30,7 @@ EXTRAS = {
     "pgenlib": "pgen",
     "zarr": "zarr",
     "xgboost": "trees",
+    "rocrate": "archive",
 }
 
 

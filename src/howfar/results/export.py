@@ -10,18 +10,23 @@ import pyarrow as arrow
 from howfar.core import sealed
 from howfar.core.atomic import whole
 from howfar.core.errors import HowfarError
+from howfar.core.extras import require_module
 from howfar.core.project import resolve
 from howfar.results import policy, tables
+from howfar.results.crate import write_crate
 from howfar.study.schema import Study
 
 
-def export_study(study: Study, results: str | Path, to: str | Path) -> list[Path]:
+def export_study(
+    study: Study, results: str | Path, to: str | Path, crate: bool = False
+) -> list[Path]:
     """Copy a study's result tables and the descriptions of its predictions to `to`/<study>.
 
     What may leave, `howfar.results.policy` decides: genotypes and predictions stay; weights too,
     unless the study says ``weights: shareable``; of people, points without identifiers go along
-    where it says ``individuals: public``. Returns the files written. HowfarError where there are
-    no tables or outdated ones, where `to` is the results folder itself, or where points of a study
+    where it says ``individuals: public``. crate: figures go along too, and the folder is an
+    RO-Crate (`howfar.results.crate`). Returns the files written. HowfarError where there are no
+    tables or outdated ones, where `to` is the results folder itself, or where points of a study
     that is private now lie there.
     """
     source, target = Path(results).resolve() / study.name, Path(to).resolve() / study.name
@@ -33,12 +38,17 @@ def export_study(study: Study, results: str | Path, to: str | Path) -> list[Path
         raise no_tables(study, results)
     policy.require_current(study, results)
     written = []
-    for path in policy.files_that_leave(study, source):
+    leaving = [*policy.files_that_leave(study, source)]
+    if crate:
+        require_module("rocrate")
+        leaving += policy.figures_that_leave(study, source)
+    for path in leaving:
         copy = target / path.relative_to(source)
         with whole(copy) as part:
             shutil.copyfile(path, part)
         written.append(copy)
-    return written + _points(study, source.parent, target.parent)
+    written += _points(study, source.parent, target.parent)
+    return [*written, write_crate(study, target, written)] if crate else written
 
 
 def export_summary(study: Study, results: str | Path, to: str | Path) -> list[Path]:

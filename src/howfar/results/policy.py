@@ -314,6 +314,20 @@ def files_that_leave(study: Study, folder: Path) -> Iterator[Path]:
         yield from sorted(folder.glob("baseline/*.weights.parquet"))
 
 
+def figures_that_leave(study: Study, folder: Path) -> Iterator[Path]:
+    """A study's figures, with the data behind them, that may be copied elsewhere.
+
+    Of private people none with points of people, and none from before the tables, which may have
+    been drawn when the study's file permitted more.
+    """
+    private = not shows_people(study) and study.cohort is not None
+    made = (folder / "tables" / "runs.parquet").stat().st_mtime
+    for path in sorted((folder / "figures").glob("*.*")):
+        held = path.name.split(".")[0] in _POINT_FIGURES or path.stat().st_mtime < made
+        if path.is_file() and not (private and held):
+            yield path
+
+
 # --- places ----------------------------------------------------------------------------------
 
 
