@@ -25,7 +25,7 @@ set -- "sh container/setup.sh" "$@"
     echo 'export SSL_CERT_FILE=/howfar.crt PIP_CERT=/howfar.crt'
   fi
   if [ -n "${HOWFAR_MIRROR:-}" ]; then
-    cp -r "$HOWFAR_MIRROR" "$root/mirror"
+    cp -rT "$HOWFAR_MIRROR" "$root/mirror"
     echo 'export HOWFAR_MIRROR=/mirror'
   fi
 } >"$root/settings"
