@@ -110,8 +110,38 @@ def check_search(page: Page, base: str, problems: list[str]) -> None:
         problems.append(f"{address}: the search finds nothing")
 
 
+def check_gene(page: Page, folder: Path, base: str, problems: list[str]) -> None:
+    """A gene's numbers and people are two clicks from the search box, and light."""
+    from howfar.book.genes import FIRST_VIEW, PER_GENE
+
+    data = folder / "genes"
+    first = [folder / "genes.html", *(data / n for n in ("genes.js", "genes.css", "names.js"))]
+    if sum(path.stat().st_size for path in first) > FIRST_VIEW:
+        problems.append(f"{first[0]}: the first view passes {FIRST_VIEW} bytes")
+    for path in data.glob("[0-9]*.js"):
+        if path.stat().st_size > PER_GENE:
+            problems.append(f"{path}: a gene passes {PER_GENE} bytes")
+    # A real gene; of the demo where the public tables were not fetched.
+    name = "SLFN5" if "|SLFN5|" in first[-1].read_text("utf-8") else "hard0001"
+    page.goto(f"{base}/index.html", wait_until="load")
+    try:
+        page.locator("button.search-button__button:visible").first.click()
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        page.locator(".howfar-genes .hits a").first.click()
+        for shown in (f"h2:text-is('{name}')", "svg circle.point", "svg[aria-label*='across']"):
+            page.wait_for_selector(shown, timeout=10_000)
+    except PlaywrightTimeout:
+        problems.append(f"{page.url}: {name} is not found in two clicks with people and numbers")
+
+
 def open_all(
-    browser: Browser, base: str, names: list[str], size: str, shots: Path | None
+    browser: Browser,
+    base: str,
+    names: list[str],
+    size: str,
+    shots: Path | None,
+    folder: Path,
 ) -> list[str]:
     """Every page at one size; returns what is wrong."""
     problems: list[str] = []
@@ -129,6 +159,8 @@ def open_all(
     page = context.new_page()
     watch(page, base, problems)
     check_search(page, base, problems)
+    if "genes.html" in names:
+        check_gene(page, folder, base, problems)
     context.close()
     return problems
 
@@ -140,7 +172,7 @@ def check(folder: Path, shots: Path | None = None) -> tuple[int, list[str]]:
     with served(folder) as base, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         for size in SIZES:
-            problems += open_all(browser, base, names, size, shots)
+            problems += open_all(browser, base, names, size, shots, folder)
         browser.close()
     return len(names), list(dict.fromkeys(problems))
 
