@@ -17,6 +17,7 @@ from scipy import stats as oracle
 from typer.testing import CliRunner
 
 import howfar as hf
+from helpers.places import ROOT
 from helpers.published_studies import fetch_mirrored, needs_mirror
 from howfar.board import archive, bundle, score, submit
 from howfar.board.bundle import Submission
@@ -425,6 +426,23 @@ def test_kept_answers_are_those_of_their_task(name):
     assert {"EUR", "AFR"} == set(answers.panel.groups)
     for path in score.submitted(name):
         assert bundle.read(path, answers).submission.genes == len(answers.genes)
+
+
+@pytest.mark.parametrize(
+    ("task", "folder", "runs"),
+    [
+        ("demo_kind", "kind", {"blup": "blup", "enet": "elastic-net-predixcan", "top1": "top-snp"}),
+        ("demo_peaks", "peaks", {"blup": "blup", "top1": "top-snp"}),
+    ],
+)
+def test_our_rows_are_the_books_correlations(task, folder, runs):
+    """Of the committed tables; a constant prediction counts as r = 0."""
+    rows = tables.read(ROOT / "data" / folder / "across.parquet", "across")
+    for run_id, name in runs.items():
+        of_run = (rows["run_id"] == run_id) & (rows["population"] == "pooled")
+        r = rows.loc[of_run, "pearson"].fillna(0)
+        said = bundle.read_submission(score.submissions_folder() / f"{task}.{name}.zip")
+        assert said.mean_r == pytest.approx(r.mean(), abs=2e-4) and said.genes == len(r)
 
 
 def run(*words: object) -> str:

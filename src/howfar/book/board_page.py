@@ -94,7 +94,8 @@ def _row(board: Board, said) -> dict[str, str]:
         "model": as_markdown(said.label),
         "mean r across people": _estimate(board.row(name, score.MEAN)),
     }
-    for other in board.answers.task.against:
+    names = {each.name for each in board.submissions}
+    for other in (label for label, of in board.answers.task.against.items() if of in names):
         row[f"less {other}'s"] = _estimate(board.row(name, score.MEAN, other))
     if board.answers.truth is not None:
         row["mean r with the truth"] = _estimate(board.row(name, score.TRUTH))
