@@ -26,7 +26,8 @@ def test_the_page_scores_every_bundle_of_a_task_and_says_what_is_not_here(tmp_pa
     text = board_page.board_page(tmp_path, tmp_path)
     assert "<svg" in (tmp_path / "board.svg").read_text()
     assert (
-        re.search(r"\| 1 \(1 to 1\) \| BLUP \| −?\d\.\d{3} \[", text) and "| genes | MIT |" in text
+        re.search(r"\| 1\s\(1\sto\s1\) \| BLUP \| −?\d\.\d{3} \[", text)
+        and "| genes | MIT |" in text
     )
     assert "Not scored here" in text and "trusts submitters" in text
     scores = pd.read_csv(tmp_path / "board_scores.csv").fillna({"against": ""})

@@ -90,7 +90,7 @@ def _row(board: Board, said) -> dict[str, str]:
     name = said.name
     rank = board.row(name, score.RANK)
     row = {
-        "rank": f"{rank['value']:.0f} ({rank['ci_low']:.0f} to {rank['ci_high']:.0f})",
+        "rank": _unbroken(f"{rank['value']:.0f} ({rank['ci_low']:.0f} to {rank['ci_high']:.0f})"),
         "model": as_markdown(said.label),
         "mean r across people": _estimate(board.row(name, score.MEAN)),
     }
@@ -112,4 +112,9 @@ def _estimate(row: pd.Series | None) -> str:
     """Write a value with its interval: '0.230 [0.120, 0.340]'; a dash for none."""
     if row is None:
         return "–"
-    return f"{signed(row['value'])} {interval(row['ci_low'], row['ci_high'])}"
+    return f"{signed(row['value'])} {_unbroken(interval(row['ci_low'], row['ci_high']))}"
+
+
+def _unbroken(text: str) -> str:
+    """Text that a table's cell keeps on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
