@@ -170,7 +170,7 @@ def test_a_study_is_explored_from_the_command_line(tmp_path, monkeypatch):
     done = invoke("--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     report = (tmp_path / "out" / "report.html").read_text("utf-8")
-    assert "60 genes, 40–80 people; 4 models" in report
+    assert "60 genes, 80 people; 4 models" in report
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=|https?://(?!www\.w3\.org)", report)
     for path in (tmp_path / "out" / "genes").glob("[0-9]*.js"):
         assert path.read_text("utf-8").replace("</", "<\\/") in report

@@ -122,7 +122,6 @@ def _page(source: Source, inline: Mapping[str, str] | None) -> str:
         "facts": escape(
             f"{genes:,} genes, {_people(frames['across'])}; {len(frames['runs'])} models."
         ),
-        "reality": escape(_reality(source)),
         "style": style_tag,
         "scripts": script_tags,
     }
@@ -131,7 +130,8 @@ def _page(source: Source, inline: Mapping[str, str] | None) -> str:
 
 
 def _people(across: pd.DataFrame) -> str:
-    counts = across["n"].dropna()
+    pooled = across[across["population"] == "pooled"]
+    counts = (across if pooled.empty else pooled)["n"].dropna()
     return f"{style.span(counts)} people" if len(counts) else "number of people not given"
 
 

@@ -484,7 +484,7 @@
     } }, el("label", { for: "howfar-gene" }, `Name or Ensembl id, of ${data.names.length.toLocaleString("en")} genes`), el("div", {}, input, el("button", { type: "submit" }, "Show")));
     input.addEventListener("input", () => show(find(data, input.value)));
     const listed = data.studies.filter((study) => study.listed);
-    const studies = el("details", { open: !location.hash }, el("summary", {}, "All genes of a study, by r"),
+    const studies = el("details", { open: !location.hash && listed.length > 1 }, el("summary", {}, "All genes of a study, by r"),
       el("ul", {}, listed.map((study) => el("li", {}, el("a", { href: `#list-${study.name}` }, study.title)))));
 
     let turn = 0;
