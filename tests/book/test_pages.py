@@ -256,14 +256,18 @@ def test_the_model_of_the_cohort_page_runs_as_written():
     assert model.tss_bin("+") == 0 and model.track_indices(["expression"]) == [0]
 
 
-def test_the_network_of_the_page_shares_as_the_page_says(tmp_path, monkeypatch, one_thread):
-    from howfar.models.registry import load_model
+def test_the_network_of_the_page_shares_as_the_page_says(one_thread):
+    import howfar as hf
+    from howfar.bench.own_model import loader_of_page, of_gene
 
-    text = (project_root() / "book" / "own_model.md").read_text()
-    (tmp_path / "page_model.py").write_text(text.split("```python\n", 1)[1].split("```", 1)[0])
-    monkeypatch.syspath_prepend(tmp_path)
-    model = load_model("page_model:load", device="cpu")
-    assert model.engine == "shared" and f"> {model.notes[0]}\n" in text
+    cohort = hf.example_cohort()
+    with loader_of_page() as loader:
+        model, plain = hf.load_model(loader, device="cpu"), hf.load_model(loader, engine="plain")
+        assert model.engine == "shared"
+        assert f"> {model.notes[0]}\n" in (project_root() / "book" / "own_model.md").read_text()
+        row = of_gene(cohort, cohort.genes[0], model, plain)
+    assert row["error_sd"] < 1e-2 and 0 < row["tower_share"] < 0.6, row
+    assert model.engine == "shared"
 
 
 def test_the_cost_of_fine_tuning_is_that_of_its_operations():

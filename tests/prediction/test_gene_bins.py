@@ -9,6 +9,7 @@ from helpers import tiny
 from howfar.core.errors import HowfarError
 from howfar.models.base import Layout
 from howfar.prediction import run as running
+from howfar.prediction.raw import raw_table
 from howfar.prediction.store import collect, find_store
 from howfar.prediction.transform import check_transform
 
@@ -69,7 +70,7 @@ def files(tmp_path):
     return study, contig, records
 
 
-def by_bases(contig, records, person, half, tss, offset, exons, turned):
+def by_bases(contig, records, person, half, tss, offset, exons, turned, counted="G"):
     """(letters, origin) of a haplotype's window, and the sum of G over the bins of its exons."""
     bases = [(letter, k) for k, letter in enumerate(contig)]
     for position, ref, alt, calls in reversed(records):
@@ -87,7 +88,7 @@ def by_bases(contig, records, person, half, tss, offset, exons, turned):
         letters = [dict(zip("ACGT", "TGCA", strict=True))[x] for x in reversed(letters)]
         mine = {CONTEXT - 1 - i for i in mine}
     bins = {(i - 16) // BIN for i in mine if 0 <= (i - 16) // BIN < 8}
-    return sum(letters[16 + b * BIN : 24 + b * BIN].count("G") for b in bins)
+    return sum(letters[16 + b * BIN : 24 + b * BIN].count(counted) for b in bins)
 
 
 def predicted(study, tmp_path, results, monkeypatch, model, **keys):
@@ -128,6 +129,61 @@ def test_sums_are_those_of_a_loop_over_the_bases_of_each_haplotype(
     assert find_store(done.cohort, run, results_folder).path == done.store.path
     other = run.model_copy(update={"transcripts": ["tg10", "tg20"]})
     assert find_store(done.cohort, other, results_folder) is None
+
+
+class Stranded(Counting):
+    """Its two tracks are the strands of one: plus counts G, minus counts C."""
+
+    tracks = pd.DataFrame({"description": ["rna", "rna", "all"], "strand": ["+", "-", "."]})
+
+    def predict(self, windows, bins, tracks):
+        of = super().predict(windows, bins, [0, 1])
+        return np.concatenate([of, of.sum(2, keepdims=True)], axis=2)[:, :, list(tracks)]
+
+
+@pytest.mark.parametrize("tracks", [[0], [1], [1, 0]])
+@pytest.mark.parametrize("model", [Stranded(), type("T", (Stranded, Turned), {})()])
+def test_each_gene_is_read_from_the_track_of_its_strand(
+    files, tmp_path, results_folder, monkeypatch, model, tracks
+):
+    study, contig, records = files
+    keys = {"tracks": tracks, "strand": "sense", "bins": "exons"}
+    done, people, _ = predicted(study, tmp_path, results_folder, monkeypatch, model, **keys)
+    for gene, _, tss, strand in ((g[0], g[1], g[2] - 1, g[3]) for g in tiny.GENES):
+        rest = (tss, model.tss_offset(strand), EXONS[gene], model.oriented and strand == "-")
+        letter = "C" if strand == "-" and not model.oriented else "G"
+        for k, person in enumerate(PEOPLE):
+            each = [by_bases(contig, records, k, half, *rest, letter) for half in (0, 1)]
+            assert people.loc[gene, person] == np.mean(each)
+    assert done.store.description.tracks[0].startswith("rna")
+    raw = raw_table(done.store, done.genes, PEOPLE, "g")
+    minus = 0 if model.oriented else 1
+    assert set(raw.loc[raw["gene_id"] == "g2", "track"]) == {minus}
+    both = predicted(study, tmp_path, results_folder, monkeypatch, model, tracks=tracks,
+                     bins="centre3")[0].store  # fmt: skip
+    assert both.path != done.store.path
+
+
+def test_sense_needs_tracks_in_pairs(files, tmp_path, results_folder, monkeypatch):
+    study = files[0]
+    model = Stranded()
+    for tracks, table, words in (
+        ([2], model.tracks, "found no strand of tracks 2"),
+        ([0], model.tracks.assign(description=["a", "b", "c"]), "no one track of the other strand"),
+        ([0], model.tracks.assign(strand=["+", "-", "-"], description="rna"), "no one track"),
+    ):
+        monkeypatch.setattr(model, "tracks", table)
+        with pytest.raises(HowfarError, match=words):
+            predicted(study, tmp_path, results_folder, monkeypatch, model, tracks=tracks,
+                      strand="sense", bins="centre3")  # fmt: skip
+    monkeypatch.setattr(model, "tracks", Stranded.tracks)
+    runs = {
+        strand: predicted(study, tmp_path, results_folder, monkeypatch, model, tracks=[k, 2],
+                          strand=strand, bins="centre3")[1]
+        for k, strand in enumerate(["both", "sense"])
+    }  # fmt: skip
+    assert runs["both"].loc["g1"].equals(runs["sense"].loc["g1"])
+    assert not runs["both"].loc["g2"].equals(runs["sense"].loc["g2"])
 
 
 def test_the_tss_bin_holds_the_tss_base_of_every_haplotype(files, tmp_path):

@@ -1,6 +1,7 @@
 """Predictions with a model whose output can be worked out by hand: it counts letters."""
 
 import hashlib
+import json
 import shutil
 
 import numpy as np
@@ -269,6 +270,36 @@ def test_of_several_weights_the_last_opened_are_evaluated(study, model, results_
     model.weights_sha256 = "0" * 64
     run(study, results_folder)
     assert storing.find_store(cohort, study.runs[0], results_folder).path == first.path
+
+
+class Ends(CountLetters):
+    """Says that it shares, until its first windows were compared."""
+
+    engine, compared, notes = "shared", False, ()
+
+    def predict(self, windows, bins, tracks):
+        self.compared = True
+        if len(windows) > 1:
+            self.engine, self.notes = "plain", ("Nothing is shared: a test.",)
+        return super().predict(windows, bins, tracks)
+
+
+def test_what_stops_sharing_is_kept_as_plain(study, monkeypatch, results_folder):
+    monkeypatch.setattr(running, "load_model", lambda *_, **__: Ends())
+    for _ in range(2):  # the second time nothing but the comparison is left to do
+        store, people, _ = run(study, results_folder)
+        assert store.units.key["options"]["network"]["engine"] == "plain"
+        assert store.description.engine == "plain"
+        assert (
+            "Nothing is shared: a test." in json.loads(store.provenance_path.read_text())["notes"]
+        )
+    assert len(list(store.path.parent.iterdir())) == 1  # none says `shared`
+    cohort = OpenCohort(study)
+    in_memory = running.predict_cohort(cohort, Ends(), tracks=["G"], bins="centre3")
+    assert in_memory.store.description.engine == "plain" and in_memory.people.equals(people)
+    before = OpenCohort(study)
+    running.predict_cohort(before, CountLetters(), tracks=["G"], bins="centre3")
+    assert cohort.warnings == before.warnings  # the comparison counts nothing
 
 
 def test_raw_outputs_are_a_table_of_each_haplotype_beside_the_reference(

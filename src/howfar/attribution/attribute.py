@@ -212,7 +212,8 @@ def estimate(
     first = next(_reads(cohort, run, model, replace(question, on=REFERENCE)))
     outputs, bases = outputs_of(run, model), stop - start
     seen = model.orient(first.bases[None], question.gene.strand)[0]
-    bins, tracks = bins_on(cohort, run, model, outputs, question.gene), outputs.tracks
+    bins = bins_on(cohort, run, model, outputs, question.gene)
+    tracks = outputs.tracks_on(question.gene.strand)
     if question.method == "ism":
         few, many = 1, min(5, bases)
         seconds = []
@@ -264,7 +265,8 @@ def _attributed(
     seen = model.orient(read.bases[None], gene.strand)[0]
     turned = model.oriented and gene.strand == "-"
     outputs = outputs_of(run, model)
-    bins, tracks = bins_on(cohort, run, model, outputs, gene, read.positions), outputs.tracks
+    bins = bins_on(cohort, run, model, outputs, gene, read.positions)
+    tracks = outputs.tracks_on(gene.strand)
     if question.method == ATTENTION:
         return _attention(model, bins, seen, read, (start, stop))
     first, last = (context - stop, context - start) if turned else (start, stop)

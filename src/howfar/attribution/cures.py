@@ -137,7 +137,9 @@ def gene_data(
     every = list(range(model.layout.n_bins))
     watched = model.track_indices(watch[0]) if watch else []
     weighed = [] if readout is None else [int(i) for i in model.tracks.index]
-    outputs = Outputs(dict.fromkeys("+-", every), [*own.tracks, *told, *watched, *weighed])
+    beside = [*told, *watched, *weighed]
+    minus = None if own.minus is None else [*own.minus, *beside]
+    outputs = Outputs(dict.fromkeys("+-", every), [*own.tracks, *beside], minus=minus)
     genes = cohort.measured(cohort.genes, "to tell the network's signs from")
     step = max(1, len(genes) // options.genes) if options.genes else 1
     measured = cohort.require_expression("to tell the network's signs from").values

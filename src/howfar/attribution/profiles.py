@@ -39,7 +39,7 @@ def of_gene(
     window = gene.window(model.layout.context, model.tss_offset(gene.strand))
     bases = cohort.reference.fetch(window)
     seen = model.orient(bases[None], gene.strand)[0]
-    found = gradient(model, outputs.at(gene.strand), outputs.tracks, seen)
+    found = gradient(model, outputs.at(gene.strand), outputs.tracks_on(gene.strand), seen)
     turned = model.oriented and gene.strand == "-"
     return bases, found[::-1, ::-1] if turned else found
 
@@ -85,7 +85,7 @@ def compute(
     todo = [gene for gene in genes if not units.has(gene.gene_id)]
     for gene in track(iter(todo), len(todo), f"{run.id}: gradients"):
         bins = {gene.strand: bins_on(cohort, run, model, outputs, gene)}
-        bases, found = of_gene(cohort, model, Outputs(bins, outputs.tracks), gene)
+        bases, found = of_gene(cohort, model, Outputs(bins, outputs.tracks_on(gene.strand)), gene)
         first = gene.start0 - model.tss_offset(gene.strand)
         names, differences = [], []
         for v in cohort.dosages(gene, 2 * context)[1]:

@@ -185,7 +185,7 @@ def track_scores(
             expected=" or ".join(SCORES),
             do="Correct --score.",
         )
-    several = replace(outputs, tracks=tracks)
+    several = replace(outputs, tracks=tracks, minus=None)
     found, values, rows = _single_values(SingleAlleles(cohort), run, model, several, gene)
     of_bins = values.mean(axis=1, dtype=np.float64)
     difference = of_bins[rows] - of_bins[0]

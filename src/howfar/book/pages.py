@@ -25,7 +25,7 @@ from howfar.book.knobs_page import knobs_page
 from howfar.book.mixups_page import mixups_page
 from howfar.book.models_page import models_page
 from howfar.book.programs_page import programs
-from howfar.book.speed_page import speed_page
+from howfar.book.speed_page import own_model, speed_page
 from howfar.book.stated_page import stated_page
 from howfar.book.troubleshooting_page import fetched, troubleshooting
 from howfar.core.errors import no_such_file
@@ -78,6 +78,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "stated": stated_page(view(s, results=results) for s in PUBLISHED),
         "seeds": reference_pages.seeds(),
         "hard_seeds": reference_pages.hard_seeds(),
+        "own_model_measured": own_model(),
         "speed": speed_page(),
         "cohorts": cohorts_page(),
         "knobs": knobs_page(),

@@ -140,6 +140,31 @@ def speed_page() -> str:
     )
 
 
+_OWN = {
+    "what": "what",
+    "windows": ("windows", "{:.0f}"),
+    "shared": ("shared_s", rate),
+    "plain": ("plain_s", rate),
+}
+
+
+def own_model() -> str:
+    """Write what sharing gains the network of the page on own models."""
+    table = measured("own_model")
+    genes = table[table["step"] == "gene"]
+    first = ", the first: with its check and what is recorded on the way"
+    names = [f"gene {g}" + first * (k == 0) for k, g in enumerate(genes["gene"])]
+    table["what"] = ["looking at the network, once", *names]
+    ran = (genes["tower_share"] * genes["windows"]).sum() / genes["windows"].sum()
+    return fill(
+        "own_model",
+        table=table_of(table, _OWN),
+        of=circumstances(table),
+        error=f"{genes['error_sd'].max():.1e}",
+        share=f"{ran:.0%}",
+    )
+
+
 def _alphagenome() -> str:
     """Write the table of AlphaGenome's scoring with what it was measured on, where it was."""
     if not measured_file("alphagenome_benchmark").is_file():

@@ -108,6 +108,21 @@ def bench_inference(
     write_frame(out, table, float_format="%.6g")
 
 
+@bench.command("own-model")
+def bench_own_model(
+    reference: ReferenceOption = REGION["reference"],
+    variants: VariantsOption = REGION["variants"],
+    genes: GenesOption = REGION["genes"],
+    out: OutOption = None,
+) -> None:
+    """A network of a user's own, that of the book's page, over people: shared and plain."""
+    from howfar.bench.own_model import measure
+
+    table = measure(*(results_folder(path) for path in (reference, variants, genes)))
+    typer.echo(table.to_string(index=False))
+    write_frame(out, table, float_format="%.4g")
+
+
 @bench.command("training")
 def bench_training(
     reference: ReferenceOption = REGION["reference"],

@@ -168,7 +168,7 @@ class TrackReadout(SequenceModel):
         self.network, self.readout = network, readout
         self.name, self.oriented = network.name, network.oriented
         self.units = "expression, as the weights of tracks were fitted"
-        for each in ("precision", "device", "windows_at_once", "engine", "version"):
+        for each in ("precision", "device", "windows_at_once", "version"):
             setattr(self, each, getattr(network, each))
         both = f"{network.weights_sha256} {readout.digest} {readout.recipe} {readout.bins}"
         self.weights_sha256 = hashlib.sha256(both.encode()).hexdigest()
@@ -181,6 +181,16 @@ class TrackReadout(SequenceModel):
         text = f"weighted sum of {len(self._used):,} of {len(readout.weights):,} tracks "
         text += f"({readout.recipe}, bins {readout.bins})"
         self.tracks = pd.DataFrame({"description": [text]})
+
+    @property
+    def engine(self) -> str:
+        """As of the network, which may stop sharing."""
+        return self.network.engine
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """As of the network."""
+        return getattr(self.network, "notes", ())
 
     def tss_index(self, strand: str) -> int:
         """Return the 0-based index of the TSS base in the network's window."""

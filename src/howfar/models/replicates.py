@@ -36,12 +36,22 @@ class Replicates(SequenceModel):
                 )
         for name in ("name", "layout", "tracks", "units", "oriented", "precision", "device"):
             setattr(self, name, getattr(first, name))
-        for name in ("windows_at_once", "engine", "version", "usual_bins"):
+        for name in ("windows_at_once", "version", "usual_bins"):
             setattr(self, name, getattr(first, name))
         sums = "\n".join(model.weights_sha256 for model in self.models)
         self.weights_sha256 = hashlib.sha256(sums.encode()).hexdigest()
-        said = f"Mean over {len(self.models)} replicates."
-        self.notes = (said, *getattr(first, "notes", ()))
+
+    @property
+    def engine(self) -> str:
+        """'shared' where every replicate shares."""
+        ways = {model.engine for model in self.models}
+        return ways.pop() if len(ways) == 1 else "plain"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That a mean is taken, and what the replicates note, each sentence once."""
+        every = (note for model in self.models for note in getattr(model, "notes", ()))
+        return (f"Mean over {len(self.models)} replicates.", *dict.fromkeys(every))
 
     def tss_index(self, strand: str) -> int:
         """Return the index of the TSS base, as of each replicate."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from howfar.core.errors import HowfarError
+
 #: Other names by which tables of tracks know a word.
 SYNONYMS = {
     "lcl": ("lymphoblastoid", "gm12878", "ebv-transformed lymphocytes"),
@@ -76,6 +78,49 @@ def described(tracks: pd.DataFrame) -> pd.DataFrame:
     }
     columns = {name: tracks.get(name, value).astype(str) for name, value in derived.items()}
     return pd.DataFrame({"description": text} | columns, index=tracks.index)
+
+
+def by_strand(
+    tracks: pd.DataFrame, numbers: list[int], model: str, oriented: bool
+) -> tuple[list[int], list[int]]:
+    """Return the tracks that genes on the plus strand are read from, and those of the minus strand.
+
+    tracks: the table. numbers: tracks, of a pair either or both; one without a strand is read for
+    every gene. oriented: of a model that reads each gene's own strand, for which + is that strand.
+    HowfarError where no track has a strand, or one has no partner on the other.
+    """
+    strands = described(tracks)["strand"]
+    pairs: dict[int, int] = {}
+    for number in numbers:
+        strand = strands[number]
+        other = number if strand == "." else _partner(tracks, strands, number)
+        if strand != "." and (other is None or {strand, strands[other]} != {"+", "-"}):
+            text = tracks["description"][number]
+            raise HowfarError(
+                f"model {model}, track {number}, `strand: sense`",
+                found=f"no one track of the other strand beside {text!r} ({strand})",
+                expected="tracks in pairs, or without a strand",
+                do="Leave the track or `strand` out, or say the strands in a table of `targets`.",
+            )
+        plus, minus = (other, number) if strand == "-" else (number, other)
+        pairs[plus] = minus
+    if all(plus == minus for plus, minus in pairs.items()):
+        raise HowfarError(
+            f"model {model}, `strand: sense`",
+            found=f"no strand of tracks {', '.join(map(str, numbers))}",
+            expected="tracks of either strand, such as stranded RNA-seq",
+            do="Choose such tracks (`howfar models NAME --tracks`), or leave `strand` out.",
+        )
+    return [*pairs], [*pairs] if oriented else [*pairs.values()]
+
+
+def _partner(tracks: pd.DataFrame, strands: pd.Series, number: int) -> int | None:
+    """Return the track of the other strand, as the table pairs them or by its description."""
+    if "strand_pair" in tracks:
+        return int(tracks["strand_pair"][number])
+    same = tracks["description"] == tracks["description"][number]
+    found = tracks.index[same & (strands != strands[number]) & (strands != ".")]
+    return int(found[0]) if len(found) == 1 else None
 
 
 def listed(found: pd.DataFrame, most: int = 20) -> list[str]:

@@ -38,6 +38,7 @@ def raw_table(
         arrays = store.read(gene.gene_id).arrays
         values, index = arrays["values"], arrays["index"]
         bins = network["bins"].get(gene.strand, [None])
+        numbers = network.get("minus") if gene.strand == "-" else None
         person, half, at, track = (
             axis.ravel() for axis in np.indices((*index.shape, *values.shape[1:]), dtype=np.int32)
         )
@@ -47,7 +48,7 @@ def raw_table(
             "sample": np.array(samples, dtype=object)[person],
             "haplotype": half + 1,
             "bin": pd.array(bins, "Int64")[at],
-            "track": np.array(tracks)[track],
+            "track": np.array(numbers or tracks)[track],
             "description": np.array(names, dtype=object)[track],
             "reference": values[0, at, track],
             "alternative": values[index].ravel(),

@@ -36,6 +36,7 @@ from howfar.prediction.store import (
     open_store,
     outputs_of,
     require_store,
+    settle_engine,
 )
 from howfar.prediction.transform import check_transform
 from howfar.results.cache import MemoryUnits
@@ -181,6 +182,7 @@ def predict_cohort(
     store: str | Path | None = None,
     annotation: str | Path | None = None,
     transcripts: str | Sequence[str] = "merged",
+    strand: str = "both",
 ) -> Prediction:
     """Predict a cohort's people with a network, in memory or resumably on disk.
 
@@ -203,6 +205,8 @@ def predict_cohort(
     annotation, transcripts
         With bins 'exons' or 'gene': a GTF or GFF3 in the place of the cohort's gene table, and
         'merged', 'canonical' or a list of transcripts.
+    strand
+        'sense': each gene by the tracks of its own strand, where tracks come in pairs.
 
     Returns
     -------
@@ -218,9 +222,12 @@ def predict_cohort(
     (6, 20)
     """
     chosen_exons = {"annotation": annotation and Path(annotation), "transcripts": transcripts}
-    run = run_in_memory(model, tracks, bins, transform, alleles, name, **chosen_exons)
+    keys = chosen_exons | {"strand": strand}
+    run = run_in_memory(model, tracks, bins, transform, alleles, name, **keys)
     check_transform(run.transform)
     chosen = cohort.genes_to_run() if genes is None else [cohort.gene(gene) for gene in genes]
+    if store is None:
+        settle_engine(cohort, run, model)
     kept = (
         Store(MemoryUnits(), describe(run, model))
         if store is None
@@ -374,7 +381,7 @@ def _summed(
     bins = np.flatnonzero(of_window.any(axis=0))
     parts, done = [], 0
     for block in _blocks(model, built.gene, built, model.windows_at_once):
-        values = model.predict(block, bins.tolist(), outputs.tracks)
+        values = model.predict(block, bins.tolist(), outputs.tracks_on(built.gene.strand))
         which = of_window[done : done + len(block), bins]
         parts.append(np.einsum("nbt,nb->nt", values.astype(np.float64), which)[:, None])
         done += len(block)
@@ -405,7 +412,7 @@ def _blocks(model: SequenceModel, gene: Gene, built: Windows, room: int) -> Iter
 
 
 def _values(model: SequenceModel, outputs: Outputs, gene: Gene, windows: np.ndarray) -> np.ndarray:
-    return model.predict(windows, outputs.at(gene.strand), outputs.tracks)
+    return model.predict(windows, outputs.at(gene.strand), outputs.tracks_on(gene.strand))
 
 
 def _predicted(

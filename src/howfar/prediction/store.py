@@ -34,6 +34,7 @@ from howfar.genome.intervals import Gene
 from howfar.models.base import GENE_RULES, SequenceModel, default_bins, parse_bins
 from howfar.models.engine.gene_bins import check_rule
 from howfar.models.registry import licence_of, version_of
+from howfar.models.tracks import by_strand
 from howfar.prediction.transform import reference_prediction, transform
 from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key
 from howfar.study.schema import Run, Study
@@ -48,6 +49,7 @@ _ROLES = ("reference", "variants", "genes")
 class Outputs:
     """Which outputs of a network are kept: bins by strand ("+", "-"), and tracks, by number.
 
+    minus: the tracks of genes on the minus strand, in the same order, where they are others.
     rule: 'gene' or 'exons' where bins depend on each gene and haplotype (see `gene_bins`): their
     sum is kept, one value a track, and `bins` is empty. Else ''.
     """
@@ -55,6 +57,11 @@ class Outputs:
     bins: dict[str, list[int]]
     tracks: list[int]
     rule: str = ""
+    minus: list[int] | None = None
+
+    def tracks_on(self, strand: str) -> list[int]:
+        """Return the tracks of genes on a strand."""
+        return self.minus if strand == "-" and self.minus is not None else self.tracks
 
     def at(self, strand: str) -> list[int]:
         """Return the bins of genes on a strand; HowfarError where they depend on the gene."""
@@ -82,14 +89,25 @@ def outputs_of(run: Run, model: SequenceModel, every: bool = False) -> Outputs:
     n_bins = model.layout.n_bins
     with about(run.place):
         rule = rule_of(run, model)
-        tracks = model.track_indices(run.tracks)
+        tracks, minus = _tracks_of(run, model, run.tracks)
         for more in run.tissue_tracks.values() if every else ():
-            tracks += [track for track in model.track_indices(more) if track not in tracks]
+            for plus, other in zip(*_tracks_of(run, model, more), strict=True):
+                if plus not in tracks:
+                    tracks, minus = [*tracks, plus], [*minus, other]
+        others = None if minus == tracks else minus
         if rule in GENE_RULES:
             check_rule(model, str(rule), run.transform)
-            return Outputs({}, tracks, str(rule))
+            return Outputs({}, tracks, str(rule), others)
         bins = {s: parse_bins(rule, model.tss_bin(s), n_bins, model.tss_edge(s)) for s in "+-"}
-        return Outputs(bins, tracks)
+        return Outputs(bins, tracks, minus=others)
+
+
+def _tracks_of(run: Run, model: SequenceModel, named: Any) -> tuple[list[int], list[int]]:
+    """Return the tracks of genes on the plus strand, and those of genes on the minus strand."""
+    numbers = model.track_indices(named)
+    if run.strand == "both":
+        return numbers, numbers
+    return by_strand(model.tracks, numbers, model.name, model.oriented)
 
 
 @dataclass(frozen=True)
@@ -131,11 +149,14 @@ class RunDescription:
 
 def describe(run: Run, model: SequenceModel) -> RunDescription:
     """Return the description of a run's network."""
-    rows = model.tracks.loc[outputs_of(run, model).tracks, "description"]
+    outputs = outputs_of(run, model)
+    rows = model.tracks.loc[outputs.tracks, "description"]
+    own = zip(outputs.tracks, outputs.tracks_on("-"), strict=True)
+    ends = ["" if plus == minus else ", the gene's strand" for plus, minus in own]
     return RunDescription(
         model.name,
         model.weights_sha256,
-        [str(text) for text in rows],
+        [str(text) + end for text, end in zip(rows, ends, strict=True)],
         model.units,
         model.layout.context,
         model.precision,
@@ -151,7 +172,7 @@ def describe(run: Run, model: SequenceModel) -> RunDescription:
 def _tissue_places(run: Run, model: SequenceModel) -> dict[str, list[int]]:
     """Places of each tissue's tracks among those that one pass predicts."""
     every = outputs_of(run, model, every=True).tracks
-    chosen = {name: model.track_indices(tracks) for name, tracks in run.tissue_tracks.items()}
+    chosen = {name: _tracks_of(run, model, t)[0] for name, t in run.tissue_tracks.items()}
     return {name: [every.index(track) for track in tracks] for name, tracks in chosen.items()}
 
 
@@ -263,6 +284,8 @@ def store_key(cohort: OpenCohort, run: Run, network: dict[str, Any]) -> Key:
     }
     if run.tissue_tracks:
         options["tissue_tracks"] = run.tissue_tracks
+    if run.strand != "both":
+        options["strand"] = run.strand
     if run.readout is not None:
         options["readout"] = run.readout.recipe
     if run.annotation is not None or run.transcripts != "merged":
@@ -280,7 +303,7 @@ def network_of(run: Run, model: SequenceModel) -> dict[str, Any]:
     return {
         "weights_sha256": model.weights_sha256,
         "context": model.layout.context,
-        **{name: value for name, value in outputs.items() if value != ""},
+        **{name: value for name, value in outputs.items() if value not in ("", None)},
         "precision": model.precision,
         "engine": model.engine,
         "units": model.units,
@@ -294,8 +317,12 @@ def folder_of(results: str | Path, study: str) -> Path:
 
 def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str | Path) -> Store:
     """Return the store of a run on the cohort's people; made if it isn't there."""
+    folder = folder_of(results, cohort.study.name)
     key = store_key(cohort, run, network_of(run, model))
-    units = Units.open(folder_of(results, cohort.study.name), run.id, key)
+    if not any((folder / f"{run.id}-{key.digest}").glob("*.npz")):  # nor was anything compared
+        settle_engine(cohort, run, model)
+        key = store_key(cohort, run, network_of(run, model))
+    units = Units.open(folder, run.id, key)
     others = stores_of(cohort.study.name, run, results)
     latest = max(others, key=lambda store: store.description.opened, default=None)
     if latest is not None and latest.path == units.folder:
@@ -303,6 +330,29 @@ def open_store(cohort: OpenCohort, run: Run, model: SequenceModel, results: str 
     description = describe(run, model)
     sealed.write_json(units.folder / _DESCRIPTION, asdict(description))
     return Store(units, description)
+
+
+def settle_engine(cohort: OpenCohort, run: Run, model: SequenceModel) -> None:
+    """Have a network that shares work compare the first gene's first windows with the plain way.
+
+    Where they differ it shares nothing from then on, before a key or a description names its
+    engine. Does nothing for other networks.
+    """
+    if model.engine != "shared" or getattr(model, "compared", False):
+        return
+    outputs, counted = outputs_of(run, model), Counter(cohort.warnings)
+    context = model.layout.context
+    for gene in cohort.genes_to_run():
+        try:
+            built = cohort.windows(gene, context, model.tss_offset(gene.strand), run.alleles)
+        except HowfarError:  # it comes again where the gene is predicted
+            continue
+        bins = outputs.bins.get(gene.strand) or [model.tss_bin(gene.strand)]
+        forward = np.concatenate([built.reference[None], built.rows(0, run.batch_size)])
+        with about(run.place):
+            model.predict(model.orient(forward, gene.strand), bins, outputs.tracks)
+        break
+    cohort.warnings = counted
 
 
 def find_store(cohort: OpenCohort, run: Run, results: str | Path) -> Store | None:

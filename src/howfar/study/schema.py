@@ -155,6 +155,8 @@ class Run(_Strict):
     options: dict[str, Any] = {}
     tracks: list[int | str | dict[str, Any]] | None = None  # None: the only one of the model
     tissue_tracks: dict[str, list[int | str | dict[str, Any]]] = {}  # from `tracks` by tissue
+    # 'sense': each gene by the tracks of its own strand, where tracks come in pairs
+    strand: Literal["both", "sense"] = "both"
     readout: Readout | None = None  # None: the tracks themselves
     # None: as the network is read (Borzoi: exons), or three around the TSS, or the one there is
     bins: str | list[int] | None = None
@@ -209,6 +211,8 @@ class Run(_Strict):
     def _one_choice_of_tracks(self) -> Run:
         if self.readout is not None and self.tracks is not None:
             raise ValueError("either `tracks` or `readout`, which weighs all tracks")
+        if self.readout is not None and self.strand != "both":
+            raise ValueError("`strand: sense` with `tracks`, not with `readout`")
         return self
 
     @property

@@ -1,5 +1,7 @@
 """The shared engine gives what the plain one gives: heads, strands, shifts, memory and errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +74,36 @@ def test_equal_to_the_plain_engine(network, views):
     spread = wanted.std(axis=0)
     assert (spread / wanted.mean(axis=0) > 0.01).all()  # people differ: not any answer passes
     assert (np.abs(found - wanted).max(axis=0) / spread).max() < 1e-3
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_difference_from_the_plain_engine_ends_sharing(network, precision, capsys):
+    """A halo too short, which the declared tower of a network would have."""
+    model, plain = Narrow(network), Narrow(network, engine="plain")
+    for each in (model, plain):
+        each.precision = precision
+    model._share(replace(model._parts, halo=1), "shared")
+    wanted = plain.predict(people(7), BINS, TRACKS)
+    assert np.array_equal(model.predict(people(7), BINS, TRACKS), wanted)
+    assert model.engine == "plain" and "the first windows differed by" in model.notes[0]
+    assert "model narrow: Nothing is shared" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_rounding_is_no_difference(network, precision, monkeypatch):
+    model = Narrow(network)
+    model.precision = precision
+    first = model.predict(people(7), BINS, TRACKS)
+    assert (model.engine, model.compared, model.notes) == ("shared", True, ())
+    monkeypatch.setattr(Narrow, "_forward", None)  # not asked again
+    assert np.array_equal(model.predict(people(7), BINS, TRACKS), first)
+
+
+def test_without_memory_for_the_plain_engine_nothing_is_compared(network, monkeypatch):
+    model = Narrow(network)
+    monkeypatch.setattr(Narrow, "_window_bytes", lambda self: 10**15)
+    model.predict(people(3), BINS, TRACKS)
+    assert model.engine == "shared" and "for which memory lacks" in model.notes[0]
 
 
 def test_a_haplotype_has_the_same_bits_in_whatever_company(network):

@@ -354,6 +354,7 @@ def test_a_gene_equals_the_prediction_by_hand(load, state, linear, strand):
 @pytest.mark.parametrize("block", [1, 10, 200])
 def test_each_content_is_computed_once(load, haplotypes, plain, block, monkeypatch):
     model = load(block=block, batch_size=3)
+    model.compared = True  # with what is computed without memory, which is for the next test
     computed, predict = [], model.beluga.predict
 
     def counting(blocks, *rest):
@@ -370,6 +371,14 @@ def test_each_content_is_computed_once(load, haplotypes, plain, block, monkeypat
     assert len(computed) == len(contents)  # nothing was computed again
     np.testing.assert_allclose(found, plain, atol=2e-5)
     assert np.ptp(plain[2:, 0, 0]) > 1e-3 and (found[0] == found[1]).all()
+
+
+def test_a_memory_of_something_else_ends_sharing(load, haplotypes, monkeypatch, capsys):
+    model = load(block=10)
+    monkeypatch.setattr(model, "_key", lambda window, place: place.to_bytes(2))
+    found = model.predict(haplotypes, [0], [0, 1])
+    np.testing.assert_allclose(found, load(block=10).predict(haplotypes, [0], [0, 1]), atol=2e-5)
+    assert model.engine == "plain" and "first windows differed" in capsys.readouterr().err
 
 
 def test_a_windows_value_depends_on_no_other_window(load, haplotypes, plain, monkeypatch):

@@ -195,7 +195,7 @@ class NetworkModel(SequenceModel):
 
     def _shrink(self, error: Exception) -> None:
         """Halve the batch where memory ran out; raise `error` where it was something else."""
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise error
         if self.batch_size == 1:
             raise HowfarError(
@@ -234,7 +234,8 @@ def softplus_head(x: Any, weight: Any, bias: Any) -> Any:
     return torch.stack([positive(apply(row, weight, bias)) for row in x.double()])
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that memory ran out."""
     import torch
 
     known = isinstance(error, (torch.OutOfMemoryError, MemoryError))

@@ -16,7 +16,8 @@ import numpy as np
 
 from howfar.core.errors import HowfarError
 from howfar.models.base import reverse_complement, shift_windows
-from howfar.models.engine.network import NetworkModel, free_memory
+from howfar.models.engine.agreement import ROUNDING, difference, ended
+from howfar.models.engine.network import NetworkModel, free_memory, out_of_memory
 from howfar.models.engine.options import bad_option
 from howfar.models.engine.precision import arithmetic
 from howfar.models.engine.shared_tower import SharedTower, block_of
@@ -76,6 +77,8 @@ class SharedNetwork(NetworkModel):
     """A `NetworkModel` whose convolution tower is shared between windows."""
 
     engine = "plain"
+    #: Whether the first windows were compared with the plain engine.
+    compared = False
     _parts: Parts
 
     def __init__(self, weights: Path | None = None, device: str = "auto", **options: Any) -> None:
@@ -96,6 +99,7 @@ class SharedNetwork(NetworkModel):
         _check_engine(self.name, engine)
         _refuse_training(self.name, self._network)
         self.engine, self._parts, self._memory = engine, parts, memory
+        self.compared = False
         if engine == "shared":
             self._tower = self._new_tower()
 
@@ -110,16 +114,19 @@ class SharedNetwork(NetworkModel):
         kept = MOST_MEMORY[self.device.split(":")[0]] if self.engine == "shared" else 0
         return super().memory and super().memory + kept
 
-    def _new_tower(self) -> SharedTower:
+    def _new_tower(self, memory: float | None = None) -> SharedTower:
         self._near_tower: tuple[tuple[int, int], SharedTower] | None = None
         bins = self.layout.context // self._unit
-        return self._tower_of(self._parts.tower, self._parts.channels, bins)
+        return self._tower_of(self._parts.tower, self._parts.channels, bins, memory)
 
     @property
     def _unit(self) -> int:
         return self._parts.unit or self.layout.bin_size
 
-    def _tower_of(self, tower: Callable[[Any], Any], channels: int, bins: int) -> SharedTower:
+    def _tower_of(
+        self, tower: Callable[[Any], Any], channels: int, bins: int, memory: float | None = None
+    ) -> SharedTower:
+        memory = self._memory if memory is None else memory
         block = block_of(bins, min(BLOCK, max(1, bins // 4)))
         # One window's worth of stretches at a time fills two cores; a GPU wants more.
         windows = 1 if self.device == "cpu" else self.batch_size
@@ -135,7 +142,7 @@ class SharedNetwork(NetworkModel):
             halo=self._parts.halo,
             block=block,
             stretches=stretches,
-            memory=room(self.device) if self._memory is None else self._memory,
+            memory=room(self.device) if memory is None else memory,
             device=self.device,
         )
 
@@ -165,7 +172,11 @@ class SharedNetwork(NetworkModel):
     def predict(
         self, windows: np.ndarray, bins: Sequence[int], tracks: Sequence[int]
     ) -> np.ndarray:
-        """Predict `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`."""
+        """Predict `bins` and `tracks`: float32 (n, bins, tracks); see `SequenceModel`.
+
+        Some of the first windows are predicted by the plain engine as well; where that differs by
+        more than rounding, nothing is shared from then on.
+        """
         import torch
 
         if self.engine == "plain":
@@ -175,10 +186,53 @@ class SharedNetwork(NetworkModel):
         with torch.inference_mode(), arithmetic(self.precision, self.device):
             while True:
                 try:
-                    return self._mean_of_views(windows, list(bins), rows).astype(np.float32)
+                    values = self._mean_of_views(windows, list(bins), rows).astype(np.float32)
+                    break
                 except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                     self._shrink(error)
                     self._tower = self._new_tower()
+        if self.compared or not len(windows):
+            return values
+        self.compared = True
+        reason = self._unlike_plain(windows, list(bins), rows, values)
+        if not reason:
+            return values
+        self.engine, self.notes = "plain", (ended(self, reason), *self.notes)
+        return super().predict(windows, bins, tracks)
+
+    def _unlike_plain(
+        self, windows: np.ndarray, bins: list[int], rows: Any, values: np.ndarray
+    ) -> str:
+        """Say how values of some windows differ from the plain engine's; "" if by rounding alone.
+
+        Both in float32, as rounding in other precisions would hide a difference. Where memory
+        lacks for the plain engine nothing is compared, and `notes` say so.
+        """
+        import torch
+
+        some = np.unique(np.linspace(0, len(windows) - 1, max(2, self.batch_size)).astype(int))
+        with torch.inference_mode(), arithmetic("float32", self.device):
+            try:
+                if self.device == "cpu" and self._plain_bytes() > free_memory():
+                    raise MemoryError
+                parts = np.array_split(windows[some], -(-len(some) // self.batch_size))
+                plain = [self._forward(self._batch(p), bins, rows)[: len(p)] for p in parts]
+                shared = values[some]
+                if self.precision != "float32":
+                    kept, self._tower = self._tower, self._new_tower(memory=0.0)
+                    shared = self._mean_of_views(windows[some], bins, rows)
+                    self._tower, self._near_tower = kept, None
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                said = "Not compared with the plain engine, for which memory lacks."
+                self.notes = (*self.notes, said)
+                return ""
+            return difference(shared, torch.cat(plain).cpu().numpy(), ROUNDING)
+
+    def _plain_bytes(self) -> int:
+        """Return bytes of main memory that a batch takes by the plain engine."""
+        return self.batch_size * self._window_bytes()
 
     def _local(self) -> Local | None:
         parts = self._parts

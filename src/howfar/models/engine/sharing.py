@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from howfar.models.base import SequenceModel
+from howfar.models.engine.agreement import difference, ended
 
 #: Numbers for each base that a module may be given to count as one that reads the sequence.
 _CHANNELS = 6
 _SHORTEST = 64  # bp
 #: Different numbers in the input of such a module, for a sequence of A, C, G and T.
 _LETTERS = 4
-#: Of the largest value, and of the standard deviation between windows, that sharing may differ.
-_ROUNDING, _OF_SPREAD = {"bfloat16": 3e-2}, 1e-3
+#: Of the largest value: how far sharing may differ by rounding.
+_ROUNDING = {"bfloat16": 3e-2}
 _ROUNDING_FLOAT32 = 3e-5
 
 
@@ -88,16 +89,13 @@ class Sharing:
         if not self.modules:
             return True
         part = _ROUNDING.get(self._model.precision, _ROUNDING_FLOAT32)
-        allowed = max(part * np.abs(plain).max(initial=0), _OF_SPREAD * plain.std(axis=0).max())
-        worst = np.abs(shared - plain).max(initial=0)
-        if worst <= allowed:
-            return True
-        self._end(f"the first windows differed by {worst:.1e} when they shared stretches")
-        return False
+        reason = difference(shared, plain, part)
+        if reason:
+            self._end(reason)
+        return not reason
 
     def _end(self, reason: str) -> None:
-        self._reason = f"Nothing is shared: {reason}."
-        print(f"howfar: model {self._model.name}: {self._reason}", file=sys.stderr)
+        self._reason = ended(self._model, reason)
 
     def _in_place_of(self, plain: Any, shared: Any) -> Any:
         """Return a `forward` that shares what fits, and is `plain` for anything else."""

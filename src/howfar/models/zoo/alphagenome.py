@@ -157,13 +157,19 @@ batch_size: 1
         )
 
     def _window_bytes(self) -> int:
-        from howfar.models.engine.alphagenome_network import AT_ONCE, POOLED
-
         # At single bases four copies of the first stage's output, which the shared engine computes
         # for some bases at a time; then matrices of attention, and pairs with attention of theirs.
-        size, tokens = self._sizes, self.layout.n_bins
         bases = self.layout.context
-        bases = min(bases, MOST_BASES["cpu"]) if self.options.engine == "shared" else bases
+        shared = self.options.engine == "shared"
+        return self._bytes(min(bases, MOST_BASES["cpu"]) if shared else bases)
+
+    def _plain_bytes(self) -> int:
+        return self.batch_size * self._bytes(self.layout.context)
+
+    def _bytes(self, bases: int) -> int:
+        from howfar.models.engine.alphagenome_network import AT_ONCE, POOLED
+
+        size, tokens = self._sizes, self.layout.n_bins
         pairs = (tokens // POOLED) ** 2
         attention = 4 * min(AT_ONCE, size.heads * tokens**2) + 8 * tokens * size.features
         after = attention + pairs * (8 * size.pair + 3 * tokens // POOLED + 4 * size.pair_heads)

@@ -290,7 +290,9 @@ class OwnModel:
         doesn't go on with other weights under the same checksum. version: of the model's code.
         engine: 'shared' to compute what its network has in common for several windows once.
         """
-        self._path, self._model, self._tried = path, model, False
+        self._path, self._model = path, model
+        #: Whether the first windows were compared with the plain way.
+        self.compared = False
         self._sharing = Sharing(model, engine)
         self.weights_sha256 = _checksum(model.weights_sha256, weights)
         self.version = dict(version or model.version)
@@ -323,9 +325,9 @@ class OwnModel:
         """
         with self._sharing.on():
             values = self._values(windows, bins, tracks)
-        if not len(windows) or self._tried:
+        if not len(windows) or self.compared:
             return values
-        self._tried = True
+        self.compared = True
         some = np.unique(np.linspace(0, len(windows) - 1, _CHECKED).astype(int))
         plain = self._values(windows[some], bins, tracks) if self._sharing.modules else values[some]
         self._check_alone(plain[:1], self._values(windows[:1], bins, tracks))
