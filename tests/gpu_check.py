@@ -32,17 +32,17 @@ from howfar.models.registry import load_model
 LIMITS = {"float32": (1e-4, 0.9999), "tf32": (5e-2, 0.999), "bfloat16": (0.25, 0.98)}
 #: Networks whose cohort is scored: window in bp, windows at once.
 MODELS = [("enformer", 196_608, 4), ("alphagenome", 131_072, 8)]
-PEOPLE = 8  # windows of the check of values
+PEOPLE, FEW = 8, 3  # windows of the check of values, and of a quick one
 
 
-def check_values(device: str, precisions: list[str]) -> pd.DataFrame:
+def check_values(device: str, precisions: list[str], people: int) -> pd.DataFrame:
     """Compare the reduced networks, in each precision on the device, with float32 on the CPU."""
     rows = []
     for case, name, write, options in reduced_networks.CASES:
         with tempfile.TemporaryDirectory() as folder:
             weights, given = write(Path(folder)), options(Path(folder))
             model = load_model(name, weights, "cpu", **given)
-            windows = reduced_networks.windows(model, PEOPLE)
+            windows = reduced_networks.windows(model, people)
             bins = list(range(model.layout.n_bins))[:: max(1, model.layout.n_bins // 8)]
             tracks = list(range(len(model.tracks)))[:8]
             truth = model.predict(windows, bins, tracks)
@@ -88,20 +88,17 @@ def measure_speed(device: str, precisions: list[str], quick: bool) -> dict[str, 
                 inference.measure(
                     **files,
                     model=model,
-                    context=context // 4 if quick else context,
-                    haplotypes=16 if quick else 842,
-                    batch_size=batch,
+                    context=context // 8 if quick else context,
+                    haplotypes=8 if quick else 842,
+                    batch_size=2 if quick else batch,
                     **shared,
                 )
             )
             print(scored[-1].T.to_string(header=False), flush=True)
         if precision != "tf32":
-            people = 8 if quick else 64
-            trained.append(
-                training.measure(
-                    **files, context=49_152, people=people, chunk=8, say=print, **shared
-                )
-            )
+            size = (12_288, 4, 2) if quick else (49_152, 64, 8)
+            size = dict(zip(("context", "people", "chunk"), size, strict=True))
+            trained.append(training.measure(**files, **size, say=print, **shared))
     return {"inference": pd.concat(scored), "training": pd.concat(trained)}
 
 
@@ -113,12 +110,13 @@ def main() -> int:
     given.add_argument("--out", type=Path, default=Path("gpu_check"), help="a folder")
     asked = given.parse_args()
     precisions = ["float32", *(["tf32"] if asked.device == "cuda" else []), "bfloat16"]
-    card = torch.cuda.get_device_name() if asked.device == "cuda" else "CPU"
-    tables = {"values": check_values(asked.device, precisions)}
+    card = torch.cuda.get_device_name() if asked.device == "cuda" else "cpu"
+    tables = {"values": check_values(asked.device, precisions, FEW if asked.quick else PEOPLE)}
     tables |= measure_speed(asked.device, precisions, asked.quick)
     asked.out.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "card": card}
+        mode = "quick" if asked.quick else "full"
+        about = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "card": card, "mode": mode}
         table.assign(**about).to_csv(asked.out / f"gpu_{name}.csv", index=False)
     wrong = tables["values"].query("not right")
     print(f"{len(tables['values'])} checks of values on {card}, {len(wrong)} wrong")

@@ -8,6 +8,7 @@ import yaml
 from scipy import sparse
 
 import howfar as hf
+from helpers import strong_eqtls
 from helpers.commands import invoke
 from helpers.tiny import SAMPLES, make_study
 from howfar.prediction.run import load_prediction, predict
@@ -220,3 +221,28 @@ def test_predictions_from_a_table_give_the_central_figures(tables, figure):
     own, same = tables
     show = getattr(hf.figures, figure)
     np.testing.assert_allclose(drawn(show(own)), drawn(show(same)), equal_nan=True)
+
+
+def test_predictions_from_a_table_give_the_distance_figure(tmp_path, monkeypatch):
+    """Of 36 genes whose one eQTL lies at various distances from the TSS."""
+    monkeypatch.setattr(strong_eqtls, "GENES", 36)
+    study = strong_eqtls.write_study(tmp_path)
+    sites = pd.read_csv(tmp_path / "d.tsv", sep="\t")
+    genes = pd.read_csv(tmp_path / "genes.csv")
+    genes["tss"] += 20 * np.arange(1, len(genes) + 1)
+    genes.to_csv(tmp_path / "genes.csv", index=False)
+    draw = np.random.default_rng(2)
+    causal = sites.iloc[3::8, 4:].set_axis(genes["gene_id"])
+    noise = np.linspace(0.2, 3, len(genes))[:, None] * draw.normal(size=causal.shape)
+    cohort = hf.open_cohort(study)
+    given = hf.predict(cohort, hf.predictions_from(causal + noise, units="toys"), name="given")
+    tables = hf.evaluate(cohort, [given], draws=100)
+    figure = hf.figures.trends(tables)
+    drawn(figure)
+    axis = next(axis for axis in figure.axes if "distance" in axis.get_xlabel())
+    shown = np.concatenate([np.asarray(c.get_offsets(), float) for c in axis.collections])
+    observed = cohort.expression.values
+    for k, gene in enumerate(genes["gene_id"]):
+        people = cohort.samples
+        r = np.corrcoef(observed.loc[gene, people], (causal + noise).loc[gene, people])[0, 1]
+        assert np.isclose(shown, [20 * (k + 1) - 1, r], rtol=1e-5).all(axis=1).any(), gene

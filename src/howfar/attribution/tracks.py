@@ -75,7 +75,7 @@ def reference_features(
     regions: BED of the network's training data (chrom, start, end, split), of which a gene has the
     split in whose one record 20 kb either side of its TSS lie; None: the network knows its own.
     """
-    require_fitting(cohort.study, [model.name], "weights of tracks")
+    require_fitting(cohort.study, [model], "weights of tracks")
     genes = cohort.measured(cohort.genes, "to weigh a network's tracks by")
     rule, layout = bins or RECIPES[recipe][0], model.layout
     known = None if regions is None else regions_of(regions, genes)

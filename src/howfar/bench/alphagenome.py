@@ -13,7 +13,7 @@ import numpy as np
 from howfar.models.weights.alphagenome import METADATA, ORGANISMS, random_tensor
 from howfar.models.zoo.alphagenome import BIN, LONGEST, UNIT, AlphaGenomeModel
 
-__all__ = ["LONGEST", "PUBLISHED", "QUICK", "UNIT", "Measured", "random_weights"]
+__all__ = ["LONGEST", "NARROW", "PUBLISHED", "QUICK", "UNIT", "Measured", "random_weights"]
 
 #: The published widths, and an eighth of them: of a pass over 131,072 bp the tower is 92 and 85 %.
 PUBLISHED = {
@@ -25,6 +25,12 @@ QUICK = {
     **{"channels": 96, "step": 16, "blocks": 9, "heads": 8, "key": 16, "value": 24},
     **{"pair": 16, "pair_heads": 32, "positions": 64, "hidden": 384, "pair_hidden": 32},
     **{"embedding": 384, "organisms": 2, "tracks": 768},
+}
+#: Half of that again: for long windows on two cores.
+NARROW = {
+    **{"channels": 48, "step": 8, "blocks": 9, "heads": 8, "key": 8, "value": 12},
+    **{"pair": 8, "pair_heads": 32, "positions": 64, "hidden": 192, "pair_hidden": 16},
+    **{"embedding": 192, "organisms": 2, "tracks": 768},
 }
 
 

@@ -59,6 +59,7 @@ class Case:
     batch_size: int
     seed: int = 1
     model: str = "enformer"  # of `SUBJECTS`
+    timed: int = TIMED  # haplotypes, of the slow ways
 
 
 class Subject(Protocol):
@@ -150,7 +151,7 @@ def _ways(subject: Subject, ours: Any, case: Case) -> dict[str, _Way]:
 
 def _subset(case: Case) -> np.ndarray:
     """Draw the windows of a few haplotypes at random."""
-    return case.index[np.random.default_rng(case.seed).permutation(len(case.index))[:TIMED]]
+    return case.index[np.random.default_rng(case.seed).permutation(len(case.index))[: case.timed]]
 
 
 def _measure(ways: dict[str, _Way], windows: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
@@ -444,11 +445,14 @@ def measure(
     batch_size: int,
     quick: bool,
     model: str = "enformer",
+    timed: int = TIMED,
+    narrow: bool = False,
 ) -> pd.DataFrame:
     """Measure a gene of a cohort's files, with everything about the run in the columns.
 
-    model: of `SUBJECTS`. quick: its reduced network in the place of the published one's sizes;
-    either has random weights, on which neither speed nor rounding depends.
+    timed: haplotypes of the slow ways. model: of `SUBJECTS`. quick: its reduced network in the
+    place of the published one's sizes, with `narrow` (AlphaGenome) of half its widths; each has
+    random weights, on which neither speed nor rounding depends.
     """
     from howfar.bench import alphagenome
 
@@ -459,8 +463,12 @@ def measure(
         named = ("a reduced Enformer (width 192, 3 layers)", "Enformer at its published size")
     else:
         check_context(model, context, alphagenome.UNIT, alphagenome.LONGEST)
-        reduced, published = alphagenome.QUICK, alphagenome.PUBLISHED
-        named = ("a reduced AlphaGenome (width 96, 9 blocks)", "AlphaGenome at its published size")
+        reduced = alphagenome.NARROW if narrow else alphagenome.QUICK
+        published, width = alphagenome.PUBLISHED, reduced["channels"]
+        named = (
+            f"a reduced AlphaGenome (width {width}, 9 blocks)",
+            "AlphaGenome at its published size",
+        )
     chosen = next((g for g in read_genes(genes) if gene in (g.gene_id, g.name)), None)
     if chosen is None:
         raise HowfarError(
@@ -480,6 +488,7 @@ def measure(
             precision=precision,
             batch_size=batch_size,
             model=model,
+            timed=timed,
         )
         building = time.perf_counter() - begin
     table, around = run(case, rounds=1 if quick else 2)

@@ -105,6 +105,7 @@ def speed_page() -> str:
     training, rounding = measured("training_benchmark"), measured("training_rounding")
     cohorts = measured("cohort_growth")
     kept, steps = measured("windows_benchmark"), measured("book_steps")
+    tried = measured("arithmetic")
     pages = steps["step"].str.startswith("notebook.")
     return fill(
         "speed",
@@ -126,6 +127,9 @@ def speed_page() -> str:
         scoring=table_of(scoring, _SCORING),
         inference=circumstances(scoring),
         sharing=_alphagenome(),
+        checking=_checked(),
+        trying=table_of(tried, _TRIED),
+        tried=circumstances(tried),
         saturating=table_of(saturation, _SATURATION),
         saturation=circumstances(saturation),
         growing=_growth(growth),
@@ -139,6 +143,21 @@ def speed_page() -> str:
         linear=circumstances(linear),
     )
 
+
+_CHECKED = {
+    "network": "case",
+    "precision": "precision",
+    "largest difference / largest value": ("error", "{:.0e}"),
+    "allowed": ("allowed", "{:.0e}"),
+    "r": ("r", "{:.5f}"),
+}
+_TRIED = {
+    "way": "way",
+    "to prepare, s": ("prepare_s", rate),
+    "seconds": ("seconds", rate),
+    "faster by": ("gain", "{:.2f}×"),
+    "largest error / SD": ("error_sd", "{:.0e}"),
+}
 
 _OWN = {
     "what": "what",
@@ -165,17 +184,38 @@ def own_model() -> str:
     )
 
 
+def _checked() -> str:
+    """Write what `make gpu-check` found where it was last run, if it was."""
+    if not measured_file("gpu_values").is_file():
+        return "It was not run yet."
+    table = measured("gpu_values")
+    of = circumstances(table)
+    return (
+        f"Values of its last run ({of.date}; {of['card']}, {of['mode']}), "
+        f"{int(table['right'].sum())} of {len(table)} within what is allowed:\n\n"
+        + table_of(table, _CHECKED)
+    )
+
+
 def _alphagenome() -> str:
     """Write the table of AlphaGenome's scoring with what it was measured on, where it was."""
     if not measured_file("alphagenome_benchmark").is_file():
         return "Not measured yet."
     table = measured("alphagenome_benchmark")
     of = circumstances(table)
-    rows = table_of(table, _SCORING | {"hours of Geuvadis": ("geuvadis_hours", rate)})
-    return (
-        f"{rows}\n\nMeasured on {of.date}, {of.device}, torch {of.torch}: {of.network}, windows of "
-        f"{of.context:,} bp, {of.haplotypes} haplotypes ({of.distinct} distinct), with other "
-        "work on the machine. The error is that of float32: plain batches have it, too."
+    parts = []
+    for (network, context, haplotypes), rows in table.groupby(
+        ["network", "context", "haplotypes"], sort=False
+    ):
+        shown = table_of(rows, _SCORING | {"hours of Geuvadis": ("geuvadis_hours", rate)})
+        parts.append(
+            f"{network[:1].upper()}{network[1:]}, windows of {context:,} bp, {haplotypes} "
+            f"haplotypes ({rows['distinct'].iloc[0]} distinct):\n\n{shown}"
+        )
+    return "\n\n".join(parts) + (
+        f"\n\nMeasured on {of.date}, {of.device}, torch {of.torch}, with other work on the "
+        "machine. The error is that of float32: plain batches have it, too. The more haplotypes, "
+        "the more is shared: few are in the long windows, as two cores allow no more here."
     )
 
 

@@ -72,17 +72,23 @@ def bench_inference(
     genes: GenesOption = REGION["genes"],
     gene: Annotated[str, typer.Option(help="One gene of the table, id or name.")] = "FKBP1A",
     model: Annotated[str, typer.Option(help="enformer or alphagenome.")] = "enformer",
-    context: Annotated[int, typer.Option(help="Window length, bp.")] = 196_608,
+    context: Annotated[str, typer.Option(help=f"Window lengths, bp. {SEVERAL}")] = "196608",
     haplotypes: Annotated[int, typer.Option(min=1, help="The first so many of the file.")] = 842,
+    timed: Annotated[int, typer.Option(min=2, help="Of these, for the slow ways.")] = 32,
     device: DeviceOption = "auto",
     precision: Annotated[str, typer.Option(help="float32, bfloat16, on CUDA tf32.")] = "float32",
     batch: Annotated[int, typer.Option(min=1, help="Windows at once.")] = 4,
     quick: Annotated[
         bool, typer.Option(help="A reduced network with the same split of the work.")
     ] = False,
+    narrow: Annotated[
+        bool, typer.Option(help="With --quick and alphagenome: half as wide again.")
+    ] = False,
     out: OutOption = None,
 ) -> None:
     """A cohort's haplotypes per second: the studies' way, plain batches, the shared engine."""
+    import pandas as pd
+
     from howfar.bench.inference import SUBJECTS, measure
 
     if model not in SUBJECTS:
@@ -93,19 +99,37 @@ def bench_inference(
             do="The other models share their work in the same way; leave --model out.",
         )
 
-    table = measure(
-        *(results_folder(path) for path in (reference, variants, genes)),
-        gene=gene,
-        context=context,
-        haplotypes=haplotypes,
-        device=device,
-        precision=precision,
-        batch_size=batch,
-        quick=quick,
-        model=model,
-    )
-    typer.echo(table.T.to_string(header=False))
-    write_frame(out, table, float_format="%.6g")
+    tables = []
+    for length in split_words([context]):
+        table = measure(
+            *(results_folder(path) for path in (reference, variants, genes)),
+            gene=gene,
+            context=int(length),
+            haplotypes=haplotypes,
+            device=device,
+            precision=precision,
+            batch_size=batch,
+            quick=quick,
+            model=model,
+            timed=timed,
+            narrow=narrow,
+        )
+        typer.echo(table.T.to_string(header=False))
+        tables.append(table)
+        write_frame(out, pd.concat(tables), float_format="%.6g")
+
+
+@bench.command("arithmetic")
+def bench_arithmetic(out: OutOption = None) -> None:
+    """A tower's arithmetic on a CPU: what was tried to make it faster, and its error.
+
+    A minute or two, most of it to compile the tower; needs a C++ compiler.
+    """
+    from howfar.bench.arithmetic import measure
+
+    table = measure()
+    typer.echo(table.to_string(index=False))
+    write_frame(out, table, float_format="%.4g")
 
 
 @bench.command("own-model")

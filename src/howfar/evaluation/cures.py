@@ -86,7 +86,7 @@ def run(study: Study, chosen: Run, results: str | Path, options: Options | None 
     """
     cohort, path = OpenCohort(study), path_of(results, study.name)
     options = cures.with_populations(options or options_of(study), cohort.panel().groups)
-    require_fitting(study, [chosen.model], "cures")
+    require_fitting(study, [chosen], "cures")
     model = open_model(chosen)
     named = {"run": chosen.id, "weights_sha256": model.weights_sha256}
     named |= {"version": dict(model.version), "comparison": _COMPARISON}

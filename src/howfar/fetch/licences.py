@@ -34,6 +34,12 @@ NO_FITTING = {
 }
 
 
+def bound(words: str | None) -> str:
+    """Return the licence of `NO_FITTING` that words name by its first word; else ''."""
+    said = (words or "").casefold()
+    return next((name for name in NO_FITTING if name.split()[0].casefold() in said), "")
+
+
 def licences_to_accept(wanted: Iterable[Source]) -> list[str]:
     """Return the licences among those of `wanted` that a user must agree to (`CONSENT`)."""
     return sorted({s.licence for s in wanted if s.licence in CONSENT})

@@ -74,7 +74,7 @@ options: { units: not stated, made: not stated } # how they were made, in words
         else:
             text = table.to_csv(float_format="%.9g").encode()
             self.weights_sha256 = hashlib.sha256(text).hexdigest()
-        self.place = str(weights or "predictions")
+        self.place, self.made = str(weights or "predictions"), made
         self.table, self.units = _checked(table, self.place), units
         self.tracks = pd.DataFrame({"description": [f"given: {made}"]})
 

@@ -30,13 +30,15 @@ from howfar.core import sealed
 from howfar.core.errors import HowfarError, NotMade, about, damaged_file
 from howfar.core.project import resolve
 from howfar.core.provenance import digest
+from howfar.fetch.licences import bound
 from howfar.genome.intervals import Gene
 from howfar.models.base import GENE_RULES, SequenceModel, default_bins, parse_bins
 from howfar.models.engine.gene_bins import check_rule
-from howfar.models.registry import licence_of, version_of
+from howfar.models.registry import version_of
 from howfar.models.tracks import by_strand
 from howfar.prediction.transform import reference_prediction, transform
 from howfar.results.cache import Key, MemoryUnits, Unit, Units, cohort_key
+from howfar.results.policy import licence_of_model, licence_of_run
 from howfar.study.schema import Run, Study
 
 _DESCRIPTION = "run.json"
@@ -118,7 +120,7 @@ class RunDescription:
     when predictions were last made or asked for (ISO 8601). splits: of a network trained on the
     cohort's people, `definition` in words, `genes` to a class, and `people` by class and part.
     tissues: places of each tissue's tracks among those kept, the study's own first; where there
-    are some, `tracks` are its own.
+    are some, `tracks` are its own. licence: that the values carry.
     """
 
     model: str
@@ -133,6 +135,7 @@ class RunDescription:
     bins: str = ""
     splits: Mapping[str, Any] = field(default_factory=dict)
     tissues: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    licence: str = ""
 
     def held_out(self, people: pd.DataFrame) -> pd.DataFrame:
         """Predictions (genes x people) without those of whom a gene was trained or validated on."""
@@ -166,6 +169,7 @@ def describe(run: Run, model: SequenceModel) -> RunDescription:
         bins_text(run, model),
         dict(getattr(model, "splits", {})),
         _tissue_places(run, model),
+        bound(licence_of_model(model)) or licence_of_run(run),
     )
 
 
@@ -253,7 +257,7 @@ def network_row(study: Study, run: Run, network: RunDescription) -> dict[str, An
         "split": network.splits.get("definition"),
         "precision": network.precision,
         "engine": network.engine,
-        "licence": licence_of(run.model),
+        "licence": bound(network.licence) or licence_of_run(run) or network.licence,
     }
 
 

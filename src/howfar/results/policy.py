@@ -13,6 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from howfar.cohort.files import input_files
 from howfar.cohort.panel import Panel
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root, resolve
-from howfar.fetch.licences import CONSENT, NO_FITTING
-from howfar.models.registry import licence_of
+from howfar.fetch.licences import CONSENT, NO_FITTING, bound
+from howfar.models.base import SequenceModel
+from howfar.models.registry import MODELS, licence_of
 from howfar.results import tables
-from howfar.study.schema import Study
+from howfar.study.schema import Run, Study
 
 #: Names of donors in descriptions of tracks.
 _DONORS = r"\b(?:GM|NA|HG)\d{5}\b"
@@ -110,13 +112,41 @@ def require_public(study: Study, what: str) -> None:
 # --- licences --------------------------------------------------------------------------------
 
 
-def require_fitting(study: Study, models: Iterable[str], what: str) -> None:
-    """Raise HowfarError where a network's licence forbids `what`, which fits to its values.
+def licence_of_run(run: Run) -> str:
+    """Return the licence that a run's values carry; '' where none is known.
 
-    models: names of the networks. A study's ``terms: accepted-for-research`` permits it.
+    That of its network, or what the run states as `licence`. Conditions are inherited: a table of
+    predictions has those of the model that `made` names, a fine-tuned network those of the one
+    that it began from, as its folder says; no statement takes them away.
     """
-    for name in models if study.terms is None else ():
-        licence = licence_of(name)
+    known = _licence_of_network(run.model)
+    sources = [known, run.licence, str(run.options.get("made", "")), *began_from(run.weights)]
+    inherited = (bound(words) for words in sources)
+    return next(filter(None, inherited), run.licence or known)
+
+
+def began_from(weights: Path | None) -> Iterator[str]:
+    """Yield what a fine-tuned network's folder says of the networks it began from, if it is one."""
+    config = None if weights is None else resolve(weights) / "config.json"
+    if config is None or not config.is_file():
+        return
+    with suppress(HowfarError, ValueError, AttributeError):  # of another network, or damaged
+        base = json.loads(config.read_text("utf-8")).get("base") or {}
+        yield from (str(base.get("model", "")), str(base.get("licence", "")))
+        if base.get("weights"):
+            yield from began_from(Path(base["weights"]))
+
+
+def require_fitting(study: Study, runs: Iterable[Run | SequenceModel], what: str) -> None:
+    """Raise HowfarError where a run's licence forbids `what`, which fits to its values.
+
+    runs: of the study, or a network. A study's ``terms: accepted-for-research`` permits it.
+    """
+    for run in runs if study.terms is None else ():
+        if isinstance(run, Run):
+            name, licence = run.model, licence_of_run(run)
+        else:
+            name, licence = run.name, licence_of_model(run)
         if licence in NO_FITTING:
             words, where = NO_FITTING[licence]
             raise HowfarError(
@@ -126,6 +156,15 @@ def require_fitting(study: Study, models: Iterable[str], what: str) -> None:
                 do=f"Read {CONSENT[licence][1]}; if they permit what you do, write "
                 "`terms: accepted-for-research` in the study file.",
             )
+
+
+def licence_of_model(model: SequenceModel) -> str:
+    """Return the licence of a loaded network's values: `made`, where it has it, says of what."""
+    return bound(getattr(model, "made", "")) or _licence_of_network(model.name)
+
+
+def _licence_of_network(name: str) -> str:
+    return licence_of(name) if name in MODELS else ""
 
 
 def licence_notice(runs: pd.DataFrame) -> str:

@@ -388,7 +388,7 @@ def stack(study: Study, results: str | Path, options: Options | None = None) -> 
     """
     options = options or Options()
     options = replace(options, models=_models(options))
-    require_fitting(study, [run.model for run in study.runs], "stacking")
+    require_fitting(study, study.runs, "stacking")
     cohort, path = OpenCohort(study), path_of(results, study.name)
     key = key_of(cohort, results, asdict(options))
     if not cache.is_current(path, key):

@@ -162,6 +162,7 @@ class Run(_Strict):
     bins: str | list[int] | None = None
     annotation: StudyPath | None = None  # GTF or GFF3 of `bins: exons | gene`; None: cohort.genes
     transcripts: Literal["merged", "canonical"] | list[str] = "merged"
+    licence: str | None = None  # of the values, where the package doesn't know it
     transform: list[str] = ["sum_bins", "mean_tracks", "mean_haplotypes"]
     alleles: Literal["snv", "all"] | None = None  # None: as the cohort says
     device: str = "auto"

@@ -25,6 +25,7 @@ from howfar.core.extras import require_module
 from howfar.core.project import resolve, results_folder
 from howfar.core.provenance import digest
 from howfar.core.versions import versions_of
+from howfar.fetch.licences import bound
 from howfar.results import policy, tables
 from howfar.stats.blocks import blocks_of
 from howfar.study.schema import Run
@@ -194,12 +195,14 @@ def prepare(
         first = next(iter(study.runs), None)
         of_run = first if run is None else study.run(run) if isinstance(run, str) else run
         if of_run is not None:
-            policy.require_fitting(study, [of_run.model], "fine-tuning")
+            policy.require_fitting(study, [of_run], "fine-tuning")
             weights = of_run.weights and str(resolve(of_run.weights))
             options_of = {k: str(v) if isinstance(v, Path) else v
                           for k, v in of_run.network_options.items()}  # fmt: skip
             base = {"run": of_run.id, "model": of_run.model, "weights": weights}
             base |= {"options": options_of, "tracks": of_run.tracks}
+            if inherited := bound(policy.licence_of_run(of_run)):
+                base["licence"] = inherited
             alleles = of_run.alleles or alleles
     default = strategy if base is None else f"{base['run']}-{strategy}"
     start = None

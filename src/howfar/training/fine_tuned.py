@@ -26,6 +26,7 @@ from howfar.models.engine.averaging import AveragingModel
 from howfar.models.engine.options import NetworkOptions, choose
 from howfar.models.engine.shared_network import Parts, SharedNetwork
 from howfar.models.weights.checkpoint import read_tensors
+from howfar.results.policy import began_from
 
 #: Raised when this network's values change by its own code (see `models.engine.VERSION`).
 VERSION = 1
@@ -98,6 +99,7 @@ batch_size: 4 # windows at once
         own = file.name == TENSORS and file.with_name(CONFIG).is_file()
         config = read_config(file.with_name(CONFIG)) if own else self._of_checkpoint(file)
         self._config, self._own_layout = config, own
+        self.made = " ".join(began_from(file.parent))
         base = config["base"]
         if base is not None and self.options.base is not None:
             base = base | {"weights": self.options.base}

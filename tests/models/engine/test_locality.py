@@ -61,7 +61,7 @@ def beluga_features(network, x):
 
 
 def _enformer(tmp_path):
-    sizes = {"dim": 96, "depth": 1, "heads": 2, "dim_divisible_by": 16}
+    sizes = {"dim": 24, "depth": 1, "heads": 1, "dim_divisible_by": 4}
     network = lively(sizes | {"output_heads": {"human": 2}}, 2048, seed=3)
     return Declared(network, enformer_network.tower), torch.zeros(1, 4096, 4)
 

@@ -86,6 +86,29 @@ def test_shared_is_plain_up_to_the_order_of_sums(weights, context):
     assert (np.abs(shared - plain) / spread).max() < 1e-3
 
 
+def test_shared_is_plain_to_the_bit_in_one_fixed_shape(weights):
+    """Each window's stretches computed alone, in the shape that the shared engine has."""
+    rows, context = _haplotypes(8192), 8192
+    bins, tracks = [0, 32, 63], torch.tensor([0, 3])
+    model = _model(weights, context=context, batch_size=2)
+    shared = model.predict(rows, bins, tracks.tolist())
+    stretches, kept = model._tower._stretches, []
+    with torch.inference_mode():
+        for row in rows:
+            parts = []
+            for cut in model._tower._cuts:
+                bases = row[cut.left * 128 : cut.right * 128]
+                alone = np.full((stretches, len(bases)), ord("N"), np.uint8)
+                alone[0] = bases
+                features = model.network.tower(model._one_hot(torch.from_numpy(alone)))
+                parts.append(features[0, cut.inner])
+            kept.append(torch.cat(parts))
+        pairs = torch.stack(kept).split(2)
+        plain = torch.cat([model._after(pair, bins, tracks) for pair in pairs]).float().numpy()
+    assert len(model._tower._slots) < len(rows) * len(model._tower._cuts)  # others' work
+    assert np.array_equal(shared, plain)
+
+
 def test_the_halo_covers_what_the_encoder_sees(weights):
     network = _model(weights).network.double()
     row = torch.from_numpy(_haplotypes(8192, 1)).long()

@@ -1,5 +1,6 @@
 """A study with AlphaGenome of random weights, from windows to tables; and what its terms stop."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +21,13 @@ from howfar.fetch.catalogue import select
 from howfar.figures.view import View
 from howfar.models.registry import MODELS, licence_of, load_model
 from howfar.prediction.estimate import estimate
-from howfar.prediction.run import predict
+from howfar.prediction.given import predictions_from
+from howfar.prediction.run import predict, predict_cohort
 from howfar.results import policy
 from howfar.results import tables as result_tables
 from howfar.stacking import compare
 from howfar.study.reading import load_study
-from howfar.study.schema import Study
+from howfar.study.schema import Run, Study
 from howfar.training.fine_tune import prepare
 
 TERMS = "AlphaGenome model terms"
@@ -152,9 +154,51 @@ def test_what_would_fit_something_stops_with_the_term(folder, what):
 
 def test_accepted_terms_and_other_licences_stop_nothing(folder):
     accepted = _study(folder, terms="accepted-for-research")
-    policy.require_fitting(accepted, ["alphagenome"], "cures")
-    policy.require_fitting(_study(folder), ["enformer", "xpresso", "a.module:loader"], "cures")
+    policy.require_fitting(accepted, accepted.runs, "cures")
+    others = [accepted.runs[0].model_copy(update={"model": name})
+              for name in ("enformer", "xpresso", "a.module:loader")]  # fmt: skip
+    policy.require_fitting(_study(folder), others, "cures")
     assert prepare(OpenCohort(accepted), "pair_regression").base["model"] == "alphagenome"
+
+
+def _run(**keys):
+    return Run.model_validate({"id": "r", "label": "R"} | keys)
+
+
+def test_what_is_made_from_its_values_inherits_the_terms(folder, made, tmp_path):
+    """A table of predictions by its words, a trained network by its folder, also after another."""
+    for name, base in (("one", {"model": "alphagenome", "weights": None}),
+                       ("two", {"model": "fine-tuned", "weights": str(tmp_path / "one")}),
+                       ("free", {"model": "enformer", "weights": None}),
+                       ("mine", {"model": "a:b", "licence": TERMS})):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"base": base}))
+    trained = {name: _run(model="fine-tuned", weights=tmp_path / name)
+               for name in ("one", "two", "free", "mine", "absent")}  # fmt: skip
+    table = {"predictions": "p.csv"}
+    runs = [
+        *(trained[name] for name in ("one", "two", "mine")),
+        _run(**table, made="the API of AlphaGenome, in June"),
+        _run(**table, licence="alphagenome output terms", made="not stated"),
+        _run(model="a.module:loader", licence="AlphaGenome's"),
+        _run(model="alphagenome", licence="MIT"),  # which doesn't take the terms away
+    ]
+    study = _study(folder)
+    for run in runs:
+        assert policy.licence_of_run(run) == TERMS, run
+        with pytest.raises(HowfarError, match="should not be used for the training"):
+            policy.require_fitting(study, [run], "stacking")
+    for run in (trained["free"], trained["absent"], _run(**table, licence="MIT")):
+        assert policy.licence_of_run(run) not in licences.NO_FITTING
+        policy.require_fitting(study, [run], "stacking")
+    assert policy.licence_of_run(_run(**table, licence="MIT")) == "MIT"
+    people = result_tables.read(result_tables.path_of(made[1], "ag", "individuals"), "individuals")
+    wide = people.query("run_id == 'ag'").pivot(
+        index="gene_id", columns="sample", values="predicted"
+    )
+    given = predictions_from(wide, made="alphagenome at 131 kb")
+    row = predict_cohort(OpenCohort(study), given, bins="centre1").run_row
+    assert row["licence"] == TERMS
 
 
 def test_every_network_whose_values_are_bound_needs_consent():

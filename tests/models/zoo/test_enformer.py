@@ -254,6 +254,26 @@ def test_a_windows_values_depend_on_no_other_window(folder, table):
     assert (model.predict(windows[3:4], [4], [0, 5110]) == every[3:4]).all()
 
 
+def test_what_is_computed_in_place_has_the_same_bits():
+    from enformer_pytorch.modeling_enformer import GELU, AttentionPool
+
+    from howfar.models.engine.enformer_network import _pair_pool, gelu
+
+    torch.manual_seed(1)
+    x = torch.randn(2, 8, 50)
+    pool = _pair_pool(AttentionPool(8))
+    torch.nn.init.normal_(pool.to_attn_logits.weight, std=0.3)
+    with torch.no_grad():
+        before = x.clone()
+        found = [gelu()(x), pool(x)]
+        assert torch.equal(x, before)
+    for here, expected in zip(found, [GELU()(x), pool(x)], strict=True):
+        assert torch.equal(here, expected)
+    x.requires_grad_()
+    ours, theirs = (torch.autograd.grad(act(x).sum(), x)[0] for act in (gelu(), GELU()))
+    assert torch.equal(ours, theirs)
+
+
 def test_faster_pooling_is_equal():
     """Softmax over two as a sigmoid, at the published width of the first layers."""
     from enformer_pytorch.modeling_enformer import AttentionPool

@@ -76,16 +76,34 @@ def embeddings(network: Any, one_hot: Any, bins: Sequence[int]) -> Any:
 
 
 def build_network(hparams: dict[str, Any]) -> Any:
-    """Make an Enformer of those sizes, its pooling rewritten in an equal but faster form."""
+    """Make an Enformer of those sizes, pooling and GELU rewritten in equal but faster forms."""
     from enformer_pytorch import Enformer
-    from enformer_pytorch.modeling_enformer import AttentionPool
+    from enformer_pytorch.modeling_enformer import GELU, AttentionPool
 
     network = Enformer.from_hparams(**hparams)
     for module in network.modules():
         for name, child in list(module.named_children()):
             if isinstance(child, AttentionPool):
                 setattr(module, name, _pair_pool(child))
+            elif isinstance(child, GELU):
+                setattr(module, name, gelu())
     return network
+
+
+def gelu() -> Any:
+    """Make enformer-pytorch's GELU, to the bit, with one new tensor instead of three."""
+    import torch
+
+    class InPlace(torch.nn.Module):
+        """x sigmoid(1.702 x)."""
+
+        def forward(self, x: Any) -> Any:
+            """Apply it; gradients need what is in place otherwise."""
+            if torch.is_grad_enabled():
+                return torch.sigmoid(1.702 * x) * x
+            return x.mul(1.702).sigmoid_().mul_(x)
+
+    return InPlace()
 
 
 def _pair_pool(pool: Any) -> Any:
@@ -110,8 +128,9 @@ def _pair_pool(pool: Any) -> Any:
             first, second = x[..., 0::2], x[..., 1::2]
             difference = first - second
             weight = self.to_attn_logits.weight[:, :, 0]
-            return second + difference * torch.sigmoid(
-                torch.nn.functional.conv1d(difference, weight)
-            )
+            gate = torch.nn.functional.conv1d(difference, weight)
+            if torch.is_grad_enabled() or gate.dtype != difference.dtype:
+                return second + difference * torch.sigmoid(gate)
+            return gate.sigmoid_().mul_(difference).add_(second)
 
     return PairPool()
