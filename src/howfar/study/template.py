@@ -97,9 +97,11 @@ def _lines(run: TemplateRun) -> str:
         *keys,
         "alleles: null # snv or all; null: as the cohort",
         "readout: null # instead of `tracks`, all of them weighted: `howfar tracks`",
+        "strand: both # sense: each gene by its strand's tracks, where they come in pairs",
         "annotation: null # GTF or GFF3 of `bins: exons`; null: cohort.genes",
         "transcripts: merged # or canonical, or a list: whose exons",
         "tissue_tracks: {} # filled in where `tracks` are { LCL: [...], blood: [...] }",
+        "licence: null # of the values, where howfar can't know it",
         "device: auto # auto, cpu, cuda, cuda:1",
     ]
     named += [] if "options:" in run.keys else ["options: {} # of the model"]
