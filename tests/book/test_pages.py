@@ -16,11 +16,12 @@ import yaml
 from helpers import synthetic
 from helpers.places import ROOT
 from howfar import figures
+from howfar.book import notebook_page, reference_pages, start_page
 from howfar.book import pages as book
-from howfar.book import reference_pages, start_page
 from howfar.cli.app import app
 from howfar.core.errors import HowfarError
 from howfar.core.project import executed_notebook, figures_folder, project_root
+from howfar.figures.view import NO_FIGURE
 from howfar.results import tables
 from howfar.study.reading import load_study
 from howfar.study.schema import study_names
@@ -101,9 +102,26 @@ def test_pages_hold_no_path_and_no_parameters(made):
         text = page.read_text()
         assert "/secret" not in text and "injected" not in text
     page = json.loads((made / "reference_correlation.demo.ipynb").read_text())
-    title = load_study("demo").title
-    assert page["cells"][0]["source"].startswith(f"# Reference correlation: {title}\n")
-    assert len(page["cells"]) == 2
+    title_of = load_study("demo").title
+    title, words, figure, code = page["cells"]
+    assert title["source"] == f"# Reference correlation: {title_of}" and words["source"] == "Words."
+    assert figure["metadata"]["tags"] == ["remove-input"] and figure["source"] == "1 + 1"
+    assert "Code of this page" in code["source"] and "1 + 1" in code["source"]
+
+
+def test_sections_without_a_figure_are_named_at_the_end(tmp_path):
+    path = executed(tmp_path)
+    notebook = nbformat.read(path, 4)
+    for title, box in (("Kept", "A figure"), ("Gone", f"{NO_FIGURE}\nNo people are public.")):
+        output = nbformat.v4.new_output("execute_result", data={"text/plain": box})
+        cell = nbformat.v4.new_code_cell(f"draw_{title}()", metadata={"tags": ["hide-input"]})
+        notebook.cells += [nbformat.v4.new_markdown_cell(f"## {title}\n\nWords."), cell]
+        notebook.cells[-1].outputs = [output]
+    nbformat.write(notebook, path)
+    cells = [c["source"] for c in json.loads(notebook_page.page(path, "demo"))["cells"]]
+    assert "## Kept\n\nWords." in cells and not any("## Gone" in text for text in cells)
+    assert "- *Gone*: No people are public." in cells[-2]
+    assert "draw_Kept()" in cells[-1] and "draw_Gone()" not in "".join(cells)
 
 
 def test_a_notebook_that_was_not_run_is_named(tmp_path):

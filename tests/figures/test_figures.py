@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 
 import numpy as np
@@ -41,12 +42,10 @@ def view(folder):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_four_files_and_a_caption_that_says_what_is_real(shown, name):
+def test_four_files_and_a_caption(shown, name):
     one = shown(name)
     assert_four_files(one)
-    assert (
-        "Genotypes: made up. Expression: also made up. Model weights: none at all." in one.caption
-    )
+    assert one.caption.endswith(".") and "made up" not in one.caption
     with one.svg.with_suffix(".csv").open() as handle:
         assert len(list(csv.reader(handle))) > 1
 
@@ -194,9 +193,19 @@ def test_example_scatter_carries_n_and_r(view, shown):
     assert f"n = {int(best['n'])} people" in text
 
 
+def test_badges_say_what_is_real(view):
+    badges = figures.about(view)
+    assert str(badges) == "Genotypes: made up. Expression: also made up. Models: none at all."
+    shown = badges._repr_mimebundle_()["text/html"]
+    assert shown.count("<span class='neither'>") == 3 and "also made up" in shown
+    published = dataclasses.replace(badges, parts={"Models": "published (<b>)", "People": "real"})
+    shown = published._repr_mimebundle_()["text/html"]
+    assert shown.count("<span class='real'>") == 2 and "(&lt;b&gt;)" in shown
+
+
 def test_missing_tables_give_one_box_and_no_figure(folder):
     absent = figures.view(str(folder / "absent.yaml"), [], folder, folder / "none")
-    box = figures.missing(absent)
+    box = figures.about(absent)
     assert "howfar fetch absent && make book" in box.lines
     assert "howfar fetch absent" in box._repr_mimebundle_()["text/html"]
     assert [getattr(figures, name)(absent) for name in ALL] == [None] * len(ALL)

@@ -78,7 +78,7 @@ def test_the_page_names_what_differs_and_escapes_what_markdown_would_eat(monkeyp
     page = stated_page.stated_page([view])
     assert "| `S.a` | 0.4 | 0.5 | Fig. 9 | an older version |" in page
     assert "mean \\|r\\|" in page and "−1" in page
-    assert page.count("::::{div} filterable") == 2
+    assert page.count('<div class="filterable">') == 2
 
 
 def of_panel(status="made", where="page.s; S.2A.neg", panel="2A") -> pd.Series:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -24,23 +23,19 @@ from howfar.book.estimators_page import estimators_page
 from howfar.book.knobs_page import knobs_page
 from howfar.book.mixups_page import mixups_page
 from howfar.book.models_page import models_page
+from howfar.book.notebook_page import page, read_executed
 from howfar.book.programs_page import programs
 from howfar.book.speed_page import own_model, speed_page
 from howfar.book.stated_page import stated_page
 from howfar.book.troubleshooting_page import fetched, troubleshooting
-from howfar.core.errors import no_such_file
 from howfar.core.project import executed_notebook, results_folder
-from howfar.core.text import as_markdown
 from howfar.figures.view import Box, view
-from howfar.results import policy
 from howfar.study.reading import load_study
 
 #: Studies in the order of the start page.
 STUDIES = ["geuvadis_public", "sasse2023", "demo"]
 #: The published studies whose own numbers stand beside what their papers state.
 PUBLISHED = ["sasse2023", "huang2023", "rastogi2024", "capstone2025", "sagenet2024"]
-#: Tags of cells that hold paths of this machine.
-_PARAMETERS = {"parameters", "injected-parameters"}
 
 
 def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
@@ -63,7 +58,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
     explored = [genes.source(load_study(study), results) for study in shown]
     genes.write([each for each in explored if each], part / "files" / "genes")
     views = {s: view(s, results=results) for s in STUDIES}
-    inputs = _read_executed(results / "book" / "inputs.md")
+    inputs = read_executed(results / "book" / "inputs.md")
     pages = {
         "inputs": inputs,
         "troubleshooting": troubleshooting(inputs),
@@ -101,37 +96,6 @@ def executed_pages(book: Path) -> list[tuple[str, str]]:
     files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
     names = [Path(f).name for f in files if f.startswith("_generated/") and "." in Path(f).name]
     return [tuple(name.split(".", 1)) for name in names]
-
-
-def _read_executed(path: Path) -> str:
-    if not path.is_file():
-        raise no_such_file(
-            path,
-            "the executed notebook, or the text, of this page",
-            "Run `make book`, which makes these first.",
-        )
-    return path.read_text()
-
-
-def page(path: Path, study: str | None = None) -> str:
-    """Turn an executed notebook into a page: its study in the title, nothing of this machine.
-
-    The cells with parameters and papermill's metadata hold paths; they are left out.
-    """
-    notebook = json.loads(_read_executed(path))
-    notebook["metadata"].pop("papermill", None)
-    if study:
-        policy.require_shown(path, notebook["metadata"].pop("howfar", {}), load_study(study))
-    cells = [c for c in notebook["cells"] if not _PARAMETERS & set(c["metadata"].get("tags", []))]
-    for cell in cells:
-        if "outputs" in cell:  # warnings name files of this machine
-            cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
-        cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")}
-    if study:
-        title, rest = "".join(cells[0]["source"]).split("\n", 1)
-        cells[0]["source"] = f"{title}: {as_markdown(load_study(study).title)}\n{rest}"
-    notebook["cells"] = cells
-    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
 
 
 def ledger(results: str | Path = "results") -> pd.DataFrame | Box:

@@ -93,7 +93,7 @@ def _pages(where: str) -> str:
 
 def _searchable(table: str) -> str:
     """Mark a table that ``_static/filter.js`` puts a search field above."""
-    return f"::::{{div}} filterable\n\n{table}\n\n::::"
+    return f'<div class="filterable">\n\n{table}\n\n</div>'
 
 
 def _number(value: float) -> str:

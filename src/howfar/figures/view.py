@@ -21,7 +21,8 @@ from howfar.results import policy, tables
 from howfar.study.reading import load_study, parse_study
 from howfar.study.schema import Study
 
-_NONE = "No such figure for this study"
+#: Title of the box instead of a figure that a study cannot have; the book leaves these out.
+NO_FIGURE = "No such figure for this study"
 #: What a drawing function returns: figure, plotted data and caption; or why there is no figure.
 Drawn = tuple[Figure, pd.DataFrame, str] | str
 
@@ -71,11 +72,39 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """What of a study is real and what simulated: badges for the top of its page."""
+
+    parts: dict[str, str]
+    notice: str  # under which terms values are; or ''
+
+    def __str__(self) -> str:
+        said = [f"{what}: {words}." for what, words in self.parts.items()]
+        return " ".join([*said, self.notice]).strip()
+
+    def _repr_mimebundle_(self, **_kw) -> dict[str, str]:
+        """What Jupyter displays."""
+        badges = [
+            f"<span class='{_reality(words)}'><b>{what}</b> {html.escape(words)}</span>"
+            for what, words in self.parts.items()
+        ]
+        line = " ".join([*badges, html.escape(self.notice)]).strip()
+        return {"text/html": f"<p class='howfar-badges'>{line}</p>", "text/plain": str(self)}
+
+
+def _reality(words: str) -> str:
+    """Class of a badge, for its colour; its words say the same."""
+    if "simulated" in words:
+        return "simulated"
+    return "real" if words.startswith(("real", "published")) else "neither"
+
+
+@dataclass(frozen=True)
 class View:  # frozen, but not slotted: `numbers` is read once and kept
     """One study's result tables as figures need them.
 
     `tables` is None where the study has not been run; every figure is then None and the
-    notebook shows `missing(view)` alone.
+    notebook shows `about(view)` alone.
     """
 
     study: Study
@@ -158,13 +187,11 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         given = set(run_ids)
         return [run for run in self.labels if run in given]
 
-    def reality(self) -> str:
-        """The sentence that says what is real and what simulated."""
+    def reality(self) -> Provenance:
+        """What is real and what simulated, and the terms of the values."""
         real = self.study.reality
-        return (
-            f"Genotypes: {real.genotypes}. Expression: {real.expression}. "
-            f"Model weights: {real.weights}. {policy.licence_notice(self.runs)}"
-        ).strip()
+        parts = {"Genotypes": real.genotypes, "Expression": real.expression, "Models": real.weights}
+        return Provenance(parts, policy.licence_notice(self.runs))
 
 
 def view(
@@ -243,10 +270,10 @@ def view_in_memory(given: tables.Tables) -> View:
     return View(study, given, nowhere, nowhere, given["runs"], style.colours(given["runs"]))
 
 
-def missing(view: View) -> Box | None:
-    """The box of a study whose tables are not there; None where they are."""
+def about(view: View) -> Provenance | Box:
+    """What of a study is real and what simulated; a box where its tables are not there."""
     if view.tables is not None:
-        return None
+        return view.reality()
     name = view.study.name
     if view.study.published:
         how = (
@@ -284,16 +311,16 @@ def figure(
             if isinstance(view, tables.Tables):
                 with style.look():
                     drawn = draw(view_in_memory(view), *args, **kw)
-                    return Box(_NONE, (drawn,)) if isinstance(drawn, str) else drawn[0]
+                    return Box(NO_FIGURE, (drawn,)) if isinstance(drawn, str) else drawn[0]
             if view.tables is None:
                 return None
             try:
                 with style.look():
                     return _shown(name, view, draw(view, *args, **kw), zero)
             except NotInTables as lacking:
-                again = f"Its table `numbers` has no row {lacking}: an older version made it. Run:"
+                again = f"Table `numbers` has no row {lacking}: an older version made it. Run:"
                 command = f"howfar evaluate --study {view.study.handle}"
-                return Box(_NO_FIGURE, (again, command))
+                return Box("This figure needs newer tables", (again, command))
 
         show.zero = zero
         return show
@@ -301,15 +328,13 @@ def figure(
     return decorate
 
 
-_NO_FIGURE = "No such figure for this study"
-
-
 def _shown(name: str, view: View, drawn: Drawn, zero: str) -> style.Shown | Box:
     """What a drawing function made, on disk; or the box that says why there is none."""
     file = f"{name}.{view.study.name}"
     if isinstance(drawn, str):
         style.remove(file, view.output)
-        return Box(_NO_FIGURE, (drawn,))
+        return Box(NO_FIGURE, (drawn,))
     drawing, data, caption = drawn
     caption += "".join(row_zero.words(view, what) for what in zero.split())
-    return style.save(drawing, data, file, view.output, f"{caption} {view.reality()}")
+    caption = f"{caption} {view.reality().notice}".strip()
+    return style.save(drawing, data, file, view.output, caption)

@@ -129,7 +129,7 @@ def test_captions_say_under_which_terms_values_are(made):
     runs_of = runs
     shown = object.__new__(Shown)
     object.__setattr__(shown, "study", study)
-    assert shown.reality().endswith(notice)
+    assert str(shown.reality()).endswith(notice)
 
 
 STOPPED = {
