@@ -3,9 +3,10 @@
 python tests/browser_check.py HTML_FOLDER [--screenshots DIR]
 
 The folder is served on loopback. Exit code 1 and a list if a request fails or leaves the server,
-a script reports an error, an image is not drawn, a page is wider than the telephone's screen, or
-the search finds nothing. Uses the Chromium that is installed ($CHROMIUM, or `chromium` on the
-path); downloads nothing.
+a script reports an error, an image is not drawn, a page is wider than the telephone's screen, too
+heavy or too tall, axe-core finds something serious, or the search finds nothing. The desktop is
+light and the telephone dark, as the system says. Uses the Chromium that is installed ($CHROMIUM, or
+`chromium` on the path); downloads nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +21,22 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+SCHEMES = {"desktop": "light", "phone": "dark"}
+#: Bytes that a page may load before it is scrolled, and its height on the desktop, pixels.
+HEAVIEST, TALLEST = 700_000, 6_000
+#: What axe-core finds must be mended if it is one of these.
+_HARMFUL = {"serious", "critical"}
+#: The guidelines' rules alone; style sheets are not fetched again.
+_RULES = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "resultTypes": ["violations"],
+    "preload": False,
+}
 #: A word that the book certainly contains, and that a search must find.
 WORD = "haplotype"
 _UNDRAWN = """() => [...document.images]
@@ -89,14 +102,29 @@ def watch(page: Page, base: str, problems: list[str]) -> None:
 
 
 def check_page(page: Page, address: str, problems: list[str]) -> None:
-    """Load one page; note undrawn images and a body wider than the screen."""
+    """Load one page; note undrawn images, its size and weight, and what axe-core finds."""
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
     page.goto(address, wait_until="load")
+    weight = sum(int(a.headers.get("content-length", 0)) for a in answers)
+    if weight > HEAVIEST:
+        problems.append(f"{address}: {weight / 1000:.0f} kB to load")
     page.evaluate(_LOAD_ALL)
     for source in page.evaluate(_UNDRAWN):
         problems.append(f"{address}: image not drawn: {source}")
     wide = page.evaluate("document.documentElement.scrollWidth")
     if wide > page.viewport_size["width"] + 1:
         problems.append(f"{address}: {wide} px wide on a screen of {page.viewport_size['width']}")
+    high = page.evaluate("document.documentElement.scrollHeight")
+    if high > TALLEST and page.viewport_size["width"] == SIZES["desktop"][0]:
+        problems.append(f"{address}: {high} px tall")
+    for found in Axe().run(page, options=_RULES).response["violations"]:
+        if found["impact"] in _HARMFUL:
+            first = found["nodes"][0]
+            problems.append(
+                f"{address}: {found['id']} ({found['impact']}) at {len(found['nodes'])} places, "
+                f"first {first['target']}: {first['failureSummary'].splitlines()[-1].strip()}"
+            )
 
 
 def check_search(page: Page, base: str, problems: list[str]) -> None:
@@ -146,7 +174,9 @@ def open_all(
     """Every page at one size; returns what is wrong."""
     problems: list[str] = []
     width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height})
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=SCHEMES[size]
+    )
     for name in names:
         page = context.new_page()
         watch(page, base, problems)

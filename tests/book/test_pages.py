@@ -105,7 +105,7 @@ def test_pages_hold_no_path_and_no_parameters(made):
     title_of = load_study("demo").title
     title, words, figure, code = page["cells"]
     assert title["source"] == f"# Reference correlation: {title_of}" and words["source"] == "Words."
-    assert figure["metadata"]["tags"] == ["remove-input"] and figure["source"] == "1 + 1"
+    assert figure["metadata"]["tags"] == ["remove-input"] and "".join(figure["source"]) == "1 + 1"
     assert "Code of this page" in code["source"] and "1 + 1" in code["source"]
 
 
@@ -118,7 +118,7 @@ def test_sections_without_a_figure_are_named_at_the_end(tmp_path):
         notebook.cells += [nbformat.v4.new_markdown_cell(f"## {title}\n\nWords."), cell]
         notebook.cells[-1].outputs = [output]
     nbformat.write(notebook, path)
-    cells = [c["source"] for c in json.loads(notebook_page.page(path, "demo"))["cells"]]
+    cells = ["".join(c["source"]) for c in json.loads(notebook_page.page(path, "demo"))["cells"]]
     assert "## Kept\n\nWords." in cells and not any("## Gone" in text for text in cells)
     assert "- *Gone*: No people are public." in cells[-2]
     assert "draw_Kept()" in cells[-1] and "draw_Gone()" not in "".join(cells)
@@ -246,6 +246,7 @@ def test_browser_check_finds_what_is_wrong(tmp_path):
     (tmp_path / "index.html").write_text(
         "<img src='gone.png'><script>throw new Error('broken')</script>"
         "<link rel='stylesheet' href='http://192.0.2.1/a.css'><div style='width:2000px'>.</div>"
+        f"<p style='height:7000px;color:#999'>pale</p><!--{'x' * 700_000}-->"
     )
     script = str(Path(check.__file__))
     done = subprocess.run(
@@ -259,6 +260,9 @@ def test_browser_check_finds_what_is_wrong(tmp_path):
         "404",
         "px wide on a screen of 390",
         "the search finds nothing",
+        "px tall",
+        "kB to load",
+        "color-contrast (serious)",
     ):
         assert problem in done.stdout, (problem, done.stdout)
 

@@ -79,6 +79,21 @@ def test_the_page_names_what_differs_and_escapes_what_markdown_would_eat(monkeyp
     assert "| `S.a` | 0.4 | 0.5 | Fig. 9 | an older version |" in page
     assert "mean \\|r\\|" in page and "−1" in page
     assert page.count('<div class="filterable">') == 2
+    assert page.index("## Panel by panel") < page.index("## What differs")
+
+
+def test_a_panel_shows_every_number_that_differs_and_a_few_that_agree(monkeypatch):
+    given = pd.DataFrame(
+        [(f"S.2A.{i}", "0.50", "Fig 2A", "") for i in range(8)], columns=stated._STATED
+    )
+    every = stated.compare(
+        numbers(**{f"S.2A.{i}": 0.5 for i in range(7)}, **{"S.2A.7": 0.62}), given
+    )
+    panel = of_panel().to_frame().T.assign(what="r and p", own="")
+    table = stated_page._panel_table(every, panel)
+    assert "| `S.2A.7` | 0.50 | 0.62 | 0.12 | 0.005 | differs |" in table
+    assert table.count("| agrees |") == stated_page._SHOWN - 1
+    assert "and 4 more that agree" in table and table.count(": r and p |") == 1
 
 
 def of_panel(status="made", where="page.s; S.2A.neg", panel="2A") -> pd.Series:

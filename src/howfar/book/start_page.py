@@ -15,7 +15,7 @@ from howfar.study.reading import load_study
 
 _FIRST_PICTURES = ["geuvadis_public", "demo"]
 #: How sentences name a study's people.
-_AMONG = {"geuvadis_public": "among GEUVADIS people", "sasse2023": "in the brain cortex (ROSMAP)"}
+_AMONG = {"geuvadis_public": "among Geuvadis people", "sasse2023": "in the brain cortex (ROSMAP)"}
 #: The number that a run must have to stand in a sentence.
 _ACROSS_GENES, _ACROSS_PEOPLE = "reference.pearson", "across.pooled.mean_r"
 
@@ -191,7 +191,7 @@ def central_pictures(results: Path, folder: Path) -> str:
             real = study.reality
             caption = (
                 f"{study.title}. Genotypes: {real.genotypes}. Expression: {real.expression}. "
-                f"Model weights: {real.weights}. White discs: means over genes, with their 95 % "
+                f"Models: {real.weights}. Open discs: means over genes, with their 95 % "
                 "interval; hills: the genes. Grey: without a model. Dashed: the ceiling, mean √h²."
             )
             blocks.append(

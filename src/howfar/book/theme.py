@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -16,9 +19,10 @@ _PICTURE = "central.png"
 _CORRECTIONS = {
     # A list whose entries are no list items.
     '<div role="list" class="citation-list">': '<div class="citation-list">',
-    # Figures below the first screen load when they are scrolled to.
-    "<img alt": '<img loading="lazy" alt',
 }
+#: An image of a page that Sphinx copied, and the size of a figure of matplotlib's.
+_IMAGE = re.compile(r'<img (?P<rest>[^>]*src="[^"]*_images/(?P<name>[^"/]+)"[^>]*>)')
+_SIZE = re.compile(r'<svg[^>]*?width="(?P<width>[0-9.]+)pt"[^>]*?height="(?P<height>[0-9.]+)pt"')
 #: Style sheets that only executed notebooks need.
 _OF_NOTEBOOKS = "mystnb"
 
@@ -57,10 +61,24 @@ def _finish(
     """Describe a page to search engines and link previews; correct and lighten its HTML."""
     for wrong, right in _CORRECTIONS.items():
         context["body"] = context.get("body", "").replace(wrong, right)
+    context["body"] = _IMAGE.sub(partial(_sized, app), context["body"])
     if 'class="cell ' not in context["body"]:
         context["css_files"] = [f for f in context["css_files"] if _OF_NOTEBOOKS not in str(f)]
     if doctree is not None:
         context["metatags"] += _described(context["title"], description(doctree), context)
+
+
+def _sized(app: Sphinx, found: re.Match[str]) -> str:
+    """Give a figure its size, and let it load when it is scrolled to."""
+    places = {name: path for path, (_, name) in app.env.images.items()}
+    name = found["name"]
+    path = Path(app.srcdir, places.get(name, ""))
+    head = path.read_text("utf-8")[:2000] if path.suffix == ".svg" and path.is_file() else ""
+    size = _SIZE.search(head)
+    if size is None:
+        return found[0]
+    width, height = (f"{float(size[side]) * 4 / 3:.0f}" for side in ("width", "height"))
+    return f'<img loading="lazy" width="{width}" height="{height}" {found["rest"]}'
 
 
 def description(doctree: nodes.document, width: int = 200) -> str:

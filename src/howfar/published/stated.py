@@ -97,13 +97,19 @@ def verdict(value: float, text: str) -> str:
         return "not computed"
     if not text:
         return "not stated"
+    if (number := printed(text)) is None:
+        return "in words"
+    there, tolerance = number
+    return "agrees" if abs(value - there) <= tolerance * (1 + 1e-9) else "differs"
+
+
+def printed(text: str) -> tuple[float, float] | None:
+    """Return a number as a paper prints it, and half of its last digit; None for words."""
     plain = text.replace(",", "").replace("−", "-")
     try:
-        printed = float(plain)
+        return float(plain), 0.5 * 10 ** -len(plain.partition(".")[2])
     except ValueError:
-        return "in words"
-    digits = len(plain.partition(".")[2])
-    return "agrees" if abs(value - printed) <= 0.5 * 10**-digits * (1 + 1e-9) else "differs"
+        return None
 
 
 def own_numbers(numbers: pd.DataFrame, study: str) -> pd.DataFrame:

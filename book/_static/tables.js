@@ -1,8 +1,12 @@
 // A search field above each table inside `div.filterable`: rows without the words are hidden.
+// What is too wide for the screen scrolls, with the keyboard too.
 (() => {
-  if (window.howfarFilter) return; // the theme loads scripts of this folder twice
-  window.howfarFilter = true;
+  if (window.howfarTables) return; // the theme loads scripts of this folder twice
+  window.howfarTables = true;
   document.addEventListener("DOMContentLoaded", () => {
+    for (const box of document.querySelectorAll(".pst-scrollable-table-container, .bd-article table.dataframe, .bd-article pre")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    }
     for (const box of document.querySelectorAll("div.filterable")) {
       const rows = [...box.querySelectorAll("tbody tr")];
       const field = document.createElement("input");
