@@ -162,9 +162,12 @@ def test_the_answer_of_published_people(tmp_path):
 
 def test_numbers_page_lists_every_number(made, tmp_path):
     table = tables.load("demo", tmp_path / "results")["numbers"]
-    text = (made / "numbers.md").read_text()
+    text = (made / "numbers_demo.md").read_text()
+    assert text.count("<tr><td>") == len(table)
     for key in table["id"]:
-        assert f"`{key.removeprefix('demo.')}`" in text
+        _, group, rest = key.split(".", 2)
+        assert f"## `{group}`" in text and f"<tr><td>{rest}<td>" in text
+    assert f"{len(table):,} numbers" in (made / "numbers.md").read_text()
 
 
 def test_tables_page_has_every_column():

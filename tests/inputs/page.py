@@ -51,7 +51,11 @@ _MODULES = [
     sequences,
     results,
 ]
-_HEAD = """# What the program makes of an input
+_HEAD = """---
+fold: 1
+---
+
+# What the program makes of an input
 
 Each row below was made by giving that input to the command line, on a small made-up cohort
 ({people} people, {genes} genes). An input that can be used works; any other ends with exit status

@@ -18,6 +18,8 @@ Cell = dict[str, Any]
 _PARAMETERS = {"parameters", "injected-parameters"}
 #: Tag of cells whose code a reader need not see beside what it shows.
 _HIDDEN = "hide-input"
+#: Sections of a page that are open; those after them are a click away.
+_OPEN = 5
 
 
 def read_executed(path: Path) -> str:
@@ -50,6 +52,7 @@ def page(path: Path, study: str | None = None) -> str:
     cells, left_out = _without_absent(cells)
     shown = [*_titled(cells, study), *_ending(cells, left_out, path.stem, study)]
     notebook["cells"] = [cell | {"id": f"cell-{i}"} for i, cell in enumerate(shown)]
+    notebook["metadata"]["fold"] = _OPEN + 1
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False)
 
 

@@ -68,7 +68,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "central": start_page.central_pictures(results, part),
         "commands": reference_pages.commands(app),
         "tables": reference_pages.table_reference(),
-        "numbers": reference_pages.numbers(views),
+        **reference_pages.numbers(views),
         "models": models_page(results),
         "stated": stated_page(view(s, results=results) for s in PUBLISHED),
         "seeds": reference_pages.seeds(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 
 import click
@@ -12,7 +13,7 @@ from howfar.book.markdown import fill, interval, markdown_table, written
 from howfar.book.speed_page import circumstances, measured
 from howfar.book.start_page import absent
 from howfar.core.text import as_code, as_markdown
-from howfar.figures.view import View
+from howfar.figures.view import Number, View
 from howfar.prediction.raw import RAW
 from howfar.results import tables
 
@@ -22,7 +23,8 @@ _TYPES = {"string": "text", "float64": "number", "Int64": "whole number", "boole
 def commands(app: typer.Typer) -> str:
     """List every command of the program with its options, from the command line's own help."""
     root = typer.main.get_command(app)
-    return "\n".join(["# Commands", "", _help_text(root), "", *_command_lines(root, "howfar")])
+    head = ["---", "fold: 1", "---", "", "# Commands", "", _help_text(root), ""]
+    return "\n".join([*head, *_command_lines(root, "howfar")])
 
 
 def _command_lines(command: click.Command, path: str) -> Iterator[str]:
@@ -80,27 +82,38 @@ def _type(column) -> str:
     return _TYPES.get(kind.split("[")[0], kind) + ("" if column.nullable else ", required")
 
 
-def numbers(views: dict[str, View]) -> str:
-    """List every number that the figures and sentences show."""
-    lines = []
+def numbers(views: dict[str, View]) -> dict[str, str]:
+    """List every number that the figures and sentences show: a page for each study, by name."""
+    pages, lines = {}, []
     for study, view in views.items():
-        lines += [f"## {as_markdown(view.study.title)}", ""]
-        lines += [absent(view) if view.tables is None else _number_table(study, view), ""]
-    return fill("numbers", numbers="\n".join(lines))
+        title, name = as_markdown(view.study.title), f"numbers_{study}"
+        pages[name] = f"---\nfold: 1\n---\n\n# Numbers: {title}\n\n"
+        if view.tables is None:
+            pages[name] += absent(view)
+            continue
+        rows = [row for row in view.all_numbers() if row.id.startswith(f"{study}.")]
+        groups: dict[str, list[Number]] = {}
+        for row in sorted(rows, key=lambda row: row.id):
+            groups.setdefault(row.id.split(".")[1], []).append(row)
+        pages[name] += f"{len(rows):,} numbers, by run or subject; click to open.\n\n"
+        pages[name] += "\n\n".join(_number_table(view, *group) for group in groups.items())
+        lines.append(f"- [{title}]({name}.md): {len(rows):,} numbers")
+    return pages | {"numbers": fill("numbers", numbers="\n".join(lines))}
 
 
-def _number_table(study: str, view: View) -> str:
-    rows = [row for row in view.all_numbers() if row.id.startswith(f"{study}.")]
-    cells = [
-        {
-            "id": as_code(row.id.removeprefix(f"{study}.")),
-            "value": f"{row.value:.5g}",
-            "interval": interval(row, "{:.4g}".format),
-            "n": written(row.n, "{:,}"),
-        }
-        for row in sorted(rows, key=lambda row: row.id)
-    ]
-    return markdown_table(pd.DataFrame(cells, columns=["id", "value", "interval", "n"]))
+def _number_table(view: View, group: str, rows: list[Number]) -> str:
+    """Write the numbers of a run, or of a subject, as a folded section: plain HTML, being many."""
+    label = view.labels.get(group)
+    named = f": {as_markdown(label)}" if label else ""
+    cells = "\n".join(
+        f"<tr><td>{html.escape(row.id.split('.', 2)[-1])}<td>{row.value:.5g}"
+        f"<td>{interval(row, '{:.4g}'.format)}<td>{written(row.n, '{:,}')}"
+        for row in rows
+    )
+    return (
+        f'## {as_code(group)}{named} ({len(rows)})\n\n<table class="table">'
+        f"<tr><th>id<th>value<th>95 % interval<th>n\n{cells}\n</table>"
+    )
 
 
 def seeds() -> str:

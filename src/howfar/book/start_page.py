@@ -192,7 +192,8 @@ def central_pictures(results: Path, folder: Path) -> str:
             caption = (
                 f"{study.title}. Genotypes: {real.genotypes}. Expression: {real.expression}. "
                 f"Models: {real.weights}. Open discs: means over genes, with their 95 % "
-                "interval; hills: the genes. Grey: without a model. Dashed: the ceiling, mean √h²."
+                "interval; curves: the distribution over genes. Grey: without a model. Dashed: "
+                "the ceiling, mean √h²."
             )
             blocks.append(
                 f"```{{figure}} /_generated/{picture.name}\n"

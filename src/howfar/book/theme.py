@@ -41,14 +41,17 @@ def _name_version(app: Sphinx, config: Any) -> None:
 
 
 def _fold(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Close the sections of a page whose front matter says ``fold``: it is one to look up."""
-    if "fold" not in app.env.metadata[docname]:
-        return
-    for section in doctree.findall(nodes.section):
-        if isinstance(section.parent, nodes.section) and section.parent.parent is doctree:
-            section.insert(0, _raw("<details class='fold'><summary>"))
-            section.insert(2, _raw("</summary>"))
-            section.append(_raw("</details>"))
+    """Close the sections of a page from that number on which its metadata give as ``fold``."""
+    first = app.env.metadata[docname].get("fold")
+    sections = [
+        section
+        for section in doctree.findall(nodes.section)
+        if isinstance(section.parent, nodes.section) and section.parent.parent is doctree
+    ]
+    for section in sections[int(first) - 1 :] if first else []:
+        section.insert(0, _raw("<details class='fold'><summary>"))
+        section.insert(2, _raw("</summary>"))
+        section.append(_raw("</details>"))
 
 
 def _raw(text: str) -> nodes.raw:
