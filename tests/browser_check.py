@@ -27,8 +27,10 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 SCHEMES = {"desktop": "light", "phone": "dark"}
-#: Bytes that a page may load before it is scrolled, and its height on the desktop, pixels.
-HEAVIEST, TALLEST = 700_000, 6_000
+#: Bytes that a page may load before it is scrolled, without and with its figures.
+HEAVIEST, WITH_FIGURES = 700_000, 1_200_000
+#: Height of a page on the desktop, pixels.
+TALLEST = 6_000
 #: What axe-core finds must be mended if it is one of these.
 _HARMFUL = {"serious", "critical"}
 #: The guidelines' rules alone; style sheets are not fetched again.
@@ -106,9 +108,15 @@ def check_page(page: Page, address: str, problems: list[str]) -> None:
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))
     page.goto(address, wait_until="load")
-    weight = sum(int(a.headers.get("content-length", 0)) for a in answers)
-    if weight > HEAVIEST:
-        problems.append(f"{address}: {weight / 1000:.0f} kB to load")
+    sizes = [(a.url, int(a.headers.get("content-length", 0))) for a in answers]
+    weight, bare = (
+        sum(size for url, size in sizes if figures or "/_images/" not in url)
+        for figures in (True, False)
+    )
+    if bare > HEAVIEST or weight > WITH_FIGURES:
+        problems.append(
+            f"{address}: {weight / 1000:.0f} kB to load ({bare / 1000:.0f} without figures)"
+        )
     page.evaluate(_LOAD_ALL)
     for source in page.evaluate(_UNDRAWN):
         problems.append(f"{address}: image not drawn: {source}")

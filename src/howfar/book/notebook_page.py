@@ -19,7 +19,7 @@ _PARAMETERS = {"parameters", "injected-parameters"}
 #: Tag of cells whose code a reader need not see beside what it shows.
 _HIDDEN = "hide-input"
 #: Sections of a page that are open; those after them are a click away.
-_OPEN = 5
+_OPEN = 3
 
 
 def read_executed(path: Path) -> str:

@@ -22,6 +22,7 @@ _CORRECTIONS = {
 }
 #: An image of a page that Sphinx copied, and the size of a figure of matplotlib's.
 _IMAGE = re.compile(r'<img (?P<rest>[^>]*src="[^"]*_images/(?P<name>[^"/]+)"[^>]*>)')
+_CODE = re.compile(r'<code class="docutils literal notranslate">(.*?)</code>', re.DOTALL)
 _SIZE = re.compile(r'<svg[^>]*?width="(?P<width>[0-9.]+)pt"[^>]*?height="(?P<height>[0-9.]+)pt"')
 #: Style sheets that only executed notebooks need.
 _OF_NOTEBOOKS = "mystnb"
@@ -64,11 +65,17 @@ def _finish(
     """Describe a page to search engines and link previews; correct and lighten its HTML."""
     for wrong, right in _CORRECTIONS.items():
         context["body"] = context.get("body", "").replace(wrong, right)
+    context["body"] = _CODE.sub(_plain_code, context["body"])
     context["body"] = _IMAGE.sub(partial(_sized, app), context["body"])
     if 'class="cell ' not in context["body"]:
         context["css_files"] = [f for f in context["css_files"] if _OF_NOTEBOOKS not in str(f)]
     if doctree is not None:
         context["metatags"] += _described(context["title"], description(doctree), context)
+
+
+def _plain_code(found: re.Match[str]) -> str:
+    """Take the spans around each word of code away: half of the weight of a page of tables."""
+    return f'<code class="literal">{re.sub("</?span[^>]*>", "", found[1])}</code>'
 
 
 def _sized(app: Sphinx, found: re.Match[str]) -> str:
