@@ -37,7 +37,7 @@ def write_tables(study: Study, results: str | Path, inputs: Inputs | None = None
     frames, warnings = _frames(inputs)
     mapped = None if inputs.eqtl_map is None else inputs.eqtl_map.key
     block = provenance.block(
-        {"study": study.model_dump(), "eqtl_map": mapped},
+        {"study": study.model_dump(exclude={"style"}), "eqtl_map": mapped},
         input_files(study),
         seed=study.evaluation.seed,
         warnings=warnings,

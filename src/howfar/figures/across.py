@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 
 from howfar.figures import row_zero, style
 from howfar.figures.reference import across_genes
@@ -74,7 +73,7 @@ def distribution(view: View) -> Drawn:
     drawn, axes = style.panels([2.0] * len(summary) + [2.9])
     for axis, row in zip(axes, summary.itertuples(), strict=False):
         histogram(axis, view, table[table["run_id"] == row.run_id], row)
-    _ecdf(axes[-1], table, view)
+    _ecdf(drawn, axes[-1], table, view)
     sampled = (
         " Dashed: what sampling alone would give at these numbers of people if no gene had any "
         "true correlation."
@@ -111,9 +110,8 @@ def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     """r over genes of one run and population; row: of `summaries`, for the words."""
     colour = view.colours[row.run_id]
     edges = np.linspace(-1, 1, 61)
-    sns.histplot(
-        x=part["pearson"], bins=edges, stat="density", color=colour, alpha=0.75, lw=0, ax=axis
-    )
+    counts = np.histogram(part["pearson"], edges, density=True)[0]
+    axis.stairs(counts, edges, fill=True, color=colour, alpha=0.75, lw=0)
     known, density = part["n"].dropna(), own_null(view, part["gene_id"])
     if len(known):
         axis.plot(GRID, sampling_density(GRID, known), "--", color=style.INK, lw=1.3)
@@ -132,11 +130,13 @@ def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     )
 
 
-def _ecdf(axis, table: pd.DataFrame, view: View) -> None:
+def _ecdf(drawn, axis, table: pd.DataFrame, view: View) -> None:
     for run, label in view.labels.items():
         values = table.loc[table["run_id"] == run, "pearson"]
         if len(values):
-            sns.ecdfplot(x=values, color=view.colours[run], label=label, ax=axis)
+            share = np.arange(1, len(values) + 1) / len(values)
+            look = {"color": view.colours[run], "marker": view.marks[run], "markevery": 0.15}
+            axis.step(np.sort(values), share, where="post", ms=4, lw=1.4, label=label, **look)
     known = table["n"].dropna()
     if len(known):
         total = np.cumsum(sampling_density(GRID, known))
@@ -149,7 +149,7 @@ def _ecdf(axis, table: pd.DataFrame, view: View) -> None:
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-1, 1), ylim=(0, 1), ylabel="share of genes", title="Cumulative")
     axis.set_xlabel("r across people (one gene, one value)")
-    axis.legend(loc="upper left")
+    style.legend(drawn, axis)
 
 
 @figure("central", zero="genes people")
@@ -172,8 +172,10 @@ def central(view: View) -> Drawn:
     marks = " Grey: without a model." if len(lookups) + len(rest) else ""
     marks += "" if row_zero.ceiling(view) is None else " Dashed: the ceiling."
     caption = (
-        "Top: correlation across genes (Pearson's r, with 95 % interval, which depends on whether "
-        "predictions are logarithms as expression is; Spearman's ρ doesn't). Bottom: correlation "
+        "First panel: correlation across genes (Pearson's r, with 95 % interval, which depends on "
+        "whether "
+        "predictions are logarithms as expression is; Spearman's ρ doesn't). Second panel: "
+        "correlation "
         "across people, its distribution over genes, with the mean (white) and its 95 % interval. "
         f"The same models in both.{marks}{view.left_out}"
     )
@@ -187,13 +189,13 @@ def central(view: View) -> Drawn:
 def _central_top(axis, reference: pd.DataFrame, lookups: pd.DataFrame, view: View) -> None:
     names = {"pearson": "value", "pearson_low": "ci_low", "pearson_high": "ci_high"}
     for place, row in enumerate(reference.rename(columns=names).itertuples()):
-        style.bar(axis, place, row, view.colours[row.run_id])
+        style.bar(axis, place, row, view.colours[row.run_id], height=0.4)
         rho = view.number(f"{row.run_id}.reference.spearman")
         ranks = "" if rho is None else f", ρ = {style.signed(rho.value)}"
         text = f"{row.label}: r = {style.signed(row.value)}{ranks}, n = {row.n} genes"
-        style.words(axis, -0.98, place - 0.42, text, va="bottom")
+        style.words(axis, -0.98, place - 0.26, text, va="bottom")
     _grey_rows(axis, lookups, len(reference), 1.0, "r")
-    axis.set_title("Across genes: which gene is high?")
+    axis.set_title("Across genes: which genes are expressed more?")
     axis.set(xlim=(-1, 1), yticks=[], ylim=(len(reference) + len(lookups) - 0.55, -0.95))
     axis.axvline(0, color=style.INK, lw=0.8)
 
@@ -202,10 +204,10 @@ def _grey_rows(axis, rows: pd.DataFrame, first: float, step: float, what: str) -
     """Bars of `row_zero`, from place `first` on."""
     for i, row in enumerate(rows.itertuples()):
         place = first + i * step
-        style.bar(axis, place, row, row_zero.GREY, height=0.5 * step)
+        style.bar(axis, place, row, row_zero.GREY, height=0.4 * step)
         value = "0 " + style.ends(row, 3) if row.value == 0 else style.estimated(row, 3, 2)
         text = f"{row.label}: {what} = {value}, n = {row.n} genes"
-        style.words(axis, -0.98, place - 0.42 * step, text, 8.5, va="bottom")
+        style.words(axis, -0.98, place - 0.26 * step, text, 8.5, va="bottom")
 
 
 def _central_bottom(
@@ -225,7 +227,7 @@ def _central_bottom(
     limit = row_zero.ceiling(view)
     if limit is not None:
         axis.axvline(limit.value, color=row_zero.GREY, ls="--", lw=1.2)
-    axis.set_title("Across people: who is high, for one gene?")
+    axis.set_title("Across people: which people express a gene more?")
     bottom = len(summary) + 0.5 * len(rest) - (0.25 if len(rest) else 0.6)
     axis.set(xlim=(-1, 1), yticks=[], ylim=(bottom, -0.95), xlabel="correlation")
     axis.axvline(0, color=style.INK, lw=0.8)
@@ -260,16 +262,14 @@ def _ranked_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
     axis.plot(rank, part["pearson"], color=colour)
     axis.axhline(0, color=style.FAINT, lw=0.8)
     axis.set(ylim=(-1, 1), ylabel="r", xlim=(0, len(part) + 1))
-    at = {"transform": axis.transAxes, "fontsize": 9}
-    for row, x, y, ha, va in (
-        (part.iloc[0], 0.04, 0.06, "left", "bottom"),
-        (part.iloc[-1], 0.96, 0.94, "right", "top"),
-    ):
-        text = f"{view.gene_names[row['gene_id']]}: r = {style.signed(row['pearson'])}"
-        axis.text(x, y, text, ha=ha, va=va, **at)
+    lowest, highest = (
+        f"{view.gene_names[row['gene_id']]}, r = {style.signed(row['pearson'])}"
+        for row in (part.iloc[0], part.iloc[-1])
+    )
     negative = view.number(f"{run}.across.pooled.share_negative")  # of two genes or more
     below = "" if negative is None else f", {negative.hits} below 0"
-    axis.text(0.04, 0.94, f"n = {len(part)} genes{below}", va="top", **at)
+    style.note(axis, f"n = {len(part)} genes{below}\nhighest: {highest}")
+    style.note(axis, f"lowest: {lowest}", x=0.98, y=0.03, ha="right", va="bottom")
 
 
 @figure("across_controls", zero="people")

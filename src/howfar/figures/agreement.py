@@ -21,7 +21,7 @@ _NO_EFFECTS = (
 )
 _FEW = 30  # genes, below which each one is drawn
 _MARKED = 3  # variants of a gene that are named, per model
-_TILE = 2.35  # inches, a panel of a grid of two columns
+_TILE = 3.0  # inches, the height of a panel of one point a gene
 
 
 def compared(view: View, what: str) -> pd.DataFrame:
@@ -67,7 +67,7 @@ def agreement_matrix(view: View) -> Drawn:
         "Agreement of two models, with its 95 % block-bootstrap interval. On genes: their "
         "predictions from the reference sequence, ranked. On people: for each gene the correlation "
         "of their predictions over people, of which the median over genes is shown. Models that "
-        "agree on which gene is high need not agree on who is high."
+        "agree on which genes are expressed more need not agree on which people express one more."
     )
     return drawn, pd.concat([p.assign(panel=n) for n, (p, _) in parts.items()]), caption
 
@@ -130,7 +130,7 @@ def agreement_genes(view: View) -> Drawn:
     caption = (
         "For each gene, the correlation over people of two models' predictions; its distribution "
         "over genes, with the median (white). Below 0 the models put the same people in opposite "
-        "orders. Populations are pooled."
+        "orders. All populations together."
     )
     return drawn, table, caption
 
@@ -161,17 +161,6 @@ def _name_ends(axis, place: float, mine: pd.DataFrame, view: View) -> None:
 # --- the same genes? --------------------------------------------------------------------------
 
 
-def _tiles(count: int) -> tuple[Figure, list]:
-    """A grid of small square panels, two a row."""
-    rows = -(-count // 2)
-    width = style.WIDTH if count > 1 else _TILE * 1.3
-    drawn = style.Drawing(figsize=(width, _TILE * 1.12 * rows), layout="constrained")
-    axes = drawn.subplots(rows, min(count, 2), squeeze=False).ravel()
-    for spare in axes[count:]:
-        spare.remove()
-    return drawn, list(axes[:count])
-
-
 @figure("agreement_failures")
 def agreement_failures(view: View) -> Drawn:
     """One model's r across people against another's: do they fail on the same genes?"""
@@ -183,7 +172,7 @@ def agreement_failures(view: View) -> Drawn:
         return _NO_PEOPLE
     pooled = view["across"].query("population == 'pooled'")
     wide = pooled.pivot(index="gene_id", columns="run_id", values="pearson").astype(float)
-    drawn, axes = _tiles(len(found))
+    drawn, axes = style.panels([_TILE] * len(found))
     data = []
     for axis, row in zip(axes, found.itertuples(), strict=True):
         both = wide[[row.run_id, row.other_id]].dropna()
@@ -197,7 +186,8 @@ def agreement_failures(view: View) -> Drawn:
     _headline(drawn, f"Same genes? ρ of the two r is {_extremes(found['value'])}")
     caption = (
         "Correlation of prediction and expression across people, of two models; one point is one "
-        "gene. ρ near 1: models succeed and fail on the same genes. Both are held against the same "
+        "gene. ρ near 1: models succeed and fail on the same genes. Both are compared with the "
+        "same "
         "expression, whose noise they share."
     )
     return drawn, pd.concat(data).reset_index(), caption
@@ -230,7 +220,7 @@ def agreement_reference(view: View) -> Drawn:
     if found.empty:
         return _NO_REFERENCE
     table = view["reference"].pivot(index="gene_id", columns="run_id", values="prediction")
-    drawn, axes = _tiles(len(found))
+    drawn, axes = style.panels([_TILE] * len(found))
     data = []
     for axis, row in zip(axes, found.itertuples(), strict=True):
         both = table[[row.run_id, row.other_id]].dropna().astype(float)
@@ -281,7 +271,7 @@ def variant_effects(view: View, gene: str = "") -> Drawn:
     table, place = found
     runs = view.runs_in(table["run_id"])
     pairs = compared(view, f"effects.{place.name}")
-    drawn, axes = style.panels([2.5] * len(runs) + [2.6] * len(pairs))
+    drawn, axes = style.panels([2.5] * len(runs) + [2.6] * len(pairs), columns=1)
     units = view.runs.set_index("run_id")["units"]
     tops = {run: _top(table[table["run_id"] == run]) for run in runs}
     for axis, run in zip(axes, runs, strict=False):

@@ -36,7 +36,7 @@ def attribution_profile(view: View) -> Drawn:
     if len(shares):
         _share_panel(axes[-1], shares)
         caption += (
-            " Variant sequence: with the driver's allele set in. Below: genes in which the "
+            " Variant sequence: with the driver's allele set in. Last panel: genes in which the "
             "driver's own base reaches 10 % or 20 % of the largest, in either sequence."
         )
     return drawn, pd.concat([table, shares]), caption
@@ -104,7 +104,7 @@ def _logos(view: View, method: str, words: str) -> Drawn:
     counts = view.summary("driver_motif_grouped")
     counts = counts[counts["method"] == method].set_index("group")
     ranks = sorted(table["replicate"].unique())
-    drawn, axes = style.panels([0.6, *[1.0] * len(ranks)])
+    drawn, axes = style.panels([0.6, *[1.0] * len(ranks)], columns=1)
     for axis, rank in zip(axes[1:], ranks, strict=True):
         part = table[table["replicate"] == rank]
         heights = part.pivot(index="x", columns="group", values="value")
@@ -137,7 +137,7 @@ def _logo_caption(method: str, table: pd.DataFrame) -> str:
     return (
         f"The {table['replicate'].nunique()} largest groups of 13-base windows around drivers, "
         "aligned with shifts up to 4 bp and on both strands, joined by average linkage at a mean "
-        f"likeness of 0.5. Letter height: {height}. The shuffled windows tell how much grouping "
+        f"similarity of 0.5. Letter height: {height}. The shuffled windows tell how much grouping "
         "base composition alone gives."
     )
 

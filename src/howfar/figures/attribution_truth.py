@@ -53,7 +53,14 @@ def truth_ranks(view: View) -> Drawn:
             x = rows["x"] + 0.05 * (place - 3)
             error = [rows["value"] - rows["ci_low"], rows["ci_high"] - rows["value"]]
             axis.errorbar(
-                x, rows["value"], yerr=error, color=colour, ls=line, marker="o", ms=3.5, label=label
+                x,
+                rows["value"],
+                yerr=error,
+                color=colour,
+                ls=line,
+                marker=style.MARKS[place],
+                ms=3.5,
+                label=label,
             )
         n = style.span(part["n"])
         axis.set_title(f"{what}, mean over genes (n = {n})", fontsize=9.5)
@@ -127,9 +134,11 @@ def truth_bases(view: View) -> Drawn:
     axes[0].set_xlabel("area under the precision-recall curve")
     axes[-1].set_xlabel("Spearman r, mean over genes")
     caption = (
-        "Above: do attributions find the bases of motif sites that act on the gene? Score: mean "
+        "First panel: do attributions find the bases of motif sites that act on the gene? Score: "
+        "mean "
         "size of a base's three changes (ISM), or of its gradient less that of the other letters. "
-        "Chance: the share of such bases. Below: does what the TSS bin attends to rank bins as "
+        "Chance: the share of such bases. Second panel: does what the TSS bin attends to rank bins "
+        "as "
         "saturation mutagenesis does? Attention is no attribution: a bin can be attended to and "
         "change nothing. Grey: weights shuffled, and chance. 95 % block-bootstrap intervals over "
         f"genes. Measured on {_day(table)}."

@@ -62,7 +62,7 @@ def linear_wins(view: View) -> Drawn:
     axis.set_xlabel("mean difference of r over genes: network − linear")
     behind, ahead = int((table["ci_high"] < 0).sum()), int((table["ci_low"] > 0).sum())
     axis.set_title(
-        f"Of {len(table)} rivals the network is behind {behind}, ahead of {ahead}", fontsize=10
+        f"The network is behind {behind} of {len(table)} models, ahead of {ahead}", fontsize=10
     )
     caption = (
         f"{table['network'].iloc[0]} against each model trained on people, on the same genes and "
@@ -212,10 +212,12 @@ def training_people(view: View) -> Drawn:
         return _NO_PEOPLE
     drawn, (axis,) = style.panels([4.0])
     colours = method_colours(view, table["method"])
+    marks = style.marks(colours)
     for method, colour in colours.items():
         part = table[table["method"] == method].sort_values("x")
         line = {_CEILING: ":", _EXPECTED: "--"}.get(method, "-")
-        axis.plot(part["x"], part["value"], line, color=colour, marker="o", ms=4, label=method)
+        look = {"marker": marks[method], "ms": 4, "label": method}
+        axis.plot(part["x"], part["value"], line, color=colour, **look)
         if method not in (_CEILING, _EXPECTED):
             axis.fill_between(part["x"], part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
     most = table[table["x"] == table["x"].max()].set_index("method")["value"]
@@ -264,6 +266,7 @@ def sweeps(view: View) -> Drawn:
         return "No linear model was swept for this study; `howfar baseline --sweep` does it."
     every = pd.concat(means.values())
     colours = method_colours(view, every["method"])
+    marks = style.marks(colours)
     drawn, axes = style.panels([2.5] * len(means))
     limits = style.from_zero(every[["value", "ci_low", "ci_high"]], room=1.1)
     for axis, (name, table) in zip(axes, means.items(), strict=True):
@@ -271,7 +274,7 @@ def sweeps(view: View) -> Drawn:
         for method, colour in colours.items():
             part = table[table["method"] == method].sort_values("x")
             x = part["x"] / scale
-            axis.plot(x, part["value"], "o-", color=colour, ms=4, label=method)
+            axis.plot(x, part["value"], f"{marks[method]}-", color=colour, ms=4, label=method)
             axis.fill_between(x, part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
             seeds = sweep_rows(view, name).query("method == @method")
             axis.scatter(seeds["x"] / scale, seeds["value"], s=9, color=colour, alpha=0.55, lw=0)
@@ -321,7 +324,8 @@ def calibration(view: View) -> Drawn:
         part = table[table["method"] == method].sort_values("x")
         x = part["x"] * 1.05 ** (i - (len(colours) - 1) / 2)  # side by side
         axis.vlines(x, part["ci_low"], part["ci_high"], color=colour, lw=1.6)
-        axis.plot(x, part["value"], "o-", color=colour, ms=4.5, lw=1, label=method)
+        look = {"marker": style.MARKS[i], "ms": 4.5, "lw": 1, "label": method}
+        axis.plot(x, part["value"], color=colour, **look)
     axis.axhline(1, color=style.INK, lw=0.9, ls="--")
     axis.set_ylim(style.from_zero(table[["value", "ci_low", "ci_high"]], [1.3 / 1.05]))
     axis.set_ylabel("slope of expression on prediction")
@@ -357,7 +361,7 @@ def population_transfer(view: View) -> Drawn:
         y = [place - 0.35 + i * step for place in range(len(groups))]
         known = method in (_CEILING, _EXPECTED)
         axis.hlines(y, part["ci_low"], part["ci_high"], color=colour, lw=1.6)
-        look = {"marker": "D" if known else "o", "facecolor": "white" if known else colour}
+        look = {"marker": style.MARKS[i], "facecolor": "white" if known else colour}
         axis.scatter(part["value"], y, edgecolor=colour, s=26, zorder=3, label=method, **look)
     style.rows(axis, [_moved(group) for group in groups], 9)
     for place in range(len(groups) - 1):
@@ -388,5 +392,5 @@ def _loss_title(view: View) -> str:
     wanted = (table["method"] == "BLUP") * 2 + (table["group"] == "EUR → AFR")
     row = table.loc[wanted.idxmax()]
     source, target = row["group"].split(" → ")
-    lacks = f"Tested in {target}, {row['method']} trained in {source} lacks"
+    lacks = f"Tested in {target}, {row['method']} trained in {source} loses"
     return f"{lacks}\n{style.estimated(row)} of r"

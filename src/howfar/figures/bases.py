@@ -67,7 +67,7 @@ def draw(
 def _drawn(frame: pd.DataFrame, gene: Gene, method: str, variants, exons):
     frame = frame.dropna(subset=["pos"]).reset_index(drop=True)
     score, pos = contributions(frame, method), frame["pos"].to_numpy(int)
-    drawn, (axis, logo) = style.panels([2.4, 1.6])
+    drawn, (axis, logo) = style.panels([2.4, 1.6], columns=1)
     for sign, colour in ((1, _RAISES), (-1, _LOWERS)):
         part = sign * score > 0
         axis.vlines(pos[part], 0, score[part], color=colour, lw=0.8, alpha=0.8)
@@ -99,7 +99,7 @@ def _drawn(frame: pd.DataFrame, gene: Gene, method: str, variants, exons):
 def _attention(frame: pd.DataFrame, gene: Gene):
     """Draw one panel per layer, one line per head."""
     layers = sorted(frame["layer"].unique())
-    drawn, axes = style.panels([1.7] * len(layers))
+    drawn, axes = style.panels([1.7] * len(layers), columns=1)
     for axis, layer in zip(axes, layers, strict=True):
         for head, part in frame[frame["layer"] == layer].groupby("head"):
             middle = (part["first"].astype(float) + part["last"].astype(float)) / 2

@@ -12,8 +12,6 @@ from howfar.published.rastogi2024_methods import BY_RUN
 #: Drivers per gene shown one by one; the last stands for this many and more.
 _MOST = 5
 _PERCENTILES = [0.1, 0.25, 0.5, 0.75, 0.9]
-#: So that curves differ in more than colour.
-_MARKERS = ["o", "s", "^", "D", "v", "P"]
 
 
 # --- drivers ---------------------------------------------------------------------------------
@@ -49,7 +47,8 @@ def drivers_per_method(view: View) -> Drawn:
         axis.set_title(title, fontsize=9.5)
     caption = (
         f"Drivers: variants that together make a method's prediction differ between people, n = "
-        f"{genes} genes. Top: genes by their number of drivers. Below: 10th to 90th percentile "
+        f"{genes} genes. First panel: genes by their number of drivers. Others: 10th to 90th "
+        "percentile "
         "(thin), quartiles (thick) and median (white, written) over a method's drivers. "
         "Distances are unsigned."
     )
@@ -138,8 +137,8 @@ def prioritisation(view: View) -> Drawn:
     drawn.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
     caption = (
         "Share of causal pairs of variant and gene among the variants that a method puts first. "
-        "Dashed: chance. Dotted: the top 10 %, whose shares are written with 95 % block-bootstrap "
-        "intervals. A variant without a weight has weight 0 and ties share a rank, so methods that "
+        "Dashed: chance. Dotted: the top 10 %, whose shares are written (intervals: in the CSV)."
+        " A variant without a weight has weight 0 and ties share a rank, so methods that "
         "choose few variants run flat and then jump. Linear models learnt their weights from "
         "people of overlapping ancestry; Enformer, as released, from no genotype at all."
     )
@@ -150,13 +149,13 @@ def _curve_panel(axis, table: pd.DataFrame) -> None:
     lines = []
     for i, (_, rows) in enumerate(table.groupby("run_id", sort=False)):
         at = rows[rows["x"].round(3) == 0.1].iloc[0]
-        look = {"marker": _MARKERS[i % len(_MARKERS)], "label": at["method"], "color": at["colour"]}
+        look = {"marker": style.MARKS[i], "label": at["method"], "color": at["colour"]}
         axis.plot(rows["x"], rows["value"], lw=1.6, ms=3.5, **look)
-        lines.append(f"{at['method']}: {at['value']:.2f} {style.ends(at, 2)}")
+        lines.append(f"{at['method']} {at['value']:.2f}")
     axis.plot([0, 1], [0, 1], "--", color=style.FAINT, lw=1)
     axis.axvline(0.1, color=style.FAINT, ls=":", lw=1)
     axis.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of causal pairs")
-    style.note(axis, "in the top 10 %\n" + "\n".join(lines), x=0.5, y=0.42, size=7)
+    style.note(axis, "in the top 10 %:\n" + "\n".join(lines), x=0.5, y=0.6)
 
 
 @figure("auroc")
@@ -212,9 +211,11 @@ def sign_concordance(view: View) -> Drawn:
     _shares(axes[1], assay, names, "All methods against the reporter assay")
     axes[-1].set_xlabel("share of pairs with equal signs")
     caption = (
-        "Direction of effect. Top: Enformer's effect of a fine-mapped variant against the sign of "
+        "Direction of effect. First panel: Enformer's effect of a fine-mapped variant against the "
+        "sign of "
         "its BLUP weight, learnt from people, by posterior inclusion probability (the public table "
-        "of fine-mapped pairs carries no slopes). Bottom: each method against the reporter assay. "
+        "of fine-mapped pairs carries no slopes). Second panel: each method against the reporter "
+        "assay. "
         "Effects of 0 are left out. Wilson 95 % intervals; dashed: chance."
     )
     return drawn, table.drop(columns="colour"), caption

@@ -88,7 +88,7 @@ def _panel(axis, means: pd.DataFrame, feature: str, view: View) -> None:
         line = {"color": view.colours[run], "label": part["label"].iloc[0]}
         error = np.abs(part[["ci_low", "ci_high"]].to_numpy(float).T - part["mean"].to_numpy())
         centre = part["centre"].clip(lower=floor)
-        axis.errorbar(centre, part["mean"], error, fmt="o-", ms=4, lw=1.5, **line)
+        axis.errorbar(centre, part["mean"], error, fmt=f"{view.marks[run]}-", ms=4, lw=1.5, **line)
     if logarithmic:
         axis.set_xscale("log")
     axis.axhline(0, color=style.FAINT, lw=0.8)

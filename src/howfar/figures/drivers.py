@@ -56,7 +56,7 @@ def driver_support(view: View) -> Drawn:
         "that carries the prediction, so its sign times that of its slope, measured in the same "
         f"people, is nearly the sign of r (main driver: {joined}). "
         "It shows that a prediction rests on few variants. A test needs slopes of other people. "
-        "Upper panel: genes whose sum of single effects follows the prediction (r > 0.2), where "
+        "First panel: genes whose sum of single effects follows the prediction (r > 0.2), where "
         "this is known."
     )
     return drawn, table, caption
@@ -171,7 +171,7 @@ def driver_halves(view: View) -> Drawn:
     axis.set(xlim=(0, 2.2), xticks=[0, 0.25, 0.5, 0.75, 1])
     axis.set_xlabel("share of genes; n: genes")
     caption = (
-        "Genes whose main driver (the variant that carries most of the prediction) foretells the "
+        "Genes whose main driver (the variant that carries most of the prediction) predicts the "
         "sign of r: effect and slope of the same sign where r is positive, of opposite sign where "
         "it is negative. With the slope of the people who give r this holds nearly by "
         "construction; the test is the slope of the other half of the people. Dashed: a coin. "
@@ -205,8 +205,10 @@ def driver_distance(view: View) -> Drawn:
     if len(main):
         _signed_panel(axes[1], main, view, run)
     caption = (
-        f"Where the drivers of {view.labels[run]} lie. Above: share of drivers within a distance; "
-        f"the line marks {NEAR:,} bp; 95 % intervals by block bootstrap. Below: main drivers, "
+        f"Where the drivers of {view.labels[run]} lie. First panel: share of drivers within a "
+        "distance; "
+        f"the line marks {NEAR:,} bp; 95 % intervals by block bootstrap. Second panel: main "
+        "drivers, "
         "upstream to the left, along the gene's strand."
     )
     return drawn, drivers, caption

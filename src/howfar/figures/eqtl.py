@@ -63,9 +63,11 @@ def eqtl_genes(view: View) -> Drawn:
     share = view.need("eqtl.two_signals").value
     axes[1].set_title(f"{100 * share:.0f} % of genes have two or more", fontsize=9.5)
     caption = (
-        "Top: each gene's p over all variants of its window, from permutations of expression with "
+        "First panel: each gene's p over all variants of its window, from permutations of "
+        "expression with "
         "the beta approximation, against what genes without eQTLs would give (dashed; shaded: 95 % "
-        "range of each rank, genes independent). Bottom: conditionally independent signals per "
+        "range of each rank, genes independent). Second panel: conditionally independent signals "
+        "per "
         f"gene, forward and backward search. n = {len(genes)} genes."
     ) + mapped_with(view)
     signals = counts[["x", "value"]].rename(columns={"x": "signals", "value": "genes"})
@@ -127,9 +129,9 @@ def eqtl_signs(view: View) -> Drawn:
 
 def _sign_legend(drawn, every: pd.DataFrame, view: View) -> None:
     """Each run's colour, with its share over all variants: the figure's title."""
-    for run, row in every.iterrows():
+    for mark, (run, row) in zip(style.MARKS, every.iterrows(), strict=False):
         text = f"{view.labels[run]}: {_percent(row)} of signs agree"
-        drawn.axes[0].plot([], [], "o-", color=view.colours[run], ms=5.5, lw=2, label=text)
+        drawn.axes[0].plot([], [], f"{mark}-", color=view.colours[run], ms=5.5, lw=2, label=text)
     font = {"size": 10, "weight": "bold"}
     drawn.legend(loc="outside upper left", ncols=1, prop=font, handlelength=1.5)
 
@@ -145,7 +147,7 @@ def _shares(axis, table: pd.DataFrame, runs: list[str]) -> None:
     for i, run in enumerate(runs):
         for row in table[table["method"] == run].itertuples():
             at = places.index(row.x) + (i - (len(runs) - 1) / 2) * step
-            style.estimate(axis, at, row, row.colour)
+            style.estimate(axis, at, row, row.colour, style.MARKS[i])
             style.words(axis, 1.03, at, f"{100 * row.value:.0f} %, n = {row.n:.0f}", 8)
     axis.axvline(0.5, color=style.FAINT, ls="--", lw=1)
     style.rows(axis, list(names), 8)
@@ -174,8 +176,8 @@ def eqtl_overlap(view: View) -> Drawn:
         "Variants of a gene ranked by the size of their effect in the network and by the strength "
         "of their eQTL: the share of the top k that both lists hold, mean over genes with 2k such "
         "variants or more (n written), with 95 % interval by bootstrap over blocks of genes. Grey: "
-        "mean and 95 % range by chance, each gene's effects turned along its variants, so that "
-        "neighbours stay neighbours."
+        "mean and 95 % range by chance, each gene's effects shifted circularly along its variants, "
+        "so that neighbours stay neighbours."
     ) + mapped_with(view)
     return drawn, table.drop(columns="colour"), caption
 

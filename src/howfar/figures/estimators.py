@@ -13,8 +13,10 @@ from howfar.figures import style
 _SOUND, _OFF = "#0072B2", "#D55E00"
 _CAPTION = (
     "Every interval and test on simulated truth. Each mark is one truth (the table names them), "
-    "its line the 95 % interval (Wilson) of the share over {low:,} to {high:,} simulations. Top: "
-    "simulations whose 95 % interval holds the truth. Bottom: simulations of nothing in which a "
+    "its line the 95 % interval (Wilson) of the share over {low:,} to {high:,} simulations. First "
+    "panel: "
+    "simulations whose 95 % interval holds the truth. Second panel: simulations of nothing in "
+    "which a "
     "test calls, as a multiple of its level (what lies below 0.08 is drawn at the left edge). "
     "Dashed: what is said; orange: surely something else (p < 0.001)."
 )
@@ -26,7 +28,7 @@ def draw(table: pd.DataFrame, output: Path) -> style.Shown:
     parts = [table[table["kind"] == kind] for kind in ("interval", "test")]
     with style.look():
         drawn, axes = style.panels(
-            [0.7 + 0.3 * part["estimator"].nunique() for part in parts if len(part)]
+            [0.7 + 0.3 * part["estimator"].nunique() for part in parts if len(part)], columns=1
         )
         _panel(axes[0], parts[0], 100, 95)
         axes[0].set(xlim=(0, 101), xlabel="% of 95 % intervals that hold the truth")

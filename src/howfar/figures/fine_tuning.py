@@ -89,7 +89,8 @@ def training_share(view: View) -> Drawn:
         for place, name in enumerate(names):
             part = table[(table["group"] == group) & (table["method"] == name)].sort_values("x")
             colour = _PALETTE[place % len(_PALETTE)]
-            axis.plot(part["x"], part["value"], "o-", color=colour, ms=4, label=name)
+            mark = f"{style.MARKS[place % len(style.MARKS)]}-"
+            axis.plot(part["x"], part["value"], mark, color=colour, ms=4, label=name)
             axis.fill_between(part["x"], part["ci_low"], part["ci_high"], color=colour, alpha=0.1)
             if len(part) == 1:
                 axis.vlines(part["x"], part["ci_low"], part["ci_high"], color=colour)
@@ -129,11 +130,11 @@ def learning_curves(view: View) -> Drawn:
     drawn, axes = style.panels([2.3] * len(watched))
     for axis, what in zip(axes, watched, strict=True):
         for (name, _), part in table[table["group"] == what].groupby(["method", "replicate"]):
-            colour = _PALETTE[names.index(name) % len(_PALETTE)]
+            place = names.index(name)
             known = name in axis.get_legend_handles_labels()[1]
-            axis.plot(
-                part["x"], part["value"], "o-", ms=3, color=colour, label=None if known else name
-            )
+            look = {"color": _PALETTE[place % len(_PALETTE)], "label": None if known else name}
+            mark = style.MARKS[place % len(style.MARKS)]
+            axis.plot(part["x"], part["value"], f"{mark}-", ms=3, **look)
         axis.set(ylabel=what, title=f"n = {int((table['group'] == what).sum())} epochs")
         axis.legend(fontsize=8)
     axes[-1].set_xlabel("epochs")
@@ -277,7 +278,7 @@ def _by_setting(shown: pd.DataFrame) -> Figure:
                 axis.scatter(points, [place + shift] * len(points), s=10, color=style.INK, zorder=4)
             first = shown[shown["setting"] == setting].iloc[0]
             words = f"{first['trained_people']} people, {first['trained_genes']} genes"
-            names.append(style.wrapped(f"{setting} ({words}, {first['steps']} steps)", 34))
+            names.append(style.wrapped(f"{setting} ({words}, {first['steps']} steps)", 26))
         style.rows(axis, names)
         axis.axvline(0, color=style.INK, lw=0.8)
         n, people = style.span(part["genes"]), style.span(part["people"])
@@ -319,8 +320,9 @@ def trained_effects(view: View) -> Drawn:
             for network, shift in (("before", -0.14), ("after", 0.14)):
                 if network in rows.index:
                     colour = _COMPARED["network" if network == "before" else "fine-tuned"][0]
-                    style.estimate(axis, place + shift, rows.loc[network], colour)
-                    axis.plot([], [], "o-", color=colour, label=f"{network} training")
+                    mark = "o" if network == "before" else "s"
+                    style.estimate(axis, place + shift, rows.loc[network], colour, mark)
+                    axis.plot([], [], f"{mark}-", color=colour, label=f"{network} training")
             n = (
                 f"n = {rows['variants'].iloc[0]:,}, {rows['genes'].iloc[0]} genes"
                 if len(rows)
@@ -334,10 +336,11 @@ def trained_effects(view: View) -> Drawn:
         axis.set_xlabel("mean of a gene's |effect|, SD of all" if against == "size" else r)
     _legend_once(drawn, axes[0])
     last = axes[-1]
-    for kind, colour in _CLASSES.items():
+    for (kind, colour), mark in zip(_CLASSES.items(), style.MARKS, strict=False):
         part = table[table["kind"] == kind]
         label = f"{kind}, n = {len(part):,}"
-        last.scatter(part["before"], part["after"], s=6, alpha=0.6, color=colour, label=label)
+        dots = {"s": 8, "alpha": 0.6, "lw": 0, "marker": mark}
+        last.scatter(part["before"], part["after"], color=colour, label=label, **dots)
     style.cross(last)
     last.set(xlabel="effect before, SD", ylabel="effect after, SD")
     last.set_title("Each variant's effect (alternative allele)", fontsize=9.5)

@@ -56,7 +56,7 @@ def variants_along(view: View, gene: str = "") -> Drawn:
     table = pd.DataFrame() if run is None else _variants(view, run, gene)
     if table.empty:
         return _NO_EFFECTS
-    drawn, axes = style.panels([2.2, 2.2])
+    drawn, axes = style.panels([2.2, 2.2], columns=1)
     near = min(4_000, table["distance"].abs().max() / 4)
     for axis, part in zip(axes, (table, table[table["distance"].abs() <= near]), strict=True):
         axis.vlines(part["distance"], 0, part["effect"], color=style.FAINT, lw=0.8)
@@ -124,7 +124,7 @@ def gradient_along(view: View, gene: str = "") -> Drawn:
         return f"No gradient of every base of {view.gene_names.get(gene, gene)} is kept."
     table = _variants(view, run, gene)
     largest = max(float(table["effect"].abs().max()), 1e-300) if len(table) else 1.0
-    drawn, axes = style.panels([2.0, 2.0, 2.0])
+    drawn, axes = style.panels([2.0, 2.0, 2.0], columns=1)
     whole = float(bases["x"].abs().max())
     for axis, reach in zip(axes, (whole, whole / 6, 150.0), strict=True):
         part = bases[bases["x"].abs() <= reach]
@@ -183,9 +183,11 @@ def gradient_variants(view: View) -> Drawn:
     )
     axes[1].set_title(f"n = {len(line)} genes", fontsize=9.5)
     caption = (
-        f"{view.labels[run]}. Above: each variant's effect, put into the reference alone, against "
+        f"{view.labels[run]}. First panel: each variant's effect, put into the reference alone, "
+        "against "
         "the difference of the gradient between its alleles; each as a share of the gene's "
-        "largest. Below: r across people of the sum of effects times copies with the prediction, "
+        "largest. Second panel: r across people of the sum of effects times copies with the "
+        "prediction, "
         "per gene; above 0.2 the sum is taken for an approximation of the network."
     )
     return drawn, pd.concat([table, line]), caption
@@ -212,7 +214,8 @@ def gradient_clusters(view: View) -> Drawn:
         axis.set(ylim=(0, 1.05 * most), xlim=(part["x"].min(), part["x"].max()))
         axis.set_title(f"{name}: n = {int(part['n'].iloc[0])} genes", fontsize=9)
         axis.tick_params(labelbottom=name == names[-1])
-    axes[len(names) // 2].set_ylabel("SD of gradients")
+    for axis in axes[::2]:
+        axis.set_ylabel("SD of gradients")
     axes[-1].set_xlabel("bp from the TSS, read in the gene's direction")
     caption = (
         f"{view.labels[run]}: genes clustered (complete linkage) by the SD of their gradients in "
@@ -272,7 +275,8 @@ def contributions(view: View, gene: str = "") -> Drawn:
     caption = (
         f"{view.gene_names.get(gene, gene)}; a version of our own of Huang et al. 2023, figure 2a, "
         "whose data are not public. Contribution: a variant's effect on the prediction times the "
-        "SD of its copies, upwards where its copies go with higher expression. Below: r across "
+        "SD of its copies, upwards where its copies go with higher expression. Second panel: r "
+        "across "
         "people of the sum of effects times copies with the prediction, variants added one by one."
     )
     return drawn, pd.concat([table, so_far]), caption

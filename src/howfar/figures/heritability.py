@@ -181,6 +181,6 @@ def _gene_panel(axis, part: pd.DataFrame, view: View, run: str, group: str) -> N
     rho, above, negative = (view.need(f"{run}.heritability.{group}.{name}") for name in names)
     style.note(
         axis,
-        f"n = {rho.n} genes, {style.span(part['n'])} people; ρ = {style.estimated(rho, 2)}\n"
+        f"n = {rho.n} genes, {style.span(part['n'])} people\nρ = {style.estimated(rho, 2)}\n"
         f"{above.value:.0f} genes above the line, {negative.value:.0f} below 0",
     )

@@ -36,7 +36,7 @@ def locus_plot(view: View, gene: str = "") -> Drawn:
         return _NONE
     gene_id, runs = rows["gene_id"].iloc[0], list(dict.fromkeys(rows["run_id"]))
     name = view.gene_names.get(gene_id, gene_id)
-    drawn, axes = style.panels([2.5] + [2.2] * len(runs))
+    drawn, axes = style.panels([2.5] + [2.2] * len(runs), columns=1)
     scan = rows.drop_duplicates("variant").dropna(subset=["p"])
     limit, highest = (view.need(f"locus.{gene_id}.{what}").value for what in ("limit", "highest"))
     length, unit = _unit(rows)
@@ -168,8 +168,8 @@ def locus_overlaps(view: View) -> Drawn:
         f"Two lists of {TOP} variants and what they share (bars). Combined score: |score| and "
         "−log10 p, each brought to 0–1 and summed, as the study did. It holds the p-value itself. "
         "Black: what chance gives, mean and 95 % range; for the combined score, with the model's "
-        "scores exchanged at random between variants; for the model alone, with the scores turned "
-        f"along the region. n = {int(rows['n'].iloc[0]):,} variants."
+        "scores exchanged at random between variants; for the model alone, with the scores shifted "
+        f"circularly along the region. n = {int(rows['n'].iloc[0]):,} variants."
     ) + mapped_with(view)
     return drawn, shown, caption
 
@@ -237,8 +237,8 @@ def locus_overlap_curves(view: View) -> Drawn:
     axes[-1].set_xlabel("size k of both lists")
     caption = (
         "Variants that the top k of a ranking shares with the top k of the eQTL scan. Bands: 95 % "
-        "range by chance; above with the model's scores turned along the region, below with them "
-        "exchanged between variants. Inside its band a line is what chance gives. "
+        "range by chance; first panel: with the model's scores shifted circularly along the "
+        "region; second: exchanged between variants. Inside its band a line is what chance gives. "
         f"{_outside(view, rows)} Vertical line: k = {TOP}; n = {int(rows['n'].iloc[0]):,} variants."
     ) + mapped_with(view)
     return drawn, rows, caption

@@ -12,10 +12,12 @@ from howfar.figures import style
 _R = {0.1: "#56B4E9", 0.22: "#0072B2", 0.42: "#6A3D9A"}
 _PEOPLE = {89: "o", 421: "s"}
 _CAPTION = (
-    "Top: one, two or five swapped pairs among simulated people (blue, violet), and among the "
+    "First panel: one, two or five swapped pairs among simulated people (blue, violet), and among "
+    "the "
     "people of this book's studies put together anew by contig (black), by the signal that is "
     "found first. Each mark is {low:,} to {high:,} planted pairs, its line the 95 % interval "
-    "(Wilson). Dashed: 95 %, and a signal of 20. Bottom: how the signal of the same simulations "
+    "(Wilson). Dashed: 95 %, and a signal of 20. Second panel: how the signal of the same "
+    "simulations "
     "grows with genes, with r (out-of-fold prediction with expression, the same in every gene) "
     "and with people. Lines: the sum of r²/(1 − r²); where few people tell a small r badly, less "
     "than it is left."

@@ -55,7 +55,7 @@ def scatters(view: View) -> Drawn:
     axes[-1].set_xlabel(f"prediction, {view.labels[run]}")
     caption = (
         f"{view.labels[run]}: four genes over the whole range of r, best to worst; one point is "
-        "one person. The genes are chosen by their r, so the extremes flatter or damn the model."
+        "one person. The genes are chosen by their r, so the first and last are extreme by choice."
     )
     return drawn, pd.concat(shown), caption
 

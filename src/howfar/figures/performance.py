@@ -274,7 +274,8 @@ def training_size(view: View) -> Drawn:
 
 def _lines(axis, part: pd.DataFrame, lines: pd.DataFrame, scale: float = 1.0) -> None:
     """Replicates as points, their means as a line, per method."""
-    for run, line in lines.groupby("run_id", sort=False):
+    groups = lines.groupby("run_id", sort=False)
+    for mark, (run, line) in zip(style.MARKS, groups, strict=False):
         rows, colour, line = (
             part[part["run_id"] == run],
             line["colour"].iloc[0],
@@ -282,7 +283,7 @@ def _lines(axis, part: pd.DataFrame, lines: pd.DataFrame, scale: float = 1.0) ->
         )
         axis.scatter(scale * rows["x"], rows["value"], s=9, color=colour, alpha=0.55, lw=0)
         look = {"ms": 4, "color": colour, "label": line["method"].iloc[0]}
-        axis.plot(scale * line["x"], line["value"], "o-", **look)
+        axis.plot(scale * line["x"], line["value"], f"{mark}-", **look)
 
 
 def _printed(axis, lines: pd.DataFrame, group: str) -> None:
@@ -311,7 +312,7 @@ def rare_variants(view: View) -> Drawn:
         _lines(axis, part, line)
         axis.axvline(0.05, color=style.FAINT, lw=0.8, ls=":")
         every, common = (style.signed(line.set_index("x")["value"][x]) for x in (0.0, 0.05))
-        style.note(axis, f"all variants: {every}\nfrom 0.05 on: {common}", x=0.6)
+        style.note(axis, f"all variants: {every}\nfrom 0.05 on: {common}", x=0.4)
         axis.set(ylim=style.from_zero(part["value"], room=1.15), ylabel="mean r over genes")
         _heading(axis, part, group)
     axes[-1].set_xlabel("smallest allele frequency kept (training people)")
@@ -409,6 +410,6 @@ def _pair_panel(axis, part: pd.DataFrame, runs: tuple[str, str], view: View, key
     r, higher, red = (view.need(f"{key}.{what}") for what in ("r", "higher", "wrong_way"))
     style.note(
         axis,
-        f"n = {r.n} genes; r of the two = {style.estimated(r, 2)}\n"
+        f"n = {r.n} genes\nr of the two = {style.estimated(r, 2)}\n"
         f"{higher.value:.0f} genes above the diagonal, {red.value:.0f} red",
     )

@@ -24,7 +24,7 @@ _RULES = {
 }
 _WORDS = {
     "t_test": "Asks whether r is 0, whatever the gene's variants.",
-    "as_published": "An SD stands where a variance belongs, so the yardstick is too short "
+    "as_published": "An SD stands where a variance belongs, so the null is taken as too narrow "
     "wherever the null is wide.",
     "standard_error": "Asks how well the null's mean is known; with enough draws any |r| above it "
     "passes.",
@@ -169,7 +169,7 @@ def rule_error(view: View) -> Drawn:
     key = f"{rows['run_id'].iloc[0]}.across.pooled"
     sd = np.linspace(*np.quantile(rows["null_sd"], [0.01, 0.999]), 80)
     middle, ratio = (view.need(f"{key}.null_{what}").value for what in ("sd", "ratio"))
-    drawn, (axis, below) = style.panels([2.7, 1.1])
+    drawn, (axis, below) = style.panels([2.7, 1.1], columns=1)
     lines = []
     for rule, mark in _MARKS.items():
         share = false_positive_rate(sd, ratio, rule)
@@ -189,7 +189,7 @@ def rule_error(view: View) -> Drawn:
     caption = (
         "How often a predictor without any knowledge of the gene (a further random weighting of "
         "its variants) passes each rule, by the tail that such weightings have on simulated "
-        f"genotypes at the genes' median m / s of {ratio:.2f}; 5 % is what a rule promises at "
+        f"genotypes at the genes' median m / s of {ratio:.2f}; 5 % is the stated error rate at "
         "p ≤ 0.05. Below: the widths s of the genes' nulls."
     )
     return drawn, pd.concat(lines, ignore_index=True), caption

@@ -70,7 +70,8 @@ def stacking_splits(view: View) -> Drawn:
         f"{rows['n'].max()} pairs). The title names the model that falls most. Squares: pairs at "
         "random, so that the gene is known from "
         "other people, and a model that recognises genes looks good; people never seen are judged "
-        "on known genes too. Below, on the same predictions, who is high within a gene. Intervals: "
+        "on known genes too. Second panel: the same predictions, compared over people within a "
+        "gene. Intervals: "
         "95 %, block bootstrap over genes, cut off at the panel's edge."
     )
     return _drawn(rows, title), rows, caption

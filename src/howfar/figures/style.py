@@ -1,8 +1,10 @@
-"""One visual language: colours, sizes, and how a figure is written to disk.
+"""One visual language: colours, marks, sizes, and how a figure is written to disk.
 
-Figures are drawn one column wide and panels are stacked, so that the text stays readable when a
-telephone scales the picture to its width. Colours are those of Okabe and Ito (2008), which
-readers with any common colour blindness can tell apart.
+Panels of a figure stand two side by side, each as wide as a telephone's screen: for that screen
+the same figure is written once more, its panels stacked, so that no text is scaled down. Colours
+are those of Okabe and Ito (2008), which readers with any common colour blindness can tell apart;
+models differ in their marks too. A study's key `style`, or options of a figure's function, change
+width, font, sizes and colours.
 """
 
 from __future__ import annotations
@@ -12,30 +14,46 @@ import io
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import ticker
+from matplotlib import font_manager, ticker
+from matplotlib.axes import Axes
+from matplotlib.collections import Collection
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.text import Text
 
 from howfar.core.atomic import whole
 from howfar.core.counts import counted
+from howfar.core.errors import HowfarError
 from howfar.core.text import as_markdown
+from howfar.study.schema import FIGURE_WIDTHS, Style
 
-#: Width of every figure, inches; at 96 px an inch a telephone shows it at about 3/4 of its size.
+#: Width of a panel beside another, inches: 350 px, the text of a page on a telephone of 390.
+PANEL = 3.65
+#: Width of a figure of one panel.
 WIDTH = 4.9
+#: Points of the smallest letters: 11 px.
+SMALLEST = 8.3
 _DPI = 200
-#: Kinds of files of a figure.
-KINDS = ("svg", "png", "pdf", "csv")
+#: Dots an inch of what an SVG holds as a picture: points in their thousands.
+_DPI_IN_SVG = 144
+#: Bytes of an SVG beyond which its points become a picture.
+_HEAVY = 300_000
+#: Kinds of files of a figure; "narrow.svg" is that of a telephone.
+KINDS = ("svg", "narrow.svg", "png", "pdf", "csv")
 INK, FAINT = "#1a1a1a", "#767676"
 #: A pale ground behind text that lies over lines or points.
 PALE = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0}
+_GROUND = PALE | {"alpha": 1.0}
 
 #: A model keeps its colour on every page; the order is also the order in legends.
 MODEL_COLOURS = {
@@ -66,6 +84,8 @@ KIND_COLOURS = {
     "lead_snp": ["#009E73", "#44C39D"],
     "truth": ["#000000", "#555555"],
 }
+#: Marks of runs in drawing order.
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 REGIONS = {"train": "training", "valid": "validation", "test": "test"}
 
 _RC = {
@@ -95,11 +115,34 @@ _RC = {
 }
 
 
+_PLAIN = Style()
+_style: ContextVar[Style] = ContextVar("style", default=_PLAIN)
+
+
 @contextmanager
-def look() -> Iterator[None]:
-    """matplotlib's settings for every figure of the book."""
-    with mpl.rc_context(_RC):
-        yield
+def look(style: Style | None = None) -> Iterator[None]:
+    """matplotlib's settings for every figure of the book, and those of `style`.
+
+    Raises HowfarError for a font that is not installed.
+    """
+    token = _style.set(style or _PLAIN)
+    font = {"font.sans-serif": [style.font]} if style and style.font else {}
+    try:
+        if font:
+            font_manager.findfont(style.font, fallback_to_default=False)
+        with mpl.rc_context(_RC | font):
+            yield
+    except ValueError as error:
+        if not font or "findfont" not in str(error):
+            raise
+        raise HowfarError(
+            "figures, style: font",
+            found=f"{style.font}, which matplotlib does not find here",
+            expected="the family of an installed font, such as DejaVu Sans",
+            do="Install it, or name another.",
+        ) from error
+    finally:
+        _style.reset(token)
 
 
 def one_is_singular(figure: Figure) -> None:
@@ -129,7 +172,36 @@ def colours(runs: pd.DataFrame) -> dict[str, str]:
         mine = [_darker(MODEL_COLOURS[name])] if name in models else KIND_COLOURS[kind]
         free = [c for c in [*mine, *KIND_COLOURS[kind]] if c not in taken.values()]
         taken[run] = free[0] if free else _spare(run)
-    return {run: taken[run] for run in order["run_id"]}
+    return _restyled({run: taken[run] for run in order["run_id"]}, runs)
+
+
+def _restyled(colours: dict[str, str], runs: pd.DataFrame) -> dict[str, str]:
+    """Colours of runs by the palette in use: by run_id, label or model, or in drawing order."""
+    palette = _style.get().palette
+    if isinstance(palette, dict):
+        names = runs.set_index("run_id")[["label", "model"]]
+        own = {r: [r, *names.loc[r].astype(str)] for r in colours}
+        found = {
+            r: next((palette[n] for n in own[r] if n in palette), c) for r, c in colours.items()
+        }
+    elif palette:
+        found = dict(zip(colours, cycle(palette), strict=False))
+    else:
+        return colours
+    wrong = [colour for colour in found.values() if not mpl.colors.is_color_like(colour)]
+    if wrong:
+        raise HowfarError(
+            "figures, style: palette",
+            found=f"{wrong[0]!r}",
+            expected="a colour as matplotlib takes it: #0072B2, teal",
+            do="Correct the palette.",
+        )
+    return found
+
+
+def marks(runs: Iterable[str]) -> dict[str, str]:
+    """Mark of each run, in drawing order, so that colour alone never tells two apart."""
+    return dict(zip(runs, cycle(MARKS), strict=False))
 
 
 def _darker(colour: str) -> str:
@@ -143,7 +215,17 @@ def _spare(run_id: str) -> str:
 
 
 class Drawing(Figure):
-    """A figure that a notebook shows by itself, without pyplot."""
+    """A figure that a notebook shows by itself, without pyplot, and that can be laid out anew.
+
+    panels: its panels, in reading order; heights: theirs, inches; columns: most side by side, of
+    which there are `across` now; given: panels with the last one's label of the axis.
+    """
+
+    panels: list[Axes]
+    heights: list[float]
+    columns: int = 1
+    across: int = 1
+    given: Sequence[Axes] = ()
 
     def _repr_svg_(self) -> str:
         """Return what Jupyter displays."""
@@ -151,13 +233,34 @@ class Drawing(Figure):
         self.savefig(text, format="svg")
         return text.getvalue()
 
+    def arrange(self, width: float) -> None:
+        """Place the panels for a width in inches: side by side where there is room."""
+        self.across = self.columns if width > 1.6 * PANEL else 1
+        rows = [self.heights[i : i + self.across] for i in range(0, len(self.panels), self.across)]
+        tall = [max(row) for row in rows]
+        grid = GridSpec(len(rows), self.across, figure=self, height_ratios=tall)
+        for i, axis in enumerate(self.panels):
+            axis.set_subplotspec(grid[divmod(i, self.across)])
+        self.set_size_inches(width, sum(tall))
+        self.set_layout_engine("constrained")
 
-def panels(heights: list[float]) -> tuple[Figure, list]:
-    """A figure of stacked panels of those heights (inches), without pyplot's global state."""
+
+def panels(heights: list[float], columns: int = 2) -> tuple[Drawing, list[Axes]]:
+    """A figure of panels of those heights (inches), without pyplot's global state.
+
+    columns: 1 for panels that belong under each other, such as tracks along one axis.
+    """
     # Laid out at the resolution of the PNG: text is wider there than on a coarser grid.
-    figure = Drawing(figsize=(WIDTH, sum(heights)), layout="constrained", dpi=_DPI)
-    axes = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
-    return figure, list(axes)
+    figure = Drawing(dpi=_DPI)
+    figure.heights, figure.columns = list(heights), min(columns, len(heights))
+    figure.panels = [figure.add_subplot() for _ in heights]
+    own = 2 * PANEL if figure.columns > 1 else WIDTH
+    figure.arrange(_inches(_style.get().width) or own)
+    return figure, figure.panels
+
+
+def _inches(width: float | str | None) -> float | None:
+    return None if width is None else float(FIGURE_WIDTHS.get(width, width)) / 25.4  # type: ignore[call-overload, arg-type]
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -184,17 +287,17 @@ def estimated(row, digits: int = 3, end_digits: int | None = None) -> str:
 
 
 def words(axis, x: float, y: float, text: str, size: float = 9, **kw) -> None:
-    """Text inside a panel, on a pale ground so that what lies behind does not hide it.
+    """Text inside a panel, on a white ground so that no line crosses it.
 
     It is left out of the layout: a long line may not shrink the panel.
     """
-    kw = {"va": "center", "fontsize": size, "color": INK, "bbox": PALE} | kw
+    kw = {"va": "center", "fontsize": size, "color": INK, "bbox": _GROUND} | kw
     axis.text(x, y, text, **kw).set_in_layout(False)
 
 
 def note(axis, text: str, *, x: float = 0.02, y: float = 0.98, **kw) -> None:
-    """`words` placed in shares of the panel, from its upper left corner."""
-    words(axis, x, y, text, transform=axis.transAxes, **({"va": "top"} | kw))
+    """`words` placed in shares of the panel, from its upper left corner; points shine through."""
+    words(axis, x, y, text, transform=axis.transAxes, **({"va": "top", "bbox": PALE} | kw))
 
 
 def wrapped(label: str, width: int = 20) -> str:
@@ -222,10 +325,10 @@ def span_line(
     axis.plot([scale * row.ci_low, scale * row.ci_high], [place] * 2, color=colour, lw=lw)
 
 
-def estimate(axis, place: float, row, colour: str) -> None:
-    """A row's `value` as a disc on the line of its interval."""
+def estimate(axis, place: float, row, colour: str, mark: str = "o") -> None:
+    """A row's `value` as a mark on the line of its interval."""
     span_line(axis, place, row, colour, 2)
-    axis.plot(row.value, place, "o", color=colour, ms=6)
+    axis.plot(row.value, place, mark, color=colour, ms=6)
 
 
 def bar(axis, place: float, row, colour: str, height: float = 0.6, scale: float = 1, **kw) -> None:
@@ -279,12 +382,14 @@ class Shown:
     name: str
     svg: Path
     caption: str
+    said: str = ""  # what stands in the figure, for its alternative text
 
     def _ipython_display_(self) -> None:
         """What Jupyter shows: the SVG, and the caption as text below it."""
         from IPython.display import display
 
-        display({"image/svg+xml": self.svg.read_text()}, raw=True)
+        about = {"howfar": {"figure": self.name, "said": self.said}}
+        display({"image/svg+xml": self.svg.read_text()}, raw=True, metadata=about)
         shown = f"*{as_markdown(self.caption)}*"
         display({"text/markdown": shown, "text/plain": self.caption}, raw=True)
 
@@ -324,45 +429,200 @@ def _write_powers_plainly(figure: Figure) -> None:
             axis.set_minor_formatter(_PlainPowers(axis.get_minor_formatter()))
 
 
-def _wrap_titles(figure: Figure) -> bool:
-    """Break titles that would be cut at the figure's right edge into lines; whether any was.
+def _wrap(text: Text, room: float, figure: Figure, most: int = 99) -> bool:
+    """Break a text that is wider than `room` (pixels) into lines; whether it was.
 
-    Three lines at most, in smaller letters where they would be more.
+    In smaller letters, but not below `SMALLEST`, where it would be more than `most` lines.
     """
+    said, wide = text.get_text(), text.get_window_extent().width
+    if not said.strip() or wide <= room or room <= 0:
+        return False
+    lines = said.split("\n")
+    width = max(map(len, lines)) * room / wide - 1
+    if most < 99:
+        joined = " ".join(lines)
+        smaller = min(1.0, 0.9 * most * width / len(joined))
+        smaller = max(smaller, min(1.0, SMALLEST / text.get_fontsize()))
+        lines, width = [joined], width / smaller
+        text.set_fontsize(text.get_fontsize() * smaller)
+    kept = re.compile(r"\[[^\]]*\]|\S+ = \S+")  # an interval, a value and its name
+    lines = [kept.sub(lambda found: found[0].replace(" ", "\0"), line) for line in lines]
+    indent = re.match(" *", said)[0]  # type: ignore[index]
+    width = max(14, int(width) - len(indent))
+    broken = [indent + part for line in lines for part in textwrap.wrap(line, width)]
+    text.set_text("\n".join(broken).replace("\0", " "))
+    return True
+
+
+def _wrap_texts(figure: Figure) -> bool:
+    """Break titles, labels of axes and words in panels where they would leave their column."""
     found = False
+    columns = getattr(figure, "across", 1)
     for axes in figure.axes:
+        box = axes.get_window_extent()
+        edge = figure.bbox.width * (1 + int(columns * box.x0 / figure.bbox.width)) / columns - 6
         for title in (axes.title, axes._left_title, axes._right_title):  # type: ignore[attr-defined]
-            box = title.get_window_extent()
-            room, wide = figure.bbox.width - box.x0, box.width
-            if title.get_text() and wide > room > 0:
-                lines = title.get_text().split("\n")
-                text, width = " ".join(lines), max(map(len, lines)) * room / wide - 1
-                smaller = min(1, 2.7 * width / len(text))
-                title.set_text(textwrap.fill(text, max(20, int(width / smaller))))
-                title.set_fontsize(title.get_fontsize() * smaller)
-                found = True
+            found |= _wrap(title, edge - title.get_window_extent().x0, figure, most=3)
+        found |= _wrap(axes.xaxis.label, min(1.25 * box.width, edge - box.x0), figure)
+        label = axes.yaxis.label.get_window_extent()
+        if label.height > box.height > 0 and "\n" not in axes.get_ylabel():
+            width = int(len(axes.get_ylabel()) * box.height / label.height)
+            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), max(8, width)))
+            found = True
+        inside = [t for t in axes.texts if not t.get_in_layout() and t.get_ha() == "left"]
+        found |= _make_room(axes, [t for t in inside if t.get_transform() == axes.transData])
+        for text in inside:
+            if text.get_window_extent().x1 > box.x1:
+                found |= _wrap(text, edge - text.get_window_extent().x0, figure)
     return found
 
 
-def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: str) -> Shown:
-    """Write `<name>.svg`, `.png`, `.pdf` and the plotted numbers as `.csv` into `output`.
+def _make_room(axes: Axes, texts: list[Text]) -> bool:
+    """Widen the horizontal axis until words that stand at its values end within the panel."""
+    box, scale = axes.get_window_extent(), axes.get_xaxis().get_transform()
+    low, high = scale.transform(np.asarray(axes.get_xlim(), float))
+    wanted = high
+    for text in texts:
+        extent = text.get_window_extent()
+        if extent.x1 > box.x1 - 2 and extent.width < 0.7 * box.width:
+            start = low + (high - low) * (extent.x0 - box.x0) / box.width
+            wanted = max(wanted, low + (start - low) * box.width / (box.width - extent.width - 4))
+    if wanted <= high:
+        return False
+    ticks = axes.xaxis.get_majorticklocs()
+    axes.set_xticks([tick for tick in ticks if low <= scale.transform([tick])[0] <= high])
+    axes.set_xlim(axes.get_xlim()[0], scale.inverted().transform([wanted])[0])
+    return True
 
-    Files carry no date, so that the same data give the same bytes; each is written whole or
-    not at all.
-    """
-    output.mkdir(parents=True, exist_ok=True)
+
+def _readable(figure: Figure, scale: float) -> None:
+    """No letters below `SMALLEST`; then all by `scale`."""
+    for axis in (each for axes in figure.axes for each in (axes.xaxis, axes.yaxis)):
+        for which in ("major", "minor"):
+            size = axis.get_tick_params(which=which).get(
+                "labelsize", mpl.rcParams["xtick.labelsize"]
+            )
+            axis.set_tick_params(which=which, labelsize=scale * max(float(size), SMALLEST))
+    for text in figure.findobj(Text):
+        text.set_fontsize(scale * max(text.get_fontsize(), SMALLEST))
+
+
+def _crowding(axes: Axes) -> float:
+    """How much higher a panel must be for its rows' labels and the words in it not to touch."""
+    texts = [t for t in axes.get_yticklabels() if t.get_text() and t.get_visible()]
+    grow = 1.0
+    for group in (texts, [t for t in axes.texts if not t.get_in_layout()]):
+        boxes = [t.get_window_extent() for t in group if t.get_text().strip()]
+        boxes.sort(key=lambda box: -(box.y0 + box.y1))
+        for upper, lower in pairwise(boxes):
+            apart = (upper.y0 + upper.y1 - lower.y0 - lower.y1) / 2
+            beside = upper.x1 < lower.x0 or lower.x1 < upper.x0
+            if apart > 1 and not beside:
+                grow = max(grow, (upper.height + lower.height) / 2 / apart)
+    return min(grow, 2.2)
+
+
+def _label_columns(figure: Drawing) -> list[Axes]:
+    """Give the lowest panel of each column the last panel's label; returns those given one."""
+    last, across = figure.panels[-1], figure.across
+    given = [p for p in figure.panels[-across:-1] if not p.get_xlabel()] if across > 1 else []
+    for panel in given:
+        panel.set_xlabel(last.get_xlabel())
+        panel.tick_params(labelbottom=True)
+    return given
+
+
+def lay_out(figure: Figure) -> None:
+    """Place everything in a figure: no text beyond its column, none on another."""
+    for last in (False, True):
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
+                engine.execute(figure)  # where it finds no room, the layout stays as it is
+        again = _wrap_texts(figure)
+        if isinstance(figure, Drawing) and not last:
+            grow = [_crowding(axes) for axes in figure.panels]
+            if max(grow) > 1.02:
+                high = [h * (1.05 * g - 0.05) for h, g in zip(figure.heights, grow, strict=True)]
+                figure.heights, again = high, True
+                figure.arrange(figure.get_figwidth())
+        if not again:
+            break
+    figure.set_layout_engine("none")  # laid out once, not again for each file
+
+
+def finish(figure: Figure) -> Figure:
+    """Make a figure as it is shown or written: words, letters, places; returns it."""
     one_is_singular(figure)
     _write_powers_plainly(figure)
-    _wrap_titles(figure)
-    figure.draw_without_rendering()
-    if _wrap_titles(figure):  # beside labels wider than thought
-        with warnings.catch_warnings(action="ignore", category=UserWarning):
-            figure.draw_without_rendering()  # where it finds no room, the layout stays as it is
-    figure.set_layout_engine("none")  # laid out once, not again for each file
-    dateless = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    _readable(figure, (_style.get().size or 10) / 10)
+    if isinstance(figure, Drawing):
+        figure.given = _label_columns(figure)
+    lay_out(figure)
+    return figure
+
+
+def said(figure: Figure, most: int = 600) -> str:
+    """Say what stands in a figure: titles, and words in panels with their rows' names."""
+    parts = []
+    for axes in figure.axes:
+        ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=False)
+        names = [(place, label.get_text()) for place, label in ticks if label.get_text()]
+        rows = [name for _, name in names]
+        named = any(re.search("[A-Za-z]", name) for name in rows)
+        titles = [axes.title, axes._left_title, axes._right_title]  # type: ignore[attr-defined]
+        parts += [t.get_text() for t in titles]
+        for text in axes.texts:
+            near = min(names, key=lambda n: abs(n[0] - text.get_position()[1]), default=("", ""))
+            inside = text.get_transform() == axes.transData
+            row = f"{near[1]}: " if named and inside and "\n" not in text.get_text() else ""
+            parts.append(row + text.get_text() if re.search(r"\d", text.get_text()) else "")
+        key = axes.get_legend()
+        parts += [t.get_text() for t in key.get_texts() if "=" in t.get_text()] if key else []
+    clean = [" ".join(part.split()) for part in parts]
+    clean = list(dict.fromkeys(part.rstrip(".") for part in clean if part))
+    while len(clean) > 1 and len("; ".join(clean)) > most:
+        clean.pop()
+    return "; ".join(clean)
+
+
+def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: str) -> Shown:
+    """Write ``<name>.svg``, ``.png``, ``.pdf``, the plotted numbers as ``.csv``, all into `output`.
+
+    ``<name>.narrow.svg`` is the same figure for a telephone, its panels stacked. Files carry no
+    date, so that the same data give the same bytes; each is written whole or not at all.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    finish(figure)
+    text = said(figure)
+    _write_svg(figure, output / f"{name}.svg")
+    dateless = {"png": {}, "pdf": {"CreationDate": None}}
     for kind, metadata in dateless.items():
         with whole(output / f"{name}.{kind}") as part:
             figure.savefig(part, format=kind, dpi=_DPI, metadata=metadata)
+    _write_narrow(figure, output / f"{name}.narrow.svg")
     with whole(output / f"{name}.csv") as part:
         data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
-    return Shown(name, output / f"{name}.svg", counted(caption))
+    return Shown(name, output / f"{name}.svg", counted(caption), text)
+
+
+def _write_svg(figure: Figure, path: Path) -> None:
+    """Write an SVG; its points as a picture where the file would be heavy."""
+    with whole(path) as part:
+        figure.savefig(part, format="svg", dpi=_DPI_IN_SVG, metadata={"Date": None})
+        if part.stat().st_size > _HEAVY:
+            for mark in figure.findobj(Collection):
+                mark.set_rasterized(True)
+            figure.savefig(part, format="svg", dpi=_DPI_IN_SVG, metadata={"Date": None})
+
+
+def _write_narrow(figure: Figure, path: Path) -> None:
+    """Write the figure as a telephone shows it."""
+    if isinstance(figure, Drawing):
+        for panel in figure.given:
+            panel.set_xlabel("")
+        figure.arrange(PANEL)
+        for key in [*figure.legends, *(k for axes in figure.axes if (k := axes.get_legend()))]:
+            key.set_ncols(1)
+        lay_out(figure)
+    _write_svg(figure, path)

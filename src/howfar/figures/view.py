@@ -5,21 +5,22 @@ from __future__ import annotations
 import functools
 import html
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from pydantic import ValidationError
 
 from howfar.core.errors import HowfarError
 from howfar.core.project import figures_folder, results_folder
 from howfar.evaluation.run_comparison import comparable, with_judged
 from howfar.figures import row_zero, style
 from howfar.results import policy, tables
-from howfar.study.reading import load_study, parse_study
-from howfar.study.schema import Study
+from howfar.study.reading import load_study, parse_study, wrong_key
+from howfar.study.schema import Study, Style
 
 #: Title of the box instead of a figure that a study cannot have; the book leaves these out.
 NO_FIGURE = "No such figure for this study"
@@ -178,6 +179,11 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         return {run: names[run] for run in self.colours}
 
     @property
+    def marks(self) -> dict[str, str]:
+        """run_id to mark, in drawing order."""
+        return style.marks(self.colours)
+
+    @property
     def kinds(self) -> dict[str, str]:
         """run_id to kind: 'network', 'linear', 'lead_snp' or 'truth'."""
         return dict(zip(self.runs["run_id"], self.runs["kind"], strict=True))
@@ -225,7 +231,8 @@ def view(
             do="Correct the parameter, or leave it empty for all runs.",
         )
     chosen = table[table["run_id"].isin(asked)] if asked else _without_twins(table, loaded)
-    palette = style.colours(table)
+    with style.look(found.style):
+        palette = style.colours(table)
     kept = {run: palette[run] for run in palette if run in set(chosen["run_id"])}
     output = results_folder(output) if str(output) else figures_folder(results, found.name)
     return View(found, loaded, results, output.absolute(), chosen, kept)
@@ -307,25 +314,45 @@ def figure(
             """Draw and save; nothing where the study has no tables.
 
             Of tables in memory (see `howfar.evaluate`) the figure is returned and nothing saved.
+            `width`, `font`, `size` and `palette` change its look, as a study's key `style` does.
             """
+            restyled = {key: kw.pop(key) for key in _STYLE & set(kw)}
             if isinstance(view, tables.Tables):
-                with style.look():
+                with style.look(_styled(Style(), restyled)):
                     drawn = draw(view_in_memory(view), *args, **kw)
-                    return Box(NO_FIGURE, (drawn,)) if isinstance(drawn, str) else drawn[0]
+                    return (
+                        Box(NO_FIGURE, (drawn,))
+                        if isinstance(drawn, str)
+                        else style.finish(drawn[0])
+                    )
             if view.tables is None:
                 return None
             try:
-                with style.look():
+                with style.look(_styled(view.study.style, restyled)):
+                    if "palette" in restyled:
+                        view = replace(view, colours=style.colours(view.runs))
                     return _shown(name, view, draw(view, *args, **kw), zero)
             except NotInTables as lacking:
                 again = f"Table `numbers` has no row {lacking}: an older version made it. Run:"
                 command = f"howfar evaluate --study {view.study.handle}"
                 return Box("This figure needs newer tables", (again, command))
 
+        show.file = name
         show.zero = zero
         return show
 
     return decorate
+
+
+_STYLE = set(Style.model_fields)
+
+
+def _styled(given: Style, changes: dict[str, Any]) -> Style:
+    """Return the style of a study with options changed; HowfarError for one that is none."""
+    try:
+        return Style.model_validate(given.model_dump() | changes)
+    except ValidationError as error:
+        raise wrong_key("figures, style", error) from error
 
 
 def _shown(name: str, view: View, drawn: Drawn, zero: str) -> style.Shown | Box:
@@ -335,6 +362,19 @@ def _shown(name: str, view: View, drawn: Drawn, zero: str) -> style.Shown | Box:
         style.remove(file, view.output)
         return Box(NO_FIGURE, (drawn,))
     drawing, data, caption = drawn
+    data = named_in_order(view, data)
     caption += "".join(row_zero.words(view, what) for what in zero.split())
     caption = f"{caption} {view.reality().notice}".strip()
     return style.save(drawing, data, file, view.output, caption)
+
+
+def named_in_order(view: View, data: pd.DataFrame) -> pd.DataFrame:
+    """Plotted data with genes' names beside their ids, runs in drawing order."""
+    if "run_id" in data:
+        places = {run: place for place, run in enumerate(view.labels)}
+        data = data.sort_values(
+            "run_id", key=lambda runs: runs.map(places), kind="stable", ignore_index=True
+        )
+    if "gene_id" in data and "gene" not in data:
+        data.insert(list(data).index("gene_id") + 1, "gene", data["gene_id"].map(view.gene_names))
+    return data

@@ -97,7 +97,8 @@ def world_network(view: View) -> Drawn:
         )
         axes[1].title.set_fontsize(9)
         caption += (
-            " Below: accessibility of promoters and enhancers, which is a function of the sites "
+            " Second panel: accessibility of promoters and enhancers, which is a function of the "
+            "sites "
             "alone: the network reads the motifs, and what they do to a gene it can't know."
         )
     axes[-1].set_xlabel("r across people")
@@ -169,7 +170,7 @@ def false_positives(view: View) -> Drawn:
     axes[-1].set_xlabel("% called (square-root scale)")
     caption = (
         f"False positives of {view.labels[run]} on expression drawn without looking at the genome, "
-        "several times for every gene. Dashed: what a rule promises. The t test asks whether r is "
+        "several times for every gene. Dashed: the stated error rate. The t test asks whether r is "
         "0; the own null asks whether r is more than random weights on the gene's variants give, "
         "and keeps its level only for predictions that are like random weights. Intervals, 95 %: "
         "genes as drawn, as a gene's draws share its prediction and its genotypes."

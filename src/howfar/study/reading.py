@@ -74,7 +74,7 @@ def parse_study(values: Any, where: str, file: Path | None = None) -> Study:
     try:
         return Study.model_validate(values, context={"file": file})
     except ValidationError as error:
-        raise _wrong_key(where, error) from error
+        raise wrong_key(where, error) from error
 
 
 def _check_depth(text: str) -> None:
@@ -205,7 +205,7 @@ def _shown(value: Any) -> str:
     return repr(value)[:200]
 
 
-def _wrong_key(path: str, error: ValidationError) -> HowfarError:
+def wrong_key(path: str, error: ValidationError) -> HowfarError:
     """Every key that is wrong; those that don't exist before those that lack for them."""
     first, *others = sorted(error.errors(), key=lambda e: e["type"] != _UNKNOWN)
     more = [f"key {_key(e)} (found {_found(e)}; expected {_expected(e)})" for e in others[:9]]

@@ -328,6 +328,22 @@ class Published(_Strict):
     level: Literal["mean", "median"] = "mean"  # over people, beside reference predictions
 
 
+#: Widths of figures by name, mm: a journal's one column, and both.
+FIGURE_WIDTHS = {"single": 89.0, "double": 183.0}
+
+
+class Style(_Strict):
+    """How figures look, where not as the book's."""
+
+    width: Literal["single", "double"] | Annotated[float, Field(ge=60, le=400)] | None = None  # mm
+    font: str = ""  # family of an installed font
+    size: float | None = Field(
+        None, ge=5, le=20
+    )  # points of an axis's name; the rest in proportion
+    #: Colours of runs in drawing order, or by run_id, label or model.
+    palette: list[str] | dict[str, str] = []
+
+
 class Study(_Strict):
     """One study: a cohort with runs, or published tables."""
 
@@ -352,6 +368,7 @@ class Study(_Strict):
     finetune: list[FineTune] = []  # trained in this order, before runs are predicted
     eqtl: Eqtl | None = None  # None: cis-eQTLs are mapped by `howfar eqtl` alone
     published: Published | None = None
+    style: Style = Style()
     beside: list[str] = []  # studies whose tables stand beside these in some figures
     drawn_from: StudyPath | None = None  # tables (`howfar export --summary`) for a book
     notebooks: list[str] = ["reference_correlation", "across_individuals", "tss_distance"]
