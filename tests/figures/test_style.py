@@ -1,6 +1,8 @@
 """What every figure has: axes that hold all their values, ticks where values can be, plain text."""
 
+import itertools
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,8 +10,9 @@ import pytest
 from matplotlib.text import Text
 
 from helpers import synthetic
-from helpers.figure_views import open_view, text_of
+from helpers.figure_views import open_view, study_file, text_of
 from howfar import figures
+from howfar.core.errors import HowfarError
 from howfar.evaluation import transfer
 from howfar.figures import populations, style
 
@@ -141,3 +144,87 @@ def test_a_long_title_is_broken_into_lines(tmp_path, words):
     assert title.get_window_extent().x1 <= drawn.bbox.width
     assert title.get_text().split() == ["eight", "by", *["letters"] * words]
     assert (title.get_text().count("\n") > 1) == (words == 30)
+
+
+def test_panels_stand_side_by_side_and_stacked_on_a_telephone(tmp_path):
+    with style.look():
+        drawn, axes = style.panels([2.0] * 3)
+        for axis in axes:
+            axis.set_title("n = 12 genes")
+        axes[-1].set_xlabel("r across people")
+        style.save(drawn, pd.DataFrame(), "grid", tmp_path, "")
+    sizes = {
+        kind: [float(n) for n in re.findall(r'(?:width|height)="([\d.]+)pt"', text)[:2]]
+        for kind in ("svg", "narrow.svg")
+        for text in [(tmp_path / f"grid.{kind}").read_text()[:1500]]
+    }
+    assert sizes["svg"] == [2 * 72 * style.PANEL, 2 * 144]
+    assert sizes["narrow.svg"] == [72 * style.PANEL, 3 * 144]
+    text = (tmp_path / "grid.svg").read_text()
+    assert text.count("r across people") == 2  # below each column
+    assert (tmp_path / "grid.narrow.svg").read_text().count("r across people") == 1
+
+
+def test_no_text_is_small_lies_on_another_or_leaves_its_column():
+    with style.look():
+        drawn, axes = style.panels([1.0, 1.0])
+        for axis in axes:
+            axis.set(xlim=(0, 1), xticks=[0, 0.5, 1])
+            for place in range(6):
+                axis.barh(place, 0.9)
+                style.words(axis, 0.92, place, "0.12 [0.04, 0.67], n = 12", 6)
+            style.rows(axis, ["a method with a long name", *"bcdef"], 5)
+        style.finish(drawn)
+    for column, axis in enumerate(axes, 1):
+        boxes = [t.get_window_extent() for t in axis.texts]
+        assert all(box.x1 <= column * drawn.bbox.width / 2 for box in boxes)
+        assert max(axis.get_xticks()) <= 1
+        for row in (boxes, [t.get_window_extent() for t in axis.get_yticklabels()]):
+            for one, other in itertools.pairwise(sorted(row, key=lambda box: box.y0)):
+                assert one.y1 <= other.y0 + 1
+        sizes = [t.get_fontsize() for t in (*axis.texts, *axis.get_yticklabels())]
+        assert min(sizes) >= style.SMALLEST
+
+
+def test_points_of_a_heavy_file_become_a_picture(tmp_path):
+    points = np.random.default_rng(0).normal(size=(2, 4000))
+    with style.look():
+        drawn, (axis,) = style.panels([2.0])
+        axis.scatter(*points)
+        style.save(drawn, pd.DataFrame(), "points", tmp_path, "")
+    text = (tmp_path / "points.svg").read_text()
+    assert len(text) < style._HEAVY and "<image" in text
+
+
+def test_what_a_figure_says_names_the_rows_of_its_numbers():
+    with style.look():
+        drawn, (axis,) = style.panels([1.5])
+        style.words(axis, 0.1, 0, "0.23 [0.18, 0.26]")
+        style.rows(axis, ["BLUP", "Lasso"])
+        axis.set_title("n = 400 genes")
+    assert style.said(drawn) == "n = 400 genes; BLUP: 0.23 [0.18, 0.26]"
+
+
+def test_a_figure_takes_a_journals_width_a_font_size_and_colours(folder):
+    loaded = open_view(folder).tables
+    drawn = figures.ranked(loaded, width=89, size=7, palette={"net": "#123456"})
+    assert drawn.get_figwidth() == pytest.approx(89 / 25.4)
+    assert drawn.panels[0].lines[0].get_color() == "#123456"
+    assert drawn.panels[0].title.get_fontsize() < 8
+    assert figures.ranked(loaded, width="double").get_figwidth() == pytest.approx(183 / 25.4)
+    for wrong in ({"font": "No Such Letters"}, {"palette": ["no colour"]}, {"width": 5}):
+        with pytest.raises(HowfarError, match="style"):
+            figures.ranked(loaded, **wrong)
+
+
+def test_a_study_file_says_how_its_figures_look(tmp_path, folder):
+    file = study_file(tmp_path, "open", more="style: {width: single, palette: ['#123456']}\n")
+    view = figures.view(str(file), [], folder, tmp_path / "figures")
+    assert next(iter(view.colours.values())) == "#123456"
+    shown = figures.ranked(view)
+    assert f'width="{72 * 89 / 25.4:.2f}'[:10] in shown.svg.read_text()[:1500]
+
+
+def test_models_differ_in_more_than_colour():
+    marks = style.marks([f"r{i}" for i in range(12)])
+    assert len(set(marks.values())) == 12

@@ -85,14 +85,28 @@ def distribution(view: View) -> Drawn:
         f"{own_null_words(view)} Intervals of the mean: block bootstrap."
         f"{view.left_out}"
     )
-    return drawn, table, caption
+    return drawn, pd.concat([table, curves(view, table)]), caption
 
 
-def own_null(view: View, genes: pd.Series) -> np.ndarray | None:
-    """Density over `GRID` of r of random weights on those genes' variants; one for all runs."""
+def curves(view: View, table: pd.DataFrame) -> pd.DataFrame:
+    """Curves beside histograms of r: run_id, population, curve, r, density."""
+    parts, grid = [], GRID[::8]
+    for (run, population), rows in table.groupby(["run_id", "population"], sort=False):
+        known = rows["n"].dropna()
+        found = {"sampling alone": sampling_density(grid, known) if len(known) else None}
+        found["random weights on own variants"] = own_null(view, rows["gene_id"], grid)
+        for curve, density in found.items():
+            if density is not None:
+                part = pd.DataFrame({"curve": curve, "r": grid, "density": density})
+                parts.append(part.assign(run_id=run, population=population))
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
+def own_null(view: View, genes: pd.Series, grid: np.ndarray = GRID) -> np.ndarray | None:
+    """Density over `grid` of r of random weights on those genes' variants; one for all runs."""
     rows = main_rows(view).dropna(subset=["null_mean", "null_sd"]).drop_duplicates("gene_id")
     rows = rows[rows["gene_id"].isin(genes)]
-    return own_null_density(GRID, rows["null_mean"], rows["null_sd"]) if len(rows) else None
+    return own_null_density(grid, rows["null_mean"], rows["null_sd"]) if len(rows) else None
 
 
 def own_null_words(view: View) -> str:
@@ -180,9 +194,12 @@ def central(view: View) -> Drawn:
         f"The same models in both.{marks}{view.left_out}"
     )
     zero = [lookups.assign(panel="across genes"), rest.assign(panel="across people")]
-    data = pd.concat(
-        [reference.assign(panel="across genes"), summary.assign(panel="across people"), *zero]
-    )
+    ridges = [
+        style.smoothed(rows["pearson"]).assign(run_id=run, panel="across people, distribution")
+        for run, rows in table.groupby("run_id", sort=False)
+    ]
+    data = [reference.assign(panel="across genes"), summary.assign(panel="across people")]
+    data = pd.concat([*data, *zero, *ridges])
     return drawn, data, caption
 
 
@@ -250,7 +267,7 @@ def ranked(view: View) -> Drawn:
     caption = (
         f"Genes in the order of r across people{band}; the extremes of many genes are partly luck."
     )
-    return drawn, table, caption
+    return drawn, table.sort_values("pearson", kind="stable"), caption
 
 
 def _ranked_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:

@@ -70,7 +70,11 @@ def trends(view: View) -> Drawn:
         f"{means['label'].iloc[0]}. The lead eQTL was found in the same kind of data; its p-value "
         "grows with the effect that the model is asked to predict."
     )
-    return drawn, means, caption
+    points = [
+        with_feature(view.tables, means["run_id"].iloc[0], feature).assign(feature=feature)
+        for feature in shown
+    ]
+    return drawn, pd.concat([means, *points]), caption
 
 
 def _panel(axis, means: pd.DataFrame, feature: str, view: View) -> None:

@@ -59,7 +59,8 @@ def lead_eqtls(view: View) -> Drawn:
             "bp from the TSS; a gene whose lead eQTL lies farther is not in it, or has another one "
             "here."
         )
-    return drawn, lead_summary(view), caption
+    genes = [table.assign(what=f"{feature} of a gene") for feature, table in shown.items()]
+    return drawn, pd.concat([lead_summary(view), *genes]), caption
 
 
 def _panel(axis, values: pd.Series, feature: str, view: View) -> None:

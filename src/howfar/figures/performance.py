@@ -358,7 +358,12 @@ def performance_again(view: View) -> Drawn:
         "line: mean and 95 % block-bootstrap interval; cross: the authors' summary. Of the "
         "unseen genes, 100 of the summary's 670 and part of the people are public."
     )
-    return drawn, again.drop(columns="colour"), caption
+    ridges = [
+        style.smoothed(rows["pearson"].fillna(0)).assign(run_id=run, group=group)
+        for (run, group), rows in table.groupby(["run_id", "population"], sort=False)
+        if group in groups and run in set(again["run_id"])
+    ]
+    return drawn, pd.concat([again.drop(columns="colour"), *ridges]), caption
 
 
 def _ridge(axis, place: float, r: pd.Series, row, given: float | None, negative: float) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from howfar.evaluation.populations import centring, compared_populations
 from howfar.figures import style
-from howfar.figures.across import histogram, summaries
+from howfar.figures.across import curves, histogram, summaries
 from howfar.figures.view import Drawn, View, figure
 
 _NONE = "People of only one population are public for this study; there is nothing to compare."
@@ -61,7 +61,7 @@ def by_population(view: View) -> Drawn:
         "each population's mean removed from prediction and expression. Dashed: what sampling "
         "alone would give. Fewer people make a wider spread by themselves."
     )
-    return drawn, table, caption
+    return drawn, pd.concat([table, curves(view, table)]), caption
 
 
 @figure("populations_centring", zero="people")

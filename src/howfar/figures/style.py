@@ -125,24 +125,28 @@ def look(style: Style | None = None) -> Iterator[None]:
 
     Raises HowfarError for a font that is not installed.
     """
-    token = _style.set(style or _PLAIN)
-    font = {"font.sans-serif": [style.font]} if style and style.font else {}
+    chosen = style or _PLAIN
+    font = {"font.sans-serif": [chosen.font]} if chosen.font else {}
+    if font:
+        _require_font(chosen.font)
+    token = _style.set(chosen)
     try:
-        if font:
-            font_manager.findfont(style.font, fallback_to_default=False)
         with mpl.rc_context(_RC | font):
             yield
+    finally:
+        _style.reset(token)
+
+
+def _require_font(name: str) -> None:
+    try:
+        font_manager.findfont(name, fallback_to_default=False)
     except ValueError as error:
-        if not font or "findfont" not in str(error):
-            raise
         raise HowfarError(
             "figures, style: font",
-            found=f"{style.font}, which matplotlib does not find here",
+            found=f"{name}, which matplotlib does not find here",
             expected="the family of an installed font, such as DejaVu Sans",
             do="Install it, or name another.",
         ) from error
-    finally:
-        _style.reset(token)
 
 
 def one_is_singular(figure: Figure) -> None:
@@ -364,9 +368,15 @@ def legend(drawn: Figure, axis, where: str = "outside lower center", ncols: int 
 
 def ridge(axis, base: float, values, height: float, colour: str) -> None:
     """A smoothed histogram of r, standing on the line at `base` and at most `height` high."""
+    rows = smoothed(values)
+    axis.fill_between(rows["r"], base, base - height * rows["height"], color=colour, lw=0)
+
+
+def smoothed(values) -> pd.DataFrame:
+    """Histogram of r: columns r (middle of a bin), genes, height (running mean of 3, most 1)."""
     counts, edges = np.histogram(values, bins=np.linspace(-1, 1, 81))
-    smooth = np.convolve(counts, np.ones(3) / 3, mode="same") / max(counts.max(), 1) * height
-    axis.fill_between((edges[1:] + edges[:-1]) / 2, base, base - smooth, color=colour, lw=0)
+    height = np.convolve(counts, np.ones(3) / 3, mode="same") / max(counts.max(), 1)
+    return pd.DataFrame({"r": (edges[1:] + edges[:-1]) / 2, "genes": counts, "height": height})
 
 
 def cross(axis) -> None:
@@ -484,7 +494,7 @@ def _make_room(axes: Axes, texts: list[Text]) -> bool:
     wanted = high
     for text in texts:
         extent = text.get_window_extent()
-        if extent.x1 > box.x1 - 2 and extent.width < 0.7 * box.width:
+        if extent.x1 > box.x1 - 2 and extent.width < 0.75 * box.width:
             start = low + (high - low) * (extent.x0 - box.x0) / box.width
             wanted = max(wanted, low + (start - low) * box.width / (box.width - extent.width - 4))
     if wanted <= high:
@@ -519,7 +529,7 @@ def _crowding(axes: Axes) -> float:
             beside = upper.x1 < lower.x0 or lower.x1 < upper.x0
             if apart > 1 and not beside:
                 grow = max(grow, (upper.height + lower.height) / 2 / apart)
-    return min(grow, 2.2)
+    return min(grow, 3.0)
 
 
 def _label_columns(figure: Drawing) -> list[Axes]:
