@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import operator
 import subprocess
 import sys
 import time
@@ -21,9 +22,9 @@ def test_names_that_do_not_exist_are_attribute_errors():
     assert set(hf.__all__) <= set(dir(hf))
 
 
-@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("name", [*OBJECTS, "figures.central"])
 def test_a_public_name_has_an_example_that_runs(name):
-    found = getattr(hf, name)
+    found = operator.attrgetter(name)(hf)
     assert found.__doc__ and ">>>" in found.__doc__
     examples = doctest.DocTestFinder(recurse=False).find(found, name, globs={})
     assert sum(len(each.examples) for each in examples)

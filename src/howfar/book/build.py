@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from howfar.book.figure_block import copy_files
 from howfar.book.pages import prepare
 from howfar.core.errors import HowfarError
 from howfar.core.project import book_folder
@@ -36,4 +37,5 @@ def build_book(results: Path, app: typer.Typer) -> Path:
             expected="a build without warnings",
             do="Correct the page named above.",
         )
+    copy_files(root / "book", results)
     return root / "book" / "_build" / "html" / "index.html"

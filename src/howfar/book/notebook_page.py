@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from howfar.book.figure_block import with_files
 from howfar.core.errors import no_such_file
 from howfar.core.text import as_markdown
 from howfar.figures.view import NO_FIGURE
@@ -49,6 +50,7 @@ def page(path: Path, study: str | None = None) -> str:
         if "outputs" in cell:  # warnings name files of this machine
             cell["outputs"] = [o for o in cell["outputs"] if o.get("name") != "stderr"]
         cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k in ("tags", "mystnb")}
+    with_files(cells, path, study or "")
     cells, left_out = _without_absent(cells)
     shown = [*_titled(cells, study), *_ending(cells, left_out, path.stem, study)]
     notebook["cells"] = [cell | {"id": f"cell-{i}"} for i, cell in enumerate(shown)]

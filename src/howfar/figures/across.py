@@ -168,7 +168,19 @@ def _ecdf(drawn, axis, table: pd.DataFrame, view: View) -> None:
 
 @figure("central", zero="genes people")
 def central(view: View) -> Drawn:
-    """Across genes beside across people, on one scale: the picture that says it all."""
+    """Across genes beside across people, on one scale: the picture that says it all.
+
+    Examples
+    --------
+    >>> import howfar as hf
+    >>> cohort = hf.example_cohort()
+    >>> model = hf.load_model("gc-content", context=8_192)
+    >>> runs = [hf.predict(cohort, model, bins="centre63"), hf.fit_linear(cohort, "blup")]
+    >>> tables = hf.evaluate(cohort, runs)
+    >>> figure = hf.figures.central(tables, width="single", font="DejaVu Sans", size=7)
+    >>> round(25.4 * figure.get_figwidth())  # mm
+    89
+    """
     table = main_rows(view)
     reference = across_genes(view)
     if table.empty or reference.empty:
