@@ -75,11 +75,14 @@ def _shares(view: View) -> pd.DataFrame:
 
 
 def _share_panel(axis, shares: pd.DataFrame) -> None:
+    names = []
     for place, row in enumerate(shares.sort_values(["x", "group"]).itertuples()):
         style.bar(axis, place, row, TYPES[row.group], height=0.7, scale=100)
-        text = f"{row.group}, at least {100 * row.x:.0f} %: {100 * row.value:.1f} %, n = {row.n}"
+        text = f"{100 * row.value:.1f} %, n = {row.n}"
         style.words(axis, max(100 * row.ci_high, 0) + 1.5, place, text, 8.5)
-    axis.set(xlim=(0, 155), yticks=[], ylim=(len(shares) - 0.5, -0.5), xticks=range(0, 101, 20))
+        names.append(f"{row.group}, {100 * row.x:.0f} %")
+    style.rows(axis, names)
+    axis.set(xlim=(0, 105), xticks=range(0, 101, 25))
     axis.set_xlabel("% of genes whose main driver reaches the level")
 
 
@@ -104,7 +107,7 @@ def _logos(view: View, method: str, words: str) -> Drawn:
     counts = view.summary("driver_motif_grouped")
     counts = counts[counts["method"] == method].set_index("group")
     ranks = sorted(table["replicate"].unique())
-    drawn, axes = style.panels([0.6, *[1.0] * len(ranks)], columns=1)
+    drawn, axes = style.panels([0.8, *[1.0] * len(ranks)], columns=1)
     for axis, rank in zip(axes[1:], ranks, strict=True):
         part = table[table["replicate"] == rank]
         heights = part.pivot(index="x", columns="group", values="value")
@@ -121,7 +124,7 @@ def _logos(view: View, method: str, words: str) -> Drawn:
 def _grouped_words(axis, counts: pd.DataFrame, words: str) -> None:
     found, control = (int(counts.loc[kind, "value"]) for kind in ("drivers", "shuffled"))
     axis.axis("off")
-    axis.set_title(f"Windows grouped by {words}")
+    axis.set_title(f"Windows grouped by {words}", fontsize=9.5)
     text = (
         f"{found} of n = {int(counts['n'].iloc[0])} windows lie in groups of at least 10;\n"
         f"with the positions of each window shuffled, {control}"

@@ -97,7 +97,7 @@ def _volcano_panel(axis, part: pd.DataFrame, row, colour: str) -> None:
     axis.set(xlim=(-1, 1), ylim=(0, top * 1.3), ylabel="−log10 p")
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set_title(f"{_RULES[row.rule]}: {row.found} genes", fontsize=9.5)
-    text = f"{row.found} of n = {row.genes} genes at q ≤ 0.05, {row.negative} of them with r < 0"
+    text = f"{row.found} of n = {row.genes} genes at q ≤ 0.05\n{row.negative} of them with r < 0"
     style.note(axis, text)
 
 
@@ -190,6 +190,6 @@ def rule_error(view: View) -> Drawn:
         "How often a predictor without any knowledge of the gene (a further random weighting of "
         "its variants) passes each rule, by the tail that such weightings have on simulated "
         f"genotypes at the genes' median m / s of {ratio:.2f}; 5 % is the stated error rate at "
-        "p ≤ 0.05. Below: the widths s of the genes' nulls."
+        "p ≤ 0.05. Second panel: the widths s of the genes' nulls."
     )
     return drawn, pd.concat(lines, ignore_index=True), caption

@@ -459,7 +459,11 @@ def _wrap(text: Text, room: float, figure: Figure, most: int = 99) -> bool:
     lines = [kept.sub(lambda found: found[0].replace(" ", "\0"), line) for line in lines]
     indent = re.match(" *", said)[0]  # type: ignore[index]
     width = max(14, int(width) - len(indent))
-    broken = [indent + part for line in lines for part in textwrap.wrap(line, width)]
+    broken = [
+        indent + part
+        for line in lines
+        for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
+    ]
     text.set_text("\n".join(broken).replace("\0", " "))
     return True
 
@@ -477,8 +481,13 @@ def _wrap_texts(figure: Figure) -> bool:
         label = axes.yaxis.label.get_window_extent()
         if label.height > box.height > 0 and "\n" not in axes.get_ylabel():
             width = int(len(axes.get_ylabel()) * box.height / label.height)
-            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), max(8, width)))
+            said = axes.get_ylabel()
+            axes.set_ylabel(textwrap.fill(said, max(8, width), break_long_words=False))
             found = True
+        if (key := axes.get_legend()) is not None:
+            over = key.get_window_extent().width - box.width
+            for text in key.get_texts() if over > 0 else ():
+                found |= _wrap(text, text.get_window_extent().width - over, figure)
         inside = [t for t in axes.texts if not t.get_in_layout() and t.get_ha() == "left"]
         found |= _make_room(axes, [t for t in inside if t.get_transform() == axes.transData])
         for text in inside:
@@ -588,8 +597,9 @@ def said(figure: Figure, most: int = 600) -> str:
             row = f"{near[1]}: " if named and inside and "\n" not in text.get_text() else ""
             parts.append(row + text.get_text() if re.search(r"\d", text.get_text()) else "")
         key = axes.get_legend()
-        parts += [t.get_text() for t in key.get_texts() if "=" in t.get_text()] if key else []
-    clean = [" ".join(part.split()) for part in parts]
+        words = [t.get_text() for t in key.get_texts()] if key else []
+        parts += [each for each in words if re.search(r"\d", each)]
+    clean = [", ".join(line.strip(" ,;:") for line in part.split("\n")) for part in parts]
     clean = list(dict.fromkeys(part.rstrip(".") for part in clean if part))
     while len(clean) > 1 and len("; ".join(clean)) > most:
         clean.pop()
@@ -603,8 +613,9 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
     date, so that the same data give the same bytes; each is written whole or not at all.
     """
     output.mkdir(parents=True, exist_ok=True)
+    one_is_singular(figure)
+    text = said(figure)  # before lines are broken
     finish(figure)
-    text = said(figure)
     _write_svg(figure, output / f"{name}.svg")
     dateless = {"png": {}, "pdf": {"CreationDate": None}}
     for kind, metadata in dateless.items():
