@@ -100,7 +100,7 @@ def test_text_of_others_is_shown_as_it_is(folder, frames, tmp_path, monkeypatch)
     runs = frames["runs"].assign(label=f"{HOSTILE} network")
     view = open_view(tmp_path, frames | {"genes": genes, "runs": runs})
     said = []
-    monkeypatch.setattr("IPython.display.display", lambda data, raw: said.append(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: said.append(data))
     for name in ("scatters", "ranked", "distribution"):
         shown = getattr(figures, name)(view)
         if isinstance(shown, style.Shown):

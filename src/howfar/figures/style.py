@@ -521,7 +521,8 @@ def _readable(figure: Figure, scale: float) -> None:
             size = axis.get_tick_params(which=which).get(
                 "labelsize", mpl.rcParams["xtick.labelsize"]
             )
-            axis.set_tick_params(which=which, labelsize=scale * max(float(size), SMALLEST))
+            points = font_manager.FontProperties(size=size).get_size_in_points()
+            axis.set_tick_params(which=which, labelsize=scale * max(points, SMALLEST))
     for text in figure.findobj(Text):
         text.set_fontsize(scale * max(text.get_fontsize(), SMALLEST))
 
