@@ -70,7 +70,7 @@ def distribution(view: View) -> Drawn:
     if table.empty:
         return _NONE
     summary = pooled(view)
-    drawn, axes = style.panels([2.0] * len(summary) + [2.9])
+    drawn, axes = style.panels([1.8] * len(summary) + [2.2])
     for axis, row in zip(axes, summary.itertuples(), strict=False):
         histogram(axis, view, table[table["run_id"] == row.run_id], row)
     _ecdf(drawn, axes[-1], table, view)
@@ -123,14 +123,14 @@ def own_null_words(view: View) -> str:
 def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     """r over genes of one run and population; row: of `summaries`, for the words."""
     colour = view.colours[row.run_id]
-    edges = np.linspace(-1, 1, 61)
+    edges, grid = np.linspace(-1, 1, 61), GRID[::4]
     counts = np.histogram(part["pearson"], edges, density=True)[0]
     axis.stairs(counts, edges, fill=True, color=colour, alpha=0.75, lw=0)
-    known, density = part["n"].dropna(), own_null(view, part["gene_id"])
+    known, density = part["n"].dropna(), own_null(view, part["gene_id"], grid)
     if len(known):
-        axis.plot(GRID, sampling_density(GRID, known), "--", color=style.INK, lw=1.3)
+        axis.plot(grid, sampling_density(grid, known), "--", color=style.INK, lw=1.3)
     if density is not None:
-        axis.plot(GRID, density, ":", color=style.INK, lw=1.6)
+        axis.plot(grid, density, ":", color=style.INK, lw=1.6)
     axis.axvline(row.mean_r, color=colour, lw=1.2)
     axis.axvline(0, color=style.FAINT, lw=0.8)
     axis.set(xlim=(-1, 1), ylabel="density", xlabel="")
@@ -191,7 +191,7 @@ def central(view: View) -> Drawn:
     reference = reference[reference["region"] == "all"]
     summary = pooled(view)
     lookups, rest = row_zero.genes(view), row_zero.people(view, summary["run_id"].iloc[0])
-    heights = [0.42 * (len(reference) + len(lookups)), 0.72 * len(summary) + 0.36 * len(rest)]
+    heights = [0.42 * (len(reference) + len(lookups)), 0.62 * len(summary) + 0.34 * len(rest)]
     drawn, (top, bottom) = style.panels([1.1 + heights[0], 1.3 + heights[1]])
     _central_top(top, reference, lookups, view)
     _central_bottom(bottom, table, summary, rest, view)
@@ -269,7 +269,7 @@ def ranked(view: View) -> Drawn:
     if table.empty:
         return _NONE
     runs = view.runs_in(table["run_id"])
-    drawn, axes = style.panels([2.3] * len(runs))
+    drawn, axes = style.panels([1.7] * len(runs))
     for axis, run in zip(axes, runs, strict=True):
         _ranked_panel(axis, table[table["run_id"] == run], view, run)
         axis.set_title(view.labels[run])
@@ -313,7 +313,7 @@ def controls(view: View) -> Drawn:
     inner = [k for k in kinds if k not in ("pooled", "centred", "permuted")]
     order = [k for k in ["pooled", *inner, "centred", "permuted"] if k in kinds]
     runs = view.runs_in(summary["run_id"])
-    drawn, axes = style.panels([0.7 + 0.32 * len(order)] * len(runs))
+    drawn, axes = style.panels([0.6 + 0.24 * len(order)] * len(runs))
     span = summary[["ci_low", "ci_high", "mean_r"]].astype(float)
     limits = (min(span.min().min(), 0) - 0.05, max(span.max().max(), 0.1) * 1.9)
     for axis, run in zip(axes, runs, strict=True):
