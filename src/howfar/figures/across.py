@@ -133,7 +133,7 @@ def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
         axis.plot(grid, density, ":", color=style.INK, lw=1.6)
     axis.axvline(row.mean_r, color=colour, lw=1.2)
     axis.axvline(0, color=style.FAINT, lw=0.8)
-    axis.set(xlim=(-1, 1), ylabel="density", xlabel="")
+    axis.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1], ylabel="density", xlabel="")
     axis.set_title(row.label)
     key = f"{row.run_id}.across.{row.population}"
     low, high = (style.signed(view.need(f"{key}.{end}_r").value, 2) for end in ("min", "max"))
@@ -225,7 +225,8 @@ def _central_top(axis, reference: pd.DataFrame, lookups: pd.DataFrame, view: Vie
         style.words(axis, -0.98, place - 0.26, text, va="bottom")
     _grey_rows(axis, lookups, len(reference), 1.0, "r")
     axis.set_title("Across genes: which genes are expressed more?")
-    axis.set(xlim=(-1, 1), yticks=[], ylim=(len(reference) + len(lookups) - 0.55, -0.95))
+    axis.set(yticks=[], ylim=(len(reference) + len(lookups) - 0.55, -0.95))
+    axis.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1])
     axis.axvline(0, color=style.INK, lw=0.8)
 
 
@@ -258,7 +259,8 @@ def _central_bottom(
         axis.axvline(limit.value, color=row_zero.GREY, ls="--", lw=1.2)
     axis.set_title("Across people: which people express a gene more?")
     bottom = len(summary) + 0.5 * len(rest) - (0.25 if len(rest) else 0.6)
-    axis.set(xlim=(-1, 1), yticks=[], ylim=(bottom, -0.95), xlabel="correlation")
+    axis.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1], xlabel="correlation")
+    axis.set(yticks=[], ylim=(bottom, -0.95))
     axis.axvline(0, color=style.INK, lw=0.8)
 
 

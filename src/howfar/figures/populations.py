@@ -113,7 +113,7 @@ def flips(view: View) -> Drawn:
     shares = flip_shares(view)
     if shares.empty:
         return _NO_R if compared_populations(view["across"]) else _NONE
-    drawn, (axis,) = style.panels([1.0 + 0.5 * len(shares)])
+    drawn, (axis,) = style.panels([0.9 + 0.3 * len(shares)])
     names = []
     for place, row in enumerate(shares.itertuples()):
         alpha = 0.9 if row.genes == "all" else 0.45

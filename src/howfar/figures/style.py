@@ -477,6 +477,12 @@ def _wrap_texts(figure: Figure) -> bool:
         edge = figure.bbox.width * (1 + int(columns * box.x0 / figure.bbox.width)) / columns - 6
         for title in (axes.title, axes._left_title, axes._right_title):  # type: ignore[attr-defined]
             found |= _wrap(title, edge - title.get_window_extent().x0, figure, most=3)
+        boxes = [t.get_window_extent() for t in axes.get_xticklabels() if t.get_text()]
+        if isinstance(axes.xaxis.get_major_locator(), ticker.AutoLocator) and any(
+            one.x1 + 4 > other.x0 for one, other in pairwise(boxes)
+        ):
+            axes.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
+            found = True
         found |= _wrap(axes.xaxis.label, min(1.25 * box.width, edge - box.x0), figure)
         label = axes.yaxis.label.get_window_extent()
         if label.height > box.height > 0 and "\n" not in axes.get_ylabel():
