@@ -102,7 +102,7 @@ def test_across_individuals_runs_alone(tmp_path):
     outputs = run("across_individuals", tmp_path, tmp_path / "open.yaml", tmp_path)
     drawn = [o for o in outputs if "image/svg+xml" in o.get("data", {})]
     assert len(drawn) == 5
-    names = {p.name for p in (tmp_path / "figures").glob("*.svg")}
+    names = {p.name for p in (tmp_path / "figures").glob("*.open.svg")}
     assert "central.open.svg" in names and len(names) == 5
     assert "SECRET" not in (tmp_path / "across_individuals.ipynb").read_text()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
 from functools import cache
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -72,28 +71,36 @@ def _html(text: str) -> dict[str, Any]:
     return {"output_type": "display_data", "metadata": {}, "data": data}
 
 
-def _picture(figure: str, svg: Path, alt: str) -> str:
+def _picture(figure: str, svg: Path, alt: str, up: str = "../") -> str:
     """The image, its size known before it is loaded, and the one for narrow screens."""
-    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg.read_text("utf-8")[:2000])
-    assert size is not None, svg  # matplotlib writes it
-    width, height = (round(float(points) * 96 / 72) for points in size.groups())
-    place = f"../{FOLDER}/{figure}"
+    sizes = re.findall(r' (width|height)="([\d.]+)pt"', svg.read_text("utf-8")[:2000])
+    size = " ".join(f'{side}="{float(points) * 96 / 72:.0f}"' for side, points in sizes[:2])
+    place = f"{up}{FOLDER}/{figure}"
     return (
         f'<picture class="howfar-figure"><source media="(max-width: {_NARROW}px)" '
-        f'srcset="{place}.narrow.svg"><img src="{place}.svg" alt="{escape(alt)}" width="{width}" '
-        f'height="{height}" loading="lazy"></picture>'
+        f'srcset="{place}.narrow.svg"><img src="{place}.svg" alt="{escape(alt)}" {size} '
+        'loading="lazy"></picture>'
     )
 
 
+def on_start_page(figure: str, svg: Path, caption: str, alt: str) -> str:
+    """Write a figure of the start page, which lies above the others, in Markdown."""
+    numbers = re.findall("<text[^>]*>([^<]* = [^<]*)", svg.read_text("utf-8"))
+    alt = "; ".join([alt, *map(unescape, numbers)])
+    shown = f"{_picture(figure, svg, alt, '')}<figcaption>{escape(caption)}</figcaption>"
+    return f"```{{raw}} html\n<figure>{shown}{_links(figure, '')}</figure>\n```\n"
+
+
 def _below(figure: str, name: str, numbers: pd.DataFrame) -> str:
-    links = [
-        f'<a href="../{FOLDER}/{figure}.{kind}" download>{kind.upper()}</a>'
-        for kind in KINDS
-        if "." not in kind
-    ]
     lines = [f"= {label}: {verdict}" for label, verdict in remade(figure, name, numbers)]
     made = "".join(f'<span class="remade">{escape(line)}</span> ' for line in lines)
-    return f'<p class="howfar-files">{made}<span>{" ".join(links)}</span></p>'
+    return f'<p class="howfar-files">{made}{_links(figure)}</p>'
+
+
+def _links(figure: str, up: str = "../") -> str:
+    kinds = [kind for kind in KINDS if "." not in kind]
+    links = [f'<a href="{up}{FOLDER}/{figure}.{k}" download>{k.upper()}</a>' for k in kinds]
+    return f"<span>{' '.join(links)}</span>"
 
 
 def remade(figure: str, name: str, numbers: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -118,9 +125,9 @@ def copy_files(book: Path, results: Path) -> None:
     folder = book / "_build" / "html" / FOLDER
     folder.mkdir(parents=True)
     found: set[str] = set()
-    for page in (book / "_generated").glob("*.ipynb"):
-        text = json.dumps(json.loads(page.read_text("utf-8")), ensure_ascii=False)
-        found |= set(re.findall(rf"\.\./{FOLDER}/([\w.]+?)\.(?:narrow\.)?svg", text))
+    for page in (book / "_generated").iterdir():
+        if page.suffix in (".ipynb", ".md"):
+            found |= set(re.findall(rf"{FOLDER}/([\w.]+?)\.narrow\.svg", page.read_text("utf-8")))
     for figure in sorted(found):
         for file in files_of(figure, results):
             shutil.copy2(file, folder)

@@ -65,7 +65,7 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "fetched": fetched(executed_pages(book)),
         "programs": programs(app),
         "answer": start_page.answer(views),
-        "central": start_page.central_pictures(results, part),
+        "central": start_page.central_pictures(results),
         "commands": reference_pages.commands(app),
         "tables": reference_pages.table_reference(),
         **reference_pages.numbers(views),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
+from howfar.book.figure_block import on_start_page
 from howfar.core.project import figures_folder
 from howfar.core.text import as_markdown
 from howfar.figures.view import View
@@ -180,13 +180,12 @@ def _known_truth(view: View) -> str:
     return f"**Where the truth is known, the gap can be measured:** {text}."
 
 
-def central_pictures(results: Path, folder: Path) -> str:
-    """Copy the central picture of each study that has one to `folder`, and show it."""
+def central_pictures(results: Path) -> str:
+    """Show the central picture of each study that has one."""
     blocks = []
     for name in _FIRST_PICTURES:
         picture = figures_folder(results, name) / f"central.{name}.svg"
         if picture.is_file():
-            shutil.copyfile(picture, folder / picture.name)
             study = load_study(name)
             real = study.reality
             caption = (
@@ -195,10 +194,6 @@ def central_pictures(results: Path, folder: Path) -> str:
                 "interval; curves: the distribution over genes. Grey: without a model. Dashed: "
                 "the ceiling, mean √h²."
             )
-            blocks.append(
-                f"```{{figure}} /_generated/{picture.name}\n"
-                ":alt: Correlation across genes above, across people below\n"
-                ":figclass: central\n\n"
-                f"{as_markdown(caption)}\n```\n"
-            )
+            alt = f"Correlation across genes, and across people: {study.title}"
+            blocks.append(on_start_page(f"central.{name}", picture, caption, alt))
     return "\n".join(blocks) or "The central picture appears here when a study has been run.\n"

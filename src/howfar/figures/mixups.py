@@ -30,7 +30,7 @@ def draw(table: pd.DataFrame, output: Path) -> style.Shown:
     grid = shown[shown["r"].notna()]
     studies = shown[shown["r"].isna()]
     with style.look():
-        drawn, axes = style.panels([2.6, 2.6])
+        drawn, axes = style.panels([2.6, 2.6], columns=1)
         for (r, people), rows in grid.groupby(["r", "people"]):
             look = _R[r], _PEOPLE[people]
             _marks(axes[0], rows, *look)
