@@ -51,7 +51,7 @@ def _profile_panel(axis, table: pd.DataFrame) -> list[str]:
             continue
         peak = part.loc[part["x"].abs().idxmin()]
         peaks.append(f"{100 * peak['value']:.1f} %")
-        label = f"{kind}, n = {int(part['n'].iloc[0])}: {peaks[-1]} at the main driver"
+        label = f"{kind}, n = {int(part['n'].iloc[0])}: {peaks[-1]}"
         low, high = (100 * part[c].astype(float) for c in ("ci_low", "ci_high"))
         axis.fill_between(part["x"], low, high, color=colour, alpha=0.25, lw=0)
         axis.plot(part["x"], 100 * part["value"], color=colour, label=label)
