@@ -24,7 +24,7 @@ def test_profile_text_is_the_value_at_the_driver(view, shown):
     at = table[(table["set"] == "driver_profile") & (table["x"] == 0)]
     text = text_of(shown("attribution_profile"))
     for row in at.itertuples():
-        assert f"{row.group}, n = {row.n}: {100 * row.value:.1f} % at the main driver" in text
+        assert f"{row.group}, n = {row.n}: {100 * row.value:.1f} %" in text
 
 
 def test_shares_follow_the_features(view, tmp_path, shown):
