@@ -215,7 +215,7 @@ def _alphagenome() -> str:
     return "\n\n".join(parts) + (
         f"\n\nMeasured on {of.date}, {of.device}, torch {of.torch}, with other work on the "
         "machine. The error is that of float32: plain batches have it, too. The more haplotypes, "
-        "the more is shared: few are in the long windows, as two cores allow no more here."
+        "the more is shared."
     )
 
 
