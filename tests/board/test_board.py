@@ -432,7 +432,7 @@ def test_kept_answers_are_those_of_their_task(name):
     ("task", "folder", "runs"),
     [
         ("demo_kind", "kind", {"blup": "blup", "enet": "elastic-net-predixcan", "top1": "top-snp"}),
-        ("demo_peaks", "peaks", {"blup": "blup", "top1": "top-snp"}),
+        ("demo_peaks", "peaks", {"blup": "blup", "demo-accessibility": "small-enformer"}),
     ],
 )
 def test_our_rows_are_the_books_correlations(task, folder, runs):
