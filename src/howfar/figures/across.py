@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 
 from howfar.figures import row_zero, style
 from howfar.figures.reference import across_genes
@@ -124,8 +125,8 @@ def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     """r over genes of one run and population; row: of `summaries`, for the words."""
     colour = view.colours[row.run_id]
     edges, grid = np.linspace(-1, 1, 61), GRID[::4]
-    counts = np.histogram(part["pearson"], edges, density=True)[0]
-    axis.stairs(counts, edges, fill=True, color=colour, alpha=0.75, lw=0)
+    look = {"element": "step", "color": colour, "alpha": 0.75, "lw": 0}  # one path, not 60
+    sns.histplot(x=part["pearson"], bins=edges, stat="density", ax=axis, **look)
     known, density = part["n"].dropna(), own_null(view, part["gene_id"], grid)
     if len(known):
         axis.plot(grid, sampling_density(grid, known), "--", color=style.INK, lw=1.3)
@@ -148,9 +149,8 @@ def _ecdf(drawn, axis, table: pd.DataFrame, view: View) -> None:
     for run, label in view.labels.items():
         values = table.loc[table["run_id"] == run, "pearson"]
         if len(values):
-            share = np.arange(1, len(values) + 1) / len(values)
             look = {"color": view.colours[run], "marker": view.marks[run], "markevery": 0.15}
-            axis.step(np.sort(values), share, where="post", ms=4, lw=1.4, label=label, **look)
+            sns.ecdfplot(x=values, ms=4, lw=1.4, label=label, ax=axis, **look)
     known = table["n"].dropna()
     if len(known):
         total = np.cumsum(sampling_density(GRID, known))
