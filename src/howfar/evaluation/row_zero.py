@@ -21,6 +21,7 @@ from howfar.study.schema import Evaluation
 ROW_ZERO = "row_zero"
 LOOKUP, PAIRS, TISSUE, NEAREST = "lookup", "lookup_pairs", "lookup_tissue", "nearest_variant"
 _DRAWS = 1000
+_ROUNDING = 1e-13  # share of a sum of squares below which its variance is rounding
 
 
 def rows(panel: Panel, options: Evaluation) -> pd.DataFrame:
@@ -92,10 +93,15 @@ def pair_sums(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def r_of_sums(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Compute r over all pairs (draws,) of genes with `pair_sums`, weighted."""
+    """Compute r over all pairs (draws,) of genes with `pair_sums`, weighted.
+
+    NaN where a side is constant: what its sums differ by is rounding.
+    """
     n, x, y, xx, yy, xy = (weights @ sums).T
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+        of_x, of_y = xx - x * x / n, yy - y * y / n
+        varies = (of_x > _ROUNDING * xx) & (of_y > _ROUNDING * yy)
+        return np.where(varies, (xy - x * y / n) / np.sqrt(of_x * of_y), np.nan)
 
 
 def _nearest(panel: Panel, options: Evaluation) -> dict | None:
