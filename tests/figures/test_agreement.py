@@ -73,10 +73,10 @@ def view(folder):
 
 
 @pytest.mark.parametrize("name", [*ALL, "variant_effects"])
-def test_four_files_and_what_is_real(shown, name):
+def test_four_files_and_what_is_real(view, shown, name):
     one = shown(name)
     assert_four_files(one)
-    assert "Genotypes: made up." in one.caption
+    assert "Genotypes: made up." in str(figures.about(view))
     for kind in ("svg", "csv"):
         assert "SECRET" not in one.svg.with_suffix(f".{kind}").read_text()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.figure_views import assert_four_files, text_of
+from helpers.figure_views import assert_four_files, text_of, words_of
 from helpers.rastogi_files import made_view, other_view
 from howfar import figures
 from howfar.figures import style
@@ -26,9 +26,9 @@ def rows(view, what: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_four_files_and_a_caption(shown, name):
+def test_four_files_and_what_is_real(view, shown, name):
     assert_four_files(shown(name))
-    assert "Genotypes: real" in shown(name).caption
+    assert "Genotypes: real" in str(figures.about(view))
 
 
 def test_driver_panels_carry_counts_and_medians(view, shown):
@@ -46,9 +46,8 @@ def test_footprints_and_top_shares_carry_value_and_interval(view, shown):
         top = rows(view, what)
         for row in top[np.isclose(top["x"], 0.1)].itertuples():
             ends = style.interval(row.ci_low, row.ci_high, 2)
-            assert f"{row.method}: {row.value:.2f} {ends}".strip() in text_of(
-                shown("prioritisation")
-            )
+            text = f"{row.method}: {row.value:.2f} {ends}".strip()
+            assert text in words_of(shown("prioritisation"))
 
 
 def test_areas_are_those_of_the_numbers(view, shown):

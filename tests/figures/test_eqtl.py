@@ -10,7 +10,7 @@ import pytest
 
 from helpers import synthetic
 from helpers.eqtl_effects import GENES, effects
-from helpers.figure_views import assert_four_files, open_view, text_of
+from helpers.figure_views import assert_four_files, open_view, text_of, words_of
 from howfar import figures
 from howfar.eqtl import network_agreement
 from howfar.eqtl.network_agreement import lead_only
@@ -53,9 +53,9 @@ def view(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_four_files_and_a_caption(shown, name):
+def test_four_files_and_what_is_real(view, shown, name):
     assert_four_files(shown(name))
-    assert "Genotypes: made up" in shown(name).caption
+    assert "Genotypes: made up" in str(figures.about(view))
 
 
 def test_genes_and_their_signals_are_counted(view, shown):
@@ -74,7 +74,7 @@ def test_shares_of_signs_carry_their_number_of_variants(view, shown):
     whole = table[table["group"] == "all"].set_index("method").loc["net"]
     ends = f"[{100 * whole['ci_low']:.0f}, {100 * whole['ci_high']:.0f}]"
     assert f"Net: {100 * whole['value']:.0f} % {ends} of signs agree" in text
-    assert "Other net: " in text and "probability of being causal" in text
+    assert "Other net: " in text and "probability of being causal" in words_of(shown("eqtl_signs"))
 
 
 def test_overlap_title_holds_observed_and_chance(view, shown):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.figure_views import assert_four_files, text_of
+from helpers.figure_views import assert_four_files, text_of, words_of
 from helpers.rastogi_files import made_view, other_view
 from howfar import figures
 from howfar.figures import style
@@ -28,9 +28,9 @@ def view():
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "performance_versions"])
-def test_four_files_and_a_caption(shown, name):
+def test_four_files_and_what_is_real(view, shown, name):
     assert_four_files(shown(name))
-    assert "Genotypes: real" in shown(name).caption and "NA0" not in text_of(shown(name))
+    assert "Genotypes: real" in str(figures.about(view)) and "NA0" not in text_of(shown(name))
 
 
 def test_every_mean_of_the_summary_is_written(view, shown):
@@ -41,7 +41,7 @@ def test_every_mean_of_the_summary_is_written(view, shown):
         rows = table[(table["set"] == what) & table["method"].isin(["BLUP", "Pairwise regression"])]
         for mean in rows.groupby(["method", "group"])["value"].mean():
             assert style.signed(mean) in text
-    assert "n = 200 genes" in text and "n = 670 genes" in text
+        assert "n = 200 genes" in words_of(shown(name)) and "n = 670 genes" in words_of(shown(name))
 
 
 def test_variants_of_training_are_in_their_own_figure(view, shown):

@@ -75,6 +75,11 @@ def text_of(shown: figures.Shown) -> str:
     return html.unescape(" | ".join(re.findall(r"<text[^>]*>([^<]*)", shown.svg.read_text())))
 
 
+def words_of(shown: figures.Shown) -> str:
+    """The same without marks between pieces: lines of a title or an axis are one."""
+    return text_of(shown).replace(" | ", " ")
+
+
 def assert_four_files(shown: figures.Shown) -> None:
     """SVG, PNG, PDF and CSV are there, none empty."""
     for kind in ("svg", "png", "pdf", "csv"):

@@ -137,7 +137,7 @@ def prioritisation(view: View) -> Drawn:
     drawn.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8)
     caption = (
         "Share of causal pairs of variant and gene among the variants that a method puts first. "
-        "Dashed: chance. Dotted: the top 10 %, whose shares are written (intervals: in the CSV)."
+        "Dashed: chance. Dotted: the top 10 %, whose shares are written with their intervals."
         " A variant without a weight has weight 0 and ties share a rank, so methods that "
         "choose few variants run flat and then jump. Linear models learnt their weights from "
         "people of overlapping ancestry; Enformer, as released, from no genotype at all."
@@ -151,11 +151,11 @@ def _curve_panel(axis, table: pd.DataFrame) -> None:
         at = rows[rows["x"].round(3) == 0.1].iloc[0]
         look = {"marker": style.MARKS[i], "label": at["method"], "color": at["colour"]}
         axis.plot(rows["x"], rows["value"], lw=1.6, ms=3.5, **look)
-        lines.append(f"{at['method']} {at['value']:.2f}")
+        lines.append(f"{at['method']}: {at['value']:.2f}\n{style.ends(at, 2)}")
     axis.plot([0, 1], [0, 1], "--", color=style.FAINT, lw=1)
     axis.axvline(0.1, color=style.FAINT, ls=":", lw=1)
     axis.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of causal pairs")
-    style.note(axis, "in the top 10 %:\n" + "\n".join(lines), x=0.5, y=0.6)
+    style.note(axis, "in the top 10 %:\n" + "\n".join(lines), x=0.5, y=0.7)
 
 
 @figure("auroc")
