@@ -128,7 +128,7 @@ def prioritisation(view: View) -> Drawn:
     tables = {what: table for what, table in tables.items() if len(table)}
     if not tables:
         return "Effects of variants beside causal variants are not public for this study."
-    drawn, axes = style.panels([3.5] * len(tables))
+    drawn, axes = style.panels([3.4] * len(tables), columns=1)
     for axis, (what, table) in zip(axes, tables.items(), strict=True):
         _curve_panel(axis, table)
         axis.set_title(f"{_CURVES[what][0]}, n = {table['n'].iloc[0]}", fontsize=9)
@@ -151,11 +151,11 @@ def _curve_panel(axis, table: pd.DataFrame) -> None:
         at = rows[rows["x"].round(3) == 0.1].iloc[0]
         look = {"marker": style.MARKS[i], "label": at["method"], "color": at["colour"]}
         axis.plot(rows["x"], rows["value"], lw=1.6, ms=3.5, **look)
-        lines.append(f"{at['method']}: {at['value']:.2f}\n{style.ends(at, 2)}")
+        lines.append(f"{at['method']}: {at['value']:.2f} {style.ends(at, 2)}")
     axis.plot([0, 1], [0, 1], "--", color=style.FAINT, lw=1)
     axis.axvline(0.1, color=style.FAINT, ls=":", lw=1)
     axis.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of causal pairs")
-    style.note(axis, "in the top 10 %:\n" + "\n".join(lines), x=0.5, y=0.7)
+    style.note(axis, "in the top 10 %:\n" + "\n".join(lines), x=0.56, y=0.48, size=8)
 
 
 @figure("auroc")
