@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from helpers import synthetic
-from helpers.figure_views import open_view, study_file, text_of
+from helpers.figure_views import open_view, study_file, text_of, words_of
 from howfar import figures
 from howfar.evaluation import transfer
 from howfar.figures import baselines, style
@@ -56,7 +56,7 @@ def test_wins_and_differences_are_those_of_the_genes(view):
         gap = wide["net"] - wide[rival]
         assert f"{style.signed(gap.mean())} [" in text
         assert f"network ahead in {(gap > 0).sum()} of {synthetic.GENES}" in text
-    assert "Of 2 rivals the network is behind 2, ahead of 0" in text
+    assert "The network is behind 2 of 2 models, ahead of 0" in text
 
 
 def test_a_better_network_is_ahead(view, tmp_path):
@@ -64,7 +64,7 @@ def test_a_better_network_is_ahead(view, tmp_path):
     net = across["run_id"] == "net"
     across.loc[net, "pearson"] = np.clip(across.loc[net, "pearson"].abs() + 0.6, 0, 1)
     changed = open_view(tmp_path, view.tables.frames | {"across": across})
-    assert "behind 0, ahead of 2" in text_of(figures.linear_wins(changed))
+    assert "behind 0 of 2 models, ahead of 2" in text_of(figures.linear_wins(changed))
 
 
 def test_distribution_keeps_genes_that_all_have_and_counts_constant_as_zero(view):
@@ -95,7 +95,10 @@ def test_titles_give_the_largest_size_and_the_expectation(view):
 def test_transfer_names_what_is_lost_and_draws_every_group(view):
     shown = figures.population_transfer(view)
     text = text_of(shown)
-    assert "Tested in AFR, BLUP trained in EUR lacks" in text and "0.150 [0.100, 0.200]" in text
+    assert (
+        "Tested in AFR, BLUP trained in EUR loses" in words_of(shown)
+        and "0.150 [0.100, 0.200]" in text
+    )
     data = pd.read_csv(shown.svg.with_suffix(".csv"))
     assert len(data) == 4 * len(METHODS)
     assert text.count("trained in EUR") == 3  # two rows and the title
