@@ -39,14 +39,26 @@ STUDY = {
     "finetune": ("--strategy", "sagenet", "--set", "context=64", "--dry-run"),
     "training-set": ("--context", "64", "--out", "{out}/p.h5"),
     "export": ("--to", "{out}/export"),
+    "explore": ("--out", "{out}/genes"),
+    "submit": ("--run", "top1", "--out", "{out}/b.zip"),
     "run": ("--dry-run",),
     "clean": ("--yes",),
     "simulate": (),  # both refuse a study without a `simulate` block; tests/simulate has the rest
     "train": (),
 }
 COHORT = ("--reference", "{in}/ref.fa", "--variants", "{in}/v.vcf.gz", "--genes", "{in}/genes.csv")
-#: Of them those that end in a message on four people, or without kept effects or a world.
-TOO_FEW = ("tracks", "drivers", "motifs", "simulate", "train", "transfer", "stack", "cures")
+#: Of them those that end in a message on four people, or without kept effects, a world or a task.
+TOO_FEW = (
+    "submit",
+    "tracks",
+    "drivers",
+    "motifs",
+    "simulate",
+    "train",
+    "transfer",
+    "stack",
+    "cures",
+)
 #: Commands on files.
 OTHERS = {
     "init": ("mine", "{in}/ref.fa", "{in}/v.vcf.gz", "{in}/genes.csv", "--out", "{out}/m.yaml"),
@@ -58,12 +70,15 @@ OTHERS = {
     ),
     "numbers": ("tiny", "--out", "{out}/n.csv"),
     "models": (),
+    "diff": ("{results}", "{results}"),
+    "score": ("{in}/w.fa",),  # no bundle; tests/board has the rest
 }
 #: Without an input of the user's (`book` and `inputs` make pages, `fetch` brings files), or
 #: measured elsewhere by commands that read as `sequences` does.
 WITHOUT = {"fetch", "book", "inputs", "template", "notebook", "haplotypes", "inference"}
 WITHOUT |= {"baselines", "oracles", "knobs", "bslmm", "estimators", "worlds", "training"}
 WITHOUT |= {"attribution", "attribution-truth", "growth", "windows", "trained-effects", "mixups"}
+WITHOUT |= {"own-model", "arithmetic"}
 WITHOUT |= {"cohort"}  # tests/cohort/test_recipes.py
 WITHOUT |= {"training-tracks", "training-mpra"}  # tests/training/test_files.py
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import driver_tables, synthetic
-from helpers.figure_views import open_view, text_of
+from helpers.figure_views import open_view, text_of, words_of
 from howfar import figures
 from howfar.figures import drivers, style
 
@@ -30,7 +30,7 @@ def test_support_by_hand(view, shown):
     text = text_of(support)
     for side, chosen in (("positive", r > 0.2), ("negative", r < -0.2)):
         mean = style.signed(share[chosen].mean(), 2)
-        assert f"{side} r: n = {chosen.sum()} genes, mean {mean}" in text
+        assert f"{side} r: n = {chosen.sum()} genes, mean {mean}" in words_of(support)
     mains = agree[table["is_main"]].set_axis(table["gene_id"][table["is_main"]])
     hits = mains[r.index[r > 0.2]]
     assert f"positive r: {hits.sum()} of n = {len(hits)} genes" in text

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers import synthetic
-from helpers.figure_views import open_view, text_of
+from helpers.figure_views import open_view, text_of, words_of
 from howfar import figures
 from howfar.core.project import project_root
 from howfar.evaluation.trainings import CURVE, MEAN, TRAINED
@@ -40,7 +40,7 @@ def view(tmp_path_factory):
 def test_strategies_have_bars_seeds_and_intervals(view):
     shown = figures.method_performance(view)
     text = text_of(shown)
-    assert "Trained genes, unseen people (n = 24 genes)" in text
+    assert "Trained genes, unseen people (n = 24 genes)" in words_of(shown)
     assert "0.20 [0.17, 0.23]" in text and "Unseen genes" in text
     assert "another population" not in text.split("Networks trained")[0]
     drawn, _, _ = fine_tuning.trainings(view)
