@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers import synthetic
-from helpers.figure_views import open_view, text_of
+from helpers.figure_views import open_view, text_of, words_of
 from howfar import figures
 from howfar.figures import stacking as module
 from howfar.results import tables
@@ -40,7 +40,7 @@ def view(tmp_path):
 
 
 def test_the_title_names_the_model_that_falls_most(view):
-    text = text_of(figures.stacking_splits(view))
+    text = words_of(figures.stacking_splits(view))
     assert "Random forest: R² 0.90 on pairs at random," in text
     assert "0.40 on genes never seen" in text
     text = text_of(figures.stacking_people(view))
@@ -49,7 +49,7 @@ def test_the_title_names_the_model_that_falls_most(view):
 
 
 def test_another_fall_changes_the_title(tmp_path):
-    text = text_of(figures.stacking_splits(opened(tmp_path, summary(fall=-0.08))))
+    text = words_of(figures.stacking_splits(opened(tmp_path, summary(fall=-0.08))))
     assert "Ridge: R² 0.90" in text and "0.94 on genes never seen" in text
 
 
