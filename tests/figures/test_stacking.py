@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers import synthetic
-from helpers.figure_views import open_view, text_of, words_of
+from helpers.figure_views import open_view, words_of
 from howfar import figures
 from howfar.figures import stacking as module
 from howfar.results import tables
@@ -43,7 +43,7 @@ def test_the_title_names_the_model_that_falls_most(view):
     text = words_of(figures.stacking_splits(view))
     assert "Random forest: R² 0.90 on pairs at random," in text
     assert "0.40 on genes never seen" in text
-    text = text_of(figures.stacking_people(view))
+    text = words_of(figures.stacking_people(view))
     assert "Random forest: r 0.90 with the leak," in text
     assert "0.40 for people never seen" in text
 
@@ -62,7 +62,7 @@ def test_every_design_is_drawn_with_its_words_and_numbers(view):
         data = pd.read_csv(shown.svg.with_suffix(".csv"))
         designs = [d for d in DESIGNS if d[0] == target]
         assert len(data) == len(designs) * len(METHODS) * len(MEASURES)
-        text = text_of(shown)
+        text = words_of(shown)
         for _, split, features in designs:
             assert module._SHOWN[split, features][2] in text
         assert "n = 12000 pairs" in shown.caption
@@ -79,8 +79,8 @@ def test_without_genotypes_the_leak_is_left_out(tmp_path):
     table = summary()
     table = table[table["group"].str.endswith("; network")]
     shown = figures.stacking_people(opened(tmp_path, table))
-    assert "Differences between people" in text_of(shown)
-    assert "everybody (leak)" not in text_of(shown)
+    assert "Differences between people" in words_of(shown)
+    assert "everybody (leak)" not in words_of(shown)
 
 
 def test_a_study_without_stacked_models_says_what_to_run(tmp_path):
