@@ -191,7 +191,7 @@ def central(view: View) -> Drawn:
     reference = reference[reference["region"] == "all"]
     summary = pooled(view)
     lookups, rest = row_zero.genes(view), row_zero.people(view, summary["run_id"].iloc[0])
-    heights = [0.42 * (len(reference) + len(lookups)), 0.62 * len(summary) + 0.34 * len(rest)]
+    heights = [0.42 * (len(reference) + len(lookups)), 0.76 * len(summary) + 0.4 * len(rest)]
     drawn, (top, bottom) = style.panels([1.1 + heights[0], 1.3 + heights[1]])
     _central_top(top, reference, lookups, view)
     _central_bottom(bottom, table, summary, rest, view)
@@ -245,14 +245,14 @@ def _central_bottom(
 ) -> None:
     for place, row in enumerate(summary.itertuples()):
         values = table.loc[table["run_id"] == row.run_id, "pearson"].to_numpy(float)
-        style.ridge(axis, place + 0.25, values, 0.5, view.colours[row.run_id])
-        style.span_line(axis, place + 0.25, row, lw=2.4)
-        axis.plot(row.mean_r, place + 0.25, "o", mfc="white", mec=style.INK, ms=6)
+        style.ridge(axis, place + 0.2, values, 0.46, view.colours[row.run_id])
+        style.span_line(axis, place + 0.2, row, lw=2.4)
+        axis.plot(row.mean_r, place + 0.2, "o", mfc="white", mec=style.INK, ms=6)
         text = (
             f"{row.label}: mean r = {style.signed(row.mean_r)} {style.ends(row, 2)}\n"
             f"n = {row.genes} genes, {people(row)}, {100 * row.share_negative:.0f} % below 0"
         )
-        style.words(axis, -0.98, place - 0.3, text, 8.5, va="bottom")
+        style.words(axis, -0.98, place - 0.28, text, 8.5, va="bottom")
     _grey_rows(axis, rest, len(summary), 0.5, "mean r")
     limit = row_zero.ceiling(view)
     if limit is not None:
