@@ -84,7 +84,11 @@ def pages(folder: Path) -> list[str]:
 def watch(page: Page, base: str, problems: list[str]) -> None:
     """Note what goes wrong while `page` loads."""
     page.on("pageerror", lambda e: problems.append(f"{page.url}: script error: {e}"))
-    page.on("requestfailed", lambda r: problems.append(f"{page.url}: request failed: {r.url}"))
+
+    def failed(request) -> None:
+        left = "search.html" in page.url and "ERR_ABORTED" in (request.failure or "")
+        if not left:  # the search page reads its hits' texts until one of them is opened
+            problems.append(f"{page.url}: request failed: {request.url}")
 
     def said(message) -> None:
         if message.type == "error":
@@ -98,6 +102,7 @@ def watch(page: Page, base: str, problems: list[str]) -> None:
         if not request.url.startswith((base + "/", "data:", "blob:")):
             problems.append(f"{page.url}: request off the server: {request.url}")
 
+    page.on("requestfailed", failed)
     page.on("console", said)
     page.on("response", answered)
     page.on("request", asked)
@@ -109,10 +114,9 @@ def check_page(page: Page, address: str, problems: list[str]) -> None:
     page.on("response", lambda answer: answers.append(answer))
     page.goto(address, wait_until="load")
     sizes = [(a.url, int(a.headers.get("content-length", 0))) for a in answers]
-    weight, bare = (
-        sum(size for url, size in sizes if figures or "/_images/" not in url)
-        for figures in (True, False)
-    )
+    sizes = [(url, size) for url, size in sizes if "/genes/" not in url]  # `check_gene` weighs them
+    weight = sum(size for _, size in sizes)
+    bare = sum(size for url, size in sizes if "/_images/" not in url and "/_figures/" not in url)
     if bare > HEAVIEST or weight > WITH_FIGURES:
         problems.append(
             f"{address}: {weight / 1000:.0f} kB to load ({bare / 1000:.0f} without figures)"
