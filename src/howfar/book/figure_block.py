@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from howfar.book.markdown import svg_size
 from howfar.core.project import figures_folder
 from howfar.figures.style import KINDS
 from howfar.published import stated
@@ -73,12 +74,10 @@ def _html(text: str) -> dict[str, Any]:
 
 def _picture(figure: str, svg: Path, alt: str, up: str = "../") -> str:
     """The image, its size known before it is loaded, and the one for narrow screens."""
-    sizes = re.findall(r' (width|height)="([\d.]+)pt"', svg.read_text("utf-8")[:2000])
-    size = " ".join(f'{side}="{float(points) * 96 / 72:.0f}"' for side, points in sizes[:2])
     place = f"{up}{FOLDER}/{figure}"
     return (
         f'<picture class="howfar-figure"><source media="(max-width: {_NARROW}px)" '
-        f'srcset="{place}.narrow.svg"><img src="{place}.svg" alt="{escape(alt)}" {size} '
+        f'srcset="{place}.narrow.svg"><img src="{place}.svg" alt="{escape(alt)}" {svg_size(svg)} '
         'loading="lazy"></picture>'
     )
 

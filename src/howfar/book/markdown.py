@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,22 @@ import pandas as pd
 
 #: How a value is written: a format string, or a function.
 Format = str | Callable[[Any], str]
+_SIZE = re.compile(r'<svg[^>]*?width="([0-9.]+)pt"[^>]*?height="([0-9.]+)pt"')
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
 def fill(template: str, **values: Any) -> str:
     """Return the page ``templates/<template>.md``, its fields in braces replaced by `values`."""
     return (_TEMPLATES / f"{template}.md").read_text("utf-8").format(**values)
+
+
+def svg_size(svg: Path) -> str:
+    """Write a figure's size as an image has it, in pixels; '' for another image."""
+    found = _SIZE.search(svg.read_text("utf-8")[:2000])
+    if found is None:
+        return ""
+    width, height = (f"{float(points) * 96 / 72:.0f}" for points in found.groups())
+    return f'width="{width}" height="{height}"'
 
 
 def cell(text: object) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from howfar.book.markdown import svg_size
+
 #: The picture of a link preview, in ``_static``.
 _PICTURE = "central.png"
 #: Parts of a page that the theme or an extension writes in a way that screen readers stumble over.
@@ -20,10 +22,9 @@ _CORRECTIONS = {
     # A list whose entries are no list items.
     '<div role="list" class="citation-list">': '<div class="citation-list">',
 }
-#: An image of a page that Sphinx copied, and the size of a figure of matplotlib's.
+#: An image of a page that Sphinx copied.
 _IMAGE = re.compile(r'<img (?P<rest>[^>]*src="[^"]*_images/(?P<name>[^"/]+)"[^>]*>)')
 _CODE = re.compile(r'<code class="docutils literal notranslate">(.*?)</code>', re.DOTALL)
-_SIZE = re.compile(r'<svg[^>]*?width="(?P<width>[0-9.]+)pt"[^>]*?height="(?P<height>[0-9.]+)pt"')
 #: Style sheets that only executed notebooks need.
 _OF_NOTEBOOKS = "mystnb"
 
@@ -83,12 +84,8 @@ def _sized(app: Sphinx, found: re.Match[str]) -> str:
     places = {name: path for path, (_, name) in app.env.images.items()}
     name = found["name"]
     path = Path(app.srcdir, places.get(name, ""))
-    head = path.read_text("utf-8")[:2000] if path.suffix == ".svg" and path.is_file() else ""
-    size = _SIZE.search(head)
-    if size is None:
-        return found[0]
-    width, height = (f"{float(size[side]) * 4 / 3:.0f}" for side in ("width", "height"))
-    return f'<img loading="lazy" width="{width}" height="{height}" {found["rest"]}'
+    size = svg_size(path) if path.suffix == ".svg" and path.is_file() else ""
+    return f'<img loading="lazy" {size} {found["rest"]}' if size else found[0]
 
 
 def description(doctree: nodes.document, width: int = 200) -> str:

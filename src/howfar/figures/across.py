@@ -199,10 +199,9 @@ def central(view: View) -> Drawn:
     marks += "" if row_zero.ceiling(view) is None else " Dashed: the ceiling."
     caption = (
         "First panel: correlation across genes (Pearson's r, with 95 % interval, which depends on "
-        "whether "
-        "predictions are logarithms as expression is; Spearman's ρ doesn't). Second panel: "
-        "correlation "
-        "across people, its distribution over genes, with the mean (white) and its 95 % interval. "
+        "whether predictions are logarithms as expression is; Spearman's ρ doesn't). Second "
+        "panel: correlation across people, its distribution over genes, with the mean (white) and "
+        "its 95 % interval. "
         f"The same models in both.{marks}{view.left_out}"
     )
     zero = [lookups.assign(panel="across genes"), rest.assign(panel="across people")]
