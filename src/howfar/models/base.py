@@ -87,6 +87,8 @@ class SequenceModel(ABC):
     windows_at_once: int = 128
     #: 'shared' where work is shared between windows, 'plain' where each is computed alone.
     engine: str = "plain"
+    #: Whether a model that shares has compared its first windows with the plain way.
+    compared: bool = False
     #: Whether a person is predicted from both haplotypes together, by
     #: ``predict_people(reference, windows, index)``: float32 (people, bins, tracks).
     whole_people: bool = False

@@ -52,8 +52,7 @@ def _estimate(study: Study, run: Run, results: str | Path, genes_tried: int = 8)
     if not genes:
         return row | {"genes": 0, "passes": "0", "note": f"all {len(every):,} genes are finished"}
     model = open_model(run)
-    if hasattr(model, "compared"):  # with the plain engine, once: no part of a window's time
-        model.compared = True
+    model.compared = True  # with the plain engine, once: no part of a window's time
     step = max(1, len(genes) // genes_tried)
     tried = genes[::step]
     context, alleles = model.layout.context, run.alleles

@@ -342,7 +342,7 @@ def settle_engine(cohort: OpenCohort, run: Run, model: SequenceModel) -> None:
     Where they differ it shares nothing from then on, before a key or a description names its
     engine. Does nothing for other networks.
     """
-    if model.engine != "shared" or getattr(model, "compared", False):
+    if model.engine != "shared" or model.compared:
         return
     outputs, counted = outputs_of(run, model), Counter(cohort.warnings)
     context = model.layout.context

@@ -77,8 +77,6 @@ class SharedNetwork(NetworkModel):
     """A `NetworkModel` whose convolution tower is shared between windows."""
 
     engine = "plain"
-    #: Whether the first windows were compared with the plain engine.
-    compared = False
     _parts: Parts
 
     def __init__(self, weights: Path | None = None, device: str = "auto", **options: Any) -> None:

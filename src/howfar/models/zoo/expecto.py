@@ -109,8 +109,6 @@ batch_size: 1
     oriented = True
     layout = Layout(_CONTEXT, _CONTEXT, 1)
     windows_at_once = 128
-    #: Whether the first windows were compared with ones computed without memory of others.
-    compared = False
 
     def _describe(self, file: Path) -> None:
         ways = {"shared": self._shared, "plain": self._plain}
