@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,8 +26,20 @@ from howfar.core.errors import HowfarError
 from howfar.core.project import results_folder
 from howfar.core.registry import STRATEGIES
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 bench = Commands(no_args_is_help=True, help="Measure speed against what you would use instead.")
 app.add_typer(bench, name="bench", rich_help_panel=CHECKS)
+
+
+def _report(
+    table: pd.DataFrame, out: Path | None, digits: str | None = None, *, upright: bool = False
+) -> None:
+    """Print a measured table, a way of doing it in each row or (upright) column, and write it."""
+    shown = table.T.to_string(header=False) if upright else table.to_string(index=False)
+    typer.echo(shown)
+    write_frame(out, table, float_format=digits)
 
 
 @bench.command("haplotypes")
@@ -43,8 +55,7 @@ def bench_haplotypes(
     from howfar.bench.haplotypes import run as measure
 
     table = measure(reference, variants, genes, context=context, alleles=alleles)
-    typer.echo(table.to_string(index=False))
-    write_frame(out, table)
+    _report(table, out)
 
 
 @bench.command("windows")
@@ -61,8 +72,7 @@ def bench_windows(
     lengths = [int(word) for word in split_words([context])]
     files = (results_folder(path) for path in (reference, variants, genes))
     table = measure(*files, lengths, say=typer.echo)
-    typer.echo(table.T.to_string(header=False))
-    write_frame(out, table, float_format="%.6g")
+    _report(table, out, "%.6g", upright=True)
 
 
 @bench.command("inference")
@@ -128,8 +138,7 @@ def bench_arithmetic(out: OutOption = None) -> None:
     from howfar.bench.arithmetic import measure
 
     table = measure()
-    typer.echo(table.to_string(index=False))
-    write_frame(out, table, float_format="%.4g")
+    _report(table, out, "%.4g")
 
 
 @bench.command("own-model")
@@ -143,8 +152,7 @@ def bench_own_model(
     from howfar.bench.own_model import measure
 
     table = measure(*(results_folder(path) for path in (reference, variants, genes)))
-    typer.echo(table.to_string(index=False))
-    write_frame(out, table, float_format="%.4g")
+    _report(table, out, "%.4g")
 
 
 @bench.command("training")
@@ -177,8 +185,7 @@ def bench_training(
         quick=quick,
         say=typer.echo,
     )
-    typer.echo(table.T.to_string(header=False))
-    write_frame(out, table, float_format="%.6g")
+    _report(table, out, "%.6g", upright=True)
 
 
 @bench.command("finetune")
@@ -266,8 +273,7 @@ def bench_baselines(
 
     files = (results_folder(path) for path in (reference, variants, genes))
     table = measure(*files, models=split_words(models) or None, large=large)
-    typer.echo(table.T.to_string(header=False))
-    write_frame(out, table, float_format="%.6g")
+    _report(table, out, "%.6g", upright=True)
 
 
 @bench.command("attribution")
@@ -284,8 +290,7 @@ def bench_attribution(
     from howfar.bench.attribution import measure
 
     table = measure(positions, threads=threads, rounds=rounds)
-    typer.echo(table.T.to_string(header=False))
-    write_frame(out, table, float_format="%.6g")
+    _report(table, out, "%.6g", upright=True)
 
 
 @bench.command("attribution-truth")
@@ -439,6 +444,5 @@ def bench_oracles(
     from howfar.bench.oracles import measure
 
     table = measure(folder, region, device=device, full_width=full_width)
-    typer.echo(table.to_string(index=False))
-    write_frame(out, table)
+    _report(table, out)
     raise typer.Exit(int((table["largest_difference"] > table["tolerance"]).any()))
