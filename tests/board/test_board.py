@@ -431,7 +431,14 @@ def test_kept_answers_are_those_of_their_task(name):
 @pytest.mark.parametrize(
     ("task", "folder", "runs"),
     [
-        ("demo_kind", "kind", {"blup": "blup", "enet": "elastic-net-predixcan", "top1": "top-snp"}),
+        (
+            "demo_kind",
+            "kind",
+            {
+                **{"blup": "blup", "enet": "elastic-net-predixcan", "top1": "top-snp"},
+                "demo-cage-a": "small-enformer",
+            },
+        ),
         ("demo_peaks", "peaks", {"blup": "blup", "demo-accessibility": "small-enformer"}),
     ],
 )
