@@ -29,6 +29,7 @@ from howfar.study.schema import Run
 from howfar.training import data as training_data
 from howfar.training import fine_tune as ft
 from howfar.training import loop as loops
+from howfar.training import network as networks
 from howfar.training import rare
 from howfar.training.mpra import CELLS
 
@@ -171,19 +172,44 @@ def test_parts_are_in_the_mode_that_the_recipe_says(cohort, run, dropout, batch_
         assert len(found) > 4 and set(found) == {trains}, kind
 
 
-def test_the_same_with_a_tower_shared_or_not(cohort, run, tmp_path, monkeypatch):
+def plainly(loop):
+    """A loop whose tower runs for each window of each person, whatever is asked."""
+    people = loop.network.people
+    loop.network.people = lambda windows, rows, table, *_: people(windows, rows, table, False)
+    return loop
+
+
+def test_the_same_with_a_tower_shared_or_not(cohort, run):
     found = []
-    for shared in (True, False):
+    for change in (lambda loop: loop, plainly):
         prepared = ft.prepare(cohort, "variformer", run, options=OPTIONS, splits=SPLITS)
         _, loop = ft._loop(prepared, "cpu")
-        loop.eval()
-        loop.share = shared
+        loop = change(loop.eval())
         loss, _ = loop.loss_of(next(iter(loop.train_dataloader())))
         loss.backward()
         found.append({n: p.grad for n, p in loop.network.named_parameters() if p.grad is not None})
     assert len(found[0]) > 40
     for name, gradient in found[0].items():
         torch.testing.assert_close(gradient, found[1][name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_tower_is_shared_after_batch_norm_trained(cohort, run, monkeypatch):
+    """Of evaluation the statistics are the training's, so that people can share a tower."""
+    laid = []
+    original = networks.lay_stretches
+    monkeypatch.setattr(
+        networks, "lay_stretches", lambda *given: laid.append(1) or original(*given)
+    )
+    options = OPTIONS | {"batch_norm": "training", "mixing": "published"}
+    prepared = ft.prepare(cohort, "pair_regression", run, options=options, splits=SPLITS)
+    _, loop = ft._loop(prepared, "cpu")
+    batch = next(iter(loop.train_dataloader()))
+    with torch.no_grad():
+        loop.train().loss_of(batch)  # the batch's own statistics: plain
+    assert not laid
+    shared = ft.predict(loop)
+    assert len(laid) >= len(shared) > 0
+    np.testing.assert_allclose(shared, ft.predict(plainly(loop)), rtol=1e-4, atol=1e-5)
 
 
 def other_data(folder, kind):

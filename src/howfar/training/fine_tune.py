@@ -379,10 +379,7 @@ def predict(loop: Any) -> pd.DataFrame:
         for gene in data.splits.genes:
             parts = [
                 network.people(
-                    batch.windows.to(loop.device),
-                    batch.rows.to(loop.device),
-                    loop.table,
-                    loop.share,
+                    batch.windows.to(loop.device), batch.rows.to(loop.device), loop.table
                 )
                 for batch in everybody(data, gene)
             ]

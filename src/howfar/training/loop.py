@@ -97,7 +97,6 @@ class Loop(lightning.LightningModule):
         self.network, self.data, self.recipe = built.network, data, recipe
         self.others = others_of(recipe, built)
         self.changed = choose_trained(self.network, recipe)
-        self.share = recipe.batch_norm == "frozen"
         self.register_buffer("table", torch.from_numpy(built.table), persistent=False)
         self.loss = STRATEGIES.load(recipe.strategy)
         self.alone = recipe.task == "tracks"  # no people
@@ -146,7 +145,9 @@ class Loop(lightning.LightningModule):
         if self.alone:
             return torch.zeros(0, device=self.device)
         each_person = self.training and self.recipe.dropout == "person"
-        found = self.network.people(batch.windows, batch.rows, self.table, self.share, each_person)
+        # statistics that are not of the batch leave windows apart, so their stretches can be shared
+        share = self.recipe.batch_norm == "frozen" or not self.training
+        found = self.network.people(batch.windows, batch.rows, self.table, share, each_person)
         found = found.float()
         trainer = self._trainer
         if trainer is not None and trainer.world_size > 1:
