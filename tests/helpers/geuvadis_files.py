@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ def write(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
 
 
+@functools.cache
 def keys() -> list[str]:
     """Names in the tables: symbols in lower case; the last gene has none and uses its id."""
     return [*(f"sym{i}" for i in range(GENES - 1)), f"ensg{GENES - 1:011d}"]

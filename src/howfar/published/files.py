@@ -74,10 +74,10 @@ class Files:
             raise self.bad(name, f"no column {lacking}" if lacking else "no rows", f"{wanted}")
         return self._typed(name, frame[wanted], text, numbers)
 
-    def _read(self, name: str, sep: str, header: bool, wanted: list[str]) -> pd.DataFrame:
+    def _read(self, name: str, sep: str, header: bool, wanted: list[str], cells=str) -> pd.DataFrame:
         path = self.path(name)
         try:
-            frame = pd.read_csv(path, sep=sep, dtype=str, header=0 if header else None)
+            frame = pd.read_csv(path, sep=sep, dtype=cells, header=0 if header else None)
         except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
             raise self.bad(name, f"text that can't be read ({error})", f"{wanted}") from error
         if not header and frame.shape[1] != len(wanted):
@@ -95,8 +95,8 @@ class Files:
 
     def matrix(self, name: str) -> pd.DataFrame:
         """A table of genes (rows, first column) by people (columns), float64, NaN if missing."""
-        frame = self._read(name, ",", True, ["genes by people"])
-        frame = frame.set_index(frame.columns[0])
+        frame = self._read(name, ",", True, ["genes by people"], object)
+        frame = frame.set_index(frame.iloc[:, 0].astype(str)).iloc[:, 1:]
         repeated = int(frame.index.duplicated().sum() + frame.columns.duplicated().sum())
         if repeated or frame.empty or frame.index.isna().any():
             raise self.bad(name, f"{frame.shape}, {repeated} repeated names", "genes by people")
