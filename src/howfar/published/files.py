@@ -74,7 +74,9 @@ class Files:
             raise self.bad(name, f"no column {lacking}" if lacking else "no rows", f"{wanted}")
         return self._typed(name, frame[wanted], text, numbers)
 
-    def _read(self, name: str, sep: str, header: bool, wanted: list[str], cells=str) -> pd.DataFrame:
+    def _read(
+        self, name: str, sep: str, header: bool, wanted: list[str], cells: type = str
+    ) -> pd.DataFrame:
         path = self.path(name)
         try:
             frame = pd.read_csv(path, sep=sep, dtype=cells, header=0 if header else None)
