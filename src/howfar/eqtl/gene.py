@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import optimize, special, stats
+import scipy
 
 from howfar.core.errors import wrong_option
 from howfar.eqtl import lead as eqtl
@@ -71,9 +71,9 @@ class Beta:
 
     def nominal_threshold(self, p: float, df: int) -> float:
         """Return the nominal p (at `df`) that a variant needs for the gene to have `p`."""
-        at = stats.beta.ppf(p, self.a, self.b)
-        rest = special.betaincinv(self.df / 2, 0.5, at)  # 1 - r^2 of this p; 0 where p is 0
-        return max(float(special.betainc(df / 2, 0.5, rest)), np.finfo(float).tiny)
+        at = scipy.stats.beta.ppf(p, self.a, self.b)
+        rest = scipy.special.betaincinv(self.df / 2, 0.5, at)  # 1 - r^2 of this p; 0 where p is 0
+        return max(float(scipy.special.betainc(df / 2, 0.5, rest)), np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,8 @@ def fit_beta(largest: np.ndarray, df: float) -> Beta:
     chosen = _degrees(largest, df)
     p = _smallest_p(largest, chosen)
     try:
-        a, b, _, _ = stats.beta.fit(p, floc=0, fscale=1)
-    except (RuntimeError, ValueError, stats.FitError):
+        a, b, _, _ = scipy.stats.beta.fit(p, floc=0, fscale=1)
+    except (RuntimeError, ValueError, scipy.stats.FitError):
         a = b = np.nan
     if not (a > 0 and b > 0):  # the search for the maximum can end outside the shapes' range
         a, b = _moments(p)
@@ -203,23 +203,23 @@ def _degrees(largest: np.ndarray, df: float) -> float:
     start = np.log(df)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a secant without slope: judged below
-        root, how = optimize.newton(
+        root, how = scipy.optimize.newton(
             excess, start, x1=start + 0.05, tol=1e-4, full_output=True, disp=False
         )
     if how.converged and abs(root - start) < 2 and root >= 0 and abs(excess(root)) < 0.01:
         return float(np.exp(root))
     # The secant left the range: few permutations, or a first shape that never comes to 1.
     bounds = (max(start - 2, 0), start + 2)
-    best = optimize.minimize_scalar(lambda x: abs(excess(x)), bounds=bounds, method="bounded")
+    best = scipy.optimize.minimize_scalar(lambda x: abs(excess(x)), bounds=bounds, method="bounded")
     return float(np.exp(best.x))
 
 
 def _log10_beta(log10p: float, a: float, b: float) -> float:
     """Return -log10 of the beta distribution at p = 10^-log10p, by its first term for a tiny p."""
-    direct = special.betainc(a, b, 10.0**-log10p)
+    direct = scipy.special.betainc(a, b, 10.0**-log10p)
     if direct > 1e-200:
         return -np.log10(direct)
-    return a * log10p + (np.log(a) + special.betaln(a, b)) / np.log(10)
+    return a * log10p + (np.log(a) + scipy.special.betaln(a, b)) / np.log(10)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special, stats
+import scipy
 
 from howfar.core.errors import HowfarError
 from howfar.eqtl.lead import varies
@@ -24,7 +24,7 @@ FUSION_P = 0.01
 _NULL = 1e-10
 #: Where the likelihood is looked at first: logits of the way through the range of h2. Close to
 #: its lower end the likelihood bends on the scale of 1 / largest eigenvalue.
-_GRID = special.expit(np.linspace(-15.0, 15.0, 301))
+_GRID = scipy.special.expit(np.linspace(-15.0, 15.0, 301))
 
 
 #: Bound on |h2| where all eigenvalues are on one side of 1 and positive definiteness sets none.
@@ -179,7 +179,7 @@ def estimate(basis: Spectrum, y: np.ndarray) -> Heritability:
     return Heritability(
         h2=h2,
         se=information**-0.5 if information > 0 else np.nan,
-        p=float(stats.norm.sf(np.sign(h2) * np.sqrt(ratio))),
+        p=float(scipy.stats.norm.sf(np.sign(h2) * np.sqrt(ratio))),
         variance=squares.variance(h2),
         log_likelihood=float(best),
         ratio=ratio,
@@ -226,5 +226,5 @@ def _maximum(squares: _Squares) -> float:
     at = int(squares.log_likelihood(grid).argmax())
     left, right = grid[max(at - 1, 0)], grid[min(at + 1, len(grid) - 1)]
     if squares.score(left) > 0 > squares.score(right):
-        return float(optimize.brentq(squares.score, left, right, xtol=1e-14, rtol=1e-12))
+        return float(scipy.optimize.brentq(squares.score, left, right, xtol=1e-14, rtol=1e-12))
     return float(grid[at])

@@ -14,10 +14,8 @@ from howfar.core import provenance
 from howfar.core.errors import HowfarError
 from howfar.core.registry import PUBLISHED
 from howfar.core.threads import one_thread
-from howfar.evaluation.model_agreement import of_individuals
 from howfar.fetch.catalogue import FOLDER
 from howfar.published.files import Files
-from howfar.results import tables
 from howfar.study.schema import Study
 
 #: Raised when values change; kept results of an older version are stale (see core.versions).
@@ -33,6 +31,9 @@ def load_published(
     ``data/sources.csv``. Raises HowfarError for a study without published tables, a missing or
     changed file, and a file without the expected columns or rows.
     """
+    from howfar.evaluation.model_agreement import of_individuals  # slow, and others read VERSION
+    from howfar.results import tables
+
     files = Files(_published(study).needs, study.name, Path(sources_folder), verify)
     with one_thread():
         frames = PUBLISHED[_published(study).loader].load()(study, files)
@@ -50,6 +51,8 @@ def write_tables(study: Study, results: str | Path = "results") -> pd.DataFrame:
     Reads ``<results>/sources``, writes ``<results>/<study>/tables`` and, for person-level rows,
     ``<results>/<study>/individuals``. Raises as `load_published`.
     """
+    from howfar.results import tables
+
     needs = _published(study).needs
     folder = Path(results) / "sources"
     frames = load_published(study, folder)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+import scipy  # whose parts are imported as they are used
 
 from howfar.stats.correlation import FLAT, centred, r_of_moments
 
@@ -40,8 +40,10 @@ def block_bootstrap(
     picked = np.random.default_rng(seed).integers(0, len(names), (draws, len(names)))
     resample = _weighted_results if weighted else _row_results
     results = resample(values, code, picked, statistic)
-    widened = np.sqrt(len(names) / (len(names) - 1)) * stats.t.ppf((1 - level) / 2, len(names) - 1)
-    tail = stats.norm.cdf(widened)
+    widened = np.sqrt(len(names) / (len(names) - 1)) * scipy.stats.t.ppf(
+        (1 - level) / 2, len(names) - 1
+    )
+    tail = scipy.stats.norm.cdf(widened)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no draw has a value: none has an interval
         low, high = np.nanquantile(results, [tail, 1 - tail], axis=0)

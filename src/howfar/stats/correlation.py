@@ -7,7 +7,7 @@ pair, row by row. A row without variation has no correlation: NaN, with its n ke
 from __future__ import annotations
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from howfar.core.errors import HowfarError
 
@@ -59,7 +59,7 @@ def _paired(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 
 def _ranks(values: np.ndarray, paired: np.ndarray) -> np.ndarray:
     # Unpaired entries sort behind every paired one and so don't shift any rank.
-    return stats.rankdata(np.where(paired, values, np.inf), axis=1)
+    return scipy.stats.rankdata(np.where(paired, values, np.inf), axis=1)
 
 
 def _pearson_of_pairs(x: np.ndarray, y: np.ndarray, paired: np.ndarray) -> np.ndarray:
@@ -92,7 +92,7 @@ def correlation_p(r: np.ndarray, df: np.ndarray) -> np.ndarray:
     """
     r, df = np.broadcast_arrays(np.asarray(r, float), np.asarray(df, float))
     usable = np.where(df >= 1, df, np.nan)
-    p = special.betainc(usable / 2, 0.5, (1 - r) * (1 + r))
+    p = scipy.special.betainc(usable / 2, 0.5, (1 - r) * (1 + r))
     return np.where(np.isnan(p), np.nan, np.maximum(p, _SMALLEST_P))
 
 
@@ -105,9 +105,9 @@ def correlation_log10p(r: np.ndarray, df: np.ndarray) -> np.ndarray:
     r, df = np.broadcast_arrays(np.asarray(r, float), np.asarray(df, float))
     a, x = np.where(df >= 1, df, np.nan) / 2, (1 - r) * (1 + r)
     with np.errstate(divide="ignore"):
-        direct = np.log(special.betainc(a, 0.5, x))
-        series = a * np.log(x) + 0.5 * np.log1p(-x) - np.log(a) - special.betaln(a, 0.5)
-    tail = series + np.log(special.hyp2f1(a + 0.5, 1, a + 1, np.minimum(x, 0.99)))
+        direct = np.log(scipy.special.betainc(a, 0.5, x))
+        series = a * np.log(x) + 0.5 * np.log1p(-x) - np.log(a) - scipy.special.betaln(a, 0.5)
+    tail = series + np.log(scipy.special.hyp2f1(a + 0.5, 1, a + 1, np.minimum(x, 0.99)))
     return np.maximum(-np.where(direct < -600, tail, direct) / np.log(10), 0)
 
 
@@ -120,7 +120,7 @@ def fisher_interval(
     r = 0 too narrow with a rare allele or skewed expression. Spearman's rho needs a wider one.
     """
     r, n = np.broadcast_arrays(np.asarray(r, float), np.asarray(n, float))
-    half = stats.norm.ppf((1 + level) / 2) / np.sqrt(np.where(n > 3, n - 3, np.nan))
+    half = scipy.stats.norm.ppf((1 + level) / 2) / np.sqrt(np.where(n > 3, n - 3, np.nan))
     with np.errstate(divide="ignore"):
         z = np.arctanh(r)
     return np.tanh(z - half), np.tanh(z + half)
@@ -133,7 +133,9 @@ def smallest_detectable_r(n: float, alpha: float = 0.05, power: float = 0.8) -> 
     """
     if n <= 3:
         return float("nan")
-    return float(np.tanh((stats.norm.isf(alpha / 2) + stats.norm.ppf(power)) / np.sqrt(n - 3)))
+    return float(
+        np.tanh((scipy.stats.norm.isf(alpha / 2) + scipy.stats.norm.ppf(power)) / np.sqrt(n - 3))
+    )
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:

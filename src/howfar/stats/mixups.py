@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+import scipy
 
 from howfar.stats.shares import wilson_interval
 
@@ -176,7 +176,7 @@ def _calibrated(
             continue
         slope = max(float(np.median(d[pairs] / distance[pairs])), 0.0)
         rest = (d[pairs] - slope * distance[pairs]) / np.sqrt(2 * distance[pairs])
-        spread = stats.median_abs_deviation(rest, scale="normal") ** 2
+        spread = scipy.stats.median_abs_deviation(rest, scale="normal") ** 2
         flatter = min(slope / max(spread, 1e-9), 1.0)  # never surer than the weights are
         scale[kind] = flatter
         signal += flatter * slope * float(distance[pairs].sum()) / 2
@@ -202,7 +202,7 @@ def suspicions(found: Concordance) -> list[Suspicion]:
     alone = np.full((people, people), -1e9)
     np.fill_diagonal(alone, found.nobody - price - RARER)
     value = np.hstack([moved, alone])
-    _, chosen = optimize.linear_sum_assignment(value, maximize=True)
+    _, chosen = scipy.optimize.linear_sum_assignment(value, maximize=True)
     target = np.where(chosen < people, chosen, -1)
     listed = []
     for people_of in _components(target):
@@ -246,8 +246,8 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 def _normal_scores(values: np.ndarray) -> np.ndarray:
     """Ranks of each gene as a normal variable; missing values and flat genes are 0."""
     count = np.maximum((~np.isnan(values)).sum(axis=1, keepdims=True), 1)
-    ranks = stats.rankdata(values, axis=1, nan_policy="omit")
-    return _standardised(stats.norm.ppf((ranks - 0.5) / count))
+    ranks = scipy.stats.rankdata(values, axis=1, nan_policy="omit")
+    return _standardised(scipy.stats.norm.ppf((ranks - 0.5) / count))
 
 
 def kinship(dosages: np.ndarray) -> np.ndarray:
@@ -285,7 +285,7 @@ def related(phi: np.ndarray) -> list[tuple[int, int, str]]:
     if not len(values):
         return []
     usual = float(np.median(values))
-    least = usual + _SURE * stats.median_abs_deviation(values, scale="normal")
+    least = usual + _SURE * scipy.stats.median_abs_deviation(values, scale="normal")
     least = max(least, min(DEGREES.values()))
     same = max(DEGREES["same person"], min(least, _SAME))
     limits = DEGREES | {"same person": same}

@@ -23,7 +23,7 @@ from importlib import resources
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from howfar.core.errors import HowfarError
 
@@ -137,7 +137,7 @@ def standard_error(
 def _upper_tail(r, mean, scale, draws: int) -> np.ndarray:
     above = np.abs(np.asarray(r, float)) - np.asarray(mean, float)
     scale = np.where(np.asarray(scale) > 0, scale, np.nan)
-    return np.where(above < 0, 1.0, stats.t.sf(above / scale, draws - 1))
+    return np.where(above < 0, 1.0, scipy.stats.t.sf(above / scale, draws - 1))
 
 
 def own_null(r: float, null: np.ndarray) -> float:
@@ -162,19 +162,19 @@ def normal_tail(
     """
     scale = np.asarray(sd, float) * np.sqrt(1 + 1 / draws)
     above = np.abs(np.asarray(r, float)) - np.asarray(mean, float)
-    return stats.t.sf(above / np.where(scale > 0, scale, np.nan), draws - 1)
+    return scipy.stats.t.sf(above / np.where(scale > 0, scale, np.nan), draws - 1)
 
 
 def half_normal(r: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """Compute p of |r| as if r_k were normal around 0, of variance m^2 + s^2."""
-    return 2 * stats.norm.sf(_in_sds(r, mean, sd))
+    return 2 * scipy.stats.norm.sf(_in_sds(r, mean, sd))
 
 
 def half_normal_t(
     r: np.ndarray, mean: np.ndarray, sd: np.ndarray, draws: int = PUBLISHED_DRAWS
 ) -> np.ndarray:
     """Compute p of |r| as `half_normal`, the variance taken as one of K draws: t with K df."""
-    return 2 * stats.t.sf(_in_sds(r, mean, sd), draws)
+    return 2 * scipy.stats.t.sf(_in_sds(r, mean, sd), draws)
 
 
 def _in_sds(r, mean, sd) -> np.ndarray:

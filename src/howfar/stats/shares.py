@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+import scipy
 
 
 def wilson_interval(hits: int, trials: int) -> tuple[float, float]:
     """Compute Wilson's 95 % interval of hits / trials; NaN without trials."""
     if not trials:
         return float("nan"), float("nan")
-    low, high = stats.binomtest(int(hits), int(trials)).proportion_ci(0.95, "wilson")
+    low, high = scipy.stats.binomtest(int(hits), int(trials)).proportion_ci(0.95, "wilson")
     return float(low), float(high)
 
 
@@ -34,9 +34,9 @@ def clustered_share_interval(
     worth = n
     if variance > 0:
         tail = (1 + level) / 2
-        fewer = (stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, clusters - 1)) ** 2
+        fewer = (scipy.stats.t.ppf(tail, n - 1) / scipy.stats.t.ppf(tail, clusters - 1)) ** 2
         worth = min(n, share * (1 - share) / variance * fewer)
     found, rest = share * worth, (1 - share) * worth
-    low = stats.beta.ppf((1 - level) / 2, found, rest + 1) if x > 0 else 0.0
-    high = stats.beta.ppf((1 + level) / 2, found + 1, rest) if x < n else 1.0
+    low = scipy.stats.beta.ppf((1 - level) / 2, found, rest + 1) if x > 0 else 0.0
+    high = scipy.stats.beta.ppf((1 + level) / 2, found + 1, rest) if x < n else 1.0
     return float(low), float(high)

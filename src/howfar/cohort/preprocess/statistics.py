@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from howfar.core.errors import HowfarError
 
@@ -213,6 +213,6 @@ def r_squared(targets: pd.DataFrame, predictors: pd.DataFrame) -> np.ndarray:
 
 def normal_scores(values: pd.DataFrame) -> pd.DataFrame:
     """Each gene's ranks over samples as normal quantiles, rank / (samples + 1); ties averaged."""
-    ranks = stats.rankdata(values.to_numpy(float), axis=1)
-    scores = stats.norm.ppf(ranks / (values.shape[1] + 1))
+    ranks = scipy.stats.rankdata(values.to_numpy(float), axis=1)
+    scores = scipy.stats.norm.ppf(ranks / (values.shape[1] + 1))
     return pd.DataFrame(scores, index=values.index, columns=values.columns)
