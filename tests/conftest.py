@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer.testing
 from hypothesis import settings
 
 from helpers.places import SHARED, TESTS
@@ -19,6 +20,9 @@ from howfar.study.schema import Study
 
 # So that commands which a test starts as a process find the catalogue's model (`inputs.cohort`).
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+
+# The commands are made once, and not for each that a test runs.
+typer.testing._get_command = functools.cache(typer.main.get_command)
 
 # A busy machine is no failure. A commit meets the same examples each time; the long mode new ones.
 settings.register_profile("howfar", deadline=None, derandomize=os.getenv("HOWFAR_LONG") != "1")
@@ -53,6 +57,24 @@ def model(monkeypatch) -> CountLetters:
     made = CountLetters()
     monkeypatch.setattr(predict, "load_model", lambda *_, **__: made)
     return made
+
+
+@pytest.fixture(scope="session")
+def warm_process() -> Iterator[str]:
+    """The socket of a process that has imported what pages need, as a book's run keeps one."""
+    from howfar.core.warm import Warm
+    from howfar.workflow import WARM
+
+    with Warm(WARM) as socket:
+        yield socket
+
+
+@pytest.fixture(scope="module")
+def warm(warm_process) -> Iterator[None]:
+    """Steps, notebooks and kernels that the module starts are forks of that process."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOWFAR_WARM", warm_process)
+        yield
 
 
 @pytest.fixture(scope="module")
