@@ -81,6 +81,7 @@ def serve(path: str, modules: list[str]) -> None:
         with suppress(ImportError):  # whoever needs it says what lacks
             importlib.import_module(module)
     gc.freeze()  # what forks share is not collected, hence not copied
+    gc.set_threshold(200_000)  # forks end soon: looking for garbage takes more than it frees
     while True:
         ready, _, _ = select.select([listening, sys.stdin], [], [])
         if sys.stdin in ready:

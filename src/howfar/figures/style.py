@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import font_manager, ticker
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
@@ -256,6 +257,7 @@ def panels(heights: list[float], columns: int = 2) -> tuple[Drawing, list[Axes]]
     """
     # Laid out at the resolution of the PNG: text is wider there than on a coarser grid.
     figure = Drawing(dpi=_DPI)
+    FigureCanvasAgg(figure)  # keeps its renderer, by which each text is measured
     figure.heights, figure.columns = list(heights), min(columns, len(heights))
     figure.panels = [figure.add_subplot() for _ in heights]
     own = 2 * PANEL if figure.columns > 1 else WIDTH
@@ -574,7 +576,8 @@ def lay_out(figure: Figure) -> None:
                 figure.arrange(figure.get_figwidth())
         if not again:
             break
-    figure.set_layout_engine("none")  # laid out once, not again for each file
+    # Laid out once, not again for each file; no placeholder either, for which each is drawn twice.
+    figure.set_layout_engine(None)
 
 
 def finish(figure: Figure) -> Figure:
