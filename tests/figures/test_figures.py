@@ -271,7 +271,7 @@ def test_row_zero_is_drawn_in_grey_where_the_tables_have_it(tmp_path, view):
     central = figures.central(more)
     text = text_of(central)
     assert "look-up, EUR to AFR: r = 0.988" in text and "mean r = 0.123" in text
-    assert "signs tossed" in text and "look-up, EUR to AFR: 0.988" in central.caption
+    assert "random signs" in text and "look-up, EUR to AFR: 0.988" in central.caption
     assert "look-up, EUR to AFR" in text_of(figures.bars(more)).replace(" | ", " ")
 
 

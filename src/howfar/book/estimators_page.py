@@ -18,8 +18,8 @@ from howfar.figures import estimators
 _SHARE = {
     "estimator": "estimator",
     "truth": "truth",
-    "says, %": ("says", lambda share: f"{100 * share:g}"),
-    "does, %": "does",
+    "stated, %": ("says", lambda share: f"{100 * share:g}"),
+    "found, %": "does",
     "bias": "off_by",
     "simulations": ("simulations", "{:,}"),
 }
@@ -38,8 +38,8 @@ def estimators_page(results: Path, folder: Path) -> str:
     narrow = wrong[(wrong["kind"] == "interval") & short]
     eager = wrong[(wrong["kind"] == "test") & ~short]
     safe = wrong.drop(index=[*narrow.index, *eager.index])
-    columns = {title: _SHARE[title] for title in ("estimator", "truth", "says, %", "does, %")}
-    columns |= {"shown": "shown"}
+    columns = {title: _SHARE[title] for title in ("estimator", "truth", "stated, %", "found, %")}
+    columns |= {"used in": "shown"}
     judged = table[table["judged"] > 0]
     return fill(
         "estimators",

@@ -170,7 +170,10 @@ def init(
     for file in found.files:
         say(f"{file.role or '-':<11} {place(file.path)}: {file.seen}")
     if not all(file.role for file in found.files):
-        typer.echo("a study that needs one of - names it in its file; the doctor says what's wrong")
+        typer.echo(
+            "files marked - are not used; to use one, name it in the study file: "
+            "howfar doctor says what is wrong with it"
+        )
     for key, (value, why) in found.keys.items():
         say(f"{key}: {value}, as {why}")
     for look in look_at(load_study(str(out))):

@@ -12,13 +12,12 @@ from howfar.figures import style
 
 _SOUND, _OFF = "#0072B2", "#D55E00"
 _CAPTION = (
-    "Every interval and test on simulated truth. Each mark is one truth (the table names them), "
-    "its line the 95 % interval (Wilson) of the share over {low:,} to {high:,} simulations. First "
-    "panel: "
-    "simulations whose 95 % interval holds the truth. Second panel: simulations of nothing in "
-    "which a "
-    "test calls, as a multiple of its level (what lies below 0.08 is drawn at the left edge). "
-    "Dashed: what is said; orange: surely something else (p < 0.001)."
+    "Every interval and test on simulated truth. Each mark is one kind of simulation (listed in "
+    "the last table), its line the 95 % interval (Wilson) of the share over {low:,} to {high:,} "
+    "simulations. First panel: share of simulations whose 95 % interval contains the truth. "
+    "Second panel: share of simulations without any effect in which the test is significant, "
+    "divided by the test's level (below 0.08 drawn at the left edge). Dashed: as stated; orange: "
+    "different from what is stated (p < 0.001)."
 )
 
 
@@ -31,17 +30,17 @@ def draw(table: pd.DataFrame, output: Path) -> style.Shown:
             [0.7 + 0.3 * part["estimator"].nunique() for part in parts if len(part)], columns=1
         )
         _panel(axes[0], parts[0], 100, 95)
-        axes[0].set(xlim=(0, 101), xlabel="% of 95 % intervals that hold the truth")
+        axes[0].set(xlim=(0, 101), xlabel="% of 95 % intervals that contain the truth")
         _panel(axes[1], parts[1], 1 / parts[1]["says"], 1)
         axes[1].set_xscale("log")
-        axes[1].set(xlim=(0.08, 25), xlabel="calls of nothing, times the test's level")
+        axes[1].set(xlim=(0.08, 25), xlabel="false-positive rate / stated level of the test")
         axes[1].set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
         axes[1].minorticks_off()
         plain = {"linestyle": "", "marker": "o", "ms": 4}
         drawn.legend(
             handles=[
-                Line2D([], [], color=_SOUND, label="as said", **plain),
-                Line2D([], [], color=_OFF, label="surely not as said", **plain),
+                Line2D([], [], color=_SOUND, label="as stated", **plain),
+                Line2D([], [], color=_OFF, label="not as stated (p < 0.001)", **plain),
             ],
             loc="outside upper left",
             ncols=2,

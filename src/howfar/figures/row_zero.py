@@ -1,4 +1,4 @@
-"""Row zero: what no model is needed for, drawn in one grey and named in captions."""
+"""Controls without a model ("row zero"), drawn in one grey and named in captions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def people(view, run: str | None = None) -> pd.DataFrame:
     rows = []
     if run is not None:
         for what, label in (
-            ("pooled.sign_coin", "signs tossed"),
+            ("pooled.sign_coin", "random signs"),
             ("permuted.mean_r", "people permuted"),
         ):
             number = view.number(f"{run}.across.{what}")
@@ -56,16 +56,18 @@ def words(view, what: str) -> str:
     what: 'genes' or 'people', the correlations that the figure shows, or 'signs'.
     """
     if what == "signs":
-        return " Without a model: a coin has half of the signs right."
-    return " Without a model: " + (_genes_words(view) if what == "genes" else _people_words(view))
+        return " Control without a model: a coin gets half of the signs right."
+    return " Controls without a model: " + (
+        _genes_words(view) if what == "genes" else _people_words(view)
+    )
 
 
 def _genes_words(view) -> str:
     parts = [f"{row.label}: {row.value:.3f}" for row in genes(view).itertuples()]
     if not parts:
-        return "other people's mean expression (look-up) would need expression of people."
-    pairs = "; of pairs: over genes and people" if "of pairs" in " ".join(parts) else ""
-    return "; ".join(parts) + f" (other people's mean expression{pairs})."
+        return "the look-up (other people's mean expression) would need expression of people."
+    pairs = "; of pairs: over all pairs of gene and person" if "pairs" in " ".join(parts) else ""
+    return "; ".join(parts) + f" (look-up: a gene's mean expression in other people{pairs})."
 
 
 def _people_words(view) -> str:
@@ -74,35 +76,37 @@ def _people_words(view) -> str:
     coin = None if run is None else view.number(f"{run}.across.pooled.sign_coin")
     if coin is not None:
         parts.append(
-            f"with its signs tossed {view.labels[run]} has a mean r of 0 ± {coin.ci_high:.3f}"
+            f"with a random sign for each gene {view.labels[run]} has a mean r of 0 ± "
+            f"{coin.ci_high:.3f}"
         )
     null = None if run is None else view.number(f"{run}.across.pooled.null_rms")
     if null is None:
-        lacking.append("random weights on own variants (genotypes)")
+        lacking.append("random weights on own variants (needs genotypes)")
     else:
-        parts.append(f"random weights on a gene's own variants spread r by {null.value:.3f}")
+        parts.append(
+            f"random weights on a gene's own variants give r of ± {null.value:.3f} (root mean square)"
+        )
     moved = None if run is None else view.number(f"{run}.across.permuted.mean_r")
     if moved is None:
-        lacking.append("permuted people (predictions of people)")
+        lacking.append("permuted people (needs predictions of people)")
     else:
         parts.append(f"with people permuted the mean r is {moved.value:.3f}")
     near = people(view)
-    parts += [f"{row.label}: {row.value:.3f}" for row in near.itertuples()]
+    parts += [f"{row.label}, mean r: {row.value:.3f}" for row in near.itertuples()]
     if near.empty:
-        lacking.append("the variant nearest to the TSS (genotypes)")
+        lacking.append("the variant nearest to the TSS (needs genotypes)")
     if not {"lead_snp", "top1"} & set(view.tables["across"]["run_id"]) and "lead_snp" not in set(
         view.kinds.values()
     ):
-        lacking.append("lead SNP (genotypes)")
+        lacking.append("lead SNP (needs genotypes)")
     limit = ceiling(view)
     if limit is not None:
-        parts.append(f"ceiling, mean √h² {limit.value:.3f}")
+        parts.append(f"ceiling (mean √h²): {limit.value:.3f}")
     elif "truth" in view.kinds.values():
         parts.append("ceiling: the truth's r")
     else:
-        lacking.append("ceiling (heritability of the genes)")
+        lacking.append("ceiling (needs the genes' heritability)")
     text = re.sub(r"(?<!\w)-(?=\d)", "−", "; ".join(parts))
     if lacking:
-        text += ("; " if text else "") + "not known here, with what it would need: "
-        text += ", ".join(lacking)
+        text += (". N" if text else "n") + "ot known here: " + ", ".join(lacking)
     return text + "."
