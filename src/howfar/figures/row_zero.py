@@ -84,7 +84,8 @@ def _people_words(view) -> str:
         lacking.append("random weights on own variants (needs genotypes)")
     else:
         parts.append(
-            f"random weights on a gene's own variants give r of ± {null.value:.3f} (root mean square)"
+            "random weights on a gene's own variants give r of "
+            f"± {null.value:.3f} (root mean square)"
         )
     moved = None if run is None else view.number(f"{run}.across.permuted.mean_r")
     if moved is None:
