@@ -76,8 +76,8 @@ def distribution(view: View) -> Drawn:
         histogram(axis, view, table[table["run_id"] == row.run_id], row)
     _ecdf(drawn, axes[-1], table, view)
     sampled = (
-        " Dashed: what sampling alone would give at these numbers of people if no gene had any "
-        "true correlation."
+        " Dashed: what sampling alone gives with these numbers of people if no gene has a true "
+        "correlation."
         if summary["people_low"].notna().any()
         else ""
     )
@@ -115,8 +115,8 @@ def own_null_words(view: View) -> str:
     rows = main_rows(view)
     if rows["null_sd"].notna().any():
         return (
-            "Dotted: what random weights on each gene's own variants give, as a normal "
-            "distribution of their mean square."
+            "Dotted: what random weights on each gene's own variants give (a normal distribution "
+            "with the mean square of their r)."
         )
     return "What random weights on each gene's own variants give is not drawn: it needs genotypes."
 
@@ -198,11 +198,10 @@ def central(view: View) -> Drawn:
     marks = " Grey: without a model." if len(lookups) + len(rest) else ""
     marks += "" if row_zero.ceiling(view) is None else " Dashed: the ceiling."
     caption = (
-        "First panel: correlation across genes (Pearson's r, with 95 % interval, which depends on "
-        "whether predictions are logarithms as expression is; Spearman's ρ doesn't). Second "
-        "panel: correlation across people, its distribution over genes, with the mean (white) and "
-        "its 95 % interval. "
-        f"The same models in both.{marks}{view.left_out}"
+        "First panel: correlation across genes, Pearson's r with its 95 % interval, and "
+        "Spearman's ρ, which does not depend on whether predictions are logarithms. Second panel: "
+        "distribution over genes of the correlation across people, with the mean (white) and its "
+        f"95 % interval. The same models in both.{marks}{view.left_out}"
     )
     zero = [lookups.assign(panel="across genes"), rest.assign(panel="across people")]
     ridges = [
@@ -276,9 +275,10 @@ def ranked(view: View) -> Drawn:
         axis.set_title(view.labels[run])
     axes[-1].set_xlabel("genes, ordered by r")
     known = table["ci_low"].notna().any()
-    band = ", each with its 95 % Fisher interval (band), of that gene by itself" if known else ""
+    band = ", each with its own 95 % interval (Fisher's; band)" if known else ""
     caption = (
-        f"Genes in the order of r across people{band}; the extremes of many genes are partly luck."
+        f"Genes in the order of r across people{band}; the first and last of many genes are "
+        "extreme partly by chance."
     )
     return drawn, table.sort_values("pearson", kind="stable"), caption
 
@@ -325,14 +325,19 @@ def controls(view: View) -> Drawn:
     said = {
         "pooled": "all people",
         "centred": "all with population means removed (centred)",
-        "permuted": "all permuted within their population (permuted), where only chance is left",
+        "permuted": "all with people permuted within their population (permuted), where only "
+        "chance is left",
     }
     rows = dict.fromkeys(said.get(kind, "those of each population or set") for kind in order)
     tossed = summary["coin"].notna().any()
     caption = (
         f"Mean r over genes among {'; '.join(rows)}."
         + (" Rows are not all of the same genes (see n)." if summary["genes"].nunique() > 1 else "")
-        + (" Grey band: 95 % range of the mean if each gene's sign were tossed." if tossed else "")
+        + (
+            " Grey band: 95 % range of the mean if each gene's r had a random sign."
+            if tossed
+            else ""
+        )
     )
     return drawn, summary, caption
 

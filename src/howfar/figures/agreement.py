@@ -67,7 +67,8 @@ def agreement_matrix(view: View) -> Drawn:
         "Agreement of two models, with its 95 % block-bootstrap interval. On genes: their "
         "predictions from the reference sequence, ranked. On people: for each gene the correlation "
         "of their predictions over people, of which the median over genes is shown. Models that "
-        "agree on which genes are expressed more need not agree on which people express one more."
+        "agree on which genes are expressed more need not agree on which people express a gene "
+        "more."
     )
     return drawn, pd.concat([p.assign(panel=n) for n, (p, _) in parts.items()]), caption
 
@@ -284,10 +285,11 @@ def variant_effects(view: View, gene: str = "") -> Drawn:
         _against(axis, table, row, tops, view)
     caption = (
         f"{place['name']}: the prediction from the reference sequence with one variant put in, "
-        "less that from the reference; every variant of the cohort in the model's window. A "
-        "point's area grows with the variant's frequency. Named and dark: the variants that drive "
-        "the prediction among people, largest |effect| × √(2 MAF (1 − MAF)). r: over people, the "
-        "sum of effects times copies with the prediction from the whole haplotypes."
+        "minus that from the reference; every variant of the cohort in the model's window. A "
+        "point's area grows with the variant's frequency. Named and dark: the variants that "
+        "contribute most to differences between people, largest |effect| × √(2 MAF (1 − MAF)). r: "
+        "correlation over people of the sum of effects times copies with the prediction from the "
+        "whole haplotypes."
     )
     return drawn, table, caption
 

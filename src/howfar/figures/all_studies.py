@@ -164,10 +164,11 @@ _CAPTION = (
     "genes, the grey band what sampling alone gives at that number of people, the dotted line "
     "what random weights on each gene's own variants give (where genotypes or their moments are"
     " known). Grey squares: Pearson's r of other people's mean expression, without any model. "
-    "Triangles: mean √h², what a perfect additive predictor of cis effects would reach. Where a"
-    " study published averages only, the line spans its replicates and is not a confidence "
-    "interval. Models on fewer than half of a study's genes are not drawn: their genes were "
-    "chosen; they are paired on the page 'Network against linear model'."
+    "Triangles: mean √h², what a perfect additive predictor of cis effects would reach. Where a "
+    "study published only averages, the line spans its replicates and is not a confidence "
+    "interval. Models with predictions for fewer than half of a study's genes are not drawn, "
+    "because their genes are selected; the page 'Network against linear model' compares them on "
+    "the same genes."
 )
 
 

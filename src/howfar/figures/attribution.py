@@ -36,7 +36,8 @@ def attribution_profile(view: View) -> Drawn:
     if len(shares):
         _share_panel(axes[-1], shares)
         caption += (
-            " Variant sequence: with the driver's allele set in. Last panel: genes in which the "
+            " Variant sequence: with the driver's alternative allele. Last panel: genes in which "
+            "the "
             "driver's own base reaches 10 % or 20 % of the largest, in either sequence."
         )
     return drawn, pd.concat([table, shares]), caption
@@ -140,8 +141,8 @@ def _logo_caption(method: str, table: pd.DataFrame) -> str:
     return (
         f"The {table['replicate'].nunique()} largest groups of 13-base windows around drivers, "
         "aligned with shifts up to 4 bp and on both strands, joined by average linkage at a mean "
-        f"similarity of 0.5. Letter height: {height}. The shuffled windows tell how much grouping "
-        "base composition alone gives."
+        f"similarity of 0.5. Letter height: {height}. Windows with shuffled positions show how "
+        "much grouping is due to base composition alone."
     )
 
 

@@ -69,11 +69,12 @@ def truth_ranks(view: View) -> Drawn:
     style.legend(drawn, axes[0])
     caption = (
         "Do attributions name the causal variants? Precision: share of the first variants that are "
-        "causal; recall: share of a gene's causal variants among them. Variants of a frequency of "
-        "at least 0.05 in the cis window, genes with a causal one; those with fewer drivers than a "
-        f"rank are not in its precision, and a rank of fewer than {_LEAST} is not drawn. "
-        "Drivers by gain, of the sum of single effects; eQTLs by r; "
-        "weights by size. Lines end at 95 % block-bootstrap intervals. Dashed: the same network "
+        "causal; recall: share of a gene's causal variants among them. Only variants with a "
+        "frequency of at least 0.05 in the cis window, and genes with a causal one. Genes with "
+        "fewer drivers than a rank are not in its precision, and ranks with fewer genes than "
+        f"{_LEAST} are not drawn. Drivers are ranked by their contribution to the sum of single "
+        "effects, eQTLs by |r|, linear weights by size. Lines end at 95 % block-bootstrap "
+        "intervals. Dashed: the same network "
         f"with its weights shuffled, permuted expression, chance. Measured on {_day(table)}."
     )
     return drawn, table, caption
@@ -103,10 +104,10 @@ def truth_signs(view: View) -> Drawn:
         axis.set_title("all causal variants" if group == "all" else group, fontsize=9)
     axes[-1].set_xlabel("% of a gene's causal variants with the true sign")
     caption = (
-        "Is the sign right? Mean over genes (n) of the share of causal variants, of those to which "
-        "the method gives an effect, whose effect has the true sign; half is chance. eQTL: the "
-        "slope of expression on the variant. Grey: what knows nothing. The network "
-        "sees no variant beyond 4 kb. 95 % "
+        "Is the sign right? Of the causal variants to which a method gives an effect, the share "
+        "with the true sign, mean over genes (n); one half is chance. eQTL: the slope of "
+        "expression on the variant. Grey: controls without knowledge. The network reads no "
+        "variant beyond 4 kb. 95 % "
         f"block-bootstrap intervals. Measured on {_day(table)}."
     )
     return drawn, table, caption
@@ -135,12 +136,11 @@ def truth_bases(view: View) -> Drawn:
     axes[-1].set_xlabel("Spearman r, mean over genes")
     caption = (
         "First panel: do attributions find the bases of motif sites that act on the gene? Score: "
-        "mean "
-        "size of a base's three changes (ISM), or of its gradient less that of the other letters. "
-        "Chance: the share of such bases. Second panel: does what the TSS bin attends to rank bins "
-        "as "
-        "saturation mutagenesis does? Attention is no attribution: a bin can be attended to and "
-        "change nothing. Grey: weights shuffled, and chance. 95 % block-bootstrap intervals over "
+        "mean size of a base's three substitutions (ISM, saturation mutagenesis), or of its "
+        "gradient minus that of the other bases. Chance: the share of such bases. Second panel: "
+        "does the attention of the TSS bin rank bins as saturation mutagenesis does? Attention is "
+        "no attribution: a bin can have high attention and change nothing. Grey: network with "
+        "shuffled weights, and chance. 95 % block-bootstrap intervals over "
         f"genes. Measured on {_day(table)}."
     )
     return drawn, table, caption

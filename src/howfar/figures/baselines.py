@@ -92,8 +92,8 @@ def linear_distribution(view: View) -> Drawn:
     value = f"mean r {style.signed(means[best].value)}, n = {means[best].n} genes"
     axis.set_title(f"{style.wrapped(view.labels[best], 44)}:\n{value}", fontsize=10)
     caption = (
-        "The genes that all models have in common, without models made for fewer than half of the "
-        "genes; a constant prediction counts as r = 0. Bars: "
+        "Genes that all models have in common; models for fewer than half of the genes are left "
+        "out; a constant prediction counts as r = 0. Bars: "
         "middle half of the genes; thin lines: 5 to 95 %; white ticks: median; diamonds: mean, "
         "with its 95 % block-bootstrap interval in the text."
     )
@@ -171,7 +171,7 @@ def bslmm(view: View) -> Drawn:
     caption = (
         "BSLMM on all genes, beside the other linear models on the same genes, people and folds; a "
         "constant prediction counts as r = 0. Intervals: 95 %, block bootstrap over genes; "
-        f"differences are paired by gene. Fitted on {mine['date'].max()} in the long mode, not "
+        f"differences are paired by gene. Fitted on {mine['date'].max()} in a separate run, not "
         "while the book is made."
     ) + "".join(_other_data(rows) for _, rows in table.groupby("study") if rows.index[0] != first)
     return drawn, mine, caption
@@ -231,7 +231,7 @@ def training_people(view: View) -> Drawn:
         f"{table['n'].max()} genes drawn at random; the same people are tested at every size, "
         "results averaged over draws of people. Bands: 95 % intervals, block bootstrap over genes."
         + (
-            f" Dashed ({_EXPECTED.lower()}): worked out from the true genetic values, the noise "
+            f" Dashed ({_EXPECTED.lower()}): calculated from the true genetic values, the noise "
             "and the genotypes, without any expression. Dotted: r of the true genetic value, the "
             "ceiling."
             if _EXPECTED in most
@@ -245,7 +245,7 @@ def training_people(view: View) -> Drawn:
 _SWEPT = {
     "sweep_window": "window around the TSS (kb in total)",
     "sweep_people": "people who train a fit",
-    "sweep_maf": "least minor allele frequency in the people who train",
+    "sweep_maf": "lowest minor allele frequency (training people)",
 }
 
 
@@ -287,8 +287,9 @@ def sweeps(view: View) -> Drawn:
         axis.set_title(f"n = {int(table['n'].max())} genes, {table['group'].iloc[0]}", fontsize=9.5)
     style.legend(drawn, axes[0], "outside upper left")
     caption = (
-        "Linear models with one thing changed and all else as in the study's file; the same people "
-        "are predicted everywhere, each by a fit without them. Lines: mean over genes, averaged "
+        "Linear models with one option changed and all others as in the study's file; the same "
+        "people are predicted each time, each by a fit without them. Lines: mean over genes, "
+        "averaged "
         "over draws of people; small points: single draws. Bands: 95 % intervals, block bootstrap "
         "over genes."
     )
@@ -337,7 +338,8 @@ def calibration(view: View) -> Drawn:
     style.legend(drawn, axis)
     caption = (
         "Within genes, for people not trained on. At 1 (dashed) a predicted difference is right on "
-        "average; below, predictions are too far apart. Intervals: 95 %, block bootstrap over "
+        "average; below 1, predicted differences are too large. Intervals: 95 %, block bootstrap "
+        "over "
         f"n = {table['n'].max()} genes."
     )
     return drawn, table, caption
@@ -372,8 +374,8 @@ def population_transfer(view: View) -> Drawn:
     axis.set_title(_loss_title(view), fontsize=10)
     style.legend(drawn, axis)
     caption = (
-        f"Models trained on {table['x'].iloc[0]:.0f} people of one population, tested on people of "
-        "each who were not trained on, as many from either; results averaged over draws of people. "
+        f"Models trained on {table['x'].iloc[0]:.0f} people of one population, tested on equal "
+        "numbers of other people of each population; results averaged over draws of people. "
         "Rows of one test population share people and ceiling. Intervals: 95 %, block bootstrap "
         "over genes."
     )

@@ -22,7 +22,7 @@ LOGO = 60
 _RAISES, _LOWERS = "#D55E00", "#0072B2"
 _UNITS = {
     "ism": "contribution (minus the mean change)",
-    "gradient": "gradient less that of other letters",
+    "gradient": "gradient minus that of other bases",
     "gradient_x_input": "gradient × input",
     "integrated_gradients": "integrated gradient",
     "deeplift_shap": "DeepLIFT/SHAP",

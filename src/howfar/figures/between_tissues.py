@@ -38,8 +38,9 @@ def tissues(view: View) -> Drawn:
     caption = (
         "Mean over genes of r across people, for expression of each tissue (panels): a network's "
         "tracks of that tissue and of others, all from one pass; linear models, trained on the "
-        "first tissue, out of fold; and, grey, the same person's expression in another tissue as "
-        "the prediction, which no genome is needed for. 95 % interval by bootstrap over blocks of "
+        "first tissue, out of fold; and, grey, the look-up: the same person's expression in "
+        "another tissue as the prediction, which needs no genome. 95 % interval by bootstrap over "
+        "blocks of "
         "neighbouring genes."
     )
     return drawn, table.drop(columns=["of", "in"]), caption

@@ -13,9 +13,9 @@ _KINDS = {"network": ("#0072B2", "o"), "linear": ("#E69F00", "s"), "other": ("#4
 _CAPTION = (
     "Mean over genes of Pearson r across people, prediction with measured value, of each "
     "submission; line: 95 % interval (block bootstrap over genes). Grey: the same predictions "
-    "exchanged between people of one population, which is chance. Dashed: the look-up, which "
-    "predicts the same for everybody. Black: the true genetic values of a simulation, the most "
-    "that a genome can tell."
+    "permuted between people of one population, which is chance. Dashed: the look-up, which "
+    "predicts each gene's mean for everybody and so has r = 0. Black: the true genetic values of "
+    "a simulation, the most that a genome can tell."
 )
 
 

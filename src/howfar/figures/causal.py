@@ -46,7 +46,8 @@ def drivers_per_method(view: View) -> Drawn:
         _rows(axis, runs, view)
         axis.set_title(title, fontsize=9.5)
     caption = (
-        f"Drivers: variants that together make a method's prediction differ between people, n = "
+        "Drivers: the variants that explain most of the differences of a method's prediction "
+        "between people, n = "
         f"{genes} genes. First panel: genes by their number of drivers. Others: 10th to 90th "
         "percentile "
         "(thin), quartiles (thick) and median (white, written) over a method's drivers. "
@@ -138,8 +139,8 @@ def prioritisation(view: View) -> Drawn:
     caption = (
         "Share of causal pairs of variant and gene among the variants that a method puts first. "
         "Dashed: chance. Dotted: the top 10 %, whose shares are written with their intervals."
-        " A variant without a weight has weight 0 and ties share a rank, so methods that "
-        "choose few variants run flat and then jump. Linear models learnt their weights from "
+        " A variant without a weight has weight 0 and ties share a rank, so curves of methods "
+        "that choose few variants are flat and then jump. Linear models learnt their weights from "
         "people of overlapping ancestry; Enformer, as released, from no genotype at all."
     )
     return drawn, pd.concat(tables.values()).drop(columns="colour"), caption
@@ -258,8 +259,8 @@ def unseen_alleles(view: View) -> Drawn:
         axis.set_title(f"{HEADINGS[group]}, n = {row['n']} genes", fontsize=9.5)
     axes[-1].set_xlabel("frequency of the allele in the test people")
     caption = (
-        "Alleles of test people that no training person has. The Yoruba were predicted by "
-        "models trained on other populations, the random people by models trained on people like "
-        "them. Share: mean over genes with 95 % block-bootstrap interval."
+        "Alleles of test people that no training person has. Yoruba were predicted by models "
+        "trained on other populations, the random test people by models trained on people of the "
+        "same populations. Share: mean over genes with 95 % block-bootstrap interval."
     )
     return drawn, table, caption

@@ -52,13 +52,13 @@ def cured(view: View) -> Drawn:
         style.no_ticks_beyond(axis.xaxis, high)
     axes[-1].set_xlabel("mean r across people")
     caption = (
-        "What people's expression mends. Red: the network as it is, and all its tracks at the "
-        "TSS weighted across genes by mean expression. Green: cures that use it. "
-        "Blue: linear models of genotypes alone. Grey: the lead SNP, random weights on a gene's "
+        "Red: the network as it is, and all its tracks at the TSS, weighted across genes to fit "
+        "mean expression. Green: cures, which combine the network with people's expression. Blue: "
+        "linear models of genotypes alone. Grey: the lead SNP, random weights on a gene's "
         "variants, and the true genetic value, the ceiling. All but the network, random weights "
-        "and the ceiling learn from people, and predict others; n: genes. A gene's own people "
-        "train all of these but the one weighting, which learns from people of the genes that the "
-        "network learnt from. Mean over genes, 95 % interval by block bootstrap."
+        "and the ceiling are trained on people and predict other people; n: number of genes. They "
+        "are trained gene by gene, except the one weighting, which is trained on people for the "
+        "genes of the network's training. Mean over genes, 95 % interval by block bootstrap."
     )
     return drawn, table, caption
 
@@ -77,12 +77,14 @@ def track_sets(view: View) -> Drawn:
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set_xlabel(f"r across test genes (n = {int(table['n'].iloc[0])})")
     caption = (
-        "Tracks of the network at the TSS of the reference, weighted into mean expression by an "
-        "elastic net across genes (number of tracks in brackets): the full matrix, the run's own "
-        "track, those of factors' binding, and all but the run's own. Weights are fitted on the "
+        "Tracks of the network at the TSS of the reference, weighted to fit mean expression by an "
+        "elastic net across genes (number of tracks in brackets): all tracks, the run's own "
+        "track, the tracks of transcription-factor binding, and all but the run's own. Weights "
+        "are fitted on the "
         "genes of the network's training regions, the penalty is chosen on those of its "
         "validation regions, r is over those of its test regions; 95 % interval by bootstrap over "
-        "blocks of neighbouring genes. Across people, the full matrix is a bar of the figure above."
+        "blocks of neighbouring genes. How all tracks do across people is a bar of the first "
+        "figure."
     )
     return drawn, table, caption
 
@@ -118,7 +120,7 @@ def cure_seeds(view: View) -> Drawn:
     axis.set_xlabel("mean r across people")
     style.legend(drawn, axis, "outside upper left")
     caption = (
-        f"The demo world made anew from {len(table)} seeds, its network trained in each (measured "
+        f"The demo world simulated from {len(table)} seeds, its network trained in each (measured "
         f"on {table['date'].max()}). n = {int(table['people_genes'].iloc[0])} genes and "
         f"300 people a seed; bars: 1.96 standard errors of the mean over "
         "genes. Grey: the ceiling, and what needs no network."

@@ -51,11 +51,12 @@ def driver_support(view: View) -> Drawn:
     caption = (
         f"{view.labels[run]}: a driver is supported where its predicted effect has the sign of the "
         "measured one (the slope of expression on the variant). Mean share of supported drivers, "
-        f"positive less negative genes: {style.estimated(difference, 2)}, interval by bootstrap "
-        f"over {difference.unit}. This is close to arithmetic, and no test: a driver is a variant "
-        "that carries the prediction, so its sign times that of its slope, measured in the same "
-        f"people, is nearly the sign of r (main driver: {joined}). "
-        "It shows that a prediction rests on few variants. A test needs slopes of other people. "
+        f"genes with positive r minus genes with negative r: {style.estimated(difference, 2)}, "
+        "interval by bootstrap "
+        f"over {difference.unit}. This is close to arithmetic, and no test: a driver carries the "
+        "prediction, so the sign of its effect times that of its slope, measured in the same "
+        f"people, is nearly always the sign of r (main driver: {joined}). It shows that "
+        "predictions rest on few variants. A test needs slopes from other people. "
         "First panel: genes whose sum of single effects follows the prediction (r > 0.2), where "
         "this is known."
     )
@@ -145,9 +146,9 @@ def linear_approximation(view: View) -> Drawn:
     axis.set_title(f"Median {style.signed(middle.value, 2)}, half of the genes {spread}")
     style.note(axis, f"n = {middle.n} genes")
     caption = (
-        "How far a prediction is the sum of its single variants' effects, gene by gene, over "
-        "people: r of that sum with the prediction. Beyond the dashed line the drivers of a gene "
-        "are trusted to stand for its prediction."
+        "For each gene, r over people of the summed effects of single variants with the "
+        "prediction. Right of the dashed line, drivers found from single effects are taken to "
+        "represent the prediction."
     )
     return drawn, table, caption
 
@@ -262,8 +263,8 @@ def driver_counts(view: View) -> Drawn:
         x=0.35,
     )
     caption = (
-        f"How many variants carry the prediction of {view.labels[run]}: genes by their number of "
-        "drivers, in the genes for which drivers were sought."
+        f"Genes by the number of variants that carry the prediction of {view.labels[run]} "
+        "(drivers), among the genes for which drivers were sought."
     )
     return drawn, per_gene.reset_index(), caption
 
@@ -296,6 +297,7 @@ def fine_mapped(view: View) -> Drawn:
     axes[-1].set_xlabel(f"r across people, {view.labels[run]}")
     caption = (
         "Genes whose eQTL was fine-mapped to a likely causal variant (SuSiE, in other studies of "
-        "brain tissue), beside all genes. A known variant alone does not make the direction right."
+        "brain tissue), beside all genes. Having a known causal variant does not make the "
+        "predicted direction right."
     )
     return drawn, pd.concat(data), caption

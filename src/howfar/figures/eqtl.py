@@ -118,10 +118,11 @@ def eqtl_signs(view: View) -> Drawn:
     _sign_legend(drawn, every, view)
     names = ", ".join(f"{view.labels[run]}: n = {every.loc[run, 'n']:.0f}" for run in runs)
     caption = (
-        "Does the network push expression the way the eQTL does? Each variant of the genes looked "
-        "at, its effect alone in the reference against its slope among people. Interval above: "
-        "95 % by bootstrap over blocks of genes; in the panels exact for genes as drawn, as linked "
-        "variants of a gene share their fate (none where only one gene has any). Dashed: chance. "
+        "Has the predicted effect the sign of the eQTL? For each variant of the genes analysed, "
+        "the sign of its effect alone in the reference is compared with that of its slope among "
+        "people. Interval above: 95 % by bootstrap over blocks of genes; in the panels exact, "
+        "with genes as the unit, as variants of a gene in LD are not independent (none where only "
+        "one gene has any). Dashed: chance. "
         f"{names} variants."
     ) + mapped_with(view)
     return drawn, table.drop(columns="colour"), caption
@@ -174,7 +175,8 @@ def eqtl_overlap(view: View) -> Drawn:
     axes[-1].set_xlabel("size k of the two lists of a gene")
     caption = (
         "Variants of a gene ranked by the size of their effect in the network and by the strength "
-        "of their eQTL: the share of the top k that both lists hold, mean over genes with 2k such "
+        "of their eQTL: the share of the top k that is in both lists, mean over genes with 2k "
+        "such "
         "variants or more (n written), with 95 % interval by bootstrap over blocks of genes. Grey: "
         "mean and 95 % range by chance, each gene's effects shifted circularly along its variants, "
         "so that neighbours stay neighbours."
@@ -233,11 +235,11 @@ def eqtl_lead_only(view: View) -> Drawn:
         axis.set_title(_lead_title(view, run), fontsize=9)
     axes[-1].set_xlabel("r with only the lead eQTL in the reference")
     caption = (
-        "A control: the reference sequence with nothing but the gene's lead eQTL put in. One "
-        "variant's r is its eQTL's r, positive where the network gives its allele the right sign. "
-        "Above the diagonal the rest of the sequence adds to it. Lead variants were chosen in "
-        "these very people, so that their |r| is biased upwards; the sign is not chosen. "
-        "Populations removed from the r of the whole prediction where known. "
+        "A control: the reference sequence with only the gene's lead eQTL put in. Its |r| is that "
+        "of the eQTL; r is positive where the network has the right sign. Above the diagonal the "
+        "rest of the sequence improves the prediction. Lead variants were chosen in the same "
+        "people, so their |r| is biased upwards, but not their sign. Where populations are known, "
+        "their means are removed from r of the whole prediction. "
         f"n = {table['gene_id'].nunique()} genes."
     ) + mapped_with(view)
     return drawn, table.drop(columns="colour"), caption
@@ -270,7 +272,7 @@ def carried(view: View) -> Drawn:
         f"{gene}: {int(table['n'].iloc[0])} variants, {int(table['value'].sum())} people"
     )
     caption = (
-        f"People by how many variants of the window of {gene} they carry, of those that more than "
-        "a tenth of the people carry."
+        f"Number of people by how many common variants they carry in the window of {gene}; common: "
+        "carried by more than a tenth of the people."
     )
     return drawn, table, caption

@@ -61,7 +61,7 @@ def trainings(view: View) -> Drawn:
     caption = (
         "Networks trained on people, by strategy. Bars: mean over genes of r, averaged over seeds; "
         "points: seeds of splits and training; lines: 95 % intervals, block bootstrap over genes. "
-        "Nobody who is judged was read in training, but in the last panel."
+        "Except in the last panel, nobody tested was in the training."
     )
     return drawn, means, caption
 
@@ -108,13 +108,14 @@ def training_share(view: View) -> Drawn:
     style.legend(drawn, axes[groups.index("unseen people")] if len(swept) else axes[0],
                  "outside upper left")  # fmt: skip
     caption = (
-        "Mean r by people trained on, averaged over seeds; bands and lines: 95 % intervals, block "
+        "Mean r by number of training people, averaged over seeds; bands and lines: 95 % "
+        "intervals, block "
         "bootstrap over genes."
     )
     if len(swept):
         caption += (
             " Dashed: linear models on a share of the people, each person predicted by a fit "
-            "without them, in the study's own window and of all its genes."
+            "without them, with the study's own window and for all its genes."
         )
     return drawn, pd.concat([table, swept], ignore_index=True), caption
 
@@ -139,8 +140,8 @@ def learning_curves(view: View) -> Drawn:
         axis.legend(fontsize=8)
     axes[-1].set_xlabel("epochs")
     caption = (
-        "Validation during training, on people of trained genes who neither train nor are judged; "
-        "one line a training. Losses of different strategies aren't on one scale."
+        "Validation during training, for genes of the training in people used neither to train "
+        "nor to test; one line per training. Losses of different strategies are not on one scale."
     )
     return drawn, table, caption
 
@@ -197,9 +198,10 @@ def trained_beside_linear(view: View) -> Drawn:
         f"{first['trained_people']} people, {first['epochs']} epochs, {seeds['seed'].nunique()} "
         f"seeds of splits and training (measured on {table['date'].max()}). Bars: r of each gene "
         "averaged over seeds, mean over genes, 95 % interval by block bootstrap over genes; "
-        f"points: seeds. {_gains(pooled)}Linear models have the same people and the same window, "
-        "and say nothing of genes without people. The last panel is one correlation over genes: "
-        "the mean of the people who train needs no sequence."
+        f"points: seeds. {_gains(pooled)}Linear models have the same people and the same window; "
+        "they give no prediction for genes without training people. The last panel is one "
+        "correlation over genes; there the look-up, the mean over the training people, needs no "
+        "sequence."
     )
     return drawn, table, caption
 
@@ -250,9 +252,9 @@ def strategies_tried(view: View) -> Drawn:
     )
     caption = (
         "Each strategy ran end to end, one seed, minutes each (measured on "
-        f"{table['date'].max()}): too short to rank them. Of {joint} the other data were made by "
-        "the simulation's rules. Lines: 95 % intervals, block bootstrap over genes. Where a "
-        "strategy stands twice, the longer training has more genes."
+        f"{table['date'].max()}): too short to rank them. The additional data of {joint} were "
+        "simulated. Lines: 95 % intervals, block bootstrap over genes. If a strategy "
+        "is drawn twice, the longer training has more genes."
     )
     return _by_setting(shown), table, caption
 
@@ -350,9 +352,9 @@ def trained_effects(view: View) -> Drawn:
         f"Variants in the windows of {table['gene_id'].nunique()} genes trained on "
         f"{first['trained_people']} people for {first['epochs']} epochs (training "
         f"{first['training']}, measured on {summary['date'].max()}). Slopes: of expression on one "
-        "variant at a time. Common: minor allele frequency of 5 % or more among those who train; "
-        "private: one of them carries it; absent: none does, so that its effect changed by what "
-        "others taught. Intervals: 95 %, block bootstrap over genes. A private variant's slope is "
-        "its carrier's expression, by whatever it was caused."
+        "variant at a time. Common: minor allele frequency of 5 % or more among the training "
+        "people; private: one of them carries it; absent: none does, so its effect changed "
+        "through other variants. Intervals: 95 %, block bootstrap over genes. A private variant's "
+        "slope is its carrier's expression, whatever its cause."
     )
     return drawn, summary, caption

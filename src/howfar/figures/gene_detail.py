@@ -71,7 +71,7 @@ def variants_along(view: View, gene: str = "") -> Drawn:
     axes[1].set_title(f"within {near:,.0f} bp of the TSS", fontsize=9.5)
     axes[1].set_xlabel("bp from the TSS (dashed)")
     caption = (
-        "What each variant alone does to the prediction from the reference, along the gene; "
+        "Effect of each variant alone on the prediction from the reference, along the gene; "
         "colour: minor allele frequency."
     )
     return drawn, table, caption
@@ -104,9 +104,9 @@ def slope_against_effect(view: View, gene: str = "") -> Drawn:
     style.legend(drawn, axis)
     axis.set_title(f"{view.gene_names[gene]}, {view.labels[run]}: n = {len(table)} variants")
     caption = (
-        "Each variant of the gene: slope of expression on its copies against what it does to the "
-        "prediction. Drivers are larger the more of the prediction they carry. Slopes of linked "
-        "variants are alike, whichever of them is causal."
+        "One point per variant of the gene: slope of expression on its copies against its effect "
+        "on the prediction. Drivers (marked) are larger the more of the prediction they carry. "
+        "Variants in LD have similar slopes, whichever of them is causal."
     )
     return drawn, table, caption
 
@@ -148,9 +148,9 @@ def gradient_along(view: View, gene: str = "") -> Drawn:
     style.legend(drawn, axes[0], ncols=4)
     axes[0].set_title(f"{view.gene_names[gene]}, {view.labels[run]}: n = {len(table)} variants")
     caption = (
-        "Grey: gradient of each base of the reference (that of the base that is there, less the "
-        "mean of the other three), as a share of the gene's largest. Points: effects of variants, "
-        "as a share of the largest. The same three times, nearer to the TSS each time."
+        "Grey: gradient at each base of the reference (that of the base present minus the mean of "
+        "the other three), as a share of the gene's largest. Points: effects of variants, as a "
+        "share of the largest. The panels zoom in on the TSS."
     )
     return drawn, pd.concat([bases, table]), caption
 
@@ -188,7 +188,7 @@ def gradient_variants(view: View) -> Drawn:
         "the difference of the gradient between its alleles; each as a share of the gene's "
         "largest. Second panel: r across people of the sum of effects times copies with the "
         "prediction, "
-        "per gene; above 0.2 the sum is taken for an approximation of the network."
+        "per gene; above 0.2 the sum is taken as an approximation of the network."
     )
     return drawn, pd.concat([table, line]), caption
 
@@ -273,9 +273,10 @@ def contributions(view: View, gene: str = "") -> Drawn:
     axes[-1].axhline(0, color=style.INK, lw=0.8)
     style.legend(drawn, axes[-1])
     caption = (
-        f"{view.gene_names.get(gene, gene)}; a version of our own of Huang et al. 2023, figure 2a, "
-        "whose data are not public. Contribution: a variant's effect on the prediction times the "
-        "SD of its copies, upwards where its copies go with higher expression. Second panel: r "
+        f"{view.gene_names.get(gene, gene)}; our version of Huang et al. 2023, figure 2a, whose "
+        "data are not public. Contribution: a variant's effect on the prediction times the "
+        "SD of its copies, drawn upwards if more copies go with higher expression. Second panel: "
+        "r "
         "across "
         "people of the sum of effects times copies with the prediction, variants added one by one."
     )

@@ -22,8 +22,8 @@ _SHARE = (
 )
 
 _APART = (
-    " Genes judged in held-out people of the populations trained on stand apart from genes judged "
-    "in a population that nobody was trained on; one mean of both would be a share of neither."
+    " Genes tested in other people of the training populations, and genes tested in a population "
+    "without training people, are shown separately."
 )
 
 
@@ -47,10 +47,11 @@ def heritability_classes(view: View) -> Drawn:
         axis.set_title(f"{heading(group)}, n = {part['genes'].iloc[0]} genes", fontsize=9.5)
     axes[-1].set_xlabel("√h² (r of a perfect additive cis predictor)")
     caption = (
-        "Bars: mean over genes of √max(h², 0), with 95 % block-bootstrap interval. Diamonds: √ of "
-        "the mean h², negative estimates left in, so that errors of single genes average out; it "
-        "lies above the mean of the roots by construction. The genes were chosen for having an "
-        "eQTL in overlapping people, which raises h²."
+        "Bars: mean over genes of √max(h², 0), with 95 % block-bootstrap interval. Diamonds: "
+        "square root of the mean h² (negative estimates included, so that errors of single genes "
+        "average out), which is by construction above the mean of √h². If genes were chosen for "
+        "having an eQTL in overlapping people, as in the Geuvadis studies, their h² is higher "
+        "than that of other genes."
     )
     return drawn, table, caption
 
@@ -150,9 +151,9 @@ def heritability_scatter(view: View) -> Drawn:
         _gene_panel(axis, part, view, run, group)
     axes[-1].set_xlabel("√max(h², 0) of the gene")
     caption = (
-        "One point is one gene; the line is r = √h², which nothing additive can pass but by "
-        "chance: with few people r scatters by about 1/√n around its true value, and h² has its "
-        "own error. ρ is Spearman's, with its 95 % block-bootstrap interval. Heritability: "
+        "One point is one gene; the line is r = √h², which no additive model can exceed except by "
+        "chance: r scatters around its true value by about 1/√n for n people, and h² has an error "
+        "too. ρ is Spearman's, with its 95 % block-bootstrap interval. Heritability: "
         f"{table['source'].iloc[0]}."
     )
     shown = table[table["run_id"].isin(runs)]

@@ -165,10 +165,10 @@ def locus_overlaps(view: View) -> Drawn:
     axis.set_xlabel(f"variants that two lists of {TOP} share")
     axis.set_title(_overlap_title(view, rows), fontsize=9.5)
     caption = (
-        f"Two lists of {TOP} variants and what they share (bars). Combined score: |score| and "
-        "−log10 p, each brought to 0–1 and summed, as the study did. It holds the p-value itself. "
-        "Black: what chance gives, mean and 95 % range; for the combined score, with the model's "
-        "scores exchanged at random between variants; for the model alone, with the scores shifted "
+        f"Number of variants that two lists of {TOP} share (bars). Combined score: |score| and "
+        "−log10 p, each scaled to 0–1 and added, as the study did; so it contains the p-value "
+        "itself. Black: what chance gives, mean and 95 % range; for the combined score, with the "
+        "model's scores shuffled between variants; for the model alone, with the scores shifted "
         f"circularly along the region. n = {int(rows['n'].iloc[0]):,} variants."
     ) + mapped_with(view)
     return drawn, shown, caption
@@ -238,7 +238,7 @@ def locus_overlap_curves(view: View) -> Drawn:
     caption = (
         "Variants that the top k of a ranking shares with the top k of the eQTL scan. Bands: 95 % "
         "range by chance; first panel: with the model's scores shifted circularly along the "
-        "region; second: exchanged between variants. Inside its band a line is what chance gives. "
+        "region; second: shuffled between variants. A line inside its band is what chance gives. "
         f"{_outside(view, rows)} Vertical line: k = {TOP}; n = {int(rows['n'].iloc[0]):,} variants."
     ) + mapped_with(view)
     return drawn, rows, caption

@@ -127,8 +127,9 @@ def drawn_pairs(view: View, couples: list[Couple], other: str) -> Drawn:
     for axis, couple in zip(axes, couples, strict=True):
         _scatter(axis, view, couple)
     caption = (
-        f"One point is one gene: r across people of the run on the horizontal axis, and of {other} "
-        "for the same gene. On the line both do equally well. The interval of the mean difference "
+        "One point is one gene: r across people of the model on the horizontal axis and of "
+        f"{other} on the vertical axis. On the line both do equally well. The interval of the mean "
+        "difference "
         f"resamples {couples[0].pair.unit}."
     )
     return drawn, _stacked(couples), caption
@@ -174,8 +175,8 @@ def paired_density(view: View) -> Drawn:
         axis.set_title(f"n = {couple.pair.genes} genes with both", fontsize=10)
     axes[-1].set_xlabel("r across people (one gene, one value)")
     caption = (
-        "The same genes, both runs. Lines: means. Genes left of 0 are predicted in the wrong "
-        "direction."
+        "The same genes for all models drawn. Lines: means. Genes left of 0 are predicted in the "
+        "wrong direction."
     )
     return drawn, _stacked(couples), caption
 

@@ -54,8 +54,9 @@ def scatters(view: View) -> Drawn:
         shown.append(part)
     axes[-1].set_xlabel(f"prediction, {view.labels[run]}")
     caption = (
-        f"{view.labels[run]}: four genes over the whole range of r, best to worst; one point is "
-        "one person. The genes are chosen by their r, so the first and last are extreme by choice."
+        f"{view.labels[run]}: four genes over the whole range of r, highest to lowest; one point "
+        "is one person. The genes were chosen by their r, so the first and last are extreme by "
+        "choice."
     )
     return drawn, pd.concat(shown), caption
 

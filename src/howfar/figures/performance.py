@@ -265,8 +265,8 @@ def training_size(view: View) -> Drawn:
     style.legend(drawn, axes[0], "outside upper left")
     caption = (
         "Mean r over genes by the share of the training people used. Small points: three replicates"
-        " (BLUP with everybody has one). Crosses: BLUP worked out again from individual "
-        "predictions. Diamonds: labels of the published figure. Dashed: Enformer as released, not "
+        " (BLUP with everybody has one). Crosses: BLUP recomputed from individual predictions. "
+        "Diamonds: labels of the published figure. Dashed: Enformer as released, not "
         "trained on these people."
     )
     return drawn, table.drop(columns="colour"), caption
@@ -353,10 +353,10 @@ def performance_again(view: View) -> Drawn:
         axis.set_title(title, fontsize=9.5)
     axes[-1].set_xlabel("r across people (one gene, one value)")
     caption = (
-        "Distribution over genes of r across test people, worked out from public individual "
+        "Distribution over genes of r across test people, recomputed from public individual "
         "predictions and observed expression; a constant prediction counts as 0. White point and "
-        "line: mean and 95 % block-bootstrap interval; cross: the authors' summary. Of the "
-        "unseen genes, 100 of the summary's 670 and part of the people are public."
+        "line: mean and 95 % block-bootstrap interval; cross: the authors' summary. For the "
+        "unseen genes, only 100 of the summary's 670, and part of the people, are public."
     )
     ridges = [
         style.smoothed(rows["pearson"].fillna(0)).assign(run_id=run, group=group)
@@ -395,10 +395,10 @@ def linear_against_network(view: View) -> Drawn:
         axis.set_title(HEADINGS[group], fontsize=9.5)
     axes[-1].set_xlabel(f"r across people, {view.labels[linear]}")
     caption = (
-        f"One point is one gene; averages hide this. Above the diagonal {view.labels[network]}, as "
+        f"One point is one gene. Above the diagonal {view.labels[network]}, as "
         f"released, does better than {view.labels[linear]}. Red: genes that the linear model "
-        "predicts with r above 0.2 and the network with r below 0: it orders people the wrong way "
-        "round. The interval of the correlation of the two is by block bootstrap."
+        "predicts with r above 0.2 and the network with r below 0, in the wrong direction. The "
+        "interval of the correlation of the two is by block bootstrap."
     )
     return drawn, pairs, caption
 

@@ -59,7 +59,7 @@ def by_population(view: View) -> Drawn:
     caption = (
         f"{view.labels[run]}: one r per gene among all people, within each population, and with "
         "each population's mean removed from prediction and expression. Dashed: what sampling "
-        "alone would give. Fewer people make a wider spread by themselves."
+        "alone gives. With fewer people the spread is wider by chance alone."
     )
     return drawn, pd.concat([table, curves(view, table)]), caption
 
@@ -77,8 +77,8 @@ def centred_scatter(view: View) -> Drawn:
     axes[-1].set_xlabel("r among all people")
     caption = (
         "One point is one gene: its r among all people, and with each population's mean removed. "
-        "Points in the shaded quarters change sign: what looked like a variant's effect was a "
-        "difference between populations. Intervals of the share: block bootstrap."
+        "Points in the shaded quarters change sign: there r among all people came from "
+        "differences between populations, or is near 0. Intervals of the share: block bootstrap."
     )
     return drawn, table[table["run_id"].isin(runs)], caption
 

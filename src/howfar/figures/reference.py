@@ -57,9 +57,9 @@ def scatter(view: View) -> Drawn:
     axes[-1].set_xlabel("prediction from the reference sequence")
     caption = (
         f"Prediction from the reference sequence against {view.study.level} expression over "
-        "people; one point is one gene. ρ is Spearman's, r Pearson's on the values as they are in "
-        "the table, with 95 % block-bootstrap intervals. The scale of the prediction stands in "
-        "each title; r depends on it, ρ does not."
+        "people; one point is one gene. ρ is Spearman's, r Pearson's, with 95 % block-bootstrap "
+        "intervals. Each title gives the scale of the prediction (linear or logarithmic), on "
+        "which r depends and ρ does not."
     )
     return drawn, table, caption
 

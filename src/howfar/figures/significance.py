@@ -76,8 +76,9 @@ def volcano(view: View) -> Drawn:
     axes[-1].set_xlabel(f"r across people, {view.labels[run]}")
     caption = (
         f"{view.labels[run]}: each gene's r under four rules, which ask two questions. The t test: "
-        "is r other than 0? The others: is r more than random weights on the gene's own variants "
-        "give (m, s: mean and SD of their |r|)? Coloured: q ≤ 0.05 (Benjamini-Hochberg over all "
+        "is r different from 0? The others: is |r| larger than random weights on the gene's own "
+        "variants give (m, s: mean and SD of their |r|)? Coloured: q ≤ 0.05 (Benjamini-Hochberg "
+        "over all "
         f"genes). Triangles: genes above the panel's height.{tails(view, run)}"
     )
     return drawn, pd.concat(parts, ignore_index=True), caption
@@ -122,9 +123,9 @@ def rule_counts(view: View) -> Drawn:
     axis.set_title(f"The same {table['genes'].iloc[0]} genes, four answers: {answers}")
     known = table.set_index("rule")["found"]
     caption = (
-        f"Genes of {view.labels[run]} called at a false discovery rate of 5 %. The number depends "
-        f"on the rule: {known['t_test']} where r is asked to be other than 0 (t test); of those "
-        f"that ask for more than the gene's own null, {known['as_published']} as published, "
+        f"Genes of {view.labels[run]} called at a false discovery rate of 5 %. Their number "
+        f"depends on the rule: {known['t_test']} by the t test (is r different from 0?); by the "
+        f"rules that compare |r| with the gene's own null, {known['as_published']} as published, "
         f"{known['standard_error']} with the standard error, {known['own_null']} by the own null."
         f"{tails(view, run)}"
     )
@@ -140,12 +141,12 @@ def tails(view: View, run: str) -> str:
     names = ("of simulated draws", "normal", "half-normal", "half-normal with 50 df")
     false = view.number(f"{key}normal_tail.expected_false")
     aside = (
-        "" if false is None else f"; of those of the normal tail about {false.value:.0f} are false"
+        "" if false is None else f"; of those by the normal tail about {false.value:.0f} are false"
     )
     each = ", ".join(f"{n} ({name})" for n, name in zip(found, names, strict=True))
     return (
-        " Only the mean and SD of 50 draws are public, so the own null rests on the tail that is "
-        f"assumed, and gives {min(found)} to {max(found)} genes: {each}{aside}."
+        " Only the mean and SD of 50 draws are public, so the own null depends on the tail that "
+        f"is assumed, and gives {min(found)} to {max(found)} genes: {each}{aside}."
     )
 
 
@@ -187,9 +188,9 @@ def rule_error(view: View) -> Drawn:
     below.set(xlabel="s, SD of the null's |r| of a gene", ylabel="genes", xlim=axis.get_xlim())
     style.note(below, f"n = {len(rows)} genes", x=0.7)
     caption = (
-        "How often a predictor without any knowledge of the gene (a further random weighting of "
-        "its variants) passes each rule, by the tail that such weightings have on simulated "
-        f"genotypes at the genes' median m / s of {ratio:.2f}; 5 % is the stated error rate at "
-        "p ≤ 0.05. Second panel: the widths s of the genes' nulls."
+        "How often a predictor that knows nothing (another random weighting of the gene's "
+        "variants) is significant by each rule. It is calculated with the tail that random "
+        f"weightings have on simulated genotypes, at the genes' median m / s of {ratio:.2f}; 5 % "
+        "is the stated error rate at p ≤ 0.05. Second panel: the widths s of the genes' nulls."
     )
     return drawn, pd.concat(lines, ignore_index=True), caption

@@ -65,12 +65,12 @@ def stacking_splits(view: View) -> Drawn:
         f"{style.signed(worst['second'], 2)} on genes never seen"
     )
     caption = (
-        "Each model predicts expression of a gene in a person from the network's outputs; only "
-        f"what is held out differs ({rows['folds'].iloc[0]:.0f} folds, n = "
-        f"{rows['n'].max()} pairs). The title names the model that falls most. Squares: pairs at "
-        "random, so that the gene is known from "
-        "other people, and a model that recognises genes looks good; people never seen are judged "
-        "on known genes too. Second panel: the same predictions, compared over people within a "
+        "Each model predicts expression of a gene in a person from the network's outputs; rows "
+        f"differ in what is held out ({rows['folds'].iloc[0]:.0f} folds, n = "
+        f"{rows['n'].max()} pairs). The title names the model whose value falls most. Squares: "
+        "pairs held out at random, so each gene is known from other people and a model that only "
+        "recognises genes looks good; people never seen are tested on known genes too. Second "
+        "panel: the same predictions, compared over people within a "
         "gene. Intervals: "
         "95 %, block bootstrap over genes, cut off at the panel's edge."
     )
@@ -91,11 +91,13 @@ def stacking_people(view: View) -> Drawn:
             f"{style.signed(fall['second'], 2)} for people never seen"
         )
     caption = (
-        "Expression less the gene's mean over training people, so that only differences between "
-        "people count. The title names the model that falls most. Squares: the polygenic score was "
+        "Expression minus the gene's mean over training people, so that only differences between "
+        "people count. The title names the model whose value falls most. Squares: the polygenic "
+        "score was "
         "trained on everybody before pairs were "
-        "held out, so it has seen what it predicts. Dark discs: the score is trained on training "
-        "people alone. A gene never seen has no score, only the network. Intervals: 95 %, block "
+        "held out, so it has seen what it predicts (a leak). Dark discs: the score is trained on "
+        "training people only. For a gene never seen there is no score, only the network. "
+        "Intervals: 95 %, block "
         f"bootstrap over genes; n = {rows['n'].max()} pairs."
     )
     return _drawn(rows, title), rows, caption

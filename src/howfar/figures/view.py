@@ -133,7 +133,8 @@ class View:  # frozen, but not slotted: `numbers` is read once and kept
         rows = self["across"].query("population == 'pooled'").dropna(subset=["pearson"])
         counts = rows.groupby("run_id").size().drop(self.comparable)
         names = [f"{self.labels[r]} ({counts[r]} genes)" for r in self.runs_in(counts.index)]
-        return f" Not drawn beside the others: {', '.join(names)}." if names else ""
+        few = " Not drawn, for fewer than half of the genes: "
+        return f"{few}{', '.join(names)}." if names else ""
 
     @functools.cached_property
     def _numbers(self) -> dict[str, Number]:

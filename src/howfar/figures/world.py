@@ -53,7 +53,7 @@ def ceiling(view: View) -> Drawn:
     axis.set_xlim(min(0, least) - 0.01, 0.75)
     caption = (
         "Mean correlation with expression across people. The true genetic value is the ceiling: "
-        "the remaining variance is environmental. Grey: without a model."
+        "the remaining variance is environmental. Grey: controls without a model."
     )
     return drawn, summary, caption
 
@@ -97,9 +97,9 @@ def world_network(view: View) -> Drawn:
         )
         axes[1].title.set_fontsize(9)
         caption += (
-            " Second panel: accessibility of promoters and enhancers, which is a function of the "
-            "sites "
-            "alone: the network reads the motifs, and what they do to a gene it can't know."
+            " Second panel: accessibility of promoters and enhancers, which depends on the motif "
+            "sites alone. The network recognises the motifs, but can't know what they do to a "
+            "gene's expression."
         )
     axes[-1].set_xlabel("r across people")
     return drawn, table, caption
@@ -142,11 +142,14 @@ def signs(view: View) -> Drawn:
     handles = [Patch(color=c, label=name) for name, c in _SIGN_COLOURS.items()]
     drawn.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=8.5)
     caption = (
-        "Signs of the causal variants that a linear model can see (minor allele not rarer than "
-        "the models' limit), the same ones for every run: right, wrong, or no effect given. A "
-        "linear model's signs are those of its weights; a network's are read off its predictions. "
-        f"Row '{BY_VARIANCE}': each variant counts as much as it explains, 2pq a². Dots: wrong "
-        "among those with a sign, with the 95 % interval by block bootstrap; dashed: a coin."
+        "Signs of the effects of causal variants that are common enough for the linear models "
+        "(minor allele not rarer than their limit), the same variants for every model: right, "
+        "wrong, or no effect given. A "
+        "linear model's signs are those of its weights; a network's are taken from its "
+        "predictions. "
+        f"Row '{BY_VARIANCE}': each variant counts as much as it explains, 2pq a². Dots: share of "
+        "wrong signs among variants with a sign, with its 95 % interval by block bootstrap; "
+        "dashed: a coin."
     )
     return drawn, table, caption
 
@@ -169,11 +172,13 @@ def false_positives(view: View) -> Drawn:
         _rates_panel(axis, part.dropna(subset=["n"]), level, view.colours[run])
     axes[-1].set_xlabel("% called (square-root scale)")
     caption = (
-        f"False positives of {view.labels[run]} on expression drawn without looking at the genome, "
-        "several times for every gene. Dashed: the stated error rate. The t test asks whether r is "
-        "0; the own null asks whether r is more than random weights on the gene's variants give, "
-        "and keeps its level only for predictions that are like random weights. Intervals, 95 %: "
-        "genes as drawn, as a gene's draws share its prediction and its genotypes."
+        f"False positives of {view.labels[run]} on expression simulated without any genetic "
+        "effect, several times for every gene. Dashed: the stated error rate. The t test asks "
+        "whether r is "
+        "0; the own null asks whether |r| is larger than random weights on the gene's variants "
+        "give, and has the stated error rate only for predictions that are like random weights. "
+        "95 % intervals with genes as the unit, as the draws of a gene share its prediction and "
+        "genotypes."
     )
     return drawn, rates.drop(columns="run_id"), caption
 
@@ -214,7 +219,7 @@ def recovered(view: View) -> Drawn:
     handles, labels = axis.get_legend_handles_labels()
     drawn.legend(handles[:2], labels[:2], loc="outside upper left", ncols=2)
     caption = (
-        "The estimators on data whose answer is known: the correlation of a gene's true genetic "
-        "value with expression is the square root of its broad-sense heritability."
+        "Estimates compared with known values: the correlation of a gene's true genetic value "
+        "with expression is the square root of its broad-sense heritability."
     )
     return drawn, table, caption
