@@ -29,7 +29,7 @@ def test_the_page_scores_every_bundle_of_a_task_and_says_what_is_not_here(tmp_pa
         re.search(r"\| 1\s\(1\sto\s1\) \| BLUP \| −?\d\.\d{3} \[", text)
         and "| genes | MIT |" in text
     )
-    assert "Not scored here" in text and "trusts submitters" in text
+    assert "Not scored here" in text and "trusts that submitters" in text
     scores = pd.read_csv(tmp_path / "board_scores.csv").fillna({"against": ""})
     rows = scores[(scores["measure"] == score.MEAN) & (scores["against"] == "")]
     (mean,) = rows.loc[rows["name"] == "blup", "value"]

@@ -113,7 +113,7 @@ def test_sweeps_draw_means_draws_and_both_counts(view, tmp_path):
     text = text_of(shown)
     assert text.count("n = 240 genes, 375 people, out of fold") == 2
     assert "window around the TSS (kb in total)" in text and "people who train a fit" in text
-    assert "allele frequency in" not in text  # not swept
+    assert "lowest minor allele frequency" not in text  # not swept
     assert len(pd.read_csv(shown.svg.with_suffix(".csv"))) == 4
 
 

@@ -241,7 +241,7 @@ def test_every_figure_of_r_or_of_signs_names_its_row_zero(view, shown):
     rms = table.loc["open.net.across.pooled.null_rms", "value"]
     for name in ("central", "distribution", "ranked", "controls", "trends", "ceiling"):
         caption = shown(name).caption
-        assert f"0 ± {coin['ci_high']:.3f}" in caption and f"spread r by {rms:.3f}" in caption, name
+        assert f"0 ± {coin['ci_high']:.3f}" in caption and f"give r of ± {rms:.3f}" in caption, name
     for name in ("scatter", "bars", "central"):
         assert "look-up" in shown(name).caption, name
     without = {"attribution", "locus", "features", "causal", "agreement", "significance", "eqtl"}

@@ -53,7 +53,7 @@ def test_sizes_and_curves_are_those_of_the_table(view):
     line = drawn.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xydata(), [[70, 0.1], [140, 0.2]])
     assert set(table["x"]) == {70, 140}
-    assert figures.training_size(view).caption.startswith("Mean r by people trained on")
+    assert figures.training_size(view).caption.startswith("Mean r by number of training people")
     text = text_of(figures.learning_curves(view))
     assert "validation loss" in text and "pair regression" in text
 

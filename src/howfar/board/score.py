@@ -83,7 +83,7 @@ class Score:
         ]
         for row in self.table.itertuples():
             other = "the look-up" if row.against == LOOKUP else row.against
-            what = f"{row.measure}, less {other}'s" if other else row.measure
+            what = f"{row.measure}, minus {other}" if other else row.measure
             if row.name == LOOKUP:
                 what = f"the look-up's {what}"
             ends = "" if pd.isna(row.ci_low) else f" ({row.ci_low:.3f} to {row.ci_high:.3f})"

@@ -96,12 +96,12 @@ def _row(board: Board, said) -> dict[str, str]:
     }
     names = {each.name for each in board.submissions}
     for other in (label for label, of in board.answers.task.against.items() if of in names):
-        row[f"less {other}'s"] = _estimate(board.row(name, score.MEAN, other))
+        row[f"minus {other}"] = _estimate(board.row(name, score.MEAN, other))
     if board.answers.truth is not None:
         row["mean r with the truth"] = _estimate(board.row(name, score.TRUTH))
     return row | {
         "ρ over pairs": _estimate(board.row(name, score.PAIRS)),
-        "less the look-up's": _estimate(board.row(name, score.PAIRS, score.LOOKUP)),
+        "minus the look-up": _estimate(board.row(name, score.PAIRS, score.LOOKUP)),
         "genes": f"{said.genes:,}",
         "may have seen": said.mark or "nothing",
         "licence": as_markdown(said.licence),

@@ -81,7 +81,7 @@ def _where(view: View) -> str:
 
 def _across_genes(view: View, run: str) -> str:
     r, rho = (view.number(f"{run}.{name}") for name in (_ACROSS_GENES, "reference.spearman"))
-    ranks = "" if rho is None else f"; Spearman's ρ, whatever the scale of either: {_value(rho)}"
+    ranks = "" if rho is None else f"; Spearman's ρ, independent of the scale: {_value(rho)}"
     return (
         f"**Across genes, well:** from the reference sequence alone the prediction of "
         f"{_label(view, run)} correlates over {r.n:,} genes{_where(view)} with their average "
@@ -101,7 +101,7 @@ def _across_people(view: View, run: str) -> str:
 
 def _directions(shown: View, cortex: View) -> str:
     """Say how often the direction is right where r is clear, and what chance alone spreads."""
-    head = "**Its direction is right more often than a coin, and far too often wrong:** "
+    head = "**The predicted direction is right more often than a coin's, but often wrong:** "
     parts = []
     if (run := _run_of(shown, "network", "across.pooled.right_sign.significant")) is not None:
         clear = shown.number(f"{run}.across.pooled.right_sign.significant")
@@ -118,8 +118,8 @@ def _directions(shown: View, cortex: View) -> str:
         )
         parts.append(
             f"in the cortex, among {strong.n} genes with |r| above 0.2, in {_percent(strong)}; "
-            f"there r spreads over genes by {sd.value:.3f}, random weights on a gene's own "
-            f"variants by {null.value:.3f}, and sampling alone by {chance.value:.3f}"
+            f"there the standard deviation of r over genes is {sd.value:.3f}, with random weights "
+            f"on a gene's own variants {null.value:.3f}, and by sampling alone {chance.value:.3f}"
         )
     if not parts:
         return absent(shown)
@@ -150,7 +150,7 @@ def _linear_model(view: View, run: str) -> str:
         end = "first" if network == first else "second"
         both = view.number(f"{first}.paired.{second}.mean_{end}")
         text += f", where {_label(view, network)} has {_value(both)} on the same genes and people"
-    return f"{text}; but it says nothing about a gene or a variant it was not trained on."
+    return f"{text}; but it can't predict a gene, or use a variant, that it was not trained on."
 
 
 def _same_people(view: View, run: str) -> str | None:
@@ -176,7 +176,7 @@ def _known_truth(view: View) -> str:
     text = "in the simulated demo cohort the mean r across people is, for " + ", ".join(parts)
     if {"network", "truth"} <= means.keys():
         share = means["network"].value / means["truth"].value
-        text += f"; the network reaches {100 * share:.0f} % of what a genome can tell there"
+        text += f"; the network reaches {100 * share:.0f} % of the truth's r, the most possible"
     return f"**Where the truth is known, the gap can be measured:** {text}."
 
 
@@ -191,8 +191,10 @@ def central_pictures(results: Path) -> str:
             caption = (
                 f"{study.title}. Genotypes: {real.genotypes}. Expression: {real.expression}. "
                 f"Models: {real.weights}. Open discs: means over genes, with their 95 % "
-                "interval; curves: the distribution over genes. Grey: without a model. Dashed: "
-                "the ceiling, mean √h²."
+                "interval; curves: the distribution over genes. Grey: controls without a model; "
+                "the look-up predicts each gene by its mean expression in other people (of pairs: "
+                "over all pairs of gene and person). Dashed: the ceiling, mean √h², the most that "
+                "an additive model can reach."
             )
             alt = f"Correlation across genes, and across people: {study.title}"
             blocks.append(on_start_page(f"central.{name}", picture, caption, alt))

@@ -195,7 +195,7 @@ def central(view: View) -> Drawn:
     drawn, (top, bottom) = style.panels([1.1 + heights[0], 1.3 + heights[1]])
     _central_top(top, reference, lookups, view)
     _central_bottom(bottom, table, summary, rest, view)
-    marks = " Grey: without a model." if len(lookups) + len(rest) else ""
+    marks = " Grey: controls without a model." if len(lookups) + len(rest) else ""
     marks += "" if row_zero.ceiling(view) is None else " Dashed: the ceiling."
     caption = (
         "First panel: correlation across genes, Pearson's r with its 95 % interval, and "

@@ -57,9 +57,8 @@ def words(view, what: str) -> str:
     """
     if what == "signs":
         return " Control without a model: a coin gets half of the signs right."
-    return " Controls without a model: " + (
-        _genes_words(view) if what == "genes" else _people_words(view)
-    )
+    said = _genes_words(view) if what == "genes" else _people_words(view)
+    return f" Controls without a model, across {what}: {said}"
 
 
 def _genes_words(view) -> str:
