@@ -94,7 +94,7 @@ the models to run on it, or tables that others published. Typical use:
 
     howfar numbers demo --out n.csv   every number a figure shows
 
-To bring your own cohort, begin with `howfar template`.""",
+To bring your own cohort, begin with `howfar init NAME FILES`.""",
 )
 #: Parameters of commands that name what is written.
 OUTPUTS = {"out", "checksums", "to"}

@@ -190,7 +190,7 @@ def bench_training(
 
 @bench.command("finetune")
 def bench_finetune(
-    out: Annotated[Path, typer.Option(help="CSV; rows that it has are taken up.")] = Path(
+    out: Annotated[Path, typer.Option(help="CSV; rows already in it are kept.")] = Path(
         "fine_tuning_demo.csv"
     ),
     study: StudyOption = "demo",
@@ -318,9 +318,9 @@ def bench_knobs(
     out: Annotated[Path, typer.Option(help="Table to write: .csv.")] = Path("demo_knobs.csv"),
     seeds: Annotated[int, typer.Option(min=1, help="Worlds; each trains four networks.")] = 3,
 ) -> None:
-    """The hard demo world with its knobs turned: 12 networks, about an hour; it can be cut off.
+    """The demo simulation with its settings changed: 12 networks, about an hour; can be resumed.
 
-    What is done lies in the results folder, `bench/knobs`, and isn't done again.
+    Finished networks are kept in the results folder, `bench/knobs`.
     """
     from howfar.simulate.hard.knobs import Grid, measure
 
@@ -336,7 +336,7 @@ def bench_bslmm(
     ),
     cores: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
-    """BSLMM on all genes of a study, beside its other linear models; it can be cut off."""
+    """BSLMM on all genes of a study, beside its other linear models; can be resumed."""
     from howfar.bench.bslmm import measure
     from howfar.study.reading import load_study
 
@@ -348,12 +348,12 @@ def bench_bslmm(
 @bench.command("estimators")
 def bench_estimators(
     out: Annotated[
-        Path, typer.Option(help="CSV of the table. Rows that it has are taken up.")
+        Path, typer.Option(help="CSV of the table. Rows already in it are kept.")
     ] = Path("estimators.csv"),
 ) -> None:
-    """Every estimator and interval on simulated truth: coverage and bias. Twenty minutes.
+    """Every estimator and interval on simulated truth: coverage and bias. Takes twenty minutes.
 
-    A run that was killed goes on where it stopped.
+    A run that was killed continues where it stopped.
     """
     from howfar.bench.estimators import measure, off
 
@@ -365,7 +365,7 @@ def bench_estimators(
 @bench.command("mixups")
 def bench_mixups(
     out: Annotated[
-        Path, typer.Option(help="CSV of the table. Rows that it has are taken up.")
+        Path, typer.Option(help="CSV of the table. Rows already in it are kept.")
     ] = Path("mixups.csv"),
     study: Annotated[
         list[str] | None, typer.Option(help=f"Studies with linear models made. {SEVERAL}")
@@ -375,9 +375,10 @@ def bench_mixups(
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Of clean people.")] = 1_000,
 ) -> None:
-    """Planted swaps, replacements, duplicates and contaminations of samples: how many are found.
+    """How many planted swaps, replacements, duplicates and contaminations of samples are found.
 
-    In simulated people, and in studies' people put together anew by contig. Ten minutes or more.
+    In simulated people, and in people made from a study's, contig by contig. Takes ten minutes or
+    more.
     """
     from howfar.bench import mixups
     from howfar.study.reading import load_study

@@ -15,7 +15,11 @@ from howfar.core.errors import HowfarError
 @app.command(rich_help_panel=CHECKS)
 def doctor(
     study: Annotated[
-        str, typer.Option(help="Say what this study lacks, what is stale and why, bytes per run.")
+        str,
+        typer.Option(
+            help="Say what this study lacks, what is out of date and why, and the "
+            "bytes of each run."
+        ),
     ] = "",
     check: Annotated[
         bool, typer.Option("--check", help="With --study: read its genotype files whole.")
@@ -32,10 +36,10 @@ def doctor(
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """What is installed, which device is seen, which data are here, what is missing or stale.
+    """Say what is installed, which device and data are found, and what is missing or out of date.
 
     With --study, its files are looked at too: contigs, genes and people in common, and each run's
-    network with its bins, tracks and weights. The exit status is 1 where something lacks.
+    network with its bins, tracks and weights. The exit status is 1 if something is missing.
 
     With --check, all records of the study's genotype files are checked: a run checks those that
     it reads.

@@ -149,10 +149,10 @@ def cohort(
         bool, typer.Option("--dry-run", help="Say steps, files, licences and access; do nothing.")
     ] = False,
 ) -> None:
-    """A public or controlled cohort, from its published files to a study file.
+    """Prepare a public or controlled-access cohort: from its published files to a study file.
 
-    A chain of steps, which goes on where it was cut off: fetch, check, liftover, normalise, filter,
-    phase, expression, genes, covariates, study.
+    Steps: fetch, check, liftover, normalise, filter, phase, expression, genes, covariates, study.
+    An interrupted command continues where it was.
     """
     from howfar.cohort.recipes import chain
     from howfar.cohort.recipes.recipe import load_recipe, parse_have

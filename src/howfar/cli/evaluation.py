@@ -114,7 +114,7 @@ def motifs(
         typer.Option(help="Name JASPAR's nearest motif; the first time TOMTOM is compiled."),
     ] = True,
 ) -> None:
-    """Group the sequences at a run's drivers; are unsupported ones in patterns of their own?
+    """Group the sequences at a run's drivers, and test whether unsupported drivers share patterns.
 
     Drivers are those of table `drivers`, 13 bases of the reference around each, grouped by common
     stretches (Sasse et al. 2023, S10). Each group is tested for unsupported against supported.
@@ -176,14 +176,14 @@ def diff(
         float, typer.Option(min=0, help="Largest relative difference that isn't one.")
     ] = 1e-6,
     out: Annotated[
-        Path | None, typer.Option("--out", "--csv", help="Write all that moved here.")
+        Path | None, typer.Option("--out", "--csv", help="Write all that changed here.")
     ] = None,
 ) -> None:
-    """Which numbers moved between two results folders, and why.
+    """Say which numbers changed between two results folders, and why.
 
-    Compares result tables, but those of single people, and the data behind figures; the cause is
-    what the tables' provenance says was different: inputs, options, versions of layers, packages,
-    code. Exit status: 0 nothing moved, 1 something did, 2 the folders can't be compared.
+    Compares result tables (except those of single people) and the data behind figures. The cause
+    is what differs in the tables' provenance: inputs, options, versions of packages, code. Exit
+    status: 0 nothing changed, 1 something did, 2 the folders can't be compared.
     """
     from howfar.results.difference import describe
     from howfar.results.difference import diff as compare

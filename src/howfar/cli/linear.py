@@ -42,7 +42,7 @@ def baseline(
         list[str] | None, typer.Option(help=f"Left out: those of the study file. {_MODELS}")
     ] = None,
     window: Annotated[int | None, typer.Option(help="bp in total around the TSS.")] = None,
-    min_maf: Annotated[float | None, typer.Option(help="In the people who train.")] = None,
+    min_maf: Annotated[float | None, typer.Option(help="In the training people.")] = None,
     max_missing: Annotated[float | None, typer.Option(help="Share of missing calls.")] = None,
     variants: Annotated[str | None, typer.Option(help="snv or all.")] = None,
     folds: Annotated[int | None, typer.Option(help="Of people.")] = None,
@@ -64,12 +64,14 @@ def baseline(
         ),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Draws of people of a sweep.")] = "1,2,3",
-    genes: Annotated[int, typer.Option(min=0, help="Of a sweep, drawn at random; 0: all.")] = 0,
+    genes: Annotated[
+        int, typer.Option(min=0, help="Genes of a sweep, drawn at random; 0: all.")
+    ] = 0,
 ) -> None:
     """Train linear models on the cohort's own cis genotypes. Finished genes are kept.
 
-    Options that are left out are as the study file's `baselines` says. `howfar evaluate` takes up
-    the models that the study file lists, fitted as it says.
+    Defaults are those of the study file's `baselines`. `howfar evaluate` uses the
+    models that the study file lists, fitted as it says.
     """
     from howfar.linear import baseline as fitting
     from howfar.study.reading import with_baselines
@@ -217,7 +219,7 @@ def transfer(
     genes: Draws = 60,
     seed: Annotated[int, typer.Option(min=0)] = 1,
 ) -> None:
-    """Linear models trained on fewer people, and judged in another population.
+    """Train linear models on fewer people, and test them in another population.
 
     Numbers are matched between populations. The rows go into the study's table `summary` at the
     next `howfar evaluate`.
@@ -250,7 +252,7 @@ def stack(
     folds: Annotated[int, typer.Option(min=2)] = 3,
     seed: Annotated[int, typer.Option(min=0)] = 1,
 ) -> None:
-    """Regressors stacked on the network's outputs and a polygenic score, with and without leak.
+    """Stack regressors on a network's outputs and a polygenic score, with and without a leak.
 
     Each is judged on pairs of gene and person held out at random, on people never seen and on
     genes never seen. The rows go into the study's table `summary` at the next `howfar evaluate`.

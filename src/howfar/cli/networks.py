@@ -178,7 +178,7 @@ def cures(
     window: Annotated[int | None, typer.Option(min=1, help="bp, of the linear models.")] = None,
     seed: Annotated[int | None, typer.Option(min=0)] = None,
 ) -> None:
-    """What people's expression can mend in a network that errs across people.
+    """Try cures for a network that fails across people, using people's expression.
 
     A ridge on the network's own tracks for each gene (told the sign), BLUP with prior variances
     from the network's effects, one weighting of the tracks for all genes; beside BLUP. Options left
@@ -211,7 +211,7 @@ def tracks(
         Path | None, typer.Option(help="BED of the network's training data, with its splits.")
     ] = None,
 ) -> None:
-    """Weigh all tracks of a network into expression, by an elastic net across genes.
+    """Fit weights of a network's tracks to mean expression, by an elastic net across genes.
 
     Fitted on the reference and on mean expression, the genes split by the network's own training
     data. A run with the key `readout: {weights: OUT}` then predicts people by these weights.
@@ -357,8 +357,8 @@ def attribute(
 ) -> None:
     """Attribute a gene's prediction to every base of a window around its TSS.
 
-    ism: the prediction with each other letter in a base's place, less the prediction. Finished
-    blocks are kept, so that the same command goes on where it was cut off.
+    ism: the prediction with each other letter in a base's place, minus the prediction. Finished
+    blocks are kept, so that the same command continues where it was interrupted.
     """
     from howfar.attribution.attribute import Question, attribute_study, estimate, require_place
     from howfar.cohort.opened import OpenCohort
@@ -425,7 +425,7 @@ def predict_sequences(
         typer.Option(help="key=value of the model, as in a study file's `options`; repeatable."),
     ] = None,
 ) -> None:
-    """Predict plain sequences: one row each, one column per track and bin.
+    """Predict any sequences of a FASTA file: one row each, one column per track and bin.
 
     Sequences are read as they stand, already on the strand that the model reads. Letters beyond
     ACGTN are read as the model's authors read them, or refused.

@@ -49,7 +49,7 @@ def run(
         int, typer.Option(min=1, help="Jobs that share the genes of each run (several GPUs, say).")
     ] = 1,
 ) -> None:
-    """All steps of a study; a run that was cut off goes on where it stopped."""
+    """Run all steps of a study; a run that was interrupted continues where it stopped."""
     from howfar.cohort.files import require_inputs
     from howfar.doctor.looks import require_looks
     from howfar.simulate.worlds import setting_note
@@ -158,7 +158,7 @@ def init(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Left out: NAME.yaml here.")] = None,
 ) -> None:
-    """Write a study file from your files: what each was taken for, and what is left to fill in."""
+    """Write a study file from your files; say what each one is, and what is left to fill in."""
     from howfar.cohort.recognise import recognise
     from howfar.doctor.looks import look_at
     from howfar.study.reading import load_study

@@ -90,7 +90,7 @@ def finetune(
     ] = False,
     keep_windows: KeepWindowsOption = False,
 ) -> None:
-    """Train a network on a cohort's people. A killed training goes on where it was.
+    """Train a network on a cohort's people. A training that was killed continues where it was.
 
     Its folder, results/STUDY/finetune/NAME, is the `weights` of a run with `model: fine-tuned`.
     Expression of people who are tested is not read in training.

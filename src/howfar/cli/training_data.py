@@ -77,7 +77,7 @@ def training_mpra(
     folder: Annotated[Path, typer.Argument(help="files.csv, and the portal's FASTA and TSV.")],
     out: Annotated[Path, typer.Option("--out", help="Table to write: .csv.")],
 ) -> None:
-    """The table of reporter assays of variants, from the ENCODE portal's files.
+    """Make the table of reporter assays (MPRA) of variants from the ENCODE portal's files.
 
     files.csv: cell (K562, HepG2, GM12878, SK-N-SH, A549), element_references_id,
     variant_effect_quantifications_id. The portal's data may be used without
