@@ -57,10 +57,11 @@ fold: 1
 
 # What the program makes of an input
 
-Each row below was made by giving that input to the command line, on a small made-up cohort
-({people} people, {genes} genes). An input that can be used works; any other ends with exit status
-2, one message that says where, what was found, what was expected and what to do, and no unfinished
-file. {good} of these {all} inputs are good and {bad} are not.
+Each row below was made by giving that input to the command line, with a small made-up cohort
+({people} people, {genes} genes). An input that can be used works, and *counted* says how much was
+left out or changed; any other ends with exit status 2 and one message that says where, what was
+found, what was expected and what to do, and leaves no unfinished file. {good} of these {all} inputs
+are good and {bad} are not.
 """
 
 
