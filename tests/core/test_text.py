@@ -7,7 +7,15 @@ import gzip
 import pytest
 
 from howfar.core.errors import HowfarError
-from howfar.core.text import cells_of, is_gzip, lines_of, separator_of, stem_of, words_of
+from howfar.core.text import (
+    as_sentence,
+    cells_of,
+    is_gzip,
+    lines_of,
+    separator_of,
+    stem_of,
+    words_of,
+)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
@@ -56,3 +64,8 @@ def test_cells_and_words_keep_what_is_quoted():
     assert words_of('x "a b" y') == ["x", '"a b"', "y"]
     with pytest.raises(HowfarError, match="f, line 1: found a line that can't be split"):
         cells_of("a" * 200_000, ",", "f, line 1")
+
+
+def test_a_sentence_keeps_its_commands_as_code_and_escapes_the_rest():
+    said = as_sentence("run `howfar run --dry-run`: <b> a*b")
+    assert said == r"run `howfar run --dry-run`: \<b\> a\*b"

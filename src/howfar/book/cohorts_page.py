@@ -8,7 +8,7 @@ from howfar.book.markdown import fill, markdown_table, table_of
 from howfar.book.speed_page import circumstances, measured
 from howfar.cohort.recipes.chain import STEPS
 from howfar.cohort.recipes.recipe import Input, Recipe, load_recipe, names
-from howfar.core.text import as_code, as_markdown
+from howfar.core.text import as_code, as_markdown, as_sentence
 
 _SHOWN = {
     "phaser": "phaser",
@@ -57,10 +57,10 @@ def _section(recipe: Recipe) -> str:
             f"## `howfar cohort {recipe.name}`",
             f"{as_markdown(recipe.title)}: {recipe.people:,} people, {recipe.build}.",
             "",
-            as_markdown(recipe.summary),
+            as_sentence(recipe.summary),
             "",
-            f"- Access: {as_markdown(recipe.access)}",
-            f"- Hours: {as_markdown(recipe.hours)}",
+            f"- Access: {as_sentence(recipe.access)}",
+            f"- Hours: {as_sentence(recipe.hours)}",
             f"- Please cite: {as_markdown(recipe.cite)}",
             "",
             markdown_table(pd.DataFrame(rows, columns=_FILES)),
@@ -80,4 +80,4 @@ def _cells(recipe: Recipe, key: str, each: Input) -> list[str]:
         sure = "SHA-256" if source.sha256 else f"MD5 by {each.md5_from}" if each.md5 else "none"
         stated = f"{each.size}; {sure}"
     what = f"{each.what}. {each.note}" if each.note else each.what
-    return [as_markdown(text) for text in (what, whence, stated, each.terms)]
+    return [as_sentence(text) for text in (what, whence, stated, each.terms)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from howfar.book.figure_block import with_files
 from howfar.core.errors import no_such_file
-from howfar.core.text import as_markdown
+from howfar.core.text import as_markdown, as_sentence
 from howfar.figures.view import NO_FIGURE
 from howfar.results import policy
 from howfar.study.reading import load_study
@@ -118,7 +118,7 @@ def _ending(cells: list[Cell], left_out: dict[str, str], name: str, study: str |
         if cell["cell_type"] == "code" and _HIDDEN in cell["metadata"].get("tags", [])
     ]
     if left_out:
-        rows = (f"- *{title}*: {as_markdown(reason)}" for title, reason in left_out.items())
+        rows = (f"- *{title}*: {as_sentence(reason)}" for title, reason in left_out.items())
         yield _folded("Not shown for this study", "\n".join(rows))
     if code:
         command = f"howfar notebook {name}" + (f" --study {study}" if study else "")

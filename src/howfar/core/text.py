@@ -119,6 +119,12 @@ def as_markdown(text: str) -> str:
     return _MARKS.sub(r"\\\1", " ".join(text.split()))
 
 
+def as_sentence(text: str) -> str:
+    """Escape text as `as_markdown` does, but leave what stands between backticks as code."""
+    parts = " ".join(text.split()).split("`")
+    return "".join(as_code(p) if i % 2 else _MARKS.sub(r"\\\1", p) for i, p in enumerate(parts))
+
+
 def as_code(text: str) -> str:
     """Write text as Markdown's code, fenced by more backticks than stand in it."""
     fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
