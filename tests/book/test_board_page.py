@@ -24,7 +24,8 @@ def test_the_page_scores_every_bundle_of_a_task_and_says_what_is_not_here(tmp_pa
     some["example"] = some["example"].model_copy(update={"practice": False})
     monkeypatch.setattr(board_page, "tasks", lambda: some)
     text = board_page.board_page(tmp_path, tmp_path)
-    assert "<svg" in (tmp_path / "board.svg").read_text()
+    assert 'srcset="../_figures/board.narrow.svg"' in text
+    assert "<svg" in (tmp_path / "book" / "figures" / "board.narrow.svg").read_text()
     assert (
         re.search(r"\| 1\s\(1\sto\s1\) \| BLUP \| −?\d\.\d{3} \[", text)
         and "| genes | MIT |" in text

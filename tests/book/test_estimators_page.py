@@ -14,8 +14,9 @@ TABLE = measured("estimators")
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    text = estimators_page(folder, folder)
-    assert "<svg" in (folder / "estimators.svg").read_text()
+    text = estimators_page(folder)
+    assert 'srcset="../_figures/estimators.narrow.svg"' in text
+    assert "<svg" in (folder / "book" / "figures" / "estimators.narrow.svg").read_text()
     return text
 
 

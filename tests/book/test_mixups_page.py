@@ -30,8 +30,11 @@ def test_the_page_says_what_studies_found_and_no_name(tmp_path):
     sealed.write_json(tmp_path / "few" / "mixups.json", found | {"counts": {}})
     some = found | {"found": 0.99, "counts": {"expression of others": 2}}
     sealed.write_json(tmp_path / "some" / "mixups.json", some)
-    text = mixups_page(tmp_path, tmp_path)
-    assert "<svg" in (tmp_path / "mixups.svg").read_text()
+    text = mixups_page(tmp_path)
+    assert (
+        'srcset="../_figures/mixups.narrow.svg"' in text and "at least 100 % from a signal" in text
+    )
+    assert "<svg" in (tmp_path / "book" / "figures" / "mixups.narrow.svg").read_text()
     assert "| few | 300 | 9 | 2.5 | 50 | too little signal to tell |" in text
     assert "| expression of others: 2 |" in text
     for row in TABLE[TABLE["planted"] == "duplicates"].itertuples():

@@ -1,5 +1,7 @@
 """What every figure has: axes that hold all their values, ticks where values can be, plain text."""
 
+import base64
+import io
 import itertools
 import json
 import re
@@ -8,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
+from PIL import Image
 
 from helpers import synthetic
 from helpers.figure_views import open_view, study_file, text_of
@@ -126,10 +129,11 @@ def test_a_caption_means_what_it_says_in_markdown():
 
 @pytest.mark.parametrize("scale", [{"value": "log"}, {"value": "symlog", "linthresh": 0.01}])
 def test_powers_on_a_logarithmic_axis_are_text(tmp_path, scale):
-    drawn, (axis,) = style.panels([1.5])
-    axis.set_xscale(**scale)
-    axis.plot([0.001, 1000], [0, 1])
-    style.save(drawn, pd.DataFrame(), "powers", tmp_path, "")
+    with style.look():
+        drawn, (axis,) = style.panels([1.5])
+        axis.set_xscale(**scale)
+        axis.plot([0.001, 1000], [0, 1])
+        style.save(drawn, pd.DataFrame(), "powers", tmp_path, "")
     text = (tmp_path / "powers.svg").read_text()
     assert "mathdefault" not in text and "10²" in text and "10⁻²" in text
 
@@ -142,7 +146,8 @@ def test_a_long_title_is_broken_into_lines(tmp_path, words):
         style.save(drawn, pd.DataFrame(), "title", tmp_path, "")
     title = axis._left_title
     assert title.get_window_extent().x1 <= drawn.bbox.width
-    assert title.get_text().split() == ["eight", "by", *["letters"] * words]
+    assert title.get_text().replace(",", "").split() == ["eight", "by", *["letters"] * words]
+    assert ("by, letters" in title.get_text()) == (words == 30)  # its lines joined, and broken anew
     assert (title.get_text().count("\n") > 1) == (words == 30)
 
 
@@ -194,6 +199,28 @@ def test_points_of_a_heavy_file_become_a_picture(tmp_path):
         style.save(drawn, pd.DataFrame(), "points", tmp_path, "")
     text = (tmp_path / "points.svg").read_text()
     assert len(text) < style._HEAVY and "<image" in text
+    assert text.count("font-family") == 1
+    png = re.search(r'data:image/png;base64,([^"]*)', text)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(png))).mode == "P"
+
+
+def test_nothing_is_cut_on_a_telephone(tmp_path):
+    with style.look():
+        drawn, (axis,) = style.panels([2.5])
+        for i in range(6):
+            axis.plot([0, 1], [0, i], label=f"a model with quite a long name {i}")
+        style.words(axis, 0.9, 1, "0.782 [0.72, 0.82], n = 1,234 genes")
+        style.note(axis, f"n = 12 genes, {'more words, ' * 6}\nand more")
+        style.legend(drawn, axis, ncols=3)
+        style.save(drawn, pd.DataFrame(), "narrow", tmp_path, "")
+    texts = [*axis.texts, *drawn.legends[0].get_texts()]
+    for text in texts:
+        text._renderer = None  # that of the file's dots an inch
+        box = text.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= drawn.bbox.width, text
+    assert {t.get_text() for t in texts} >= {
+        f"a model with quite a long name {i}" for i in range(6)
+    }
 
 
 def test_what_a_figure_says_names_the_rows_of_its_numbers():

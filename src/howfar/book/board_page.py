@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from howfar import stats
 from howfar.board import score
 from howfar.board.score import Board
 from howfar.board.tasks import tasks
+from howfar.book.figure_block import on_written_page
 from howfar.book.markdown import fill, markdown_table
 from howfar.core.errors import HowfarError
 from howfar.core.project import figures_folder
@@ -21,7 +21,7 @@ from howfar.figures.style import interval, signed, span
 
 
 def board_page(results: Path, folder: Path) -> str:
-    """Write the page, its picture and its table of all scores (CSV) into `folder`."""
+    """Write the page, and its table of all scores (CSV) into `folder`."""
     boards, blocks = [], []
     for name, task in tasks().items():
         if task.practice:
@@ -34,13 +34,21 @@ def board_page(results: Path, folder: Path) -> str:
             text = _block(board) if board.submissions else "No submission yet."
             boards += [board] if board.submissions else []
         blocks.append(f"## {task.title}\n\n{task.words} Task `{name}`.\n\n{text}")
-    shown = figure.draw(
-        pd.concat([_drawn(each) for each in boards]), figures_folder(results, "book")
-    )
-    shutil.copyfile(shown.svg, folder / "board.svg")
+    drawn = pd.concat([_drawn(each) for each in boards])
+    shown = figure.draw(drawn, figures_folder(results, "book"))
     scores = [each.table.assign(task=each.answers.task.name) for each in boards]
     pd.concat(scores).to_csv(folder / "board_scores.csv", index=False, float_format="%.6g")
-    return fill("board", caption=as_markdown(shown.caption), tasks="\n\n".join(blocks))
+    picture = on_written_page(shown.name, shown.svg, shown.caption, _alt(drawn))
+    return fill("board", figure=picture, tasks="\n\n".join(blocks))
+
+
+def _alt(drawn: pd.DataFrame) -> str:
+    """What the figure says, with its numbers: the first of each task."""
+    firsts = [
+        f"{task}: {rows['label'].iloc[0]} {signed(rows['value'].iloc[0])} first of {len(rows)}"
+        for task, rows in drawn.groupby("task", sort=False)
+    ]
+    return f"Mean correlation across people of each submission, by task. {'; '.join(firsts)}"
 
 
 def _ranked(board: Board) -> list[str]:

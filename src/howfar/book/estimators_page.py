@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
 
 from howfar.bench.estimators import off
 from howfar.bench.trials import SHOWN
+from howfar.book.figure_block import on_written_page
 from howfar.book.markdown import fill, table_of, written
 from howfar.book.speed_page import circumstances, measured
 from howfar.core.project import figures_folder
-from howfar.core.text import as_markdown
 from howfar.figures import estimators
 
 _SHARE = {
@@ -25,14 +24,13 @@ _SHARE = {
 }
 
 
-def estimators_page(results: Path, folder: Path) -> str:
-    """Write the page, and its picture into `folder`."""
+def estimators_page(results: Path) -> str:
+    """Write the page; its picture lies among the results' figures."""
     table = measured("estimators")
     table["off"] = off(table)
     table["does"] = [_observed(row) for row in table.itertuples()]
     table["off_by"] = [_bias(row) for row in table.itertuples()]
     shown = estimators.draw(table, figures_folder(results, "book"))
-    shutil.copyfile(shown.svg, folder / "estimators.svg")
     wrong = table[table["off"]].assign(shown=lambda t: t["estimator"].map(SHOWN))
     short = wrong["observed"] < wrong["says"]
     narrow = wrong[(wrong["kind"] == "interval") & short]
@@ -43,7 +41,7 @@ def estimators_page(results: Path, folder: Path) -> str:
     judged = table[table["judged"] > 0]
     return fill(
         "estimators",
-        caption=as_markdown(shown.caption),
+        figure=on_written_page(shown.name, shown.svg, shown.caption, _alt(judged)),
         held=(~judged["off"]).sum(),
         rows=len(judged),
         estimators=table["estimator"].nunique(),
@@ -54,6 +52,19 @@ def estimators_page(results: Path, folder: Path) -> str:
         every=table_of(table, _SHARE),
         first=circumstances(table),
     )
+
+
+def _alt(judged: pd.DataFrame) -> str:
+    """What the figure says, with its numbers."""
+    said = [
+        f"{(~rows['off']).sum()} of {len(rows)} {words}"
+        for kind, words in (
+            ("interval", "intervals hold the truth as often as stated"),
+            ("test", "tests are significant without an effect as often as their level"),
+        )
+        for rows in [judged[judged["kind"] == kind]]
+    ]
+    return f"On simulated truth {', and '.join(said)}; the others stand in the tables below"
 
 
 def _observed(row) -> str:

@@ -86,8 +86,14 @@ def on_start_page(figure: str, svg: Path, caption: str, alt: str) -> str:
     """Write a figure of the start page, which lies above the others, in Markdown."""
     numbers = re.findall("<text[^>]*>([^<]* = [^<]*)", svg.read_text("utf-8"))
     alt = "; ".join([alt, *map(unescape, numbers)])
-    shown = f"{_picture(figure, svg, alt, '')}<figcaption>{escape(caption)}</figcaption>"
-    return f"```{{raw}} html\n<figure>{shown}{_links(figure, '')}</figure>\n```\n"
+    return on_written_page(figure, svg, caption, alt, "")
+
+
+def on_written_page(figure: str, svg: Path, caption: str, alt: str, up: str = "../") -> str:
+    """Write a figure of a page that no notebook makes, in Markdown; up: from there to the root."""
+    shown = f"{_picture(figure, svg, alt, up)}<figcaption>{escape(caption)}</figcaption>"
+    files = f'<p class="howfar-files">{_links(figure, up)}</p>'
+    return f"```{{raw}} html\n<figure>{shown}{files}</figure>\n```\n"
 
 
 def _below(figure: str, name: str, numbers: pd.DataFrame) -> str:

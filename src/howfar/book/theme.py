@@ -25,6 +25,8 @@ _CORRECTIONS = {
 #: An image of a page that Sphinx copied.
 _IMAGE = re.compile(r'<img (?P<rest>[^>]*src="[^"]*_images/(?P<name>[^"/]+)"[^>]*>)')
 _CODE = re.compile(r'<code class="docutils literal notranslate">(.*?)</code>', re.DOTALL)
+#: A rule of a style sheet, within whatever block: selectors, and what they set.
+_RULE = re.compile(r"([^{}@;]+)(\{[^{}]*\})")
 #: Style sheets that only executed notebooks need.
 _OF_NOTEBOOKS = "mystnb"
 
@@ -34,6 +36,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", _name_version)
     app.connect("doctree-resolved", _fold)
     app.connect("html-page-context", _finish, priority=900)
+    app.connect("build-finished", _trim_styles)
     return {"version": version("howfar"), "parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -54,6 +57,30 @@ def _fold(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         section.insert(0, _raw("<details class='fold'><summary>"))
         section.insert(2, _raw("</summary>"))
         section.append(_raw("</details>"))
+
+
+def _trim_styles(app: Sphinx, failed: Exception | None) -> None:
+    """Take out of the style sheets what no page uses: rules of absent classes, comments, space."""
+    static, explorer = Path(app.outdir, "_static"), Path(__file__).with_name("explorer")
+    pages = [*Path(app.outdir).rglob("*.html"), *static.rglob("*.js"), *explorer.iterdir()]
+    words = {w for page in pages for w in re.findall(r"[\w-]+", page.read_text("utf-8"))}
+    for path in () if failed else static.rglob("*.css"):
+        text = re.sub(r"/\*.*?\*/|\s+", " ", path.read_text("utf-8"), flags=re.DOTALL)
+        path.write_text(_RULE.sub(partial(_if_used, words), text), "utf-8")
+
+
+def _if_used(words: set[str], rule: re.Match[str]) -> str:
+    """Return a rule of a style sheet with the selectors whose classes all occur; or ''."""
+    if "(" in rule[1]:  # :not(...), :is(...)
+        return rule[0]
+    selectors = rule[1].split(",")
+    used = [s for s in selectors if all(_occurs(c, words) for c in re.findall(r"\.([\w-]+)", s))]
+    return f"{','.join(used)}{rule[2]}" if used else ""
+
+
+def _occurs(name: str, words: set[str]) -> bool:
+    """Whether a class is named in a page or a script, or put together by one."""
+    return name in words or name.startswith("bs-") or "tooltip" in name
 
 
 def _raw(text: str) -> nodes.raw:

@@ -125,8 +125,8 @@ def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     """r over genes of one run and population; row: of `summaries`, for the words."""
     colour = view.colours[row.run_id]
     edges, grid = np.linspace(-1, 1, 61), GRID[::4]
-    look = {"element": "step", "color": colour, "alpha": 0.75, "lw": 0}  # one path, not 60
-    sns.histplot(x=part["pearson"], bins=edges, stat="density", ax=axis, **look)
+    look = {"histtype": "stepfilled", "color": colour, "alpha": 0.75, "lw": 0}  # one path, not 60
+    axis.hist(part["pearson"].dropna(), edges, density=True, **look)
     known, density = part["n"].dropna(), own_null(view, part["gene_id"], grid)
     if len(known):
         axis.plot(grid, sampling_density(grid, known), "--", color=style.INK, lw=1.3)
@@ -145,12 +145,18 @@ def histogram(axis, view: View, part: pd.DataFrame, row) -> None:
     )
 
 
+#: Genes beyond which the steps of a cumulative curve are below a pixel, and are not drawn.
+_STEPS = 150
+
+
 def _ecdf(drawn, axis, table: pd.DataFrame, view: View) -> None:
     for run, label in view.labels.items():
         values = table.loc[table["run_id"] == run, "pearson"]
         if len(values):
             look = {"color": view.colours[run], "marker": view.marks[run], "markevery": 0.15}
             sns.ecdfplot(x=values, ms=4, lw=1.4, label=label, ax=axis, **look)
+            if len(values) > _STEPS:
+                axis.lines[-1].set_drawstyle("default")
     known = table["n"].dropna()
     if len(known):
         total = np.cumsum(sampling_density(GRID, known))
@@ -191,7 +197,7 @@ def central(view: View) -> Drawn:
     reference = reference[reference["region"] == "all"]
     summary = pooled(view)
     lookups, rest = row_zero.genes(view), row_zero.people(view, summary["run_id"].iloc[0])
-    heights = [0.42 * (len(reference) + len(lookups)), 0.76 * len(summary) + 0.4 * len(rest)]
+    heights = [0.5 * (len(reference) + len(lookups)), 0.76 * len(summary) + 0.46 * len(rest)]
     drawn, (top, bottom) = style.panels([1.1 + heights[0], 1.3 + heights[1]])
     _central_top(top, reference, lookups, view)
     _central_bottom(bottom, table, summary, rest, view)
@@ -251,12 +257,12 @@ def _central_bottom(
             f"n = {row.genes} genes, {people(row)}, {100 * row.share_negative:.0f} % below 0"
         )
         style.words(axis, -0.98, place - 0.28, text, 8.5, va="bottom")
-    _grey_rows(axis, rest, len(summary), 0.5, "mean r")
+    _grey_rows(axis, rest, len(summary), 0.6, "mean r")
     limit = row_zero.ceiling(view)
     if limit is not None:
         axis.axvline(limit.value, color=row_zero.GREY, ls="--", lw=1.2)
     axis.set_title("Across people: which people express a gene more?")
-    bottom = len(summary) + 0.5 * len(rest) - (0.25 if len(rest) else 0.6)
+    bottom = len(summary) + 0.6 * len(rest) - (0.35 if len(rest) else 0.6)
     axis.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1], xlabel="correlation")
     axis.set(yticks=[], ylim=(bottom, -0.95))
     axis.axvline(0, color=style.INK, lw=0.8)
@@ -298,8 +304,8 @@ def _ranked_panel(axis, part: pd.DataFrame, view: View, run: str) -> None:
     )
     negative = view.number(f"{run}.across.pooled.share_negative")  # of two genes or more
     below = "" if negative is None else f", {negative.hits} below 0"
-    style.note(axis, f"n = {len(part)} genes{below}\nhighest: {highest}")
-    style.note(axis, f"lowest: {lowest}", x=0.98, y=0.03, ha="right", va="bottom")
+    text = f"n = {len(part)} genes{below}\nhighest: {highest}\nlowest: {lowest}"
+    style.note(axis, text, x=0.98, y=0.02, ha="right", va="bottom")  # a rising curve leaves it free
 
 
 @figure("across_controls", zero="people")

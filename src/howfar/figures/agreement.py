@@ -83,8 +83,12 @@ def _matrix(axis, pairs: pd.DataFrame, view: View) -> None:
         grid[y, x] = row.value
         colour = "white" if abs(row.value) > 0.6 else style.INK
         middle = {"ha": "center", "va": "center", "color": colour}
-        axis.text(x, y - 0.02, f"{style.signed(row.value, 2)}\n", fontsize=10, **middle)
-        axis.text(x, y + 0.22, style.ends(row, 2), fontsize=7.5, **middle)
+        many = size > 3  # narrow cells: the interval on two lines
+        ends = style.ends(row, 2).replace(", ", ",\n" if many else ", ")
+        axis.text(
+            x, y - (0.27 if many else 0.14), style.signed(row.value, 2), fontsize=10, **middle
+        )
+        axis.text(x, y + 0.2, ends, fontsize=7.5, **middle)
     axis.imshow(grid, cmap="PuOr_r", vmin=-1, vmax=1, aspect="auto")
     axis.set_xticks(range(size), [style.wrapped(view.labels[r], 12) for r in runs[:-1]])
     axis.set_yticks(range(size), [style.wrapped(view.labels[r], 16) for r in runs[1:]])
@@ -154,9 +158,10 @@ def _ridge(axis, place: float, values: np.ndarray, colour: str) -> None:
 def _name_ends(axis, place: float, mine: pd.DataFrame, view: View) -> None:
     """The genes with the lowest and the highest r, above their ticks."""
     ordered = mine.sort_values("pearson")
-    for (_, row), side in zip(ordered.iloc[[0, -1]].iterrows(), ("left", "right"), strict=True):
-        text = f"{view.gene_names[row['gene_id']]} {style.signed(row['pearson'], 2)}"
-        axis.text(row["pearson"], place + 0.05, text, fontsize=7.5, ha=side, va="bottom")
+    ends = [ordered.iloc[0], ordered.iloc[-1]]
+    names = [f"{view.gene_names[e['gene_id']]} {style.signed(e['pearson'], 2)}" for e in ends]
+    middle = float(np.clip((ends[0]["pearson"] + ends[1]["pearson"]) / 2, -0.4, 0.4))
+    axis.text(middle, place + 0.05, " to ".join(names), fontsize=7.5, ha="center", va="bottom")
 
 
 # --- the same genes? --------------------------------------------------------------------------

@@ -51,8 +51,8 @@ def linear_wins(view: View) -> Drawn:
     for place, row in enumerate(table.rename(columns={"difference": "value"}).itertuples()):
         style.estimate(axis, place, row, view.colours[row.run_id])
         text = f"{style.estimated(row)}; network ahead in {row.wins} of {row.genes}"
-        at = {"xycoords": ("axes fraction", "data"), "bbox": style.PALE}
-        axis.annotate(text, (0, place - 0.3), fontsize=8, **at)
+        at = {"transform": axis.get_yaxis_transform(), "bbox": style.PALE}  # x: share of the panel
+        style.words(axis, 0, place - 0.14, text, 8, va="bottom", **at)
     style.rows(axis, [style.wrapped(v, 22) for v in table["label"]], 8.5, top=-0.75)
     axis.axvline(0, color=style.INK, lw=0.9, ls="--")
     axis.spines["left"].set_visible(False)  # the numbers above each mark begin there
@@ -163,7 +163,7 @@ def bslmm(view: View) -> Drawn:
         if row.model != "bslmm":
             ends = style.interval(row.difference_low, row.difference_high)
             text += f"; BSLMM − it {style.signed(row.difference)} {ends}"
-        style.words(axis, 0.0, place - 0.36, text, 8)
+        style.words(axis, 0.0, place - 0.14, text, 8, va="bottom")
     style.rows(axis, [LINEAR_MODELS[m].help for m in mine["model"]], 8.5, top=-0.75)
     axis.set_xlim(0, 1.1 * mine["ci_high"].max())
     axis.set_xlabel("mean r across people, over genes")

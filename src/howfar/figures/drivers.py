@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from howfar.evaluation import run_comparison
 from howfar.evaluation.driver_halves import DRIVER_HALVES
@@ -164,7 +165,7 @@ def driver_halves(view: View) -> Drawn:
     names = []
     for place, row in enumerate(table.itertuples()):
         style.estimate(axis, place, row, view.colours[row.method])
-        text = f" {100 * row.value:.0f} % {style.ends(row, 0, 100)}, n = {row.n}"
+        text = f"{100 * row.value:.0f} % {style.ends(row, 0, 100)}".strip() + f", n = {row.n}"
         style.words(axis, style.end_of(row) + 0.04, place, text, 8.5)
         names.append(f"{style.wrapped(view.labels[row.method])}:\nslope of {row.group}")
     style.rows(axis, names, 8)
@@ -231,6 +232,7 @@ def _signed_panel(axis, rows: pd.DataFrame, view: View, run: str) -> None:
     inside = np.abs(along) <= 2 * NEAR
     edges = np.arange(-2 * NEAR, 2 * NEAR + 1, 100)
     axis.hist(along[inside], edges, color=view.colours[run])
+    axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axis.axvline(0, color=style.INK, lw=0.8)
     axis.set(xlim=(-2 * NEAR, 2 * NEAR), ylabel="main drivers")
     axis.set_xlabel("position along the gene, TSS at 0 (bp)")
@@ -252,6 +254,7 @@ def driver_counts(view: View) -> Drawn:
     total, middle, most, one, many = (number.value for number in numbers)
     drawn, (axis,) = style.panels([2.5])
     axis.hist(per_gene.clip(upper=MANY), np.arange(0.5, MANY + 1.5), color=view.colours[run])
+    axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ticks = [1, 5, 10, 15, MANY]
     axis.set_xticks(ticks, [*map(str, ticks[:-1]), f"{MANY}+"])
     axis.set(xlabel="drivers of the gene", ylabel="genes", xlim=(0, MANY + 1))

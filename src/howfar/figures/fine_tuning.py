@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from howfar.core.project import measured_file
 from howfar.evaluation.trainings import ACROSS, CURVE, MEAN, TRAINED
@@ -137,6 +138,7 @@ def learning_curves(view: View) -> Drawn:
             mark = style.MARKS[place % len(style.MARKS)]
             axis.plot(part["x"], part["value"], f"{mark}-", ms=3, **look)
         axis.set(ylabel=what, title=f"n = {int((table['group'] == what).sum())} epochs")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.legend(fontsize=8)
     axes[-1].set_xlabel("epochs")
     caption = (

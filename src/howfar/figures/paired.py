@@ -189,7 +189,8 @@ def _densities(axis, view: View, couple: Couple) -> None:
         colour = view.colours[run]
         label = f"{style.wrapped(view.labels[run], 26)}\nmean {style.signed(mean)}, "
         label += f"{100 * negative:.0f} % below 0"
-        axis.hist(values, edges, density=True, color=colour, alpha=0.45, lw=0)
+        filled = {"histtype": "stepfilled", "alpha": 0.45, "lw": 0}  # one path, not 60
+        axis.hist(values, edges, density=True, color=colour, **filled)
         axis.hist(values, edges, density=True, color=colour, histtype="step", lw=1.4, label=label)
         axis.axvline(mean, ymax=0.57, color=colour, lw=1.2)
     top = axis.get_ylim()[1]

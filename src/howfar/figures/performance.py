@@ -338,15 +338,15 @@ def performance_again(view: View) -> Drawn:
     given = means(view, "performance").set_index(_KEY)["value"]
     groups = [g for g in CLASSES if g in set(again["group"])]
     sizes = [(again["group"] == g).sum() for g in groups]
-    drawn, axes = style.panels([0.7 + 0.47 * size for size in sizes])
+    drawn, axes = style.panels([0.9 + 0.7 * size for size in sizes])
     for axis, group in zip(axes, groups, strict=True):
         part = again[again["group"] == group].reset_index(drop=True)
         for place, row in enumerate(part.itertuples()):
             mine = table[(table["run_id"] == row.run_id) & (table["population"] == group)]
             key = (row.run_id, row.method, group)
             _ridge(axis, place, mine["pearson"].fillna(0), row, given.get(key), negative[key])
-        axis.set(yticks=[], xlim=(-1.45, 1), ylim=(len(part) - 0.45, -0.5))
-        axis.set_xticks([-0.5, 0, 0.5, 1])
+        axis.set(yticks=[], xlim=(-1, 1), ylim=(len(part) - 0.45, -0.8))
+        axis.set_xticks([-1, -0.5, 0, 0.5, 1])
         axis.axvline(0, color=style.FAINT, lw=0.8)
         people = style.span(table.loc[table["population"] == group, "n"])
         title = f"{HEADINGS[group]}: {int(part['n'].max())} genes, {people} people each"
@@ -368,13 +368,13 @@ def performance_again(view: View) -> Drawn:
 
 def _ridge(axis, place: float, r: pd.Series, row, given: float | None, negative: float) -> None:
     floor = place + 0.3
-    style.ridge(axis, floor, r, 0.55, row.colour)
+    style.ridge(axis, floor, r, 0.45, row.colour)
     style.span_line(axis, floor, row, lw=2)
     axis.plot(row.value, floor, "o", mfc="white", mec=style.INK, ms=5)
     if given is not None:
         axis.plot(given, floor, "x", color=style.INK, ms=6, mew=1.2)
     text = f"{row.method}\n{style.estimated(row, 3, 2)}, {100 * negative:.0f} % below 0"
-    style.words(axis, -1.44, floor - 0.3, text, 7.5)
+    style.words(axis, -0.98, floor - 0.48, text, 7.5, va="bottom")
 
 
 @figure("linear_against_network", zero="people")

@@ -94,7 +94,7 @@ def _test_genes(axis, part: pd.DataFrame, row: pd.Series) -> None:
         f"r = {style.signed(row['pearson'])} "
         f"{style.interval(row['pearson_low'], row['pearson_high'], 2)}"
     )
-    style.note(axis, text, x=0.57)
+    style.note(axis, text, x=0.98, y=0.02, ha="right", va="bottom")  # few are high and read low
 
 
 @figure("reference_bars", zero="genes")

@@ -158,7 +158,7 @@ def _count_bar(axis, place: int, row, colour: str) -> None:
     text = f"{name}: {row.found} genes ({row.negative} with r < 0), smallest |r| {small}"
     at = {"transform": axis.get_yaxis_transform()}  # x in shares of the panel
     style.words(axis, 0.01, place - 0.34, text, 9, weight="bold", **at)
-    style.words(axis, 0.01, place + 0.36, style.wrapped(row.words, 76), 8.5, **at)
+    style.words(axis, 0.01, place + 0.36, row.words, 8.5, **at)
 
 
 @figure("rule_error")

@@ -9,6 +9,7 @@ width, font, sizes and colours.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import re
@@ -30,7 +31,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
+from matplotlib.legend import Legend
 from matplotlib.text import Text
+from matplotlib.transforms import offset_copy
+from PIL import Image
 
 from howfar.core.atomic import whole
 from howfar.core.counts import counted
@@ -48,7 +52,9 @@ _DPI = 200
 #: Dots an inch of what an SVG holds as a picture: points in their thousands.
 _DPI_IN_SVG = 144
 #: Bytes of an SVG beyond which its points become a picture.
-_HEAVY = 300_000
+_HEAVY = 150_000
+#: Colours of a picture of points in an SVG, which has few: a fourth of its bytes.
+_SHADES = 64
 #: Kinds of files of a figure; "narrow.svg" is that of a telephone.
 KINDS = ("svg", "narrow.svg", "png", "pdf", "csv")
 INK, FAINT = "#1a1a1a", "#767676"
@@ -102,11 +108,16 @@ _RC = {
     "axes.edgecolor": "#4d4d4d",
     "axes.axisbelow": True,
     "axes.unicode_minus": True,
-    "legend.frameon": False,
+    # A pale ground, as behind words: no line crosses an entry.
+    "legend.facecolor": "white",
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+    "legend.fancybox": False,
     "legend.fontsize": 9,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "lines.linewidth": 1.8,
+    "path.simplify_threshold": 0.25,  # points of a curve that nobody would see
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "text.parse_math": False,  # "$" in a gene's name or a label is a "$"
@@ -289,16 +300,22 @@ def ends(row, digits: int = 3, scale: float = 1) -> str:
 def estimated(row, digits: int = 3, end_digits: int | None = None) -> str:
     """The value of a row and its interval as text: '0.230 [0.120, 0.340]'."""
     end_digits = digits if end_digits is None else end_digits
-    return f"{signed(row.value, digits)} {ends(row, end_digits)}"
+    return f"{signed(row.value, digits)} {ends(row, end_digits)}".strip()
 
 
 def words(axis, x: float, y: float, text: str, size: float = 9, **kw) -> None:
     """Text inside a panel, on a white ground so that no line crosses it.
 
-    It is left out of the layout: a long line may not shrink the panel.
+    It is left out of the layout: a long line may not shrink the panel. At a value's height it
+    begins a little to the right of `x`, so that it hides no mark there.
     """
     kw = {"va": "center", "fontsize": size, "color": INK, "bbox": _GROUND} | kw
-    axis.text(x, y, text, **kw).set_in_layout(False)
+    at_values = "transform" not in kw
+    if at_values and kw["va"] == "center":
+        kw["transform"] = offset_copy(axis.transData, axis.figure, x=4, units="points")
+    drawn = axis.text(x, y, text, **kw)
+    drawn.set_in_layout(False)
+    drawn.at_values = at_values
 
 
 def note(axis, text: str, *, x: float = 0.02, y: float = 0.98, **kw) -> None:
@@ -449,15 +466,16 @@ def _wrap(text: Text, room: float, figure: Figure, most: int = 99) -> bool:
     said, wide = text.get_text(), text.get_window_extent().width
     if not said.strip() or wide <= room or room <= 0:
         return False
-    lines = said.split("\n")
-    width = max(map(len, lines)) * room / wide - 1
+    width = max(map(len, said.split("\n"))) * room / wide - 1
+    given = text.__dict__.setdefault("given", said)  # as it was before any line was broken
+    lines = given.split("\n")
     if most < 99:
-        joined = " ".join(lines)
+        joined = re.sub(r"(?<=[\w\])])\n", ", ", given).replace("\n", " ")
         smaller = min(1.0, 0.9 * most * width / len(joined))
         smaller = max(smaller, min(1.0, SMALLEST / text.get_fontsize()))
         lines, width = [joined], width / smaller
         text.set_fontsize(text.get_fontsize() * smaller)
-    kept = re.compile(r"\[[^\]]*\]|\S+ = \S+")  # an interval, a value and its name
+    kept = re.compile(r"\[[^\]]*\]|\S+ = \S+|\S+ %")  # an interval, a value and its name or unit
     lines = [kept.sub(lambda found: found[0].replace(" ", "\0"), line) for line in lines]
     indent = re.match(" *", said)[0]  # type: ignore[index]
     width = max(14, int(width) - len(indent))
@@ -472,19 +490,17 @@ def _wrap(text: Text, room: float, figure: Figure, most: int = 99) -> bool:
 
 def _wrap_texts(figure: Figure) -> bool:
     """Break titles, labels of axes and words in panels where they would leave their column."""
-    found = False
+    found = any([_fit_legend(key, figure.bbox.width, figure) for key in figure.legends])
+    if (head := figure._suptitle) is not None:  # type: ignore[attr-defined]
+        room = 0.98 * figure.bbox.width - head.get_window_extent().x0
+        found |= _wrap(head, room, figure, most=3)
     columns = getattr(figure, "across", 1)
     for axes in figure.axes:
         box = axes.get_window_extent()
         edge = figure.bbox.width * (1 + int(columns * box.x0 / figure.bbox.width)) / columns - 6
         for title in (axes.title, axes._left_title, axes._right_title):  # type: ignore[attr-defined]
             found |= _wrap(title, edge - title.get_window_extent().x0, figure, most=3)
-        boxes = [t.get_window_extent() for t in axes.get_xticklabels() if t.get_text()]
-        if isinstance(axes.xaxis.get_major_locator(), ticker.AutoLocator) and any(
-            one.x1 + 4 > other.x0 for one, other in pairwise(boxes)
-        ):
-            axes.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
-            found = True
+        found |= _thin_ticks(axes)
         found |= _wrap(axes.xaxis.label, min(1.25 * box.width, edge - box.x0), figure)
         label = axes.yaxis.label.get_window_extent()
         if label.height > box.height > 0 and "\n" not in axes.get_ylabel():
@@ -493,15 +509,87 @@ def _wrap_texts(figure: Figure) -> bool:
             axes.set_ylabel(textwrap.fill(said, max(8, width), break_long_words=False))
             found = True
         if (key := axes.get_legend()) is not None:
-            over = key.get_window_extent().width - box.width
-            for text in key.get_texts() if over > 0 else ():
-                found |= _wrap(text, text.get_window_extent().width - over, figure)
+            found |= _fit_legend(key, box.width, figure) | _headroom(axes, key)
         inside = [t for t in axes.texts if not t.get_in_layout() and t.get_ha() == "left"]
-        found |= _make_room(axes, [t for t in inside if t.get_transform() == axes.transData])
+        found |= _make_room(axes, [t for t in inside if _at_values(t, axes)])
         for text in inside:
             if text.get_window_extent().x1 > box.x1:
-                found |= _wrap(text, edge - text.get_window_extent().x0, figure)
+                most = 2 if getattr(text, "given", text.get_text()).count("\n") == 1 else 99
+                found |= _wrap(text, edge - text.get_window_extent().x0, figure, most)
     return found
+
+
+def _at_values(text: Text, axes: Axes) -> bool:
+    """Whether a text is placed by values of both axes."""
+    return getattr(text, "at_values", text.get_transform() == axes.transData)
+
+
+def _thin_ticks(axes: Axes) -> bool:
+    """Take ticks of the horizontal axis away where their labels touch; whether they did."""
+    boxes = [t.get_window_extent() for t in axes.get_xticklabels() if t.get_text()]
+    if not any(one.x1 + 8 > other.x0 for one, other in pairwise(boxes)):
+        return False
+    locator = axes.xaxis.get_major_locator()
+    if isinstance(locator, ticker.AutoLocator):
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=[1, 2, 5, 10]))
+    elif isinstance(locator, ticker.FixedLocator):
+        labels = [t.get_text() for t in axes.get_xticklabels()]
+        kept = max(
+            range(2),
+            key=lambda first: "0" in (label.strip("0.") or "0" for label in labels[first::2]),
+        )
+        axes.set_xticks(axes.get_xticks()[kept::2], labels[kept::2])
+    else:
+        return False
+    return True
+
+
+def _wrap_rows(axes: Axes, room: float) -> None:
+    """Break names of rows that take more than `room` (pixels) from their panel."""
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    widths = [label.get_window_extent().width for label in axes.get_yticklabels()]
+    if not any(" " in name for name in names) or max(widths) <= room:
+        return
+    longest = max(len(line) for name in names for line in name.split("\n"))
+    width = max(12, int(longest * room / max(widths)))
+    anew = [wrapped(name.replace("\n", " "), width) for name in names]
+    kept = ["\n".join(wrapped(line, width) for line in name.split("\n")) for name in names]
+    fewest = [min(each, key=lambda t: t.count("\n")) for each in zip(kept, anew, strict=True)]
+    axes.set_yticks(axes.get_yticks(), fewest)
+
+
+def _fit_legend(key: Legend, room: float, figure: Figure) -> bool:
+    """Give a legend no more columns, and no longer lines, than `room` (pixels) holds."""
+    box = key._legend_handle_box  # type: ignore[attr-defined]
+    columns = box.get_children()
+    entries = [entry for column in columns for entry in column.get_children()]
+    over = number = 0
+    for number in range(len(columns), 0, -1):
+        box._children = columns[:number]
+        parts = np.array_split(np.arange(len(entries)), number)
+        for column, part in zip(columns, parts, strict=False):
+            column._children = [entries[i] for i in part]
+        if (over := key.get_window_extent().width - room) <= 0:
+            break
+    wrapped = [
+        _wrap(t, t.get_window_extent().width - over, figure) for t in key.get_texts() if over > 0
+    ]
+    return number < len(columns) or any(wrapped)
+
+
+def _headroom(axes: Axes, key: Legend) -> bool:
+    """Raise the vertical axis where a legend over the data has grown down into them."""
+    (low, high), top = axes.get_ylim(), axes.dataLim.y1
+    box, under = axes.get_window_extent(), key.get_window_extent().y0
+    if axes.get_yscale() != "linear" or not low < 1.1 * top < high:
+        return False
+    if under >= box.y0 + box.height * (top - low) / (high - low):
+        return False
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    share = max(0.3, 0.97 * (under - box.y0) / box.height)
+    axes.set_ylim(low, low + (top - low) / share)
+    axes.set_yticks(ticks)
+    return True
 
 
 def _make_room(axes: Axes, texts: list[Text]) -> bool:
@@ -513,7 +601,7 @@ def _make_room(axes: Axes, texts: list[Text]) -> bool:
         extent = text.get_window_extent()
         if extent.x1 > box.x1 - 2 and extent.width < 0.75 * box.width:
             start = low + (high - low) * (extent.x0 - box.x0) / box.width
-            wanted = max(wanted, low + (start - low) * box.width / (box.width - extent.width - 4))
+            wanted = max(wanted, low + (start - low) * box.width / (box.width - extent.width - 12))
     if wanted <= high:
         return False
     ticks = axes.xaxis.get_majorticklocs()
@@ -546,7 +634,7 @@ def _crowding(axes: Axes) -> float:
             apart = (upper.y0 + upper.y1 - lower.y0 - lower.y1) / 2
             beside = upper.x1 < lower.x0 or lower.x1 < upper.x0
             if apart > 1 and not beside:
-                grow = max(grow, (upper.height + lower.height) / 2 / apart)
+                grow = max(grow, 1.06 * (upper.height + lower.height) / 2 / apart)
     return min(grow, 3.0)
 
 
@@ -562,6 +650,9 @@ def _label_columns(figure: Drawing) -> list[Axes]:
 
 def lay_out(figure: Figure) -> None:
     """Place everything in a figure: no text beyond its column, none on another."""
+    for axes in figure.axes:  # before it takes room from its panel
+        if (key := axes.get_legend()) is not None:
+            _fit_legend(key, 0.78 * figure.bbox.width / getattr(figure, "across", 1), figure)
     for last in (False, True):
         engine = figure.get_layout_engine()
         if engine is not None:
@@ -603,7 +694,7 @@ def said(figure: Figure, most: int = 600) -> str:
         parts += [t.get_text() for t in titles]
         for text in axes.texts:
             near = min(names, key=lambda n: abs(n[0] - text.get_position()[1]), default=("", ""))
-            inside = text.get_transform() == axes.transData
+            inside = _at_values(text, axes)
             row = f"{near[1]}: " if named and inside and "\n" not in text.get_text() else ""
             parts.append(row + text.get_text() if re.search(r"\d", text.get_text()) else "")
         key = axes.get_legend()
@@ -639,12 +730,42 @@ def save(figure: Figure, data: pd.DataFrame, name: str, output: Path, caption: s
 
 def _write_svg(figure: Figure, path: Path) -> None:
     """Write an SVG; its points as a picture where the file would be heavy."""
+    drawn = _light_svg(figure)
+    if len(drawn) > _HEAVY:
+        for mark in figure.findobj(Collection):
+            mark.set_rasterized(True)
+        drawn = _light_svg(figure)
     with whole(path) as part:
-        figure.savefig(part, format="svg", dpi=_DPI_IN_SVG, metadata={"Date": None})
-        if part.stat().st_size > _HEAVY:
-            for mark in figure.findobj(Collection):
-                mark.set_rasterized(True)
-            figure.savefig(part, format="svg", dpi=_DPI_IN_SVG, metadata={"Date": None})
+        part.write_text(drawn, "utf-8")
+
+
+def _light_svg(figure: Figure) -> str:
+    """Draw as SVG in few bytes: the font named once, places rounded, pictures in few colours."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", dpi=_DPI_IN_SVG, metadata={"Date": None})
+    drawn = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text.getvalue())
+    drawn = re.sub(r"<!--.*?-->|(?<=>)\s+(?=<)", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'(?<= d=")[^"]*', lambda path: _SPACE.sub(r"\1", path[0]), drawn)
+    drawn = re.sub(r'(?<=<path d=")[^"]*', lambda path: _FINE[1].sub("", path[0]), drawn)
+    drawn = re.sub(r' (?:d|x|y)="[^"]*"', lambda places: _FINE[2].sub("", places[0]), drawn)
+    if len(fonts := set(re.findall(_FONT, drawn))) == 1:
+        drawn = re.sub(_FONT, "", drawn).replace("<svg ", f'<svg style="{fonts.pop()}" ', 1)
+    return re.sub(r"(?<=data:image/png;base64,)[^\"]+", lambda png: _few_colours(png[0]), drawn)
+
+
+#: Digits behind the first and second after a point (curves, and marks with their places); space
+#: around a letter of a path; the font of a text.
+_FINE = {1: re.compile(r"(?<=\.\d)\d+"), 2: re.compile(r"(?<=\.\d\d)\d+")}
+_SPACE = re.compile(r"\s*([A-Za-z])\s*")
+_FONT = r" ?font-family: [^;\"]*;?"
+
+
+def _few_colours(png: str) -> str:
+    """A PNG (base64) with a palette."""
+    image = Image.open(io.BytesIO(base64.b64decode(png)))
+    small = io.BytesIO()
+    image.quantize(_SHADES, Image.Quantize.FASTOCTREE).save(small, "png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
 
 
 def _write_narrow(figure: Figure, path: Path) -> None:
@@ -653,7 +774,9 @@ def _write_narrow(figure: Figure, path: Path) -> None:
         for panel in figure.given:
             panel.set_xlabel("")
         figure.arrange(PANEL)
-        for key in [*figure.legends, *(k for axes in figure.axes if (k := axes.get_legend()))]:
-            key.set_ncols(1)
+        for text in figure.findobj(Text):
+            text._renderer = None  # or words are measured as the PDF had them
+        for axes in figure.axes:
+            _wrap_rows(axes, 0.36 * figure.bbox.width)
         lay_out(figure)
     _write_svg(figure, path)
