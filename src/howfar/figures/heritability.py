@@ -37,7 +37,7 @@ def heritability_classes(view: View) -> Drawn:
     if table.empty:
         return _NO_R
     groups = ordered(table["group"])
-    drawn, axes = style.panels([0.8 + 0.5 * len(known)] * len(groups))
+    drawn, axes = style.panels([1.1 + 0.5 * len(known)] * len(groups))
     for axis, group in zip(axes, groups, strict=True):
         part = table[table["group"] == group].rename(columns={"ceiling": "value"})
         for place, row in enumerate(part.itertuples()):

@@ -24,6 +24,7 @@ def scatter_people(predicted: pd.Series, observed: pd.Series, cohort: OpenCohort
     low, high = stats.fisher_interval(r, n)
     with style.look():
         drawn, (axis,) = style.panels([3.0])
+        drawn.arrange(style.PANEL)  # no wider than a telephone: shown as it is on either
         axis.plot(pairs["x"], pairs["y"], "o", markersize=3, alpha=0.6, markeredgewidth=0)
         axis.set_xlabel(str(predicted.name))
         axis.set_ylabel(f"observed ({cohort.settings.expression_units})")

@@ -648,16 +648,20 @@ def _label_columns(figure: Drawing) -> list[Axes]:
     return given
 
 
+def _place(figure: Figure) -> None:
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            engine.execute(figure)  # where it finds no room, the layout stays as it is
+
+
 def lay_out(figure: Figure) -> None:
     """Place everything in a figure: no text beyond its column, none on another."""
     for axes in figure.axes:  # before it takes room from its panel
         if (key := axes.get_legend()) is not None:
             _fit_legend(key, 0.78 * figure.bbox.width / getattr(figure, "across", 1), figure)
-    for last in (False, True):
-        engine = figure.get_layout_engine()
-        if engine is not None:
-            with warnings.catch_warnings(action="ignore", category=UserWarning):
-                engine.execute(figure)  # where it finds no room, the layout stays as it is
+    for last in (False, True, True):
+        _place(figure)
         again = _wrap_texts(figure)
         if isinstance(figure, Drawing) and not last:
             grow = [_crowding(axes) for axes in figure.panels]
@@ -667,6 +671,8 @@ def lay_out(figure: Figure) -> None:
                 figure.arrange(figure.get_figwidth())
         if not again:
             break
+    else:
+        _place(figure)  # what was broken last takes more lines
     # Laid out once, not again for each file; no placeholder either, for which each is drawn twice.
     figure.set_layout_engine(None)
 
