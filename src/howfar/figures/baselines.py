@@ -395,4 +395,4 @@ def _loss_title(view: View) -> str:
     row = table.loc[wanted.idxmax()]
     source, target = row["group"].split(" → ")
     lacks = f"Tested in {target}, {row['method']} trained in {source} loses"
-    return f"{lacks}\n{style.estimated(row)} of r"
+    return f"{lacks} {style.estimated(row)} of r"

@@ -524,10 +524,16 @@ def _at_values(text: Text, axes: Axes) -> bool:
     return getattr(text, "at_values", text.get_transform() == axes.transData)
 
 
+def _touch(labels: Sequence[Text]) -> bool:
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    return any(one.x1 + 8 > other.x0 for one, other in pairwise(boxes))
+
+
 def _thin_ticks(axes: Axes) -> bool:
     """Take ticks of the horizontal axis away where their labels touch; whether they did."""
-    boxes = [t.get_window_extent() for t in axes.get_xticklabels() if t.get_text()]
-    if not any(one.x1 + 8 > other.x0 for one, other in pairwise(boxes)):
+    if _touch(axes.get_xticklabels(minor=True)):
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+    if not _touch(axes.get_xticklabels()):
         return False
     locator = axes.xaxis.get_major_locator()
     if isinstance(locator, ticker.AutoLocator):
