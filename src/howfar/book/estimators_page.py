@@ -59,7 +59,7 @@ def _alt(judged: pd.DataFrame) -> str:
     said = [
         f"{(~rows['off']).sum()} of {len(rows)} {words}"
         for kind, words in (
-            ("interval", "intervals hold the truth as often as stated"),
+            ("interval", "intervals contain the truth as often as stated"),
             ("test", "tests are significant without an effect as often as their level"),
         )
         for rows in [judged[judged["kind"] == kind]]

@@ -36,11 +36,11 @@ def draw(table: pd.DataFrame, output: Path) -> style.Shown:
         axes[1].set(xlim=(0.08, 25), xlabel="false-positive rate / stated level of the test")
         axes[1].set_xticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
         axes[1].minorticks_off()
-        plain = {"linestyle": "", "marker": "o", "ms": 4}
+        plain = {"linestyle": "", "ms": 4}
         drawn.legend(
             handles=[
-                Line2D([], [], color=_SOUND, label="as stated", **plain),
-                Line2D([], [], color=_OFF, label="not as stated (p < 0.001)", **plain),
+                Line2D([], [], color=_SOUND, marker="o", label="as stated", **plain),
+                Line2D([], [], color=_OFF, marker="D", label="not as stated (p < 0.001)", **plain),
             ],
             loc="outside upper left",
             ncols=2,
@@ -57,9 +57,9 @@ def _panel(axis, part: pd.DataFrame, scale, said: float) -> None:
         mine = shown[shown["estimator"] == name]
         offsets = np.linspace(-0.3, 0.3, len(mine)) if len(mine) > 1 else [0]
         for offset, row in zip(offsets, mine.itertuples(), strict=True):
-            colour = _OFF if row.off else _SOUND
+            colour, mark = (_OFF, "D") if row.off else (_SOUND, "o")
             ends = np.maximum([row.ci_low, row.ci_high], 1e-3)
             axis.plot(ends, [place + offset] * 2, color=colour, lw=1)
-            axis.plot(max(row.observed, 0.08), place + offset, "o", color=colour, ms=3)
+            axis.plot(max(row.observed, 0.08), place + offset, mark, color=colour, ms=3)
     axis.axvline(said, color=style.INK, ls="--", lw=0.9)
     style.rows(axis, [style.wrapped(name, 34) for name in names], 7, top=-0.6)
