@@ -205,7 +205,7 @@ def _overlap_title(table: pd.DataFrame, label: str) -> str:
     first = table[table["x"] == table["x"].min()].set_index("group")
     seen, chance = first.loc["observed"], first.loc["chance"]
     k = "top variant is its lead eQTL" if seen["x"] == 1 else f"top {seen['x']:.0f} are top eQTLs"
-    return f"{label}: a gene's {k}\nin {100 * seen['value']:.0f} %; by chance in {_percent(chance)}"
+    return f"{label}: a gene's {k} in {100 * seen['value']:.0f} %; by chance in {_percent(chance)}"
 
 
 # --- the lead variant alone ------------------------------------------------------------------
