@@ -475,7 +475,8 @@ def _wrap(text: Text, room: float, figure: Figure, most: int = 99) -> bool:
         smaller = max(smaller, min(1.0, SMALLEST / text.get_fontsize()))
         lines, width = [joined], width / smaller
         text.set_fontsize(text.get_fontsize() * smaller)
-    kept = re.compile(r"\[[^\]]*\]|\S+ = \S+|\S+ %")  # an interval, a value and its name or unit
+    value = r"(?:[\d.−]+ )?" if most < 99 else ""  # stays with its interval where there is room
+    kept = re.compile(value + r"\[[^\]]*\]|\S+ = \S+|\S+ %")  # with its name or unit
     lines = [kept.sub(lambda found: found[0].replace(" ", "\0"), line) for line in lines]
     indent = re.match(" *", said)[0]  # type: ignore[index]
     width = max(14, int(width) - len(indent))
