@@ -67,9 +67,13 @@ def trends(view: View) -> Drawn:
     caption = (
         "Correlation across people (r) against features of the gene: means in six bins of equal "
         "numbers of genes, with 95 % block-bootstrap intervals. Pale points: single genes of "
-        f"{means['label'].iloc[0]}. The lead eQTL was found in the same kind of data; its p-value "
-        "grows with the effect that the model is asked to predict."
+        f"{means['label'].iloc[0]}."
     )
+    if any(feature.startswith("lead_eqtl") for feature in shown):
+        caption += (
+            " The lead eQTL was found in the same kind of data; its p gets smaller with the effect "
+            "that the model is asked to predict."
+        )
     points = [
         with_feature(view.tables, means["run_id"].iloc[0], feature).assign(feature=feature)
         for feature in shown

@@ -50,14 +50,14 @@ def lead_eqtls(view: View) -> Drawn:
     source = next(iter(shown.values()))["source"].iloc[0]
     caption = (
         f"The lead eQTL of each gene ({source}). Lines: medians, with 95 % block-bootstrap "
-        "intervals in the titles. The sign of r depends on which allele is counted, so that a "
-        "share of negative values near one half says nothing; only |r| has a meaning here."
+        "intervals in the titles. The sign of r depends on which allele is counted, so only |r| "
+        "has a meaning here."
     ) + mapped_with(view)
     if "lead_eqtl_distance" in shown:
         caption += (
             f" The farthest lead eQTL in the table is {view.need('lead_eqtl.farthest').value:,.0f} "
-            "bp from the TSS; a gene whose lead eQTL lies farther is not in it, or has another one "
-            "here."
+            "bp from the TSS; genes whose lead eQTL lies farther away are missing, or have "
+            "another one here."
         )
     genes = [table.assign(what=f"{feature} of a gene") for feature, table in shown.items()]
     return drawn, pd.concat([lead_summary(view), *genes]), caption
