@@ -71,11 +71,20 @@ baselines: {{models: [top1, blup]}}
 evaluation: {{null_draws: 100, bootstrap: 100, min_maf: 0.1}}
 """
 
+#: `howfar` with each of the commands that "then" separates.
 MAIN = """
 import sys
 from howfar.cli import main
-sys.argv[0] = "howfar"
-main()
+commands = [[]]
+for word in sys.argv[1:]:
+    commands.append([]) if word == "then" else commands[-1].append(word)
+for words in commands:
+    sys.argv = ["howfar", *words]
+    try:
+        main()
+    except SystemExit as end:
+        if end.code:
+            raise
 """
 
 
@@ -84,11 +93,11 @@ def test_commands_of_the_linear_path_need_no_extra(tmp_path):
 
     study = tmp_path / "study.yaml"
     study.write_text(STUDY.format(FOLDER))
-    for words in (["--help"], ["baseline"], ["eqtl", "--permutations", "100"], ["evaluate"],
-                  ["doctor"]):  # fmt: skip
-        given = words if words == ["--help"] else [words[0], "--study", study, *words[1:]]
-        done = run(MAIN, tmp_path, *given)
-        assert done.returncode == 0, (words, done.stderr)
+    words = ["--help"]
+    for command in (["baseline"], ["eqtl", "--permutations", "100"], ["evaluate"], ["doctor"]):
+        words += ["then", *command, "--study", study]
+    done = run(MAIN, tmp_path, *words)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "r" / "core" / "tables" / "across.parquet").is_file()
 
 

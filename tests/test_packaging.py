@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from functools import cache
 from importlib.metadata import requires
 
 import pytest
@@ -55,6 +56,7 @@ def version(pin: Requirement) -> str:
     return str(pin.specifier).removeprefix("==")
 
 
+@cache
 def source_text() -> str:
     files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
     return "\n".join(f.read_text() for f in files)
