@@ -6,6 +6,8 @@ letters can be checked by hand.
 
 import functools
 import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -62,10 +64,14 @@ def model(monkeypatch) -> CountLetters:
 @pytest.fixture(scope="session")
 def warm_process() -> Iterator[str]:
     """The socket of a process that has imported what pages need, as a book's run keeps one."""
-    from howfar.core.warm import Warm
+    from howfar.core.warm import SOCKET, Warm, warm_command
     from howfar.workflow import WARM
 
     with Warm(WARM) as socket:
+        while not os.path.exists(socket):
+            time.sleep(0.05)
+        environment = os.environ | {SOCKET: socket}  # answered when all is imported
+        subprocess.run(warm_command("keyword"), env=environment, check=True)
         yield socket
 
 

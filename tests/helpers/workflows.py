@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 
 import pandas as pd
 import yaml
 
+from howfar.core.warm import warm_command
 from howfar.results import tables
 from howfar.study.schema import study_file
 
@@ -34,8 +36,29 @@ def small_study(folder):
     return path
 
 
+def forked(command, *, env, **_) -> int:
+    """Run Snakemake in a fork of this process, which has imported it; return its exit status."""
+    from snakemake.cli import main
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # forks of a process with threads; and in the fork
+        if (child := os.fork()) == 0:
+            os.environ.update(env)
+            status = 1
+            try:
+                main(list(command[3:]))
+            except SystemExit as end:
+                status = int(end.code or 0)
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def start(study, results, *options) -> subprocess.Popen:
-    command = [sys.executable, "-m", "howfar", "--results", str(results), "run", "--study"]
+    """Start `howfar run`, in a fork of the process of `Warm` where a test keeps one."""
+    command = [*warm_command("howfar"), "--results", str(results), "run", "--study"]
     return subprocess.Popen(
         [*command, str(study), *options],
         stdout=subprocess.PIPE,

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from helpers.places import ROOT
-from helpers.workflows import RUN, content, run_killed, small_study, start
+from helpers.workflows import RUN, content, forked, run_killed, small_study, start
 from howfar import evaluation, workflow
 from howfar.cli import app as cli
 from howfar.core.errors import HowfarError
@@ -25,7 +25,7 @@ from inputs.cohort import write_base
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, warm):
     folder = tmp_path_factory.mktemp("undisturbed")
     study = small_study(folder)
     begin = time.monotonic()
@@ -85,6 +85,12 @@ def killed_twice(study, folder, seconds):
         if run_killed(study, folder / str(attempt), moments) == 2:
             return folder / str(attempt)
     raise AssertionError(f"no run of {seconds:.0f} s was still at work when it was to be killed")
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Runs of this process fork for Snakemake, which only plans."""
+    monkeypatch.setattr(workflow, "_run_stoppable", forked)
 
 
 def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
@@ -224,12 +230,14 @@ def test_a_raised_version_makes_a_step_run_again(tmp_path, monkeypatch):
     assert workflow.versions("simulate") == workflow.versions("train")
 
 
+@pytest.mark.usefixtures("planned")
 def test_shards_are_jobs_of_their_own(tmp_path, capfd):
     assert workflow.run(["demo"], tmp_path, shards=3, extra=["--dry-run"]) == 0
     planned = re.search(r"^predict_shard +(\d+)$", capfd.readouterr().out, re.MULTILINE)
     assert int(planned[1]) == 3 * len(load_study("demo").runs)
 
 
+@pytest.mark.usefixtures("planned")
 def test_a_network_has_all_cores_and_small_steps_go_on_beside_it(tmp_path, capfd):
     extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
     assert workflow.run(["demo"], tmp_path, cores=8, extra=extra) == 0
@@ -239,6 +247,7 @@ def test_a_network_has_all_cores_and_small_steps_go_on_beside_it(tmp_path, capfd
 
 
 @pytest.mark.parametrize("given", ["", "2", "3,5"])
+@pytest.mark.usefixtures("planned")
 def test_shards_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch, given):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
@@ -250,6 +259,7 @@ def test_shards_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch, given):
     assert len(re.findall("OMP_NUM_THREADS=8 .* --shard", planned)) == 4
 
 
+@pytest.mark.usefixtures("planned")
 def test_runs_take_the_gpus_in_turns(tmp_path, capfd, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     extra = ["--dry-run", "--printshellcmds", "--quiet", "host"]
@@ -278,6 +288,7 @@ def test_folders_may_have_blanks_and_commas_and_a_study_file_any_place(tmp_path)
     assert tables.load("tiny", folder / "my results") is not None
 
 
+@pytest.mark.usefixtures("planned")
 def test_targets_and_notebooks_that_do_not_exist_are_refused(tmp_path):
     with pytest.raises(HowfarError, match="--to: found 'tabels'"):
         workflow.run(["demo"], tmp_path, target="tabels")
@@ -318,6 +329,7 @@ def test_a_failure_that_is_not_ours_shows_the_log(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(("computed", "drawn"), [(False, True), (True, False)])
+@pytest.mark.usefixtures("planned")
 def test_a_study_that_brings_tables_is_drawn_until_it_is_computed(tmp_path, computed, drawn, capfd):
     if computed:
         stamp = workflow.plan("demo_kind", tmp_path).stamp("predict.demo-cage-a")
@@ -329,6 +341,7 @@ def test_a_study_that_brings_tables_is_drawn_until_it_is_computed(tmp_path, comp
     assert ("train" in capfd.readouterr().out) != drawn
 
 
+@pytest.mark.usefixtures("planned")
 def test_cures_are_a_step_where_the_study_file_asks_for_them(tmp_path, capfd):
     assert workflow.run(["demo"], tmp_path, extra=["--dry-run"]) == 0
     assert re.search(r"^cures +1$", capfd.readouterr().out, re.MULTILINE)
@@ -336,6 +349,7 @@ def test_cures_are_a_step_where_the_study_file_asks_for_them(tmp_path, capfd):
     assert not re.search(r"^cures", capfd.readouterr().out, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("planned")
 def test_trainings_on_people_are_a_step_before_the_runs_that_take_them(tmp_path, capfd):
     file = tmp_path / "own" / "tuned.yaml"
     file.parent.mkdir()

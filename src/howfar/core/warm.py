@@ -8,7 +8,6 @@ ARGUMENTS` does what `python -m MODULE ARGUMENTS` does, and becomes that where n
 
 import gc
 import importlib
-import io
 import json
 import os
 import runpy
@@ -37,7 +36,8 @@ class Warm:
         """Return the socket's path, for the environment of whoever is to ask."""
         self._folder = tempfile.TemporaryDirectory(prefix="howfar-")
         path = f"{self._folder.name}/socket"
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}  # as each small step gets
+        own = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}  # as each small step gets
+        environment = os.environ | own
         command = [sys.executable, "-m", "howfar.core.warm", path, *self._modules]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
         return path
@@ -110,8 +110,9 @@ def _run(connection: socket.socket) -> None:
         for standard, given in enumerate(descriptors):
             os.dup2(given, standard)
             os.close(given)
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)
+        # Anew, as a stream that was a file's would seek in what may be a pipe.
+        sys.stdout = os.fdopen(1, "w", 1, sys.stdout.encoding, "backslashreplace", closefd=False)
+        sys.stderr = os.fdopen(2, "w", 1, sys.stderr.encoding, "backslashreplace", closefd=False)
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
