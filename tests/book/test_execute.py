@@ -33,7 +33,7 @@ def write_notebook(path: Path, source: str) -> Path:
 
 @pytest.mark.slow
 def test_a_notebook_works_in_the_current_folder_and_shows_no_place_of_the_machine(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, warm
 ):
     monkeypatch.chdir(tmp_path)
     source = write_notebook(tmp_path / "x.ipynb", SOURCE)

@@ -54,9 +54,10 @@ def executed(folder: Path, study: str = "demo") -> Path:
     return path
 
 
-@pytest.fixture
-def made(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """`prepare` run on a copy of the book with made-up notebooks, and demo tables only."""
+    tmp_path = tmp_path_factory.mktemp("made")
     copy, results = tmp_path / "book", tmp_path / "results"
     copy.mkdir()
     (copy / "_toc.yml").write_text((BOOK / "_toc.yml").read_text())
@@ -69,10 +70,9 @@ def made(tmp_path, monkeypatch):
     figures_folder(results, "demo").mkdir()
     (figures_folder(results, "demo") / "central.demo.svg").write_text("<svg/>")
     synthetic.write(results, "demo")
-    monkeypatch.setattr(
-        book, "board_page", lambda *_: "# The board\n"
-    )  # tests/book/test_board_page.py
-    return book.prepare(results, app, copy)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(book, "board_page", lambda *_: "# The board\n")  # test_board_page.py
+        return book.prepare(results, app, copy)
 
 
 def test_contents_name_files_that_exist_or_are_generated():
@@ -131,8 +131,8 @@ def test_a_notebook_that_was_not_run_is_named(tmp_path):
     assert not (tmp_path / "_generated").exists()
 
 
-def test_the_answer_takes_its_numbers_from_the_table(made, tmp_path):
-    table = tables.load("demo", tmp_path / "results")["numbers"].set_index("id")["value"]
+def test_the_answer_takes_its_numbers_from_the_table(made):
+    table = tables.load("demo", made.parents[1] / "results")["numbers"].set_index("id")["value"]
     text = (made / "answer.md").read_text()
     assert len(re.findall(r"^\d\. ", text, re.MULTILINE)) == 5
     for run in ("net", "blup", "truth"):
@@ -160,8 +160,8 @@ def test_the_answer_of_published_people(tmp_path):
     assert "right more often than a coin" in text and clear in text
 
 
-def test_numbers_page_lists_every_number(made, tmp_path):
-    table = tables.load("demo", tmp_path / "results")["numbers"]
+def test_numbers_page_lists_every_number(made):
+    table = tables.load("demo", made.parents[1] / "results")["numbers"]
     text = (made / "numbers_demo.md").read_text()
     assert text.count("<tr><td>") == len(table)
     for key in table["id"]:

@@ -1,6 +1,5 @@
 import json
 import subprocess
-import sys
 
 import nbformat
 import pytest
@@ -13,6 +12,7 @@ from howfar.core import provenance
 from howfar.core.counts import describe_warnings
 from howfar.core.errors import HowfarError
 from howfar.core.project import project_root
+from howfar.core.warm import warm_command
 from howfar.prediction import estimate
 from howfar.prediction import run as predict
 from howfar.results import tables
@@ -92,7 +92,7 @@ def notebook(path, source):
     return path
 
 
-def test_a_notebook_is_executed_with_its_study_and_leaves_nothing_when_it_fails(tmp_path):
+def test_a_notebook_is_executed_with_its_study_and_leaves_nothing_when_it_fails(tmp_path, warm):
     out = tmp_path / "made" / "x.ipynb"
     good = notebook(tmp_path / "x.ipynb", "print(study)")
     execute_notebook(good, out, study="demo", results=tmp_path / "results")
@@ -104,12 +104,12 @@ def test_a_notebook_is_executed_with_its_study_and_leaves_nothing_when_it_fails(
     assert [p.name for p in out.parent.iterdir()] == ["x.ipynb"]
 
 
-def test_notebooks_executed_at_once_do_not_hear_each_other(tmp_path):
+def test_notebooks_executed_at_once_do_not_hear_each_other(tmp_path, warm):
     """Kernels that shared a socket would answer for one another, or not at all."""
     source = notebook(tmp_path / "x.ipynb", "import time; time.sleep(0.5); print(study)")
     outs = [tmp_path / "made" / f"{name}.ipynb" for name in ("demo", "region", "sasse2023")]
-    words = [[sys.executable, "-m", "howfar", "notebook", source, out, "--study", out.stem]
-             for out in outs]  # fmt: skip
+    command = [*warm_command("howfar"), "notebook", source]
+    words = [[*command, out, "--study", out.stem] for out in outs]
     running = [subprocess.Popen(each) for each in words]
     assert [each.wait(timeout=90) for each in running] == [0, 0, 0]
     texts = [nbformat.read(out, 4).cells[-1].outputs[0].text for out in outs]
