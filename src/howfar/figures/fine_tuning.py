@@ -231,7 +231,7 @@ def training_choices(view: View) -> Drawn:
     table["setting"] = own.where(table["setting"] == "default", table["setting"])
     shown = table[table["method"].isin(("fine-tuned", "blup"))]
     caption = (
-        "Other trainings on the same genes and people, beside BLUP on the network's window "
+        "Other trainings, each beside BLUP on the same people and the network's window "
         f"(measured on {table['date'].max()}). Bars: r of each gene averaged over seeds, mean over "
         "genes, 95 % interval by block bootstrap over genes; points: seeds of splits and training."
     )
