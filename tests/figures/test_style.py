@@ -151,7 +151,7 @@ def test_a_long_title_is_broken_into_lines(tmp_path, words):
     assert (title.get_text().count("\n") > 1) == (words == 30)
 
 
-def test_panels_stand_side_by_side_and_stacked_on_a_telephone(tmp_path):
+def test_panels_stand_side_by_side_and_stacked_on_a_telephone(tmp_path, files):
     with style.look():
         drawn, axes = style.panels([2.0] * 3)
         for axis in axes:

@@ -8,6 +8,7 @@ all this may leave the folder, `howfar.results.policy` decides.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -332,6 +333,11 @@ class Tables(Mapping[str, pd.DataFrame]):
 
 def empty(name: str) -> pd.DataFrame:
     """An empty table with the columns and types of schema `name`."""
+    return _empty(name).copy()
+
+
+@functools.cache
+def _empty(name: str) -> pd.DataFrame:
     columns = SCHEMAS[name].columns
     return pd.DataFrame({c: pd.Series(dtype=str(s.dtype)) for c, s in columns.items()})
 

@@ -6,7 +6,7 @@ A ranking is by a score, highest first; equal scores keep their order, missing o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,10 +37,21 @@ def top(score: np.ndarray, size: int) -> np.ndarray:
 
 def shared(first: np.ndarray, second: np.ndarray, sizes: Sequence[int] = SIZES) -> np.ndarray:
     """Count variants in the top k of both scores (variants,), for each k: (sizes,)."""
-    first, second = np.asarray(first, float), np.asarray(second, float)
-    worst = np.maximum(ranks(first), ranks(second))
-    worst = np.sort(worst[~(np.isnan(first) | np.isnan(second))])
-    return np.searchsorted(worst, np.asarray(sizes), side="left")
+    return _shared_with(second, sizes)(first)
+
+
+def _shared_with(second: np.ndarray, sizes: Sequence[int]) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what counts the variants `shared` by a score and `second`, ranked once."""
+    second = np.asarray(second, float)
+    ranked, missing, sizes = ranks(second), np.isnan(second), np.asarray(sizes)
+
+    def count(first: np.ndarray) -> np.ndarray:
+        first = np.asarray(first, float)
+        worst = np.maximum(ranks(first), ranked)[~(missing | np.isnan(first))]
+        below = np.bincount(worst, minlength=len(second) + 1).cumsum()
+        return np.where(sizes > 0, below[np.clip(sizes - 1, 0, len(second))], 0)
+
+    return count
 
 
 def by_chance(
@@ -63,8 +74,8 @@ def rotated(first: np.ndarray, second: np.ndarray, sizes: Sequence[int] = SIZES)
     values that linkage disequilibrium and overlapping windows make are kept.
     """
     first = np.asarray(first, float)
-    turns = range(1, len(first))
-    return np.array([shared(np.roll(first, turn), second, sizes) for turn in turns])
+    count = _shared_with(second, sizes)
+    return np.array([count(np.roll(first, turn)) for turn in range(1, len(first))])
 
 
 def unit(score: np.ndarray) -> np.ndarray:
@@ -97,10 +108,9 @@ def shuffled(
     seed: int = 1,
 ) -> np.ndarray:
     """Count overlaps of `combined` and the ranking by p, effects permuted: (draws, sizes)."""
-    rng, effect = np.random.default_rng(seed), np.asarray(effect, float)
-    return np.array(
-        [shared(combined(rng.permutation(effect), log10p), log10p, sizes) for _ in range(draws)]
-    )
+    rng, count = np.random.default_rng(seed), _shared_with(log10p, sizes)
+    by_effect, by_p = unit(np.abs(effect)), unit(log10p)  # the two parts of `combined`
+    return np.array([count(rng.permutation(by_effect) + by_p) for _ in range(draws)])
 
 
 def shuffled_p(effect: np.ndarray, log10p: np.ndarray, size: int, draws: int, seed: int) -> float:

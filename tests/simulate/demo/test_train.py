@@ -40,14 +40,14 @@ def folder(cohort, tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(folder, tmp_path_factory):
     path = tmp_path_factory.mktemp("weights")
-    train.train(folder, path, seed=2, recipe=RECIPE, say=lambda line: None)
+    train.train(folder, path, seed=2, recipe=RECIPE, threads=1, say=lambda line: None)
     return path
 
 
 def test_a_killed_training_ends_in_the_same_bytes(folder, weights, tmp_path):
     code = (
         "import sys; from howfar.simulate.demo import train; "
-        "train.train(sys.argv[1], sys.argv[2], seed=2, recipe=train.Recipe(epochs=2), "
+        "train.train(sys.argv[1], sys.argv[2], seed=2, recipe=train.Recipe(epochs=2), threads=1, "
         "say=lambda line: print(line, flush=True))"
     )
     words = [sys.executable, "-c", code, str(folder), str(tmp_path)]
@@ -56,7 +56,7 @@ def test_a_killed_training_ends_in_the_same_bytes(folder, weights, tmp_path):
         os.kill(run.pid, signal.SIGKILL)
     assert not (tmp_path / "weights.safetensors").exists()
     lines = []
-    train.train(folder, tmp_path, seed=2, recipe=RECIPE, say=lines.append)
+    train.train(folder, tmp_path, seed=2, recipe=RECIPE, threads=1, say=lines.append)
     assert [line.split(":")[0] for line in lines] == ["epoch 2/2"]
     for name in ("weights.safetensors", "config.json"):
         assert sha256_of(tmp_path / name) == sha256_of(weights / name), name
@@ -65,7 +65,8 @@ def test_a_killed_training_ends_in_the_same_bytes(folder, weights, tmp_path):
 def test_a_checkpoint_of_other_inputs_is_not_used(folder, weights, tmp_path):
     shutil.copy(weights / "checkpoint.pt", tmp_path)
     lines = []
-    train.train(folder, tmp_path, seed=3, recipe=train.Recipe(epochs=1), say=lines.append)
+    one = train.Recipe(epochs=1)
+    train.train(folder, tmp_path, seed=3, recipe=one, threads=1, say=lines.append)
     assert len(lines) == 1 and lines[0].startswith("epoch 1/1")
     assert sha256_of(tmp_path / "weights.safetensors") != sha256_of(weights / "weights.safetensors")
 
