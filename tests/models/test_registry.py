@@ -29,7 +29,7 @@ def weights(tmp_path_factory):
     root = tmp_path_factory.mktemp("demo")
     world.simulate(root / "world", seed=2, people=12, genes=8)
     recipe = train.Recipe(epochs=2)
-    train.train(root / "world", root / "weights", recipe=recipe, say=lambda line: None)
+    train.train(root / "world", root / "weights", recipe=recipe, threads=1, say=lambda line: None)
     return root / "weights"
 
 

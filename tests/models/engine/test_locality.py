@@ -158,7 +158,7 @@ def test_random_convnets_are_shared_rightly(seed, one_thread):
 def test_a_halo_too_short_is_seen(one_thread):
     from dataclasses import replace
 
-    network, rows = convnet(0).double(), haplotypes(8, LENGTH, 1)
+    network, rows = Small().eval().double(), haplotypes(8, LENGTH, 1)
     boundary = find(network, one_hot(rows).double())
     prove(network, one_hot(rows).double(), boundary)
     with pytest.raises(NotLocal, match="differ from the whole"):
