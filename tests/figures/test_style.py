@@ -58,7 +58,8 @@ def test_negative_means_are_not_cut(tmp_path, frames, name, what, side):
     ]
     columns = ["set", "method", "group", "x", "value", "ci_low", "ci_high"]
     summary = pd.DataFrame(rows, columns=columns).assign(replicate=1, n=60)
-    (axis,) = drawn(name, open_view(tmp_path, frames | {"summary": summary})).axes
+    view = open_view(tmp_path, frames | {"summary": summary}, numbers=False)
+    (axis,) = drawn(name, view).axes
     assert getattr(axis, f"get_{side}lim")()[0] < -0.4
 
 
@@ -101,7 +102,7 @@ def test_text_of_others_is_shown_as_it_is(folder, frames, tmp_path, monkeypatch)
     """Gene names of a third-party table and a run's label: in figures, captions and boxes."""
     genes = frames["genes"].assign(name=HOSTILE)
     runs = frames["runs"].assign(label=f"{HOSTILE} network")
-    view = open_view(tmp_path, frames | {"genes": genes, "runs": runs})
+    view = open_view(tmp_path, frames | {"genes": genes, "runs": runs}, numbers=False)
     said = []
     monkeypatch.setattr("IPython.display.display", lambda data, **_: said.append(data))
     for name in ("scatters", "ranked", "distribution"):
@@ -204,7 +205,7 @@ def test_points_of_a_heavy_file_become_a_picture(tmp_path):
     assert Image.open(io.BytesIO(base64.b64decode(png))).mode == "P"
 
 
-def test_nothing_is_cut_on_a_telephone(tmp_path):
+def test_nothing_is_cut_on_a_telephone(tmp_path, files):
     with style.look():
         drawn, (axis,) = style.panels([2.5])
         for i in range(6):

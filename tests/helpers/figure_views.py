@@ -31,16 +31,21 @@ def study_file(folder: Path, name: str, individuals: str = "private", more: str 
 
 
 def open_view(
-    folder: Path, frames: Mapping[str, pd.DataFrame] | None = None, name: str = "open"
+    folder: Path,
+    frames: Mapping[str, pd.DataFrame] | None = None,
+    name: str = "open",
+    numbers: bool = True,
 ) -> figures.View:
     """The view of a study in `folder`, `frames` written beside the tables that are there.
 
-    Table `numbers` is made from them; rows of it in `frames` that are not among these stay.
+    With `numbers` that table is made from them, which takes seconds; rows of it in `frames` that
+    are not among these stay.
     """
     folder.mkdir(exist_ok=True)
     for table, frame in (frames or {}).items():
         tables.write(tables.path_of(folder, name, table), table, frame, {})
-    write_numbers(folder, name)
+    if numbers:
+        write_numbers(folder, name)
     return figures.view(str(study_file(folder, name)), [], folder, folder / "figures")
 
 

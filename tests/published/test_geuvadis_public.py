@@ -21,7 +21,7 @@ from howfar.study.reading import load_study
 needs_numbers = pytest.mark.skipif(
     not (SHARED / "expected_numbers.csv").is_file(), reason="no ../shared/expected_numbers.csv"
 )
-STUDIES = ("capstone2025", "geuvadis_public")  # with private and with public individuals
+STUDIES = ("sagenet2024", "geuvadis_public")  # with private and with public individuals
 
 
 @pytest.fixture

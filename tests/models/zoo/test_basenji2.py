@@ -328,8 +328,9 @@ def _reduced(oracle, file="reduced.h5", **options):
 @pytest.mark.parametrize("file", ["reduced.h5", "reduced_weights_only.h5"])
 @pytest.mark.parametrize("engine", ["plain", "shared"])
 def test_the_authors_values(oracle, file, engine):
-    for key, options in ENSEMBLES.items():
-        model = _reduced(oracle, file, engine=engine, **options)
+    same = ["ensemble_rc_shifts"]  # the views of all; the other file has all four
+    for key in same if "only" in file else ENSEMBLES:
+        model = _reduced(oracle, file, engine=engine, **ENSEMBLES[key])
         assert np.abs(_all(model, oracle[1]) - oracle[2][key]).max() < 1e-5, key
     centre = model.predict(oracle[1], range(51, 61), range(17)).mean(axis=1)
     assert np.abs(centre - oracle[2]["ensemble_rc_shifts_center10_mean"]).max() < 1e-5
