@@ -61,6 +61,7 @@ SETTINGS = {"0.05", "0.01", "0.1", "0.2", "0.5", "0.9", "0.25", "2.5", "97.5"}
 
 def test_every_number_of_a_caption_is_in_a_table(views, monkeypatch):
     # Captions alone are read: places and drawing would take most of the time.
+    monkeypatch.setattr(style, "said", lambda figure: "")
     monkeypatch.setattr(style, "finish", lambda figure: figure)
     monkeypatch.setattr(Figure, "draw_without_rendering", lambda self: None)
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).touch())
