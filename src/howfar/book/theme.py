@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import textwrap
 from functools import partial
@@ -37,12 +38,21 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", _fold)
     app.connect("html-page-context", _finish, priority=900)
     app.connect("build-finished", _trim_styles)
+    app.connect("config-inited", _share)
     return {"version": version("howfar"), "parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _name_version(app: Sphinx, config: Any) -> None:
     config.version = config.release = version("howfar")
     config.html_theme_options["extra_footer"] = f"howfar {version('howfar')}"
+
+
+def _share(app: Sphinx, config: Any) -> None:
+    """Let several processes read and write pages, for which Jupyter Book has no option."""
+    app.parallel = min(4, os.cpu_count() or 1)
+    for name in ("sphinx_multitoc_numbering", "sphinx_jupyterbook_latex"):
+        # Neither says whether it can; neither has anything to do here.
+        app.extensions[name].parallel_read_safe = True
 
 
 def _fold(app: Sphinx, doctree: nodes.document, docname: str) -> None:
