@@ -70,7 +70,7 @@ def make_cohort(folder: Path) -> tuple[Study, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def left(tmp_path_factory):
+def left(tmp_path_factory, warm):
     """(folders with what may leave, the text that may not, result tables)."""
     home = tmp_path_factory.mktemp("private")
     study, kept_back = make_cohort(home / USER)

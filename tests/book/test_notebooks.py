@@ -12,6 +12,7 @@ import pytest
 
 from helpers import synthetic
 from helpers.places import ROOT
+from howfar.book.execute import execute_notebook
 from howfar.study.reading import load_study
 from howfar.study.schema import study_names
 
@@ -109,9 +110,12 @@ def test_across_individuals_runs_alone(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["reference_correlation", "demo_world"])
-def test_without_tables_one_box_says_what_to_run(tmp_path, name):
-    (tmp_path / "open.yaml").write_text(YAML)
-    outputs = run(name, tmp_path, tmp_path / "open.yaml", tmp_path / "nothing")
+def test_without_tables_one_box_says_what_to_run(tmp_path, warm, name):
+    study, out = tmp_path / "open.yaml", tmp_path / f"{name}.ipynb"
+    study.write_text(YAML)
+    source = ROOT / "notebooks" / f"{name}.ipynb"
+    execute_notebook(source, out, study=str(study), results=tmp_path / "nothing")
+    outputs = [o for c in cells(out, "code") for o in c["outputs"]]
     assert len(outputs) == 1, outputs
     assert "howfar fetch open" in "".join(outputs[0]["data"]["text/html"])
-    assert not (tmp_path / "figures").exists()
+    assert not list(tmp_path.rglob("*.svg"))
