@@ -464,5 +464,5 @@ def test_commands_submit_and_score(table, tmp_path):
     out = run("submit", *words, "--out", tmp_path / "b.zip")
     assert "Mine, task example: 6 genes, 20 people, mean r across people" in out
     out = run("score", tmp_path / "b.zip", "--out", tmp_path / "s.csv")
-    assert re.search(r"mean r across people, less BLUP's: -?\d\.\d{3} \(", out)
+    assert re.search(r"mean r across people, minus BLUP: -?\d\.\d{3} \(", out)
     assert set(pd.read_csv(tmp_path / "s.csv")["measure"]) >= {score.MEAN, score.RANK}
