@@ -46,6 +46,7 @@ def _shared_with(second: np.ndarray, sizes: Sequence[int]) -> Callable[[np.ndarr
     ranked, missing, sizes = ranks(second), np.isnan(second), np.asarray(sizes)
 
     def count(first: np.ndarray) -> np.ndarray:
+        """Return `shared` of `first` and `second`: (sizes,)."""
         first = np.asarray(first, float)
         worst = np.maximum(ranks(first), ranked)[~(missing | np.isnan(first))]
         below = np.bincount(worst, minlength=len(second) + 1).cumsum()
