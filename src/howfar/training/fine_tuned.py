@@ -222,13 +222,13 @@ batch_size: 4 # windows at once
         every = torch.from_numpy(np.concatenate([reference[None], windows])).to(self.device)
         rows = torch.from_numpy(np.asarray(index) + 1).to(self.device)
         rows = torch.cat([torch.zeros_like(rows[:, :1]), rows], dim=1)
+        net = self._network.net
+        dense = copy.deepcopy(net).double()  # as `_in_double`
         with torch.inference_mode():
-            column = self.recipe.column
-            parts = [
-                self._network.people(every, rows[k : k + self.batch_size], self._table)[:, column]
-                for k in range(0, len(rows), self.batch_size)
-            ]
-        return torch.cat(parts).cpu().numpy()[:, None, None]
+            parts = every.split(self.batch_size)
+            features = torch.cat([net.trunk(self._table[p.long()].transpose(1, 2)) for p in parts])
+            found = dense.compared(*(features.double()[rows[:, k]] for k in range(3)))
+        return found[:, self.recipe.column].float().cpu().numpy()[:, None, None]
 
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
         head = self._in_double(self._network)
