@@ -34,12 +34,45 @@ HEAVIEST = 700_000
 TALLEST = 6_000
 #: What axe-core finds must be mended if it is one of these.
 _HARMFUL = {"serious", "critical"}
+#: axe's rule for the contrast of text, most of its time: `_ALIKE` says on which elements it runs.
+_CONTRAST = "color-contrast"
 #: The guidelines' rules alone; style sheets are not fetched again.
 _RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "rules": {_CONTRAST: {"enabled": False}},
     "resultTypes": ["violations"],
     "preload": False,
 }
+#: Mark three of all visible elements whose text and everything behind it have the same style (the
+#: cells of a table's column, say): the contrast of one is that of all.
+_ALIKE = """() => {
+    const behind = new Map([[null, '']]);
+    const ground = (e) => {
+        if (!behind.has(e)) {
+            const s = getComputedStyle(e);
+            behind.set(e, [ground(e.parentElement), s.backgroundColor, s.backgroundImage, s.opacity,
+                s.filter, s.mixBlendMode, s.position, s.zIndex].join('|'));
+        }
+        return behind.get(e);
+    };
+    const alike = new Map();
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const e = texts.currentNode.parentElement;
+        if (!texts.currentNode.data.trim() || !e.checkVisibility({visibilityProperty: true})) {
+            continue;
+        }
+        const s = getComputedStyle(e);
+        const key = [s.color, s.fontSize, s.fontWeight, s.textShadow, ground(e)].join('|');
+        if (!alike.has(key)) { alike.set(key, []); }
+        alike.get(key).push(e);
+    }
+    for (const all of alike.values()) {
+        for (const at of [0, all.length >> 1, all.length - 1]) {
+            all[at].setAttribute('data-contrast', '');
+        }
+    }
+}"""
 #: The list of all pages, the same on each.
 _CONTENTS = ".bd-sidebar-primary"
 #: A word that the book certainly contains, and that a search must find.
@@ -148,8 +181,13 @@ def check_page(page: Page, address: str, problems: list[str], *, contents_too: b
     high = page.evaluate("document.documentElement.scrollHeight")
     if high > TALLEST and page.viewport_size["width"] == SIZES["desktop"][0]:
         problems.append(f"{address}: {high} px tall")
-    where = None if contents_too else {"exclude": [[_CONTENTS]]}
-    for found in Axe().run(page, context=where, options=_RULES).response["violations"]:
+    where = {} if contents_too else {"exclude": [[_CONTENTS]]}
+    violations = Axe().run(page, context=where or None, options=_RULES).response["violations"]
+    page.evaluate(_ALIKE)
+    styles = {"include": [["[data-contrast]"]], **where}
+    options = {"runOnly": [_CONTRAST], "preload": False}
+    violations += page.evaluate("given => axe.run(...given)", [styles, options])["violations"]
+    for found in violations:
         if found["impact"] in _HARMFUL:
             first = found["nodes"][0]
             problems.append(
