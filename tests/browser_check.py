@@ -21,9 +21,11 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
+from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -34,15 +36,17 @@ HEAVIEST = 700_000
 TALLEST = 6_000
 #: What axe-core finds must be mended if it is one of these.
 _HARMFUL = {"serious", "critical"}
-#: axe's rule for the contrast of text, most of its time: `_ALIKE` says on which elements it runs.
-_CONTRAST = "color-contrast"
 #: The guidelines' rules alone; style sheets are not fetched again.
 _RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
-    "rules": {_CONTRAST: {"enabled": False}},
     "resultTypes": ["violations"],
     "preload": False,
 }
+#: axe, whose rule for the contrast of text, most of its time, looks at what `_ALIKE` marks.
+_AXE = Axe(
+    AXE_SCRIPT
+    + ";axe.configure({rules: [{id: 'color-contrast', selector: '[data-contrast]'}]}); undefined"
+)
 #: Mark three of all visible elements whose text and everything behind it have the same style (the
 #: cells of a table's column, say): the contrast of one is that of all.
 _ALIKE = """() => {
@@ -80,9 +84,17 @@ WORD = "haplotype"
 _UNDRAWN = """() => [...document.images]
     .filter(i => i.getClientRects().length && !(i.complete && i.naturalWidth > 0))
     .map(i => i.currentSrc || i.src)"""
-_TWO_FRAMES = (
-    "() => new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
-)
+#: Paths of what a page loads before it is scrolled: of the images, those that a browser asks for at
+#: most, 2,500 px beyond the screen (what it did ask for depends on how fast it was).
+_FIRST_LOADED = """() => {
+    const path = (address) => new URL(address, location.href).pathname;
+    const far = new Set([...document.images]
+        .filter(i => i.getBoundingClientRect().top > innerHeight + 2500)
+        .map(i => path(i.currentSrc || i.src)));
+    return ['navigation', 'resource']
+        .flatMap(kind => performance.getEntriesByType(kind).map(loaded => path(loaded.name)))
+        .filter(loaded => !far.has(loaded));
+}"""
 _LOAD_ALL = """async () => {
     for (const i of document.images) { i.loading = 'eager'; }
     await Promise.all([...document.images].map(i => i.decode().catch(() => {})));
@@ -147,32 +159,25 @@ def watch(page: Page, base: str, problems: list[str]) -> None:
     page.on("request", asked)
 
 
-def check_page(page: Page, address: str, problems: list[str], *, contents_too: bool = True) -> None:
+def check_page(
+    page: Page, folder: Path, address: str, problems: list[str], *, contents_too: bool = True
+) -> None:
     """Load one page; note undrawn images, its size and weight, and what axe-core finds.
 
     contents_too: the list of all pages at the side, a third of axe's time, is looked at too.
     """
-    answers: list[Response] = []
-    asked: set[Request] = set()
-    page.on("response", lambda answer: answers.append(answer))
-    page.on("request", lambda request: asked.add(request))
-    for ended in ("requestfinished", "requestfailed"):
-        page.on(ended, lambda request: asked.discard(request))
     page.goto(address, wait_until="load")
-    for _ in range(500):  # figures near the first screen are asked for after that
-        page.evaluate(_TWO_FRAMES)
-        if not asked:
-            break
-    sizes = [(a.url, int(a.headers.get("content-length", 0))) for a in answers]
+    page.evaluate(_LOAD_ALL)
     # The explorer is weighed by `check_gene`; the index of all words is the search page's alone.
-    sizes = [(u, size) for u, size in sizes if "/genes/" not in u and "/searchindex.js" not in u]
-    weight = sum(size for _, size in sizes)
+    apart = ("/genes/", "/searchindex.js")
+    loaded = [p for p in page.evaluate(_FIRST_LOADED) if not p.startswith(apart)]
+    sizes = {p: f.stat().st_size for p in loaded if (f := folder / unquote(p[1:])).is_file()}
+    weight = sum(sizes.values())
     if weight > HEAVIEST:
-        figures = sum(size for url, size in sizes if "/_figures/" in url)
+        figures = sum(size for path, size in sizes.items() if path.startswith("/_figures/"))
         problems.append(
             f"{address}: {weight / 1000:.0f} kB to load, {figures / 1000:.0f} of figures"
         )
-    page.evaluate(_LOAD_ALL)
     for source in page.evaluate(_UNDRAWN):
         problems.append(f"{address}: image not drawn: {source}")
     wide = page.evaluate("document.documentElement.scrollWidth")
@@ -181,13 +186,9 @@ def check_page(page: Page, address: str, problems: list[str], *, contents_too: b
     high = page.evaluate("document.documentElement.scrollHeight")
     if high > TALLEST and page.viewport_size["width"] == SIZES["desktop"][0]:
         problems.append(f"{address}: {high} px tall")
-    where = {} if contents_too else {"exclude": [[_CONTENTS]]}
-    violations = Axe().run(page, context=where or None, options=_RULES).response["violations"]
     page.evaluate(_ALIKE)
-    styles = {"include": [["[data-contrast]"]], **where}
-    options = {"runOnly": [_CONTRAST], "preload": False}
-    violations += page.evaluate("given => axe.run(...given)", [styles, options])["violations"]
-    for found in violations:
+    where = None if contents_too else {"exclude": [[_CONTENTS]]}
+    for found in _AXE.run(page, context=where, options=_RULES).response["violations"]:
         if found["impact"] in _HARMFUL:
             first = found["nodes"][0]
             problems.append(
@@ -254,17 +255,15 @@ def _opened(
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=SCHEMES[size]
     )
+    page = context.new_page()  # one for all: each new one is a new process
+    watch(page, base, problems)
     for name in names:
-        page = context.new_page()
-        watch(page, base, problems)
-        check_page(page, f"{base}/{name}", problems, contents_too=name in ("index.html", names[-1]))
+        whole = name in ("index.html", names[-1])
+        check_page(page, folder, f"{base}/{name}", problems, contents_too=whole)
         if shots:
             shot = shots / size / (name.removesuffix(".html").replace("/", "__") + ".png")
             shot.parent.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=shot, full_page=True)
-        page.close()
-    page = context.new_page()
-    watch(page, base, problems)
     check_search(page, base, problems)
     if "genes.html" in names:
         check_gene(page, folder, base, problems)
