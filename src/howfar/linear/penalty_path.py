@@ -11,6 +11,9 @@ support changes by one variable at a time (Osborne et al. 2000, IMA J Numer Anal
 Cholesky factor that follows. Coordinate descent (Friedman et al. 2010, J Stat Softw 33(1), 2.2)
 stands in where rounding keeps both from an end. A solution is accepted on its duality gap over all
 rows, as in scikit-learn.
+
+Vectors are copied and compared in loops: numba compiles a slice's assignment, with its messages
+about shapes, for longer than the rest of its function.
 """
 
 from __future__ import annotations
@@ -59,11 +62,13 @@ def _room(capacity, n):
 @compiled
 def _grown(work, m):
     wider = _room(2 * len(work.rows), work.z.shape[1])
-    wider.rows[:m] = work.rows[:m]
-    wider.z[:m] = work.z[:m]
-    wider.gram[:m, :m] = work.gram[:m, :m]
-    wider.w[:m], wider.g[:m] = work.w[:m], work.g[:m]
-    wider.c[:m], wider.ridge[:m] = work.c[:m], work.ridge[:m]
+    for k in range(m):
+        wider.rows[k], wider.w[k], wider.g[k] = work.rows[k], work.w[k], work.g[k]
+        wider.c[k], wider.ridge[k] = work.c[k], work.ridge[k]
+        for i in range(work.z.shape[1]):
+            wider.z[k, i] = work.z[k, i]
+        for q in range(m):
+            wider.gram[k, q] = work.gram[k, q]
     return wider
 
 
@@ -72,10 +77,12 @@ def _enter(work, m, row, z, c, gradient, ridge):
     """Make row `row` of Z the working row `m`."""
     # Products with the rows in use are worked out once: from here on Z is not touched.
     work.rows[m], work.w[m], work.g[m], work.c[m] = row, 0.0, gradient, c
-    work.z[m], work.ridge[m] = z, ridge
+    work.ridge[m] = ridge
+    for i in range(z.size):
+        work.z[m, i] = z[i]
     products = work.z[: m + 1] @ z
-    work.gram[m, : m + 1] = products
-    work.gram[: m + 1, m] = products
+    for k in range(m + 1):
+        work.gram[m, k] = work.gram[k, m] = products[k]
 
 
 @compiled
@@ -132,9 +139,33 @@ def _solved_on(work, support, right, l2):
 def _put(work, m, support, values):
     """Put coefficients `values` on the support and 0 elsewhere; gradients follow."""
     # From 0 upwards: differences from the last coefficients would carry their rounding along.
-    work.w[:m], work.g[:m] = 0.0, work.c[:m]
+    for k in range(m):
+        work.w[k], work.g[k] = 0.0, work.c[k]
     for i, k in enumerate(support):
         _shift(work, m, k, values[i])
+
+
+@compiled
+def _pull(gradient, limit):
+    """Return the sign with which a row of this gradient would enter, 0 where it stays out."""
+    return np.sign(gradient) if abs(gradient) > limit else 0.0
+
+
+@compiled
+def _corrected(work, m, support, values, l1, signs):
+    """Correct guessed signs in place by the support's solution; return whether they were right."""
+    right, i = True, 0
+    for k in range(m):
+        if i < len(support) and support[i] == k:
+            new = signs[k] if values[i] * signs[k] > 0 else 0.0
+            i += 1
+        else:
+            # Rows that the solution pulls in; the margin keeps rounding from pulling a row in and
+            # out.
+            new = _pull(work.g[k], l1 * (1 + 1e-9))
+        right &= new == signs[k]
+        signs[k] = new
+    return right
 
 
 @compiled
@@ -146,18 +177,20 @@ def _primal_dual(work, m, l1, l2):
     w, g = work.w[:m].copy(), work.g[:m].copy()
     # The last penalty's signs, and rows that break the new penalty's conditions: as penalties fall
     # by small steps this is nearly always right at once.
-    signs = np.where(w == 0.0, np.where(np.abs(g) > l1, np.sign(g), 0.0), np.sign(w))
+    signs = np.empty(m)
+    for k in range(m):
+        signs[k] = _pull(g[k], l1) if w[k] == 0.0 else np.sign(w[k])
     for _ in range(_GUESSES):
         support = np.flatnonzero(signs)
-        values = _solved_on(work, support, work.c[support] - l1 * signs[support], l2)
+        right = np.empty(len(support))
+        for i, k in enumerate(support):
+            right[i] = work.c[k] - l1 * signs[k]
+        values = _solved_on(work, support, right, l2)
         _put(work, m, support, values)
-        # Rows that the solution pulls in; the margin keeps rounding from pulling a row in and out.
-        outside = np.where(np.abs(work.g[:m]) > l1 * (1 + 1e-9), np.sign(work.g[:m]), 0.0)
-        outside[support] = np.where(values * signs[support] > 0, signs[support], 0.0)
-        if np.array_equal(outside, signs):
+        if _corrected(work, m, support, values, l1, signs):
             return True
-        signs = outside
-    work.w[:m], work.g[:m] = w, g
+    for k in range(m):
+        work.w[k], work.g[k] = w[k], g[k]
     return False
 
 
@@ -189,7 +222,8 @@ def _backward(upper, size, v):
 def _drop(support, upper, size, i):
     """Take place `i` out of the support; rotations of its rows make U triangular again."""
     # A new factor would cost size^3 for each variable that leaves, and they leave one by one.
-    support[i : size - 1] = support[i + 1 : size].copy()
+    for q in range(i, size - 1):
+        support[q] = support[q + 1]
     for q in range(size):
         row = upper[q]
         for r in range(max(q - 1, i), size - 1):
@@ -247,7 +281,8 @@ def _add(work, m, support, upper, size, k, l2):
         if size < 0:
             return -1
         v = _forward(upper, size, work.gram[k][support[:size]])
-    upper[:size, size] = v
+    for q in range(size):
+        upper[q, size] = v[q]
     upper[size, size] = np.sqrt(max(square - _dot(v, v), _DEPENDENT * square))
     support[size] = k
     return size + 1
@@ -282,10 +317,14 @@ def _to_minimum(work, m, support, signs, upper, size, l1, l2):
 @compiled
 def _worst(work, m, support, l1):
     """Find the row outside the support that breaks the optimality conditions most; -1: none."""
-    outside = np.abs(work.g[:m])
-    outside[support] = 0.0
-    k = outside.argmax()
-    return k if outside[k] > l1 * (1 + 1e-9) else -1
+    inside = np.zeros(m, np.bool_)
+    for k in support:
+        inside[k] = True
+    worst, most = -1, l1 * (1 + 1e-9)
+    for k in range(m):
+        if not inside[k] and abs(work.g[k]) > most:
+            worst, most = k, abs(work.g[k])
+    return worst
 
 
 @compiled
@@ -368,7 +407,9 @@ def descend(z, y, ridge, l1s, l2s, tolerance) -> tuple[np.ndarray, np.ndarray]:
         for _ in range(_TRIES):
             # Rows that break the conditions start to work, and stay: with falling penalties most of
             # them are needed again, and none of the others is looked at while solving.
-            for j in np.flatnonzero((np.abs(gradient) > l1 * (1 + 1e-9)) & ~inside):
+            for j in range(p):
+                if inside[j] or not abs(gradient[j]) > l1 * (1 + 1e-9):
+                    continue
                 if m == len(work.rows):
                     work = _grown(work, m)
                 _enter(work, m, j, z[j], correlation[j], gradient[j], ridge[j])
