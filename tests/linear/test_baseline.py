@@ -94,6 +94,21 @@ def test_finished_genes_are_kept_and_changed_options_are_another_work(made, tmp_
     assert len(list(parts.parent.glob("top1-*"))) == 2
 
 
+@pytest.mark.parametrize("room", [0, 1 << 20])
+def test_models_that_share_the_genotypes_are_those_fitted_alone(made, tmp_path, monkeypatch, room):
+    monkeypatch.setattr(baseline, "_KEPT_BYTES", room)
+    plans = [baseline.plan_of(made[0], model) for model in ("top1", "blup")]
+    together = list(baseline.run_all(made[0], plans, tmp_path / "both"))
+    for plan, shared in zip(plans, together, strict=True):
+        alone = baseline.run(made[0], plan, tmp_path / "alone")
+        assert alone.counts == shared.counts and alone.counts
+        pd.testing.assert_frame_equal(*(m.rows.drop(columns="seconds") for m in (alone, shared)))
+        paths = [f"{where}/linear/baseline/{plan.model}.parquet" for where in ("both", "alone")]
+        pd.testing.assert_frame_equal(
+            *(tables.read(tmp_path / path, "individuals") for path in paths)
+        )
+
+
 def test_each_gene_keeps_the_commit_that_made_it(made, tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "commit", lambda: "old")
     run(made[0], tmp_path, gene="near")

@@ -193,3 +193,18 @@ def test_genes_significant_in_the_public_table():
         rtol=0.05,
         atol=0.05,
     )
+
+
+def test_draws_are_those_of_the_seed_whichever_genes_came_before(monkeypatch):
+    rng, found = np.random.default_rng(2), []
+    genes = [rng.integers(0, 3, (60, variants)).astype(float) for variants in (30, 3, 50, 3)]
+    observed = rng.standard_normal(60)
+    for kept in (null._KEPT, 0, 150 * 40):  # values shared by all genes, by none, by small ones
+        monkeypatch.setattr(null, "_KEPT", kept)
+        null._stream.cache_clear()
+        found.append([null.gene_null(x, observed, 150, seed=4) for x in genes])
+    assert all(map(np.array_equal, found[0], found[1])) and all(map(np.array_equal, *found[1:]))
+    expected = np.random.default_rng(4).standard_normal((150, 3))
+    score = expected @ (genes[1] - genes[1].mean(axis=0)).T
+    r = [abs(np.corrcoef(s, observed)[0, 1]) for s in score]
+    np.testing.assert_allclose(found[0][1], r, rtol=1e-9)

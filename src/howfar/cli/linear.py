@@ -97,9 +97,9 @@ def baseline(
         if sweep:
             typer.echo(place(_sweep(changed, sweep, seeds, genes)))
             return
-        for model in changed.baselines.models:
-            plan = fitting.plan_of(changed, model, split)
-            fitted = fitting.run(changed, plan, results(), gene or None, cores)
+        plans = [fitting.plan_of(changed, model, split) for model in changed.baselines.models]
+        every = fitting.run_all(changed, plans, results(), gene or None, cores)
+        for model, fitted in zip(changed.baselines.models, every, strict=True):
             rows = fitted.rows
             what = ", ".join(f"{n} {status}" for status, n in rows["status"].value_counts().items())
             seconds = rows["seconds"].mean()

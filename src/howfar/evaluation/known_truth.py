@@ -96,7 +96,7 @@ def signs(
     for run, rows in people.groupby("run_id", sort=False):
         if run in weights:
             given = weights[run].rename(columns={"weight": "given"})
-            found = truth[truth["gene_id"].isin(rows["gene_id"])]
+            found = truth[truth["gene_id"].isin(rows["gene_id"].unique())]
             found = found.merge(given[["gene_id", "variant", "given"]], "left").fillna({"given": 0})
         else:
             found = truth.merge(_read_off(rows, panel, (context or {}).get(run)))

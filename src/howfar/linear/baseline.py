@@ -45,6 +45,7 @@ from howfar.results.cache import Key, MemoryUnits, Unit, Units
 from howfar.results.predictions import Predictions
 from howfar.study.schema import Study
 
+_KEPT_BYTES = 1 << 28  # of dosages that the models of a study share
 _SITE = ("chrom", "pos", "ref", "alt")
 
 
@@ -234,6 +235,31 @@ def genes_of(cohort: OpenCohort, model: str, gene: str | None = None) -> list[Ge
     return [genes[i] for i in sorted(rng.choice(len(genes), count, replace=False))]
 
 
+class GeneReader:
+    """Genes' genotypes, read once for several models that fit the same variants.
+
+    room: bytes of dosages that are kept in memory; genes beyond are read for each model.
+    """
+
+    def __init__(self, cohort: OpenCohort, room: int = 0) -> None:
+        self._cohort, self._room = cohort, room
+        self._kept: dict[tuple[str, CisOptions], CisData] = {}
+        # As a cohort counts what it meets in a gene once, however often it reads the gene.
+        self._counts: dict[tuple[str, CisOptions], Counter[str]] = {}
+
+    def read(self, gene: Gene, options: CisOptions) -> tuple[CisData, Counter[str]]:
+        """Return a gene's genotypes, and what was counted as they were read for the first time."""
+        name = gene.gene_id, options
+        if name in self._kept:
+            return self._kept[name], self._counts[name]
+        with self._cohort.counted() as counts:
+            data = cis_data(self._cohort, gene, options)
+        if data.dosages.nbytes <= self._room:
+            self._room -= data.dosages.nbytes
+            self._kept[name] = data
+        return data, self._counts.setdefault(name, counts)
+
+
 @dataclass(frozen=True)
 class _Work:
     """Work on one model: every process has its own, as open files can't be shared."""
@@ -241,14 +267,13 @@ class _Work:
     cohort: OpenCohort
     plan: Plan
     units: Units | MemoryUnits
+    genes: GeneReader
 
     def finish(self, gene: Gene) -> None:
         """Fit a gene and write its unit."""
         y = self.cohort.expression.values.loc[gene.gene_id, self.cohort.samples].to_numpy(float)
-        with self.cohort.counted() as counts:
-            data = cis_data(self.cohort, gene, self.plan.cis)
-        with one_thread():
-            fit = fit_gene(data, y, make_split(self.cohort, self.plan, gene), self.plan)
+        data, counts = self.genes.read(gene, self.plan.cis)
+        fit = fit_gene(data, y, make_split(self.cohort, self.plan, gene), self.plan)
         variants = data.variants.iloc[fit.kept]
         arrays = {"predicted": fit.predicted, "fold": fit.fold, "weights": fit.weights}
         sites = {c: variants[c].to_numpy(str if c != "pos" else int) for c in _SITE}
@@ -259,7 +284,9 @@ _worker: list[_Work] = []
 
 
 def _start_worker(study: Study, plan: Plan, units: Units) -> None:
-    _worker.append(_Work(OpenCohort(study), plan, units))
+    cohort = OpenCohort(study)
+    _worker.append(_Work(cohort, plan, units, GeneReader(cohort)))
+    one_thread()
 
 
 def _in_worker(gene: Gene) -> None:
@@ -268,7 +295,8 @@ def _in_worker(gene: Gene) -> None:
 
 def _finish(work: _Work, genes: Sequence[Gene], cores: int) -> Iterator[None]:
     if cores <= 1 or len(genes) < 2:
-        yield from map(work.finish, genes)
+        with one_thread():  # for all, as each look for the libraries takes as long as a small fit
+            yield from map(work.finish, genes)
         return
     arguments = (work.cohort.study, work.plan, work.units)
     with ProcessPoolExecutor(cores, initializer=_start_worker, initargs=arguments) as pool:
@@ -290,27 +318,49 @@ def run(
 
     gene (id or name): only that one is fitted, and no table written.
     """
+    return next(run_all(study, [plan], results, gene, cores))
+
+
+def run_all(
+    study: Study,
+    plans: Sequence[Plan],
+    results: str | Path,
+    gene: str | None = None,
+    cores: int = 1,
+) -> Iterator[FittedGenes]:
+    """Do as `run` for several models, one after the other; the cohort is opened once."""
     cohort = OpenCohort(study)
-    fitter(plan.model)
-    make_split(cohort, plan)
-    key, folder = key_of(cohort, plan), folder_of(results, study.name)
-    units = Units.open(folder, plan.model, key)
-    genes = genes_of(cohort, plan.model, gene)
-    counts = Counter(cohort.warnings)  # of the files; each gene's are kept with its unit
+    reader = GeneReader(cohort, _KEPT_BYTES if len(plans) > 1 else 0)
+    counts: Counter[str] | None = None
+    for plan in plans:
+        fitter(plan.model)
+        make_split(cohort, plan)
+        units = Units.open(folder_of(results, study.name), plan.model, key_of(cohort, plan))
+        genes = genes_of(cohort, plan.model, gene)
+        if counts is None:  # of the files; each gene's are kept with its unit
+            counts = Counter(cohort.warnings)
+        work = _Work(cohort, plan, units, reader)
+        yield _run(work, genes, counts, cores, folder=None if gene else units.folder.parent)
+
+
+def _run(
+    work: _Work, genes: Sequence[Gene], counts: Counter[str], cores: int, folder: Path | None
+) -> FittedGenes:
+    """Fit one model, and write its tables into a folder, if any. counts: of the files."""
+    cohort, plan, units = work.cohort, work.plan, work.units
     todo = [g for g in genes if not units.has(g.gene_id)]
-    work, done = _finish(_Work(cohort, plan, units), todo, cores), len(genes) - len(todo)
-    for _ in track(work, len(genes), f"{plan.model}: genes", done=done):
+    done = len(genes) - len(todo)
+    for _ in track(_finish(work, todo, cores), len(genes), f"{plan.model}: genes", done=done):
         pass
     finished_units = [units.read(g.gene_id) for g in genes]
     rows = pd.DataFrame([unit.notes["row"] for unit in finished_units])
-    for unit in finished_units:
-        counts += unit.counts
     left = rows.loc[rows["status"] != "fitted", "status"].str.replace("_", " ")
-    counts += Counter(f"genes not fitted: {why}" for why in left)
-    if gene is None:
+    counts = sum((unit.counts for unit in finished_units), counts)
+    counts = counts + Counter(f"genes not fitted: {why}" for why in left)
+    if folder is not None:
         commits = dict(Counter(unit.commit for unit in finished_units))
         more = {"seed": plan.seed, "commits": commits}
-        block = provenance.block(key.values, input_files(study), counts, **more)
+        block = provenance.block(units.key, input_files(cohort.study), counts, **more)
         individuals = _individuals(plan.model, cohort, genes, finished_units)
         _write(folder, plan.model, individuals, _weights(genes, finished_units), rows, block)
     return FittedGenes(rows, counts)
@@ -433,9 +483,9 @@ def fit_linear(
     plan = replace(plan, folds=folds or plan.folds, seed=plan.seed if seed is None else seed)
     chosen = cohort.genes_to_run() if genes is None else [cohort.gene(gene) for gene in genes]
     chosen = cohort.measured(chosen, "to train linear models on")
-    work = _Work(cohort, plan, MemoryUnits())
-    for gene in chosen:
-        work.finish(gene)
+    work = _Work(cohort, plan, MemoryUnits(), GeneReader(cohort))
+    for _ in _finish(work, chosen, cores=1):
+        pass
     units = [work.units.read(gene.gene_id) for gene in chosen]
     predictions, fold = _wide(model, _individuals(model, cohort, chosen, units))
     rows = pd.DataFrame([unit.notes["row"] for unit in units])

@@ -18,7 +18,7 @@ random weighting, so the own null need not keep its level where expression ignor
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import resources
 
 import numpy as np
@@ -29,6 +29,7 @@ from howfar.core.errors import HowfarError
 
 PUBLISHED_DRAWS = 50
 _CHUNK = 1000
+_KEPT = 1 << 23  # values that are kept at most: 64 MB
 
 
 def gene_null(
@@ -47,10 +48,9 @@ def gene_null(
     doesn't vary, as in Sasse et al. 2023.
     """
     genotype, expression = _prepare(dosages, observed)
-    rng = np.random.default_rng(seed)
     if absolute or genotype.shape[1] <= len(genotype):
-        return _by_weights(genotype, expression, draws, rng, absolute)
-    return _by_axes(genotype, expression, draws, rng)
+        return _by_weights(genotype, expression, draws, seed, absolute)
+    return _by_axes(genotype, expression, draws, np.random.default_rng(seed))
 
 
 def _prepare(dosages: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -76,14 +76,41 @@ def _prepare(dosages: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.
     return genotype, np.where(length > 0, expression / np.where(length > 0, length, 1), 0)
 
 
-def _by_weights(genotype, expression, draws: int, rng, absolute: bool) -> np.ndarray:
+class _Stream:
+    """The N(0, 1) values that a seed gives one after the other, kept as far as they were read."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng, self._values = np.random.default_rng(seed), np.empty(0)
+
+    def first(self, count: int) -> np.ndarray:
+        """Return the first `count` values, not to be written to: float64 (count,)."""
+        if count > len(self._values):
+            more = self._rng.standard_normal(count - len(self._values))
+            self._values = np.concatenate([self._values, more])
+        return self._values[:count]
+
+
+#: A study's genes are drawn for with one seed: they read the same values, in rows as long as each
+#: has variants, so these needn't be drawn anew.
+_stream = functools.lru_cache(maxsize=1)(_Stream)
+
+
+def _weights(draws: int, variants: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield N(0, 1) weights (some draws, variants), not to be written to."""
+    kept = draws * variants <= _KEPT
+    rows = _stream(seed).first(draws * variants).reshape(draws, variants) if kept else None
+    rng = np.random.default_rng(seed)
+    for first in range(0, draws, _CHUNK):
+        last = min(first + _CHUNK, draws)
+        yield rng.standard_normal((last - first, variants)) if rows is None else rows[first:last]
+
+
+def _by_weights(genotype, expression, draws: int, seed: int, absolute: bool) -> np.ndarray:
     """Draw r_k from the weights themselves: |w . G'y| / sqrt(w G'G w), y of length 1."""
     products, with_expression = genotype.T @ genotype, genotype.T @ expression
     parts = []
-    for first in range(0, draws, _CHUNK):
-        w = rng.standard_normal((min(_CHUNK, draws - first), genotype.shape[1]))
-        if absolute:
-            np.abs(w, out=w)
+    for w in _weights(draws, genotype.shape[1], seed):
+        w = np.abs(w) if absolute else w
         parts.append(_ratio(w @ with_expression, np.einsum("ij,ij->i", w @ products, w)))
     return np.concatenate(parts)
 

@@ -92,3 +92,19 @@ def test_training_mode_is_refused(network):
             attention.Transformer(network)
     finally:
         network.eval()
+
+
+@pytest.mark.parametrize("length", [1, 2, 64])
+def test_what_trains_gives_the_packages_values_and_gradients_to_the_bit(network, length):
+    theirs = copy.deepcopy(network.transformer[0][0].fn[1]).train()
+    theirs.pos_dropout.p = theirs.attn_dropout.p = 0.1
+    ours, found = attention.trainable(copy.deepcopy(theirs)), []
+    given = torch.randn(3, length, 96)
+    for module in (theirs, ours, ours):  # the third pass keeps the positions of the second
+        torch.manual_seed(7)
+        module.zero_grad()
+        x = given.clone().requires_grad_()
+        values = module(x)
+        (values**2).sum().backward()
+        found.append([values.detach(), x.grad, *(p.grad.clone() for p in module.parameters())])
+    assert all(map(torch.equal, found[0], found[1])) and all(map(torch.equal, found[1], found[2]))

@@ -165,9 +165,8 @@ def _read(
         raise HowfarError(where, found=found, expected=expected, do=do) from error
     values = table[list(numbers)].to_numpy(np.float32)
     odd = ((values < 0) | (values > 2)).any(axis=1) | np.isnan(values[:, -1])
-    odd |= table[width].notna().to_numpy()
-    rows = set(np.flatnonzero(odd).tolist())
-    for where, found in _bad_lines(path, len(sites), width, skipped, rows) if rows else ():
+    rows = set(np.flatnonzero(odd | (table[width] != "")).tolist())
+    for where, found in _bad_lines(path, len(sites), width, skipped, rows):
         raise HowfarError(where, found=found, expected=expected, do=do)
     if not len(table):
         raise HowfarError(str(path), found="no variant", expected=expected, do=do)
@@ -178,12 +177,16 @@ def _read(
 def _bad_lines(
     path: Path, keys: int, width: int, skipped: int, rows: set[int] | None
 ) -> Iterator[tuple[str, str]]:
-    """(line, what is wrong) of each of `rows` (None: all) with other cells than it should have."""
+    """(line, what is wrong) of each with too many or few cells, or one that is no dosage.
+
+    rows: whose cells are looked at, None: all.
+    """
     for number, line in enumerate(lines_of(path, _ABOUT), start=1):
-        if number <= skipped or (rows is not None and number - 1 - skipped not in rows):
+        if number <= skipped:
             continue
         cells = line.split("\t" if skipped else None)
-        bad = [cell for cell in cells[keys:] if not _is_dosage(cell)]
+        looked_at = rows is None or number - 1 - skipped in rows
+        bad = [cell for cell in cells[keys:] if not _is_dosage(cell)] if looked_at else []
         if len(cells) != width:
             yield f"{path}, line {number}", f"{len(cells)} columns"
         elif bad:

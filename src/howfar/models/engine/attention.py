@@ -96,21 +96,58 @@ class _Attention:
 
     def _position_keys(self, x: Any) -> Any:
         """Return keys (heads, 2 length - 1, dim_key) of distances -(length - 1) .. length - 1."""
-        from enformer_pytorch.modeling_enformer import get_positional_embed
-
         module, length = self._module, x.shape[1]
         name = (length, x.device, x.dtype)
         if name not in self._keys:
-            positions = get_positional_embed(
-                length,
-                module.num_rel_pos_features,
-                x.device,
-                use_tf_gamma=module.use_tf_gamma,
-                dtype=module.to_rel_k.weight.dtype,
-            )
-            keys = module.to_rel_k(positions)
+            keys = module.to_rel_k(_positions(module, length, x.device))
             self._keys[name] = keys.unflatten(1, (module.heads, -1)).transpose(0, 1).contiguous()
         return self._keys[name]
+
+
+def _positions(module: Any, length: int, device: Any) -> Any:
+    """Return what an attention knows of distances: (2 length - 1, features)."""
+    from enformer_pytorch.modeling_enformer import get_positional_embed
+
+    return get_positional_embed(
+        length,
+        module.num_rel_pos_features,
+        device,
+        use_tf_gamma=module.use_tf_gamma,
+        dtype=module.to_rel_k.weight.dtype,
+    )
+
+
+def trainable(attention: Any) -> Any:
+    """Return an ``enformer_pytorch`` attention that trains to the same bits, in less time.
+
+    Its shift from relative to absolute positions copies four tensors of (batch, heads, length,
+    2 length) forward and as many back; a view copies one, back. Features of positions are kept.
+    """
+    import torch
+
+    class Viewing(type(attention)):
+        """The same parameters, and another `forward`."""
+
+        def forward(self, x: Any) -> Any:
+            """Attend from each row of x (batch, length, dim) to all."""
+            query = _by_head(self.to_q(x), self.heads) * self.scale
+            key, value = (_by_head(each(x), self.heads) for each in (self.to_k, self.to_v))
+            content = torch.einsum("bhid,bhjd->bhij", query + self.rel_content_bias, key)
+            keys = self.to_rel_k(self.pos_dropout(self._known(x))).unflatten(1, (self.heads, -1))
+            relative = torch.einsum("bhid,jhd->bhij", query + self.rel_pos_bias, keys)
+            weights = self.attn_dropout((content + _absolute(relative)).softmax(dim=-1))
+            out = torch.einsum("bhij,bhjd->bhid", weights, value)
+            return self.to_out(out.transpose(1, 2).flatten(2))
+
+        def _known(self, x: Any) -> Any:
+            name = (x.shape[1], x.device, self.to_rel_k.weight.dtype)
+            if self._features[0] != name:
+                self._features = name, _positions(self, x.shape[1], x.device)
+            return self._features[1]
+
+    attention._features = (None, None)
+    attention.__class__ = Viewing
+    return attention
 
 
 def _by_head(x: Any, heads: int) -> Any:
@@ -121,14 +158,12 @@ def _by_head(x: Any, heads: int) -> Any:
 def _absolute(relative: Any) -> Any:
     """Turn relative into absolute positions: out[i, j] = relative[i, length - 1 + j - i], a view.
 
-    relative: (batch, heads, length, 2 length - 1), contiguous.
+    relative: (batch, heads, length, 2 length - 1).
     """
-    batch, heads, length, distances = relative.shape
-    relative = relative.contiguous()
+    batch, heads, length, _ = relative.shape
     a, b, c, d = relative.stride()
-    return relative.as_strided(
-        (batch, heads, length, length), (a, b, c - d, d), relative.storage_offset() + length - 1
-    )
+    first = relative.storage_offset() + (length - 1) * d
+    return relative.as_strided((batch, heads, length, length), (a, b, c - d, d), first)
 
 
 def _absolute_rows(relative: Any, rows: Any) -> Any:

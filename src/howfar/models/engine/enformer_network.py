@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from howfar.models.engine.attention import Transformer
+from howfar.models.engine.attention import Transformer, trainable
 from howfar.models.engine.shared_network import Parts
 from howfar.models.engine.shared_tower import halo_of
 from howfar.models.engine.substitutions import Each, Layer, Pool, convolution
@@ -76,9 +76,9 @@ def embeddings(network: Any, one_hot: Any, bins: Sequence[int]) -> Any:
 
 
 def build_network(hparams: dict[str, Any]) -> Any:
-    """Make an Enformer of those sizes, pooling and GELU rewritten in equal but faster forms."""
+    """Make an Enformer of those sizes, some of its modules in equal but faster forms."""
     from enformer_pytorch import Enformer
-    from enformer_pytorch.modeling_enformer import GELU, AttentionPool
+    from enformer_pytorch.modeling_enformer import GELU, Attention, AttentionPool
 
     network = Enformer.from_hparams(**hparams)
     for module in network.modules():
@@ -87,6 +87,8 @@ def build_network(hparams: dict[str, Any]) -> Any:
                 setattr(module, name, _pair_pool(child))
             elif isinstance(child, GELU):
                 setattr(module, name, gelu())
+            elif isinstance(child, Attention):
+                trainable(child)
     return network
 
 
