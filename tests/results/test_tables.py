@@ -39,6 +39,14 @@ def test_rows_that_break_the_schema_are_not_written(tmp_path, changes, what):
     assert not list(tmp_path.iterdir())
 
 
+def test_rows_that_keep_the_schema_are_those_of_pandera():
+    schema, some = tables.SCHEMAS["across"], across(n="7", pearson=np.nan, q=1)
+    rows = pd.concat([across(gene_id=3), some]).reindex(columns=list(schema.columns))
+    kept = tables._kept(schema, rows.reset_index(drop=True))
+    pd.testing.assert_frame_equal(kept, schema.validate(rows).reset_index(drop=True))
+    assert kept["gene_id"].tolist() == ["3", "g"] and kept["n"].tolist() == [100, 7]
+
+
 def test_repeated_keys_are_an_error(tmp_path):
     twice = pd.concat([across(), across(pearson=0.2)])
     with pytest.raises(HowfarError, match="not unique"):
