@@ -40,7 +40,7 @@ def test_rows_that_break_the_schema_are_not_written(tmp_path, changes, what):
 
 
 def test_rows_that_keep_the_schema_are_those_of_pandera():
-    schema, some = tables.SCHEMAS["across"], across(n="7", pearson=np.nan, q=1)
+    schema, some = tables.SCHEMAS["across"], across(n=7.0, pearson=np.nan, q="1")
     rows = pd.concat([across(gene_id=3), some]).reindex(columns=list(schema.columns))
     kept = tables._kept(schema, rows.reset_index(drop=True))
     pd.testing.assert_frame_equal(kept, schema.validate(rows).reset_index(drop=True))
