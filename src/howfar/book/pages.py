@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -54,12 +56,28 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         )
     for name in ("synthesis", "ledger"):
         (part / f"{name}.ipynb").write_text(page(executed_notebook(results, name)))
-    shown = dict.fromkeys(study for _, study in executed_pages(book))
-    explored = [genes.source(load_study(study), results) for study in shown]
+    shown = list(dict.fromkeys(study for _, study in executed_pages(book)))
+    with ProcessPoolExecutor(1) as beside:  # half of the time on two cores
+        explorer = beside.submit(_write_explorer, shown, results, part)
+        for name, text in _texts(results, app, book, part).items():
+            (part / f"{name}.md").write_text(text.rstrip() + "\n")
+        explorer.result()
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(part, folder)
+    return folder
+
+
+def _write_explorer(studies: Iterable[str], results: Path, part: Path) -> None:
+    """Write the files of the page of genes, of all studies that have tables."""
+    explored = [genes.source(load_study(study), results) for study in studies]
     genes.write([each for each in explored if each], part / "files" / "genes")
+
+
+def _texts(results: Path, app: typer.Typer, book: Path, part: Path) -> dict[str, str]:
+    """Make the pages that are no notebook, by name; their pictures go into `part`."""
     views = {s: view(s, results=results) for s in STUDIES}
     inputs = read_executed(results / "book" / "inputs.md")
-    pages = {
+    return {
         "inputs": inputs,
         "troubleshooting": troubleshooting(inputs),
         "fetched": fetched(executed_pages(book)),
@@ -83,11 +101,6 @@ def prepare(results: Path, app: typer.Typer, book: Path) -> Path:
         "api": api_page(),
         "architecture": architecture_page(),
     }
-    for name, text in pages.items():
-        (part / f"{name}.md").write_text(text.rstrip() + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(part, folder)
-    return folder
 
 
 def executed_pages(book: Path) -> list[tuple[str, str]]:
