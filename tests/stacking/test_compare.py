@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
+from sklearn.base import clone
+from sklearn.linear_model import RidgeCV
 
 from howfar.core.errors import HowfarError
 from howfar.core.registry import STACKED
@@ -222,3 +224,17 @@ def test_a_study_is_compared_from_its_files(study, model, tmp_path):
     np.testing.assert_allclose(pairs.x[:4].sum(axis=1), whole)  # its bins are summed
     with pytest.raises(HowfarError, match="found 8, of 2 genes and 4 people"):
         compare.stack(study, tmp_path, options)
+
+
+@pytest.mark.parametrize("cv", [3, "rows"])
+@pytest.mark.parametrize("noise", [0.1, 3.0, 100.0])
+def test_the_chosen_ridge_is_scikit_learns_to_the_bit(cv, noise):
+    rng = np.random.default_rng(round(10 * noise))
+    x = rng.normal(2, 1, (90, 12)) @ rng.normal(0, 1, (12, 12))
+    x[:, 3] = 1.0  # constant
+    y = x[:, 0] + rng.normal(0, noise, 90)
+    cv = inner_folds(rng.permutation(30).repeat(3), 1) if cv == "rows" else cv
+    theirs = RidgeCV(alphas=regressors._ALPHAS, cv=cv).fit(x, y)
+    ours = clone(regressors.ChosenRidge(regressors._ALPHAS, cv)).fit(x, y)
+    assert ours.model_.alpha == theirs.alpha_
+    np.testing.assert_array_equal(ours.predict(x), theirs.predict(x))

@@ -153,14 +153,13 @@ def _inner_r(x, y, linked, seed: int, options: Clumping) -> dict[tuple, float]:
     total = dict.fromkeys(product(options.r2, options.p), 0.0)
     for k in range(options.folds):
         held = fold == k
-        found = marginal(x[~held], y[~held])
-        for r2 in options.r2:
-            index = clump(found, linked[r2])
-            chosen = [select(found, index, p) for p in options.p]
-            scores = np.array([x[held] @ np.where(c, found.slope, 0.0) for c in chosen])
-            r, _ = stats.pearson_rows(scores, y[held])
-            for p, value in zip(options.p, np.nan_to_num(r), strict=True):
-                total[r2, p] += value / options.folds
+        found, left_out = marginal(x[~held], y[~held]), x[held]
+        indices = [clump(found, linked[r2]) for r2 in options.r2]
+        chosen = [select(found, index, p) for index in indices for p in options.p]
+        scores = np.array([left_out @ np.where(c, found.slope, 0.0) for c in chosen])
+        r, _ = stats.pearson_rows(scores, y[held])
+        for key, value in zip(total, np.nan_to_num(r), strict=True):
+            total[key] += value / options.folds
     return total
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.base import RegressorMixin
+import scipy
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import (
     HistGradientBoostingRegressor,
     RandomForestRegressor,
     StackingRegressor,
 )
-from sklearn.linear_model import ElasticNetCV, RidgeCV
+from sklearn.linear_model import ElasticNetCV, Ridge, RidgeCV
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, QuantileTransformer, StandardScaler
 
@@ -27,6 +29,43 @@ from howfar.core.registry import STACKED
 from howfar.stacking.pairs import INNER_FOLDS, Rows
 
 _ALPHAS = np.logspace(-2, 4, 7)
+
+
+class ChosenRidge(RegressorMixin, BaseEstimator):
+    """Ridge whose penalty is the one that ``RidgeCV(alphas, cv=cv)`` chooses, in less time.
+
+    That fits a model anew for each penalty of each fold, and looks at all its data each time; here
+    the penalties of a fold share its products.
+    """
+
+    def __init__(self, alphas: np.ndarray, cv: Sequence[Rows] | int) -> None:
+        """Take the penalties, and the (train, test) rows of each fold or how many folds."""
+        self.alphas, self.cv = alphas, cv
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> ChosenRidge:
+        """Fit by the penalty of the largest mean R2 over the folds; the first among equals."""
+        folds = [self._scores(x, y, *rows) for rows in check_cv(self.cv).split(x, y)]
+        self.model_ = Ridge(self.alphas[int(np.argmax(np.mean(folds, axis=0)))]).fit(x, y)
+        return self
+
+    def _scores(
+        self, x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray
+    ) -> np.ndarray:
+        """R2 of the rows left out, of each penalty."""
+        level, mean = y[train].mean(), x[train].mean(axis=0)
+        centred, unit = x[train] - mean, np.eye(x.shape[1])
+        gram, products = centred.T @ centred, centred.T @ (y[train] - level)
+        slopes = [
+            scipy.linalg.solve(gram + a * unit, products, assume_a="pos") for a in self.alphas
+        ]
+        predicted = level + (x[test] - mean) @ np.transpose(slopes)
+        errors = ((y[test, None] - predicted) ** 2).sum(axis=0)
+        spread = ((y[test] - y[test].mean()) ** 2).sum()
+        return 1 - errors / (spread or 1)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Predict by the model chosen."""
+        return self.model_.predict(x)
 
 
 def installed() -> list[str]:
@@ -42,18 +81,18 @@ def make(name: str, inner: Sequence[Rows] | int, seed: int = 1) -> RegressorMixi
 
 def ridge(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
     """Ridge on standardised features."""
-    return make_pipeline(StandardScaler(), RidgeCV(alphas=_ALPHAS, cv=inner))
+    return make_pipeline(StandardScaler(), ChosenRidge(_ALPHAS, inner))
 
 
 def ridge_quantile(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
     """Ridge on normal quantiles of the features."""
     normal = QuantileTransformer(n_quantiles=200, output_distribution="normal", random_state=seed)
-    return make_pipeline(normal, RidgeCV(alphas=_ALPHAS, cv=inner))
+    return make_pipeline(normal, ChosenRidge(_ALPHAS, inner))
 
 
 def polynomial(inner: Sequence[Rows] | int, seed: int) -> RegressorMixin:
     """Ridge on all products of two features."""
-    products, last = PolynomialFeatures(2, include_bias=False), RidgeCV(alphas=_ALPHAS, cv=inner)
+    products, last = PolynomialFeatures(2, include_bias=False), ChosenRidge(_ALPHAS, inner)
     return make_pipeline(StandardScaler(), products, StandardScaler(), last)
 
 

@@ -26,10 +26,13 @@ class Transformer:
         """Apply all blocks to features x (batch, length, dim), to (batch, len(bins), dim)."""
         import torch
 
-        rows = torch.as_tensor(list(bins), device=x.device)
+        every = list(bins) == list(range(x.shape[1]))
+        rows = None if every else torch.as_tensor(list(bins), device=x.device)
         for block in self._blocks[:-1]:
             x = block(x)
-        return self._blocks[-1](x, rows) if self._blocks else x[:, rows]
+        if self._blocks:
+            return self._blocks[-1](x, rows)
+        return x if rows is None else x[:, rows]
 
     def weights(self, x: Any, bins: Sequence[int]) -> Any:
         """Return what those bins attend to: (batch, layers, heads, len(bins), length)."""

@@ -95,12 +95,11 @@ batch_size: 8
         return self._head(embeddings(self._network, self._one_hot(bases), bins), tracks)
 
     def _head(self, x: Any, tracks: Any) -> Any:
-        x = x.double()
         linear, positive = self._network.heads["human"]
         # The head in float64: vectorised softplus rounds by a row's place in the batch, by one
         # unit in the last place of float32.
         weight, bias = linear.weight[tracks].double(), linear.bias[tracks].double()
-        return positive((x[:, :, None] * weight).sum(dim=3) + bias).float()
+        return positive(x.double() @ weight.T + bias).float()
 
 
 def _read_config(path: Path) -> dict[str, Any]:
