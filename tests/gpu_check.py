@@ -33,6 +33,7 @@ LIMITS = {"float32": (1e-4, 0.9999), "tf32": (5e-2, 0.999), "bfloat16": (0.25, 0
 #: Networks whose cohort is scored: window in bp, windows at once.
 MODELS = [("enformer", 196_608, 4), ("alphagenome", 131_072, 8)]
 PEOPLE, FEW = 8, 3  # windows of the check of values, and of a quick one
+VALUES = 8  # that r is computed from, at least
 
 
 def check_values(device: str, precisions: list[str], people: int) -> pd.DataFrame:
@@ -42,9 +43,10 @@ def check_values(device: str, precisions: list[str], people: int) -> pd.DataFram
         with tempfile.TemporaryDirectory() as folder:
             weights, given = write(Path(folder)), options(Path(folder))
             model = load_model(name, weights, "cpu", **given)
-            windows = reduced_networks.windows(model, people)
             bins = list(range(model.layout.n_bins))[:: max(1, model.layout.n_bins // 8)]
             tracks = list(range(len(model.tracks)))[:8]
+            enough = -(-VALUES // (len(bins) * len(tracks)))
+            windows = reduced_networks.windows(model, max(people, enough))
             truth = model.predict(windows, bins, tracks)
             for precision in precisions:
                 if asked_too_much(device, name, precision):
