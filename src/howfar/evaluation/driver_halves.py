@@ -54,8 +54,8 @@ def _of_run(panel: Panel, run: Predictions, seed: int) -> pd.DataFrame:
         x, y, g = stats.centre_within(np.stack([x, y, driver]), groups[there])
         rng = np.random.default_rng(seed)
         halves = [rng.permutation(len(x)) for _ in range(_SPLITS)]
-        for name, hits in found.items():
-            hits[gene] = _agreement(x, y, g, halves, name == SAME)
+        for name, hits in _agreement(x, y, g, halves).items():
+            found[name][gene] = hits
     return _shares(panel.genes, run.run_id, found)
 
 
@@ -70,18 +70,17 @@ def _main_driver(x: np.ndarray, dosages: np.ndarray) -> np.ndarray | None:
     return dosages[:, place] * np.sign(r[place])
 
 
-def _agreement(x, y, driver, halves: list[np.ndarray], same: bool) -> tuple[int, int]:
+def _agreement(x, y, driver, halves: list[np.ndarray]) -> dict[str, tuple[int, int]]:
     """Count halves in which |r| is clear, and those of them whose sign the slope has."""
-    hits = clear = 0
-    for order in halves:
-        one, other = np.array_split(order, 2)
-        r = stats.pearson_rows(x[None, one], y[None, one])[0][0]
-        if not np.abs(r) > STRONG:
-            continue
-        slope = driver[one if same else other] @ y[one if same else other]
-        clear += 1
-        hits += slope * r > 0
-    return hits, clear
+    ones, others = zip(*(np.array_split(order, 2) for order in halves), strict=True)
+    of_r = np.stack(ones)
+    r = stats.pearson_rows(x[of_r], y[of_r])[0]
+    clear = np.abs(r) > STRONG
+    found = {}
+    for name, of_slope in {SAME: ones, OTHERS: others}.items():
+        slopes = np.array([driver[people] @ y[people] for people in of_slope])
+        found[name] = int((slopes * r > 0)[clear].sum()), int(clear.sum())
+    return found
 
 
 def _shares(genes: pd.DataFrame, run: str, found: dict[str, dict]) -> pd.DataFrame:

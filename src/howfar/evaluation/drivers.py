@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,23 +44,25 @@ class Attributed:
 
     def rows(self, rule: str) -> pd.DataFrame:
         """Rows of table `drivers`, by a rule of the registry."""
+        return pd.DataFrame(self.columns(rule))
+
+    def columns(self, rule: str) -> dict[str, Any]:
+        """Columns of these rows: sequences of one length."""
         found = DRIVER_RULES.load(rule)(self.effects, self.copies, self.prediction)
         chosen = found["variant"].to_numpy(int)
         slopes = drivers.slopes(self.copies[chosen], self.observed) if len(chosen) else []
         variants = [self.variants[i] for i in chosen]
-        return pd.DataFrame(
-            {
-                "run_id": self.run_id,
-                "gene_id": self.gene_id,
-                "variant": [str(v) for v in variants],
-                "effect": self.effects[chosen],
-                "eqtl_slope": slopes,
-                "distance": [v.start0 - (self.tss - 1) for v in variants],
-                "gain": found["gain"],
-                "carriers": (self.copies[chosen] > 0).sum(axis=1),
-                "is_main": found.index == found["gain"].idxmax() if len(found) else [],
-            }
-        )
+        return {
+            "run_id": [self.run_id] * len(chosen),
+            "gene_id": [self.gene_id] * len(chosen),
+            "variant": [str(v) for v in variants],
+            "effect": self.effects[chosen],
+            "eqtl_slope": slopes,
+            "distance": [v.start0 - (self.tss - 1) for v in variants],
+            "gain": found["gain"],
+            "carriers": (self.copies[chosen] > 0).sum(axis=1),
+            "is_main": found.index == found["gain"].idxmax() if len(found) else [],
+        }
 
 
 def make(inputs: Inputs) -> Table:
@@ -74,8 +78,12 @@ def make(inputs: Inputs) -> Table:
 
 def drivers_of(inputs: Inputs, runs: list[str], rule: str) -> pd.DataFrame:
     """Table `drivers` of some runs by one rule."""
-    parts = [gene.rows(rule) for gene in attributed(inputs, runs)]
-    frame = tables.stack("drivers", parts, "drivers")
+    parts = [gene.columns(rule) for gene in attributed(inputs, runs)]
+    # One frame of all: one a gene takes longer than the drivers themselves.
+    columns = {
+        name: list(chain.from_iterable(p[name] for p in parts)) for name in (parts or [{}])[0]
+    }
+    frame = tables.stack("drivers", [pd.DataFrame(columns)], "drivers")
     if inputs.external_eqtls is None or frame.empty:
         return frame
     slopes = inputs.published_slopes(frame).rename(columns={"slope": "eqtl_slope"})

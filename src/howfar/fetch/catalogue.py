@@ -21,6 +21,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,6 +88,13 @@ class Source:
 def sources() -> dict[str, Source]:
     """Read the rows of ``data/sources.csv`` by id. Raises HowfarError naming a wrong line."""
     path = project_root() / "data" / "sources.csv"
+    state = path.stat()
+    return dict(_read(path, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)  # a workflow asks some thousand times
+def _read(path: Path, *_: int) -> dict[str, Source]:
+    """Read the rows of a table as it is now; what follows the path tells when it was changed."""
     rows: dict[str, Source] = {}
     with open(path, newline="") as handle:
         reader = csv.DictReader(handle)

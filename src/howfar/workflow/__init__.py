@@ -72,6 +72,8 @@ WARM = [
     *("statsmodels.stats.multitest", "howfar.cli"),
     *sorted({f"howfar.{entry.target.partition(':')[0]}" for entry in FIGURES.values()}),
 ]
+#: What steps that take a network would import anew: as long as all of the above.
+WARM_NETWORKS = ["torch", "enformer_pytorch"]
 TARGETS = ("tables", "notebooks", "book")
 #: Environment variable: a file to which a command writes its error instead of showing it.
 ERRORS = "HOWFAR_ERRORS"
@@ -226,6 +228,17 @@ class Plan:
         return [self.stamp("tables")]
 
 
+def to_import(plans: Sequence[Plan]) -> list[str]:
+    """Return what steps that are still to do, and notebooks, would each import."""
+    left = [
+        step
+        for p in plans
+        for step, asked in {"train": p.trained, "cures": p.study.cures}.items()
+        if asked and not Path(p.stamp(step)).is_file()
+    ]
+    return [*WARM, *(WARM_NETWORKS if left else ())]
+
+
 def plan(name: str, results: str | Path, draws: bool = False) -> Plan:
     """The plan of a study, given by name or by its file."""
     return Plan(load_study(name), study_file(name).resolve(), Path(results).resolve(), draws)
@@ -321,7 +334,7 @@ def run(
         Path(env[ERRORS]).unlink(missing_ok=True)  # of a killed run with the same number
         patient = patient_commands() if profile == "slurm" and not dry else nullcontext()
         no_pages = dry or cluster or target == "tables"
-        with nullcontext() if no_pages else Warm(WARM) as warm, patient as path:
+        with nullcontext() if no_pages else Warm(to_import(plans)) as warm, patient as path:
             env |= {SOCKET: warm} if warm else {}
             env |= {"PATH": path} if path else {}
             status = _run_stoppable(command, pass_fds=[lock.fileno()], env=env)
