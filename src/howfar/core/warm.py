@@ -77,11 +77,11 @@ def serve(path: str, modules: list[str]) -> None:
     listening.listen(64)  # those who ask early wait
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal, meant for whoever started us
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # read as ipykernel is imported
+    gc.set_threshold(200_000)  # forks end soon: looking for garbage takes more than it frees
     for module in modules:
         with suppress(ImportError):  # whoever needs it says what lacks
             importlib.import_module(module)
     gc.freeze()  # what forks share is not collected, hence not copied
-    gc.set_threshold(200_000)  # forks end soon: looking for garbage takes more than it frees
     while True:
         ready, _, _ = select.select([listening, sys.stdin], [], [])
         if sys.stdin in ready:
