@@ -34,8 +34,9 @@ book: setup
 	$(BIN)/howfar run --all --to book --cores $(CORES)
 	@echo "The book: book/_build/html/index.html"
 
+# Tests are compiled once too, for which pytest takes its time.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
 check: setup
 	$(BIN)/ruff check src tests tools

@@ -27,12 +27,10 @@ def write_long_vcf(
     number = _INSIDE + outside
     calls = draw.integers(0, 2, (number, len(PEOPLE), 2))
     step = WINDOW // _INSIDE
+    pairs = np.array(["0|0", "0|1", "1|0", "1|1"])[calls @ (2, 1)]
     rows = [
-        "\t".join(
-            [CONTIG, str(1 + step * i), ".", "A", "C", ".", ".", ".", "GT"]
-            + [f"{a}|{b}" for a, b in people]
-        )
-        for i, people in enumerate(calls.tolist())
+        f"{CONTIG}\t{1 + step * i}\t.\tA\tC\t.\t.\t.\tGT\t" + "\t".join(people)
+        for i, people in enumerate(pairs.tolist())
     ]
     head = [
         "##fileformat=VCFv4.2",

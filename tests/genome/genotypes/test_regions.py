@@ -36,7 +36,7 @@ def bytes_read() -> int:
 @pytest.mark.parametrize("bcf", [False, True], ids=["VCF", "BCF"])
 def test_what_is_read_does_not_grow_with_the_file(tmp_path, bcf):
     read, sizes = [], []
-    for number, outside in enumerate((1_000, 1_000, 100_000)):  # the first time modules are loaded
+    for number, outside in enumerate((1_000, 1_000, 30_000)):  # the first time modules are loaded
         folder = tmp_path / str(number)
         folder.mkdir()
         path = write_long_vcf(folder / "v.vcf.gz", outside, bcf=bcf)
@@ -44,8 +44,8 @@ def test_what_is_read_does_not_grow_with_the_file(tmp_path, bcf):
         assert read_window(path) == 1_000
         read.append(bytes_read() - before)
         sizes.append(path.stat().st_size)
-    # 300,000 bytes are room for the index, which has more bins.
-    assert read[2] - read[1] < 300_000 < (sizes[2] - sizes[1]) / 3
+    # 100,000 bytes are room for the index, which has more bins.
+    assert read[2] - read[1] < 100_000 < (sizes[2] - sizes[1]) / 3
 
 
 def change_line(at: int, old: str, new: str):
