@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,14 +69,15 @@ def write_vcf(
     return packed
 
 
+@functools.cache  # to make a strategy takes longer than to draw from it
 def bases(low: int, high: int, letters: str = "ACGT") -> st.SearchStrategy[str]:
     """DNA of `low` to `high` bases."""
     return st.text(letters, min_size=low, max_size=high)
 
 
-@st.composite
-def alleles(draw, ref: str, star: bool) -> tuple[str, ...]:
-    """One to three ALTs of any kind for `ref`."""
+@functools.cache
+def _alts(ref: str, star: bool) -> st.SearchStrategy[list[str]]:
+    """One to three ALTs of any kind for `ref`, itself perhaps among them."""
     kinds = [
         bases(len(ref), len(ref)),  # SNV or MNP
         bases(1, 5).map(lambda b: ref + b),  # insertion
@@ -84,7 +86,13 @@ def alleles(draw, ref: str, star: bool) -> tuple[str, ...]:
         bases(1, 6),  # anything
         *([st.just("*")] if star else []),
     ]
-    found = draw(st.lists(st.one_of(kinds), min_size=1, max_size=3, unique=True))
+    return st.lists(st.one_of(kinds), min_size=1, max_size=3, unique=True)
+
+
+@st.composite
+def alleles(draw, ref: str, star: bool) -> tuple[str, ...]:
+    """One to three ALTs of any kind for `ref`."""
+    found = draw(_alts(ref, star))
     other = "C" if ref[0] != "C" else "G"
     return tuple(a for a in found if a != ref) or (other + ref[1:],)
 
