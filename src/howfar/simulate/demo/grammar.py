@@ -65,22 +65,28 @@ class Grammar:
     @cached_property
     def table(self) -> np.ndarray:
         """int32 (4**10, motifs): occupancy of each 10-mer in 1/65,536."""
-        return np.stack([self._occupancy(m) for m in range(len(self.motifs))], axis=1)
+        made = np.zeros((4**WIDTH, len(self.motifs)), np.int32)
+        for motif in range(len(self.motifs)):
+            kmers, occupancy = self._occupied(motif)
+            made[kmers, motif] = occupancy
+        return made
 
     @cached_property
     def bound(self) -> np.ndarray:
         """bool (4**10 + 1,): whether any motif binds the 10-mer; False at -1, a 10-mer with N."""
         return np.append(self.table.any(axis=1), False)
 
-    def _occupancy(self, motif: int) -> np.ndarray:
-        lost = np.zeros((4,) * WIDTH)
+    def _occupied(self, motif: int) -> tuple[np.ndarray, np.ndarray]:
+        """10-mers that a motif binds, and how often in 1/65,536."""
+        lost = np.zeros(1)
         for k, base in enumerate(self.motifs[motif]):
             cost = np.full(4, self.penalties[motif][k])
             cost["ACGT".index(base)] = 0
-            lost += cost.reshape([4 if axis == k else 1 for axis in range(WIDTH)])
-        occupancy = 1 / (1 + np.exp(-self.steepness * (self.margin - lost.ravel())))
-        occupancy[occupancy < 0.05] = 0  # weaker than this is no site
-        return np.round(occupancy * UNIT).astype(np.int32)
+            lost = np.add.outer(lost, cost).ravel()
+        near = np.flatnonzero(lost < self.margin + 4 / self.steepness)  # beyond, less than 0.02
+        occupancy = 1 / (1 + np.exp(-self.steepness * (self.margin - lost[near])))
+        sites = occupancy >= 0.05  # what is weaker than this is no site
+        return near[sites], np.round(occupancy[sites] * UNIT).astype(np.int32)
 
 
 def draw(rng: np.random.Generator) -> Grammar:
