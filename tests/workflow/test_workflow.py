@@ -93,6 +93,17 @@ def planned(monkeypatch):
     monkeypatch.setattr(workflow, "_run_stoppable", forked)
 
 
+def test_what_networks_need_is_imported_once_while_one_is_to_be_run(tmp_path):
+    networks = ["torch", "enformer_pytorch"]
+    demo, ceu = (workflow.plan(name, tmp_path) for name in ("demo", "ceu89"))
+    assert workflow.to_import([ceu]) == workflow.WARM
+    assert workflow.to_import([ceu, demo]) == [*workflow.WARM, *networks]
+    for step, left in {"predict.demo-cage": networks, "cures": []}.items():
+        (tmp_path / "demo" / "steps").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "demo" / "steps" / f"{step}.done").touch()
+        assert workflow.to_import([demo]) == [*workflow.WARM, *left]
+
+
 def test_two_runs_in_one_folder_are_kept_apart(tmp_path, monkeypatch):
     def nested(*_, **__):
         with pytest.raises(HowfarError, match="another run of the workflow"):
