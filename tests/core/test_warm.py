@@ -59,23 +59,6 @@ def test_a_fork_has_what_was_imported_its_own_streams_and_the_exit_status(warm, 
     assert (made.returncode, made.stdout, made.stderr) == (0, '{\n    "a": 1\n}\n', "")
 
 
-def test_a_fork_of_torch_has_the_threads_that_it_asks_for(tmp_path, monkeypatch):
-    """torch reads OMP_NUM_THREADS once, as it is imported: there the warm process's."""
-    text = "import sys\nprint('torch' in sys.modules)\nimport torch\nprint(torch.get_num_threads())"
-    (tmp_path / "threads_said.py").write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    with Warm(["torch"]) as path:
-        while not os.path.exists(path):
-            time.sleep(0.05)
-        for threads in (1, 2):
-            own = {SOCKET: path, "OMP_NUM_THREADS": str(threads)}
-            said = subprocess.check_output(
-                warm_command("threads_said"), env=os.environ | own, cwd=tmp_path, text=True
-            )
-            assert said.split() == ["True", str(threads)]
-
-
 def test_a_fork_ends_with_whoever_asked_for_it(warm):
     """`http.server` never ends by itself."""
     command = [*warm_command("http.server"), "--bind", "127.0.0.1", "0"]

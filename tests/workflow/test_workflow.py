@@ -98,8 +98,8 @@ def test_what_networks_need_is_imported_once_while_one_is_to_be_run(tmp_path):
     demo, ceu = (workflow.plan(name, tmp_path) for name in ("demo", "ceu89"))
     assert workflow.to_import([ceu]) == workflow.WARM
     assert workflow.to_import([ceu, demo]) == [*workflow.WARM, *networks]
-    for step, left in {"predict.demo-cage": networks, "cures": []}.items():
-        (tmp_path / "demo" / "steps").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "demo" / "steps").mkdir(parents=True)
+    for step, left in {"train": networks, "finetune": networks, "cures": []}.items():
         (tmp_path / "demo" / "steps" / f"{step}.done").touch()
         assert workflow.to_import([demo]) == [*workflow.WARM, *left]
 

@@ -116,9 +116,6 @@ def _run(connection: socket.socket) -> None:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        threads = os.environ.get("OMP_NUM_THREADS", "")
-        if "torch" in sys.modules and threads.isdigit():  # it has read the variable of our start
-            sys.modules["torch"].set_num_threads(int(threads))
         sys.argv = [request["module"], *request["arguments"]]
         threading.Thread(target=_end_with, args=[connection], daemon=True).start()
         runpy.run_module(request["module"], run_name="__main__", alter_sys=True)

@@ -72,8 +72,9 @@ WARM = [
     *("statsmodels.stats.multitest", "howfar.cli"),
     *sorted({f"howfar.{entry.target.partition(':')[0]}" for entry in FIGURES.values()}),
 ]
-#: Models whose network stands on `enformer_pytorch`, which takes as long to import as torch.
-_ENFORMERS = {"demo-enformer", "enformer", "fine-tuned"}
+#: What trainings and cures would import anew: as long as all of the above. Not predictions, which
+#: have more threads than a fork gives torch.
+WARM_NETWORKS = ["torch", "enformer_pytorch"]
 TARGETS = ("tables", "notebooks", "book")
 #: Environment variable: a file to which a command writes its error instead of showing it.
 ERRORS = "HOWFAR_ERRORS"
@@ -229,19 +230,18 @@ class Plan:
 
 
 def to_import(plans: Sequence[Plan]) -> list[str]:
-    """Return what notebooks, and steps with a network that are still to do, would each import."""
-    left = {
-        run.model
+    """Return what steps that are still to do, and notebooks, would each import."""
+    left = [
+        p.stamp(step)
         for p in plans
-        for run in (p.study.runs if p.possible and not p.drawn else ())
-        if not Path(p.stamp(f"predict.{run.id}")).is_file()
-        or (p.study.cures and not Path(p.stamp("cures")).is_file())
-    }
-    return [
-        *WARM,
-        *(["torch"] if left else []),
-        *(["enformer_pytorch"] if left & _ENFORMERS else []),
+        for step, asked in {
+            "train": p.trained,
+            "cures": p.study.cures,
+            "finetune": p.study.finetune,
+        }.items()
+        if asked and not Path(p.stamp(step)).is_file()
     ]
+    return [*WARM, *(WARM_NETWORKS if left else ())]
 
 
 def plan(name: str, results: str | Path, draws: bool = False) -> Plan:

@@ -227,14 +227,14 @@ def _locus(genome: Genome, promoter, variants: Variants) -> Locus:
     windows, starts, owners, haplotypes = [], [], [], []
     for group in groups if len(rows) else []:
         alleles = variants.alleles[rows[group]].T
-        patterns, index = np.unique(alleles, axis=0, return_inverse=True)
+        patterns, index = _distinct(alleles)
         patterns = np.vstack([np.zeros((1, len(group))), np.eye(len(group)), patterns])
         first, last = max(0, at[group[0]] - g.WIDTH + 1), at[group[-1]] + g.WIDTH
         cut = np.repeat(slot[None, first:last], len(patterns), axis=0)
         for k, i in enumerate(group):
             cut[patterns[:, k] == 1, at[i] - first] = alt[i]
         owners.append((len(starts), group))
-        haplotypes.append(len(starts) + 1 + len(group) + index.ravel())
+        haplotypes.append(len(starts) + 1 + len(group) + index)
         windows += list(cut)
         starts += [first] * len(cut)
     parts = _parts(genome, promoter, windows, np.array(starts, int))
@@ -244,6 +244,17 @@ def _locus(genome: Genome, promoter, variants: Variants) -> Locus:
         total += parts[index] - parts[zero]
         singles[group] = parts[zero + 1 : zero + 1 + len(group)] - parts[zero]
     return Locus(rows, total, singles)
+
+
+def _distinct(alleles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct rows of 0 and 1 (rows, k), in order, and which of them each row is: (rows,)."""
+    count = alleles.shape[1]
+    if count > 62:
+        patterns, index = np.unique(alleles, axis=0, return_inverse=True)
+        return patterns, index.ravel()
+    bits = 1 << np.arange(count)[::-1]
+    codes, index = np.unique(alleles @ bits, return_inverse=True)  # whole rows sort slowly
+    return codes[:, None] & bits > 0, index
 
 
 def _parts(genome: Genome, promoter, windows: list[np.ndarray], starts: np.ndarray) -> np.ndarray:
@@ -272,12 +283,12 @@ def peak_centres(promoter) -> np.ndarray:
 # --- truth --------------------------------------------------------------------------------------
 
 
-def shares_of(people: list[np.ndarray], scales: np.ndarray) -> np.ndarray:
+def shares_of(variances: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Mean shares (3,) of people's variance of P, C, F, over genes that vary.
 
-    people: per gene (people, 3), the parts' changes.
+    variances: (genes, 3), between people, of the parts' changes before they are scaled.
     """
-    variances = np.array([part.var(axis=0) for part in people]) * np.asarray(scales) ** 2
+    variances = variances * np.asarray(scales) ** 2
     total = variances.sum(axis=1)
     return (variances[total > 0] / total[total > 0, None]).mean(axis=0)
 
@@ -289,7 +300,8 @@ def _scaled(fixed: rules.Rules, people: list[np.ndarray], wanted: np.ndarray) ->
     by making the rest of no account.
     """
     scales = np.array(fixed.scales)
-    reach = (np.array([part.var(axis=0) for part in people]) > 0).mean(axis=0)
+    variances = np.array([part.var(axis=0) for part in people])
+    reach = (variances > 0).mean(axis=0)
     if (wanted > 0.8 * reach).any():
         raise HowfarError(
             "the hard setting's shares of variance",
@@ -300,7 +312,7 @@ def _scaled(fixed: rules.Rules, people: list[np.ndarray], wanted: np.ndarray) ->
             do="Simulate more genes or people, or another seed.",
         )
     for _ in range(500):
-        ratio = np.sqrt(wanted / np.maximum(shares_of(people, scales), 1e-6))
+        ratio = np.sqrt(wanted / np.maximum(shares_of(variances, scales), 1e-6))
         scales[1:] *= (ratio[1:] / ratio[0]) ** 0.7
     return replace(fixed, scales=scales.tolist())
 
