@@ -75,9 +75,9 @@ def model(monkeypatch) -> CountLetters:
 def warm_process() -> Iterator[str]:
     """The socket of a process that has imported what pages need, as a book's run keeps one."""
     from howfar.core.warm import SOCKET, Warm, warm_command
-    from howfar.workflow import WARM
+    from howfar.workflow import WARM, WARM_NETWORKS
 
-    with Warm(WARM) as socket:
+    with Warm([*WARM, *WARM_NETWORKS]) as socket:
         while not os.path.exists(socket):
             time.sleep(0.05)
         environment = os.environ | {SOCKET: socket}  # answered when all is imported
