@@ -227,6 +227,7 @@ def _study(folder: Path) -> dict:
         "samples": "samples.csv",
     }
     run = {"id": "letters", "label": "Letters", "model": f"{__name__}:letter_counts"}
+    run["device"] = "cpu"  # or PyTorch is imported to look for a GPU
     return {
         "name": "tiny",
         "title": "A small made-up cohort",

@@ -373,11 +373,20 @@ def _kept(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pd.DataFrame | Non
     for name, column in schema.columns.items():
         if not column.nullable and typed[name].hasnans:
             return None
-        if not all(check(typed[name]).check_passed for check in column.checks):
+        if not all(_holds(check, typed[name].dropna()) for check in column.checks):
             return None
     checked = pd.DataFrame(typed)
     repeated = bool(schema.unique) and checked.duplicated(schema.unique).any()
     return None if repeated else checked
+
+
+def _holds(check: pa.Check, values: pd.Series) -> bool:
+    """Whether values lie within the check's limits, or among those that it allows."""
+    limits = check.statistics
+    if "allowed_values" in limits:
+        return bool(values.isin(limits["allowed_values"]).all())
+    below = "max_value" not in limits or (values <= limits["max_value"]).all()
+    return bool(below and (values >= limits["min_value"]).all())
 
 
 def stack(name: str, parts: Iterable[pd.DataFrame], where: str) -> pd.DataFrame:
