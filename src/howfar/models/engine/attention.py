@@ -145,7 +145,8 @@ def trainable(attention: Any) -> Any:
         def _known(self, x: Any) -> Any:
             name = (x.shape[1], x.device, self.to_rel_k.weight.dtype)
             if self._features[0] != name:
-                self._features = name, _positions(self, x.shape[1], x.device)
+                with torch.inference_mode(False):  # or training can't use what a prediction kept
+                    self._features = name, _positions(self, x.shape[1], x.device)
             return self._features[1]
 
     attention._features = (None, None)
