@@ -249,6 +249,29 @@ def test_two_signals_are_found_and_one_is_not_two(genes):
     assert cis_eqtl.independent(genes[0], 0.05, 1000) == []
 
 
+def test_a_lead_that_is_known_is_not_looked_for_again(genes, monkeypatch):
+    anew = cis_eqtl.independent(genes[5], 0.05, 200)
+    found = cis_eqtl.lead(genes[5], 200)
+    known = cis_eqtl.known_lead(genes[5], found.beta, found.p_permuted, found.log10p_beta)
+    asked, find_lead = [], cis_eqtl.lead
+    monkeypatch.setattr(
+        cis_eqtl, "lead", lambda gene, *rest: asked.append(rest[-1][:]) or find_lead(gene, *rest)
+    )
+    again = cis_eqtl.independent(genes[5], 0.05, 200, first=known)
+    assert asked == [
+        [10],
+        [10, 30],
+        [30],
+    ]  # the second signal beside the first was the forward step
+    for one, other in zip(anew, again, strict=True):
+        assert (one.rank, one.lead.index, one.lead.beta) == (
+            other.rank,
+            other.lead.index,
+            other.lead.beta,
+        )
+        np.testing.assert_array_equal(one.lead.scan.r, other.lead.scan.r)
+
+
 def test_a_signal_that_others_explain_is_dropped():
     """The lead tags two causal variants; with both found it has nothing left."""
     rng = np.random.default_rng(11)

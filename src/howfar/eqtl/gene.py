@@ -121,6 +121,13 @@ def lead(
     return Lead(best, scan, beta, p, float(-np.log10(p)) if reached else beta.log10p(r))
 
 
+def known_lead(gene: GeneData, beta: Beta, p_permuted: float, log10p_beta: float) -> Lead:
+    """Return what `lead` found, without the permutations that its p rest on."""
+    scan = eqtl.scan(gene.genotype, gene.expression, gene.basis())
+    best = eqtl.strongest(scan.r, np.abs(gene.distance))
+    return Lead(best, scan, beta, p_permuted, log10p_beta)
+
+
 def best_r2(gene: GeneData, basis: np.ndarray, permutations: int, seed: int) -> np.ndarray:
     """Find the largest squared r of any variant with permuted expression, (permutations,).
 
@@ -231,9 +238,13 @@ class Signal:
 
 
 def independent(
-    gene: GeneData, threshold: float, permutations: int = 1000, seed: int = 1
+    gene: GeneData,
+    threshold: float,
+    permutations: int = 1000,
+    seed: int = 1,
+    first: Lead | None = None,
 ) -> list[Signal]:
-    """Find conditionally independent signals of a gene.
+    """Find conditionally independent signals of a gene. first: its lead, where that is known.
 
     Forward: the lead, then the lead with those found as covariates, until its beta-approximated
     p exceeds `threshold`. Backward: each is looked for again with all others as covariates, and
@@ -243,21 +254,24 @@ def independent(
     taken: list[int] = []
     # Each signal costs a degree of freedom; the scan needs one that is left.
     while len(taken) < min(_MOST, len(gene.expression) - gene.basis(taken).shape[1] - 2):
-        best = lead(gene, permutations, seed, taken)
+        best = lead(gene, permutations, seed, taken) if taken or first is None else first
         if best is None or best.p_beta > threshold:
             break
         signals.append(Signal(len(taken) + 1, best))
         taken.append(best.index)
-    return signals if len(taken) < 2 else _backward(gene, taken, threshold, permutations, seed)
+    return signals if len(taken) < 2 else _backward(gene, signals, threshold, permutations, seed)
 
 
 def _backward(
-    gene: GeneData, taken: list[int], threshold: float, permutations: int, seed: int
+    gene: GeneData, found: list[Signal], threshold: float, permutations: int, seed: int
 ) -> list[Signal]:
     """Look for each signal again beside all others: the forward search conditions on few."""
     kept: dict[int, Signal] = {}  # by variant: two signals can end on one
+    taken = [signal.lead.index for signal in found]
     for rank, index in enumerate(taken, 1):
-        best = lead(gene, permutations, seed, [v for v in taken if v != index])
+        others = [v for v in taken if v != index]
+        # The last was found beside all others.
+        best = lead(gene, permutations, seed, others) if rank < len(taken) else found[-1].lead
         if best is not None and best.p_beta <= threshold:
             kept.setdefault(best.index, Signal(rank, best))
     return list(kept.values())

@@ -40,7 +40,7 @@ from howfar.core.project import resolve
 from howfar.core.provenance import digest
 from howfar.core.versions import versions_of
 from howfar.eqtl.covariates import covariate_table
-from howfar.eqtl.gene import Beta, GeneData, independent, storey_q
+from howfar.eqtl.gene import Beta, GeneData, independent, known_lead, storey_q
 from howfar.eqtl.gene import lead as find_lead
 from howfar.eqtl.lead import Scan, covariate_basis, filled, minor_frequency
 from howfar.results import cache, tables
@@ -191,10 +191,16 @@ def signals_of_gene(
     min_maf: float,
     options: Eqtl,
     threshold: float,
+    mapped: Mapping[str, Any],
 ) -> list[dict]:
-    """Find rows of `conditional` of one gene; one row of rank 0 where no signal stays."""
+    """Find rows of `conditional` of one gene; one row of rank 0 where no signal stays.
+
+    mapped: the gene's row of `lead`.
+    """
     source = prepared(panel, gene, covariates, min_maf, options.max_missing)
-    signals = independent(source.data, threshold, options.permutations, options.seed)
+    beta = Beta(*(mapped[f"beta_{name}"] for name in ("df", "a", "b")))
+    first = known_lead(source.data, beta, mapped["p_permuted"], mapped["log10p_beta"])
+    signals = independent(source.data, threshold, options.permutations, options.seed, first)
     rows = [
         source.columns(each.lead.scan, each.lead.index)
         | {"rank": each.rank, "log10p_beta": each.lead.log10p_beta}
@@ -236,8 +242,8 @@ def _compute(
         mapped = map_gene(panel, gene, covariates, min_maf, options)
         counts = cohort.counts_of(gene.gene_id, window)
         units.write(gene.gene_id, _packed(mapped.nominal), counts, lead=mapped.lead)
-    rows = [units.read(gene.gene_id).notes["lead"] for gene in genes]
-    lead = with_q(_typed(rows, LEAD), options.fdr)
+    rows = {gene.gene_id: units.read(gene.gene_id).notes["lead"] for gene in genes}
+    lead = with_q(_typed(list(rows.values()), LEAD), options.fdr)
     hits = lead[lead["q"] <= options.fdr]
     # A signal must reach the p of the last gene that counts, which all genes together decide: so
     # signals are units of another key.
@@ -246,10 +252,11 @@ def _compute(
     signals = Units.open(folder, "signals", signal_key)
     chosen = [gene for gene in genes if gene.gene_id in set(hits["gene_id"])]
     for gene in _unfinished(chosen, signals, "independent signals: genes"):
-        found = signals_of_gene(panel, gene, covariates, min_maf, options, threshold)
+        known = rows[gene.gene_id]
+        found = signals_of_gene(panel, gene, covariates, min_maf, options, threshold, known)
         signals.write(gene.gene_id, {}, rows=found)
-    rows = [row for gene in chosen for row in signals.read(gene.gene_id).notes["rows"]]
-    conditional = _typed(rows, CONDITIONAL)
+    kept = [row for gene in chosen for row in signals.read(gene.gene_id).notes["rows"]]
+    conditional = _typed(kept, CONDITIONAL)
     conditional = conditional[conditional["rank"] > 0].sort_values(["gene_id", "rank"])
     commits = Counter(units.read(gene.gene_id).commit for gene in genes)
     block = provenance.block(
