@@ -242,7 +242,12 @@ def _compute(
         mapped = map_gene(panel, gene, covariates, min_maf, options)
         counts = cohort.counts_of(gene.gene_id, window)
         units.write(gene.gene_id, _packed(mapped.nominal), counts, lead=mapped.lead)
-    rows = {gene.gene_id: units.read(gene.gene_id).notes["lead"] for gene in genes}
+    rows: dict[str, dict] = {}
+    commits: Counter[str] = Counter()
+    for gene in genes:
+        unit = units.read(gene.gene_id)
+        rows[gene.gene_id] = unit.notes["lead"]
+        commits[unit.commit] += 1
     lead = with_q(_typed(list(rows.values()), LEAD), options.fdr)
     hits = lead[lead["q"] <= options.fdr]
     # A signal must reach the p of the last gene that counts, which all genes together decide: so
@@ -258,7 +263,6 @@ def _compute(
     kept = [row for gene in chosen for row in signals.read(gene.gene_id).notes["rows"]]
     conditional = _typed(kept, CONDITIONAL)
     conditional = conditional[conditional["rank"] > 0].sort_values(["gene_id", "rank"])
-    commits = Counter(units.read(gene.gene_id).commit for gene in genes)
     block = provenance.block(
         key.values,
         input_files(study),
