@@ -382,7 +382,7 @@ def _kept(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pd.DataFrame | Non
 
 def _holds(check: pa.Check, values: pd.Series) -> bool:
     """Whether values lie within the check's limits, or among those that it allows."""
-    limits = check.statistics
+    limits: dict[str, Any] = check.statistics or {}
     if "allowed_values" in limits:
         return bool(values.isin(limits["allowed_values"]).all())
     below = "max_value" not in limits or (values <= limits["max_value"]).all()
