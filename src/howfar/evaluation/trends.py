@@ -19,10 +19,15 @@ def with_feature(result: tables.Tables, run_id: str, feature: str) -> pd.DataFra
     """Pooled rows of `across` of a run with the column `feature`; genes with both only."""
     across, features = result["across"], result["features"]
     rows = across[(across["run_id"] == run_id) & (across["population"] == "pooled")]
-    values = features[features["feature"] == feature].drop_duplicates("gene_id")
-    return rows.merge(
-        values[["gene_id", "value"]].rename(columns={"value": feature}), on="gene_id"
-    ).dropna(subset=["pearson", feature])
+    return joined(rows, features[features["feature"] == feature], feature)
+
+
+def joined(rows: pd.DataFrame, features: pd.DataFrame, feature: str) -> pd.DataFrame:
+    """Rows of `across` with the column `feature`, whose rows are `features`; genes with both."""
+    values = features.drop_duplicates("gene_id").set_index("gene_id")["value"]
+    found = rows["gene_id"].map(values).to_numpy(float)
+    both = rows["pearson"].notna().to_numpy() & ~np.isnan(found)
+    return rows.assign(**{feature: found})[both].reset_index(drop=True)
 
 
 def binned_trend(

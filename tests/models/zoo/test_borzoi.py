@@ -232,7 +232,7 @@ def replicates(network, folder, tmp_path_factory):
 
 
 def test_replicates_are_averaged_as_linear_coverage(replicates, folder):
-    windows, keys = _windows(2), {"unsquash": True, "rc": True}
+    windows, keys = _windows(1), {"unsquash": True, "rc": True}
     parts = [_model(replicates / f"replicate-{k}", **keys) for k in range(2)]
     expected = [part.predict(windows, [3, 15], TRACKS) for part in parts]
     both = _model(replicates, **keys)

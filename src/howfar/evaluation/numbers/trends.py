@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from howfar import stats
-from howfar.evaluation.trends import TREND_BINS, binned_trend, with_feature
+from howfar.evaluation.trends import TREND_BINS, binned_trend, joined
 from howfar.results import tables
 from howfar.results.number_rows import Rows
 from howfar.stats.blocks import blocks_of
@@ -16,12 +16,14 @@ _SOURCE = "across.parquet, features.parquet"
 
 def add_numbers(rows: Rows, result: tables.Tables) -> None:
     """Spearman's rho of r with each feature, and mean r in bins of the feature."""
-    features = sorted(result["features"]["feature"].unique())
-    for run_id in result["across"]["run_id"].unique():
-        for feature in features:
-            table = with_feature(result, run_id, feature)
+    across = result["across"]
+    valued = dict(list(result["features"].groupby("feature")))  # by name
+    for _, run in across[across["population"] == "pooled"].groupby("run_id", sort=False):
+        for feature, values in valued.items():
+            table = joined(run, values, feature)
             if len(table) >= 10 and table[feature].nunique() > 1:
-                _add_trend(rows, f"{run_id}.trend.{feature}", feature, table)
+                key = f"{run['run_id'].iloc[0]}.trend.{feature}"
+                _add_trend(rows, key, feature, table)
 
 
 def has_bins(table: pd.DataFrame, feature: str) -> bool:

@@ -8,6 +8,7 @@ file and the same check, so that a network's values don't depend on where its we
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -153,9 +154,9 @@ def load_tensors(network: Any, tensors: dict[str, Any], file: Path) -> None:
             problems.append((given or names[0], value, needed))
         elif needed.is_floating_point() and not is_plain(value):
             problems.append((given, f"of {value.dtype}, {value.layout}, on {value.device}", needed))
-        elif needed.is_floating_point() and not torch.isfinite(value).all():
+        elif needed.is_floating_point() and not _finite(value):
             problems.append((given, "not finite throughout", needed))
-        elif any(n in tensors and not torch.equal(tensors[n], value) for n in names):
+        elif any(n != given and n in tensors and not torch.equal(tensors[n], value) for n in names):
             problems.append((given, "two different copies", needed))
         else:
             value = value.float() if needed.is_floating_point() else value
@@ -182,6 +183,11 @@ def _counter(name: str) -> Any:
     import torch
 
     return torch.zeros((), dtype=torch.long) if _is_counter(name) else None
+
+
+def _finite(tensor: Any) -> bool:
+    """Whether all numbers of a tensor are finite, without a tensor of marks of its size."""
+    return not tensor.numel() or all(math.isfinite(end) for end in tensor.aminmax())
 
 
 def _misfit(file: Path, problems: list[tuple[str, Any, Any]]) -> HowfarError:
