@@ -19,6 +19,8 @@ def most_measured(effects: pd.DataFrame) -> pd.DataFrame:
 
     Adds `log10p` (-log10 p) and `size` (|effect|).
     """
+    if len(effects) < _FEW:  # as of most genes
+        return effects.iloc[:0]
     table = effects.dropna(subset=["effect", "distance"])
     given = table.dropna(subset=["p"])
     counts = given.groupby(["gene_id", "source"]).size() / max(given["run_id"].nunique(), 1)
