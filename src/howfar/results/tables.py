@@ -381,12 +381,13 @@ def _kept(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> pd.DataFrame | Non
 
 
 def _holds(check: pa.Check, values: pd.Series) -> bool:
-    """Whether values lie within the check's limits, or among those that it allows."""
+    """Whether values keep one of the checks that the schemas have; False of any other."""
     limits: dict[str, Any] = check.statistics or {}
-    if "allowed_values" in limits:
+    if check.name == "isin":
         return bool(values.isin(limits["allowed_values"]).all())
-    below = "max_value" not in limits or (values <= limits["max_value"]).all()
-    return bool(below and (values >= limits["min_value"]).all())
+    if check.name == "in_range" and limits["include_min"] and limits["include_max"]:
+        return bool(values.between(limits["min_value"], limits["max_value"]).all())
+    return check.name == "greater_than_or_equal_to" and bool((values >= limits["min_value"]).all())
 
 
 def stack(name: str, parts: Iterable[pd.DataFrame], where: str) -> pd.DataFrame:
