@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import random
 import re
@@ -176,6 +177,7 @@ def expression_values() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(Files.PEOPLE))
 
 
+@functools.cache
 def vcf_text(sequence: str) -> str:
     """A phased VCF: an SNV every 50 bp; every tenth site an insertion of two bases."""
     draw, rows = random.Random(3), []
@@ -203,10 +205,16 @@ def bed_text(values: pd.DataFrame, genes: Sequence[tuple] = Files.GENES) -> str:
     return "\n".join(lines) + "\n"
 
 
+@functools.cache
+def _sequence() -> str:
+    """The contig's bases, made up."""
+    draw = random.Random(1)
+    return "".join(draw.choice("ACGT") for _ in range(_LENGTH))
+
+
 def write_base(folder: Path) -> None:
     """Write the cohort and its study file into the empty `folder`."""
-    files, draw = Files(folder), random.Random(1)
-    sequence = "".join(draw.choice("ACGT") for _ in range(_LENGTH))
+    files, sequence = Files(folder), _sequence()
     lines = (sequence[i : i + _LINE] for i in range(0, _LENGTH, _LINE))
     files.put("reference.fa", ">20\n" + "\n".join(lines) + "\n")
     files.vcf()

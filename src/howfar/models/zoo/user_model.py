@@ -12,8 +12,9 @@ import hashlib
 import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from importlib import import_module
 from importlib.machinery import PathFinder
 from importlib.util import resolve_name
@@ -107,11 +108,11 @@ def _add_imported(module: str, root: Path | None, known: set[str]) -> None:
     if file is None or root is None:
         return
     try:
-        tree = ast.parse(file.read_bytes())
+        package = getattr(sys.modules.get(module), "__package__", None) or ""
+        names = _imported_names(file.read_bytes(), package)
     except (SyntaxError, ValueError):  # compiled code
         return
-    package = getattr(sys.modules.get(module), "__package__", None) or ""
-    for name in _imported_names(tree, package):
+    for name in names:
         other = _source_file(name)
         if other is None or name in known or not other.is_relative_to(root):
             continue
@@ -120,17 +121,19 @@ def _add_imported(module: str, root: Path | None, known: set[str]) -> None:
             _add_imported(name, root, known)
 
 
-def _imported_names(tree: ast.AST, package: str) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _imported_names(source: bytes, package: str) -> list[str]:
     """Names after `import` and `from`, of things in modules too; those within functions as well."""
-    for node in ast.walk(tree):
+    names = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = "." * node.level + (node.module or "")
             with suppress(ImportError):
                 base = resolve_name(base, package)
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names)
+                names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def _source_file(module: str) -> Path | None:
