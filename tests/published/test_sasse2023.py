@@ -33,6 +33,22 @@ TSS = "sasse2023/tss_attribution_stats.txt"
 # --- Sasse -----------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module", autouse=True)
+def grouped_once():
+    """Windows that have been grouped, most of a load's time, are not grouped again."""
+    made, group = {}, attribution._grouped
+
+    def kept(windows, *words):
+        key = (windows.tobytes(), *words)
+        if key not in made:
+            made[key] = group(windows, *words)
+        return made[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attribution, "_grouped", kept)
+        yield
+
+
 def test_sasse_keeps_published_r_and_works_out_the_rest(tmp_path):
     make_sasse(tmp_path, np.random.default_rng(3))
     frames = load("sasse2023", tmp_path)
