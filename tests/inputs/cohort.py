@@ -177,7 +177,6 @@ def expression_values() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(Files.PEOPLE))
 
 
-@functools.cache
 def vcf_text(sequence: str) -> str:
     """A phased VCF: an SNV every 50 bp; every tenth site an insertion of two bases."""
     draw, rows = random.Random(3), []
