@@ -34,7 +34,7 @@ book: setup
 	$(BIN)/howfar run --all --to book --cores $(CORES)
 	@echo "The book: book/_build/html/index.html"
 
-# Tests are compiled once too, for which pytest takes its time.
+# Compiled tests are kept, where containers often forbid it: pytest takes its time for them.
 test: setup
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
