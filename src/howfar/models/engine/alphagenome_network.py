@@ -300,9 +300,10 @@ class Attention(nn.Module):
 
     def _group(self, q: Any, k: Any, v: Any, bias: Any, rows: Any) -> Any:
         with _unrounded(q):
-            scores = _wide(q) @ _wide(k).transpose(1, 2)[:, None] / math.sqrt(q.shape[3])
-            scores += _wide(bias[:, :, rows // POOLED]).repeat_interleave(POOLED, dim=3)
-            weights = (scores.div(CAP).tanh() * CAP).softmax(3)
+            # In place where gradients allow it: these are the largest matrices there are.
+            scores = (_wide(q) @ _wide(k).transpose(1, 2)[:, None]).div_(math.sqrt(q.shape[3]))
+            scores.unflatten(3, (-1, POOLED)).add_(_wide(bias[:, :, rows // POOLED])[..., None])
+            weights = (scores.div_(CAP).tanh_() * CAP).softmax(3)
             return weights.to(v.dtype) @ v[:, None]
 
     def _rotations(self, tokens: int, q: Any) -> tuple[Any, Any]:
