@@ -214,10 +214,10 @@ def _alphagenome() -> str:
             f"haplotypes ({rows['distinct'].iloc[0]} distinct):\n\n{shown}"
         )
     return "\n\n".join(parts) + (
-        f"\n\nMeasured on {of.date}, {of.device}, torch {of.torch}, with other work on the "
-        "machine. The error is that of float32: plain batches have it, too. The more haplotypes, "
-        "the more is shared; in longer windows more of them are distinct, so less is. At width 48 "
-        "the engine reaches half of the matrix rate of a plain pass, hence half of the ceiling."
+        f"\n\nMeasured on {of.date}, {of.device}, torch {of.torch}. The error is that of float32: "
+        "plain batches have it, too. The more haplotypes, the more is shared; in longer windows "
+        "more of them are distinct, so less is. There most of what is left to do is attention, and "
+        "at this width a third of that is a tanh, which the ceiling by operations doesn't count."
     )
 
 
