@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from howfar.study.schema import Study
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
 
 # The commands are made once, and not for each that a test runs.
-typer.testing._get_command = functools.cache(typer.main.get_command)
+typer.testing._get_command = attrgetter("made")
 
 # A module makes some thousands of objects, and garbage is looked for among all that are there.
 gc.set_threshold(20_000)
