@@ -205,6 +205,19 @@ def test_points_of_a_heavy_file_become_a_picture(tmp_path):
     assert Image.open(io.BytesIO(base64.b64decode(png))).mode == "P"
 
 
+def test_a_place_off_by_rounding_changes_no_byte():
+    files = []
+    for off in (0, 1e-13):
+        with style.look():
+            drawn, (axis,) = style.panels([2.0])
+            axis.plot([0, 1], [1, 0])
+            style.finish(drawn)
+            left, bottom, width, height = axis.get_position().bounds
+            axis.set_position([left + off, bottom, width, height])
+            files.append(style._light_svg(drawn))
+    assert files[0] == files[1] and 'clipPath id="p0"' in files[0]
+
+
 def test_nothing_is_cut_on_a_telephone(tmp_path, files):
     with style.look():
         drawn, (axis,) = style.panels([2.5])

@@ -761,16 +761,20 @@ def _light_svg(figure: Figure) -> str:
     drawn = re.sub(r'(?<= d=")[^"]*', lambda path: _SPACE.sub(r"\1", path[0]), drawn)
     drawn = re.sub(r'(?<=<path d=")[^"]*', lambda path: _FINE[1].sub("", path[0]), drawn)
     drawn = re.sub(r' (?:d|x|y)="[^"]*"', lambda places: _FINE[2].sub("", places[0]), drawn)
+    # matplotlib names a panel's outline by its place, whose last digits differ from run to run.
+    for number, outline in enumerate(dict.fromkeys(re.findall(_OUTLINE, drawn))):
+        drawn = drawn.replace(outline, f"p{number}")
     if len(fonts := set(re.findall(_FONT, drawn))) == 1:
         drawn = re.sub(_FONT, "", drawn).replace("<svg ", f'<svg style="{fonts.pop()}" ', 1)
     return re.sub(r"(?<=data:image/png;base64,)[^\"]+", lambda png: _few_colours(png[0]), drawn)
 
 
 #: Digits behind the first and second after a point (curves, and marks with their places); space
-#: around a letter of a path; the font of a text.
+#: around a letter of a path; the font of a text; the name of an outline.
 _FINE = {1: re.compile(r"(?<=\.\d)\d+"), 2: re.compile(r"(?<=\.\d\d)\d+")}
 _SPACE = re.compile(r"\s*([A-Za-z])\s*")
 _FONT = r" ?font-family: [^;\"]*;?"
+_OUTLINE = r'(?<=<clipPath id=")p[0-9a-f]{10}'
 
 
 def _few_colours(png: str) -> str:
