@@ -48,8 +48,9 @@ _AXE = Axe(
     + ";axe.configure({rules: [{id: 'color-contrast', selector: '[data-contrast]'}]}); undefined"
 )
 #: Mark three of all visible elements whose text and everything behind it have the same style (the
-#: cells of a table's column, say): the contrast of one is that of all.
-_ALIKE = """() => {
+#: cells of a table's column, say): the contrast of one is that of all. And fields, whose text is no
+#: node. left: what is left out, a selector.
+_ALIKE = """(left) => {
     const behind = new Map([[null, '']]);
     const ground = (e) => {
         if (!behind.has(e)) {
@@ -63,7 +64,8 @@ _ALIKE = """() => {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
         const e = texts.currentNode.parentElement;
-        if (!texts.currentNode.data.trim() || !e.checkVisibility({visibilityProperty: true})) {
+        if (!texts.currentNode.data.trim() || !e.checkVisibility({visibilityProperty: true})
+            || (left && e.closest(left))) {
             continue;
         }
         const s = getComputedStyle(e);
@@ -75,6 +77,9 @@ _ALIKE = """() => {
         for (const at of [0, all.length >> 1, all.length - 1]) {
             all[at].setAttribute('data-contrast', '');
         }
+    }
+    for (const field of document.querySelectorAll('input, select, textarea')) {
+        field.setAttribute('data-contrast', '');
     }
 }"""
 #: The list of all pages, the same on each.
@@ -186,7 +191,7 @@ def check_page(
     high = page.evaluate("document.documentElement.scrollHeight")
     if high > TALLEST and page.viewport_size["width"] == SIZES["desktop"][0]:
         problems.append(f"{address}: {high} px tall")
-    page.evaluate(_ALIKE)
+    page.evaluate(_ALIKE, None if contents_too else _CONTENTS)
     where = None if contents_too else {"exclude": [[_CONTENTS]]}
     for found in _AXE.run(page, context=where, options=_RULES).response["violations"]:
         if found["impact"] in _HARMFUL:

@@ -251,7 +251,7 @@ def test_browser_check_finds_what_is_wrong(tmp_path):
         "<link rel='stylesheet' href='http://192.0.2.1/a.css'><div style='width:2000px'>.</div>"
         f"<p style='height:7000px;color:#999'>pale</p><!--{'x' * 700_000}-->"
         "<style>tr:nth-child(30) td {background: #555}</style>"
-        f"<table>{'<tr><td>cell</td></tr>' * 50}</table>"
+        f"<table>{'<tr><td>cell</td></tr>' * 50}</table><input value='pale' style='color:#999'>"
     )
     script = str(Path(check.__file__))
     done = subprocess.run(
@@ -267,7 +267,7 @@ def test_browser_check_finds_what_is_wrong(tmp_path):
         "the search finds nothing",
         "px tall",
         "kB to load",
-        "color-contrast (serious) at 2 places",
+        "color-contrast (serious) at 3 places",
     ):
         assert problem in done.stdout, (problem, done.stdout)
 

@@ -166,7 +166,7 @@ batch_size: 4 # windows at once
     def _split(self, network: Any) -> Parts:
         if not self.built.shares or self._of_network:
             return Parts(lambda x: x, lambda *_: None, 0, 0)
-        base, body, head = network.base, network.body, self._in_double(network)
+        base, body, head = network.base, network.body, _in_double(network.head)
         bins = self.built.layout.context // self.built.layout.bin_size
         chosen, transformer = head_bins(self.recipe, bins), Transformer(base)
 
@@ -177,10 +177,6 @@ batch_size: 4 # windows at once
 
         halo = body.halo(base)
         return Parts(partial(body.tower, base), after, features_of(base), halo, self._views)
-
-    def _in_double(self, network: Any) -> Any:
-        """Copy the head in float64, so that rounding doesn't depend on a window's place."""
-        return copy.deepcopy(network.head).double()
 
     def _share(self, parts: Parts, engine: str, memory: float | None = None) -> None:
         super()._share(parts, engine if parts.halo else "plain", memory)
@@ -223,15 +219,16 @@ batch_size: 4 # windows at once
         rows = torch.from_numpy(np.asarray(index) + 1).to(self.device)
         rows = torch.cat([torch.zeros_like(rows[:, :1]), rows], dim=1)
         net = self._network.net
-        dense = copy.deepcopy(net).double()  # as `_in_double`
+        dense = _in_double(net)
         with torch.inference_mode():
             parts = every.split(self.batch_size)
-            features = torch.cat([net.trunk(self._table[p.long()].transpose(1, 2)) for p in parts])
-            found = dense.compared(*(features.double()[rows[:, k]] for k in range(3)))
+            features = [net.trunk(self._table[p.long()].transpose(1, 2)) for p in parts]
+            features = torch.cat(features).double()
+            found = dense.compared(*(features[rows[:, k]] for k in range(3)))
         return found[:, self.recipe.column].float().cpu().numpy()[:, None, None]
 
     def _values(self, one_hot: Any, bins: Sequence[int], tracks: Any) -> Any:
-        head = self._in_double(self._network)
+        head = _in_double(self._network.head)
         return head(self._network.embed(one_hot).double()).float()[:, None, None]
 
     def region_of(self, gene_id: str) -> str | None:
@@ -243,6 +240,11 @@ batch_size: 4 # windows at once
     def splits(self) -> Mapping[str, Any]:
         """Who and what was trained on: `people` by class and part, `genes`, `definition`."""
         return self._config["splits"]
+
+
+def _in_double(module: Any) -> Any:
+    """Copy what makes the value in float64, so that rounding doesn't depend on a window's place."""
+    return copy.deepcopy(module).double()
 
 
 #: The authors' names of the parts of the head.
